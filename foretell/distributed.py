@@ -1,0 +1,93 @@
+"""The few collective operations the rest needs; each is the identity in a single process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        parts = [torch.empty_like(own) for _ in range(world())]
+        dist.all_gather(parts, own.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (grad,) = grads
+        grad = grad.contiguous().clone()
+        dist.all_reduce(grad)
+        share = grad.shape[0] // world()
+        return grad[rank() * share : (rank() + 1) * share]
+
+
+def gather(own: Tensor) -> Tensor:
+    """(B, ...) of every process, concatenated by rank: (world * B, ...). The gradient of all processes flows back.
+
+    With each process's loss a mean over its own rows, averaging parameter gradients over processes gives the gradient of
+    the mean over the global batch.
+    """
+    return own if world() == 1 else _Gather.apply(own)  # type: ignore[no-untyped-call,no-any-return]
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        total = own.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+def summed(own: Tensor) -> Tensor:
+    """The sum over processes, with gradient (batch statistics)."""
+    return own if world() == 1 else _Sum.apply(own)  # type: ignore[no-untyped-call,no-any-return]
+
+
+def average_(tensors: Sequence[Tensor]) -> None:
+    """Average ``tensors`` over processes in place, as one flat all-reduce for each dtype."""
+    if world() == 1 or not tensors:
+        return
+    for dtype in {tensor.dtype for tensor in tensors}:
+        same = [tensor for tensor in tensors if tensor.dtype == dtype]
+        flat = torch.cat([tensor.reshape(-1) for tensor in same])
+        dist.all_reduce(flat)
+        flat /= world()
+        offset = 0
+        for tensor in same:
+            tensor.copy_(flat[offset : offset + tensor.numel()].view_as(tensor))
+            offset += tensor.numel()
+
+
+def barrier() -> None:
+    if world() > 1:
+        dist.barrier()
+
+
+def broadcast_object(value: Any) -> Any:
+    """Rank 0's ``value`` on every process."""
+    if world() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]

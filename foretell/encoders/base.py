@@ -1,0 +1,52 @@
+"""The one contract of image encoders: ``pooled``, ``map`` and ``tokens``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from foretell.settings import Settings
+
+
+class EncoderConfig(Settings):
+    """Which encoder, and how its first layers meet the image."""
+
+    name: str = Field(
+        "auto", description="a Foretell encoder or any timm name; auto: chosen by side and device"
+    )
+    stem: Literal["auto", "standard", "small"] = Field(
+        "auto",
+        description="small: 3x3 stride-1 first convolution and no max-pool (SimCLR, CIFAR-10); auto: by side",
+    )
+    weights: str | None = Field(
+        None, description="a run folder, an exported encoder or a safetensors file to start from"
+    )
+
+
+class Encoder(nn.Module):
+    """An image encoder. Inputs are float32 (B, channels, side, side), normalised by the run's mean and deviation."""
+
+    def __init__(self, name: str, dim: int, channels: int, side: int, stem: str) -> None:
+        super().__init__()
+        self.name = name
+        self.dim = dim
+        self.channels = channels
+        self.side = side
+        self.stem = stem
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """(B, dim)."""
+        raise NotImplementedError
+
+    def map(self, x: Tensor) -> Tensor:
+        """(B, dim, h, w)."""
+        raise NotImplementedError
+
+    def tokens(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """(B, T, dim); ``keep`` (B, K) int64 names the positions that are embedded (transformers only)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pooled(x)

@@ -1,0 +1,35 @@
+"""What a person sees when something is wrong: one line that names the thing, what was expected and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ForetellError(Exception):
+    """A failure with a message written for a person (exit status 1)."""
+
+    exit_status = 1
+
+
+class InputError(ForetellError):
+    """Wrong usage or wrong input: a file, row, key or value that is not as expected (exit status 2)."""
+
+    exit_status = 2
+
+
+class ForetellWarning(UserWarning):
+    """Something a person should know although the work goes on."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """An ``InputError`` for a name that is not in ``known``, with the nearest match and the choices.
+
+    >>> str(unknown("objective", "simclar", ["simclr", "autoencoder"]))
+    "unknown objective 'simclar'; did you mean 'simclr'? Known: autoencoder, simclr"
+    """
+    choices = sorted(known)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    listing = ", ".join(choices[:40]) + (f" and {len(choices) - 40} more" if len(choices) > 40 else "")
+    return InputError(f"unknown {kind} '{name}'{hint} Known: {listing}")

@@ -1,0 +1,163 @@
+"""What the one training loop knows of whatever it trains: a pretext task, a fine-tuning head, a student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+from torch import Tensor, nn
+
+from foretell.counters import Rng, Rows
+from foretell.settings import Settings
+
+
+class Batch(Protocol):
+    """This process's rows of a global batch, without labels (``data.images.Images`` is one)."""
+
+    def __len__(self) -> int: ...
+    def to(self, device: Any) -> Batch: ...
+    def rows(self, start: int, stop: int) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What one kind of step needs. ``weight`` is its share of the steps relative to the other streams."""
+
+    needs: Literal["image", "case", "sequence", "text", "parallel", "labelled"]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Player:
+    """Parameters that one optimiser owns. ``rate`` multiplies the schedule; ``betas`` overrides Adam's.
+
+    ``scales`` (parameter name -> factor) multiplies the rate of single parameters (learning rate by layer).
+    """
+
+    parameters: Sequence[tuple[str, nn.Parameter]]
+    rate: float = 1.0
+    scales: Mapping[str, float] = field(default_factory=dict)
+    betas: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Promises:
+    """What is exact and when; the contract tests and the docs read it.
+
+    ``accumulation``: "mean" (the loss is a mean over samples, chunks may be averaged), "cached" (the loss sees the whole
+    batch: ``embed`` and ``loss_from`` are used with cached gradients) or "none".
+    """
+
+    resume: str = "bit-equal at equal thread count, versions and processor"
+    processes: str = "equal within 1e-5 in float32"
+    accumulation: Literal["mean", "cached", "none"] = "mean"
+
+
+@dataclass
+class Task:
+    """What ``hide`` made of a batch: every tensor has one row a sample, first.
+
+    ``visible`` goes into the encoder, ``hidden`` is what is foretold. ``cache`` may hold a forward pass that two players
+    of one step share; the loop clears it after each step.
+    """
+
+    visible: dict[str, Tensor]
+    hidden: dict[str, Tensor] = field(default_factory=dict)
+    cache: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return next(iter(self.visible.values())).shape[0]
+
+    def rows(self, start: int, stop: int) -> Task:
+        return Task(
+            {name: tensor[start:stop] for name, tensor in self.visible.items()},
+            {name: tensor[start:stop] for name, tensor in self.hidden.items()},
+        )
+
+
+@dataclass
+class Exhibit:
+    """Pictures for a person. ``panels``: (caption, (B, C, H, W) float32 in [0, 1]); one grid column a panel."""
+
+    title: str
+    caption: str
+    panels: list[tuple[str, Tensor]] = field(default_factory=list)
+
+
+class Trainable(nn.Module):
+    """All the one loop knows. Subclasses are pretext tasks (``Objective``) and supervised heads alike."""
+
+    class Config(Settings):
+        """Published defaults, with units and ranges in the field descriptions."""
+
+    promises: ClassVar[Promises] = Promises()
+
+    def streams(self) -> dict[str, Stream]:
+        """Name -> what it needs; the stream of a step is a function of (seed, step)."""
+        return {"image": Stream("image")}
+
+    def steps_per_epoch(self, batch: int) -> int:
+        """Steps of a global batch that visit every sample once (the incomplete last batch is left out).
+
+        Raises InputError when there are fewer samples than ``batch``.
+        """
+        raise NotImplementedError
+
+    def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Batch:
+        """This process's rows of the global batch of ``step``: random access on the host, no iterator state."""
+        raise NotImplementedError
+
+    def hide(self, batch: Any, rng: Rng) -> Task:
+        """The automatic labels, for the whole batch, on the batch's device: no gradient, no label read, no weights used."""
+        raise NotImplementedError
+
+    def players(self) -> dict[str, Player]:
+        """Name -> parameters; they take their steps in this order. One by default."""
+        return {"all": Player([(n, p) for n, p in self.named_parameters() if p.requires_grad])}
+
+    def loss(self, task: Task, player: str) -> dict[str, Tensor]:
+        """Scalars: "total" (with gradient) and named parts (detached)."""
+        raise NotImplementedError
+
+    def health(self, batch: Any) -> Tensor:
+        """(B, D) embeddings to judge without labels."""
+        raise NotImplementedError
+
+    def show(self, batch: Any, rng: Rng) -> Exhibit:
+        """What is hidden and what is foretold, for a person."""
+        raise NotImplementedError
+
+
+class Objective(Trainable):
+    """A pretext task. One file each; registered by name in ``foretell.objectives``.
+
+    ``encoder`` is what is kept after pretraining. ``hides``, ``needs`` and ``good_for`` are the line
+    ``foretell objectives`` prints; ``paper`` is its source.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    hides: ClassVar[str]
+    foretells: ClassVar[str]
+    needs: ClassVar[str]
+    good_for: ClassVar[str]
+
+    encoder: nn.Module
+
+
+class Contrastive(Objective):
+    """An objective whose loss sees the whole batch at once, so that accumulation needs cached gradients."""
+
+    promises = Promises(accumulation="cached")
+
+    def embed(self, task: Task) -> Tensor:
+        """(B, ...) what the loss compares, one row a sample."""
+        raise NotImplementedError
+
+    def loss_from(self, embedded: Tensor, task: Task) -> dict[str, Tensor]:
+        """The loss of the whole batch from ``embed``'s rows, gathered from all processes with gradient."""
+        raise NotImplementedError
+
+    def loss(self, task: Task, player: str) -> dict[str, Tensor]:
+        return self.loss_from(self.embed(task), task)

@@ -1,0 +1,184 @@
+"""The run folder: everything about one run, readable while it runs and after it died.
+
+recipe.toml      the resolved recipe; `foretell pretrain --recipe` runs it again
+facts.json       data fingerprint, versions, machine, measured choices (precision, layout, threads, steps)
+metrics.jsonl    one JSON object a line: {"kind": "step" | "health" | "monitor" | ..., "step": n, ...}
+status.json      {"state": "running" | "finished" | "failed" | "stopped", "step", "steps", "heartbeat", "pid", ...}
+checkpoints/     last and best, written aside and renamed
+encoder/         the encoder in timm's format (safetensors and config)
+results/         what the encoder is worth, one JSON a kind of evaluation
+exhibits/        pictures
+report.html, report.json, MODEL_CARD.md
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from foretell.errors import ForetellError, InputError
+
+
+def write_aside(path: Path, content: bytes | str) -> None:
+    """Write ``content`` beside ``path``, flush it to disk and rename it: a reader never sees half a file."""
+    data = content.encode() if isinstance(content, str) else content
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(aside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ForetellError(
+            f"{path}: could not be written ({error.strerror}); the earlier version is kept"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: not-finite floats become None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+class Run:
+    """A run folder held by this process. Open it with ``create``, ``resume`` or ``read``."""
+
+    def __init__(self, path: Path, lock: IO[str] | None) -> None:
+        self.path = path
+        self._lock = lock
+        self._metrics: IO[str] | None = None
+
+    # opening ---------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: str | Path) -> Run:
+        """A new run in ``path``, which must not exist or be empty. Raises InputError otherwise."""
+        path = Path(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot make the run folder ({error.strerror}); choose another --out"
+            ) from error
+        lock = cls._take(path)
+        if any(child.name != ".lock" for child in path.iterdir()):
+            lock.close()
+            raise InputError(f"{path}: not empty; choose another --out, or go on with it by --resume")
+        for name in ("checkpoints", "results", "exhibits"):
+            (path / name).mkdir()
+        return cls(path, lock)
+
+    @classmethod
+    def resume(cls, path: str | Path) -> Run:
+        """An existing run, to write to. Raises InputError when it is no run or another process holds it."""
+        run = cls.read(path)
+        run._lock = cls._take(run.path)
+        return run
+
+    @classmethod
+    def read(cls, path: str | Path) -> Run:
+        """An existing run, to read from."""
+        path = Path(path)
+        if not (path / "recipe.toml").is_file():
+            raise InputError(
+                f"{path}: not a run folder (it has no recipe.toml); give the --out of an earlier run"
+            )
+        return cls(path, None)
+
+    @staticmethod
+    def _take(path: Path) -> IO[str]:
+        try:
+            lock = open(path / ".lock", "a+")  # noqa: SIM115 (held for the life of the run)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read().strip() or "another process"
+            lock.close()
+            raise InputError(f"{path}: in use by {holder}; wait for it or choose another --out") from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        return lock
+
+    def close(self) -> None:
+        for file in (self._metrics, self._lock):
+            if file is not None:
+                file.close()
+        self._metrics = self._lock = None
+
+    # writing ---------------------------------------------------------------------------------------------------------
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write ``value`` to ``name`` (relative, with its suffix) aside and rename."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_aside(target, json.dumps(_plain(value), indent=1, ensure_ascii=False) + "\n")
+
+    def log(self, kind: str, **values: Any) -> None:
+        """Append one line to metrics.jsonl."""
+        if self._metrics is None:
+            self._metrics = open(self.path / "metrics.jsonl", "a", buffering=1)  # noqa: SIM115
+        self._metrics.write(json.dumps(_plain({"kind": kind, "time": time.time(), **values})) + "\n")
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop lines after ``step`` (what a killed process logged past its last checkpoint)."""
+        lines = [line for line in self.metrics() if not ("step" in line and line["step"] > step)]
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+        write_aside(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+    def status(self, state: str, **values: Any) -> None:
+        """Write the heartbeat."""
+        self.write_json(
+            "status.json",
+            {
+                "state": state,
+                "heartbeat": time.time(),
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                **values,
+            },
+        )
+
+    # reading ---------------------------------------------------------------------------------------------------------
+
+    def read_json(self, name: str) -> Any:
+        """The parsed file, or None when the run has none."""
+        target = self.path / name
+        return json.loads(target.read_text()) if target.is_file() else None
+
+    def metrics(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
+        target = self.path / "metrics.jsonl"
+        if not target.is_file():
+            return
+        with open(target) as file:
+            for line in file:
+                try:
+                    event = json.loads(line)
+                except json.JSONDecodeError:
+                    continue
+                if kind is None or event["kind"] == kind:
+                    yield event
