@@ -1,7 +1,7 @@
 """Randomness from counters: every draw is a function of (seed, step, name), never of global state.
 
-Parameters are drawn for the whole global batch from one generator, and a process keeps the rows that are its own, so that
-one process or four see the same views and masks, and resuming at step n costs nothing.
+Parameters are drawn for the whole global batch from one generator, and a process keeps the rows that are its own, so
+that one process or four see the same views and masks, and resuming at step n costs nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+CPU = torch.device("cpu")
 
 
 def seed_of(*parts: int | str) -> int:
@@ -49,7 +51,7 @@ class Rng:
     seed: int
     step: int
     rows: Rows
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def generator(self, name: str) -> torch.Generator:
         """A host generator for (seed, step, name), for draws that are not one row a sample."""

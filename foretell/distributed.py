@@ -39,10 +39,10 @@ class _Gather(torch.autograd.Function):
 def gather(own: Tensor) -> Tensor:
     """(B, ...) of every process, concatenated by rank: (world * B, ...). The gradient of all processes flows back.
 
-    With each process's loss a mean over its own rows, averaging parameter gradients over processes gives the gradient of
-    the mean over the global batch.
+    With each process's loss a mean over its own rows, averaging parameter gradients over processes gives the gradient
+    of the mean over the global batch.
     """
-    return own if world() == 1 else _Gather.apply(own)  # type: ignore[no-untyped-call,no-any-return]
+    return own if world() == 1 else _Gather.apply(own)
 
 
 class _Sum(torch.autograd.Function):
@@ -61,7 +61,7 @@ class _Sum(torch.autograd.Function):
 
 def summed(own: Tensor) -> Tensor:
     """The sum over processes, with gradient (batch statistics)."""
-    return own if world() == 1 else _Sum.apply(own)  # type: ignore[no-untyped-call,no-any-return]
+    return own if world() == 1 else _Sum.apply(own)
 
 
 def average_(tensors: Sequence[Tensor]) -> None:

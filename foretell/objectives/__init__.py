@@ -1,0 +1,27 @@
+"""The registry of pretext tasks: one file each, one line each here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from foretell.errors import unknown
+from foretell.objectives.base import Objective
+
+_WHERE = {
+    "simclr": "foretell.objectives.simclr:SimCLR",
+    "autoencoder": "foretell.objectives.autoencoder:Autoencoder",
+}
+
+
+def names() -> list[str]:
+    """The registered pretext tasks."""
+    return list(_WHERE)
+
+
+def get(name: str) -> type[Objective]:
+    """The class of a pretext task. Raises InputError with the nearest name when there is none."""
+    if name not in _WHERE:
+        raise unknown("objective", name, _WHERE)
+    module, _, attribute = _WHERE[name].partition(":")
+    found: type[Objective] = getattr(import_module(module), attribute)
+    return found

@@ -45,8 +45,8 @@ class Player:
 class Promises:
     """What is exact and when; the contract tests and the docs read it.
 
-    ``accumulation``: "mean" (the loss is a mean over samples, chunks may be averaged), "cached" (the loss sees the whole
-    batch: ``embed`` and ``loss_from`` are used with cached gradients) or "none".
+    ``accumulation``: "mean" (the loss is a mean over samples, chunks may be averaged), "cached" (the loss sees the
+    whole batch: ``embed`` and ``loss_from`` are used with cached gradients) or "none".
     """
 
     resume: str = "bit-equal at equal thread count, versions and processor"
@@ -58,8 +58,8 @@ class Promises:
 class Task:
     """What ``hide`` made of a batch: every tensor has one row a sample, first.
 
-    ``visible`` goes into the encoder, ``hidden`` is what is foretold. ``cache`` may hold a forward pass that two players
-    of one step share; the loop clears it after each step.
+    ``visible`` goes into the encoder, ``hidden`` is what is foretold. ``cache`` may hold a forward pass that two
+    players of one step share; the loop clears it after each step.
     """
 
     visible: dict[str, Tensor]
@@ -109,7 +109,7 @@ class Trainable(nn.Module):
         raise NotImplementedError
 
     def hide(self, batch: Any, rng: Rng) -> Task:
-        """The automatic labels, for the whole batch, on the batch's device: no gradient, no label read, no weights used."""
+        """The automatic labels, for the whole batch, on its device: no gradient, no label read, no weights used."""
         raise NotImplementedError
 
     def players(self) -> dict[str, Player]:

@@ -1,0 +1,52 @@
+"""What every pretext task on single images shares: the store, the sampler and the views' settings."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from foretell.counters import Rows
+from foretell.data.images import Images
+from foretell.data.sampler import Sampler
+from foretell.data.store import ImageStore
+from foretell.encoders.base import Encoder
+from foretell.objectives.base import Objective
+from foretell.settings import Settings
+from foretell.views import plain
+from foretell.views.config import ViewConfig
+
+
+def settle_views(views: ViewConfig, encoder: Encoder, store: ImageStore) -> ViewConfig:
+    """``views`` with the side of ``encoder``, and the mean and deviation of ``store``, where they are not given."""
+    mean, std = (views.mean, views.std) if views.mean and views.std else store.statistics()
+    return views.model_copy(update={"side": views.side or encoder.side, "mean": mean, "std": std})
+
+
+class ImageObjective(Objective):
+    """A pretext task whose sample is one image of a store; ``config.views`` says how it is looked at."""
+
+    class Config(Settings):
+        views: ViewConfig = ViewConfig()
+
+    def __init__(self, config: ImageObjective.Config, encoder: Encoder, store: ImageStore) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder: Encoder = encoder
+        self.store = store
+        self.views = settle_views(config.views, encoder, store)
+
+    @property
+    def side(self) -> int:
+        assert self.views.side is not None
+        return self.views.side
+
+    def steps_per_epoch(self, batch: int) -> int:
+        return Sampler(len(self.store), 0).steps(batch)
+
+    def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Images:
+        return self.store.read(Sampler(len(self.store), seed).index(step, rows))
+
+    def health(self, batch: Images) -> Tensor:
+        """(B, dim) pooled features of the undistorted images."""
+        with torch.no_grad():
+            return self.encoder.pooled(plain(batch, self.side, self.views.mean, self.views.std)).float()
