@@ -1,0 +1,104 @@
+"""How a speed is measured here: ours and the peer in turn, in one process tree, medians and spread of the ratio."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results.json"
+
+
+@dataclass
+class Pairing:
+    """Seconds of each round, ours and the peer's, measured one after the other with the order alternating."""
+
+    ours: list[float]
+    peer: list[float]
+
+    @property
+    def ratios(self) -> list[float]:
+        """Peer's seconds over ours, a round each: above 1 is faster than the peer."""
+        return [peer / ours for ours, peer in zip(self.ours, self.peer, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        return min(self.ratios), max(self.ratios)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def paired(ours: Callable[[], object], peer: Callable[[], object], rounds: int = 5) -> Pairing:
+    """Time both in turn ``rounds`` times (at least 1), ours first in even rounds. The caller warms both up."""
+    pairing = Pairing([], [])
+    for number in range(rounds):
+        for mine in (True, False) if number % 2 == 0 else (False, True):
+            (pairing.ours if mine else pairing.peer).append(seconds(ours if mine else peer))
+    return pairing
+
+
+def parser(description: str, rounds: int = 5) -> argparse.ArgumentParser:
+    """The options every benchmark has."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--rounds", type=int, default=rounds, help="paired rounds")
+    made.add_argument("--device", default="cpu", help="cpu or cuda")
+    made.add_argument("--json", type=Path, default=None, help=f"add the result to this file (kept ones: {RESULTS.name})")
+    return made
+
+
+def machine(device: str = "cpu") -> str:
+    """A short name of the processor or accelerator."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name()
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = names[0] if names else model
+    return f"{model}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def report(args: argparse.Namespace, name: str, command: str, figures: dict[str, Any], wanted: str, met: bool) -> None:
+    """Print one benchmark's figures and, with --json, keep them under ``name``."""
+    print(f"\n{name}  [{machine(args.device)}]")
+    for key, value in figures.items():
+        print(f"  {key:<40} {value}")
+    print(f"  wanted: {wanted}: {'met' if met else 'NOT met'}")
+    if args.json:
+        kept = json.loads(args.json.read_text()) if args.json.is_file() else {}
+        kept[f"{name} ({args.device})"] = {
+            "command": command,
+            "machine": machine(args.device),
+            "date": time.strftime("%Y-%m-%d"),
+            "figures": figures,
+            "wanted": wanted,
+            "met": met,
+        }
+        args.json.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+def described(pairing: Pairing) -> dict[str, str]:
+    """The figures of a pairing, as text."""
+    low, high = pairing.spread
+    return {
+        "ratio (peer's time / ours), median": f"{pairing.ratio:.2f}",
+        "spread of the ratio": f"{low:.2f} to {high:.2f} over {len(pairing.ours)} rounds",
+        "ours, median seconds": f"{statistics.median(pairing.ours):.4g}",
+        "peer, median seconds": f"{statistics.median(pairing.peer):.4g}",
+    }

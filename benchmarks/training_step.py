@@ -1,0 +1,90 @@
+"""The whole SimCLR training step, data and views included, beside lightly's own example loop.
+
+    python -m benchmarks.training_step [--device cuda] [--json benchmarks/results.json]
+
+ResNet-18 with a small-image stem, 32 px, batch 256 (source images, two views each). The images are the embedded colour
+set repeated to as many batches as a round has; the peer starts a round with empty worker queues, so that nothing of a
+round's work is done before its clock runs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from benchmarks.harness import described, paired, parser, report
+from benchmarks.peers import LightlySimCLR, lightly_loader, small_stem_resnet18
+from foretell.data.store import open_images
+from foretell.encoders import build_encoder
+from foretell.encoders.base import EncoderConfig
+from foretell.objectives.simclr import SimCLR
+from foretell.train import fit
+from foretell.train.config import TrainingConfig
+from foretell.train.machine import limits
+from foretell.views import plain
+from foretell.views.config import ViewConfig
+
+
+def main() -> None:
+    options = parser(__doc__ or "")
+    options.add_argument("--batch", type=int, default=256)
+    options.add_argument("--side", type=int, default=32)
+    options.add_argument("--steps", type=int, default=2, help="steps a round")
+    args = options.parse_args()
+
+    full = open_images("@emoji")
+    store = full.subset(np.arange(args.batch * args.steps) % len(full))
+    small = plain(store.read(np.arange(len(store))), args.side)
+    images = (small.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+
+    views = ViewConfig(side=args.side, blur=0.0)
+    encoder = build_encoder(EncoderConfig(name="resnet18", stem="small"), 3, args.side)
+    ours = SimCLR(SimCLR.Config(views=views, temperature=0.5), encoder, store)
+    chosen = {"precision": "auto", "layout": "auto"}
+    start = TrainingConfig(batch=args.batch, steps=1, optimizer="sgd", rate=0.06, device=args.device, **chosen)
+    measured = fit(ours, start).measured  # chooses precision and layout, and warms up
+    config = start.model_copy(update={"steps": args.steps, **{key: measured[key] for key in chosen}})
+
+    peer = LightlySimCLR(*small_stem_resnet18(), device=args.device)
+    loader = lightly_loader(images, args.batch, args.side)
+    peer.step(next(iter(lightly_loader(images[: args.batch], args.batch, args.side))))  # warm-up
+
+    def peer_round() -> None:
+        for views in loader:
+            peer.step(views)
+        if args.device != "cpu":
+            torch.cuda.synchronize()
+
+    def our_round() -> None:
+        fit(ours, config)
+        if args.device != "cpu":
+            torch.cuda.synchronize()
+
+    pairing = paired(our_round, peer_round, args.rounds)
+    machine = limits(args.device)
+    done = args.batch * args.steps
+    rates = [done / second for second in pairing.ours]
+    rate = float(np.median(rates))
+    flops = measured["flops_per_sample"] * rate
+    peak = max(machine["float32_flops"], machine["bfloat16_flops"])
+    figures = described(pairing) | {
+        "precision and layout chosen": f"{measured['precision']}, {measured['layout']}",
+        "images a second, ours": f"{rate:.1f}",
+        "images a second, lightly": f"{done / float(np.median(pairing.peer)):.1f}",
+        "work an image (two views, both ways)": f"{measured['flops_per_sample'] / 1e9:.2f} GFLOP",
+        "matrix product, float32": f"{machine['float32_flops'] / 1e9:.0f} GFLOP/s",
+        "matrix product, bfloat16": f"{machine['bfloat16_flops'] / 1e9:.1f} GFLOP/s",
+        "share of the faster peak, ours": f"{flops / peak:.2f}",
+    }
+    report(
+        args,
+        "SimCLR training step",
+        "python -m benchmarks.training_step",
+        figures,
+        "at least 3 times lightly's loop, at least 0.60 of the measured bf16 peak",
+        pairing.ratio >= 3 and flops >= 0.6 * machine["bfloat16_flops"],
+    )
+
+
+if __name__ == "__main__":
+    main()
