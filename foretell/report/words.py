@@ -1,0 +1,113 @@
+"""Numbers as a person reads them. Every function answers a dash for None or a value that is not finite."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "–"
+
+
+def known(value: object) -> bool:
+    """Whether ``value`` is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """``digits`` significant digits without an exponent where that stays readable: 0.0421, 4.21, 421, 1.2e-06."""
+    if value is None or not known(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
+    if magnitude < -4:
+        return f"{value:.{digits - 1}e}"
+    if magnitude >= digits:
+        return f"{value:,.0f}"
+    text = f"{value:.{max(0, digits - 1 - magnitude)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def count(value: float | None) -> str:
+    """Whole with thousands separated; above ten million in words: 9,716 or 12.4 million."""
+    if value is None or not known(value):
+        return MISSING
+    for limit, word in ((1e12, "trillion"), (1e9, "billion"), (1e7, "million")):
+        if abs(value) >= limit:
+            return f"{value / (1e6 if word == 'million' else limit):.3g} {word}"
+    return f"{value:,.0f}"
+
+
+def counted(value: float | None, one: str, many: str | None = None) -> str:
+    """``counted(1, "label")`` is "1 label", ``counted(2, "label")`` is "2 labels"."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share in [0, 1] as a percentage."""
+    return f"{100 * value:.{digits}f}%" if value is not None and known(value) else MISSING
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """A difference of shares in percentage points, signed with a true minus."""
+    if value is None or not known(value):
+        return MISSING
+    return f"{100 * value:+.{digits}f}".replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """The bounds of a share, "76.1 to 82.4"; empty when there is no interval (one seed)."""
+    if low is None or high is None or not known(low) or not known(high):
+        return ""
+    if signed:
+        return f"{points(low)} to {points(high)}"
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def duration(seconds: float | None) -> str:
+    """0.8 s, 42 s, 5 min 12 s, 2 h 05 min."""
+    if seconds is None or not known(seconds):
+        return MISSING
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def memory(size: float | None) -> str:
+    """Bytes in decimal units."""
+    return _scaled(size, ("B", "kB", "MB", "GB", "TB"))
+
+
+def operations(flops: float | None, suffix: str = "FLOP") -> str:
+    """Floating-point operations, or a rate of them with ``suffix="FLOP/s"``."""
+    return _scaled(flops, tuple(prefix + suffix for prefix in ("", "k", "M", "G", "T", "P", "E")))
+
+
+def _scaled(value: float | None, units: tuple[str, ...]) -> str:
+    if value is None or not known(value):
+        return MISSING
+    power = 0
+    while abs(value) >= 999.5 and power < len(units) - 1:
+        value, power = value / 1000, power + 1
+    return f"{value:.3g} {units[power]}"
+
+
+def shorten(name: str, limit: int) -> str:
+    """``name``, cut in the middle to ``limit`` characters so that both ends stay readable."""
+    name = " ".join(name.split())
+    if len(name) <= limit:
+        return name
+    tail = (limit - 1) // 3
+    return f"{name[: limit - 1 - tail]}…{name[-tail:] if tail else ''}"
+
+
+def listed(items: list[str], limit: int = 12) -> str:
+    """ "a, b and c"; beyond ``limit`` the rest is counted."""
+    if len(items) > limit:
+        return ", ".join(items[:limit]) + f" and {len(items) - limit} more"
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]])) if items else ""
