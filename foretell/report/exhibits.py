@@ -75,9 +75,9 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
     """Write ``panels`` as one PNG: one column a panel, one row a sample; the gutters are transparent.
 
     ``panels`` are (caption, (B, C, H, W) float in [0, 1]); a panel may have fewer samples or another size than its
-    neighbours. ``scale`` enlarges the pixels. Many samples are wrapped into ``blocks`` of rows side by side (default: as
-    many as make the sheet about twice as wide as high). Returns what was done to the channels, "" for grey and RGB; a
-    note is drawn under the pictures too. Raises ValueError when there is nothing to show.
+    neighbours. ``scale`` enlarges the pixels. Many samples are wrapped into ``blocks`` of rows side by side (default:
+    as many as make the sheet about twice as wide as high). Returns what was done to the channels, "" for grey and RGB;
+    a note is drawn under the pictures too. Raises ValueError when there is nothing to show.
     """
     shown = [(caption, *colours(pictures)) for caption, pictures in panels if len(pictures)]
     if not shown:
@@ -91,8 +91,9 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
     rows = math.ceil(samples / blocks)
     blocks = math.ceil(samples / rows)
 
-    font = ImageFont.load_default(size=max(11, min(20, cell_w // 6)))
-    head = int(font.size * 1.7) if any(caption for caption, _, _ in shown) else 0
+    points = max(11, min(20, cell_w // 6))
+    font = ImageFont.load_default(size=points)
+    head = int(points * 1.7) if any(caption for caption, _, _ in shown) else 0
     block_w = len(shown) * (cell_w + GAP) - GAP
     width = blocks * (block_w + 6 * GAP) - 6 * GAP
     height = head + rows * (cell_h + GAP) - GAP
@@ -137,12 +138,13 @@ def neighbours_grid(
     """
     count, k = neighbours.shape[:2]
     shown, note = colours(queries)
-    others = colours(neighbours.flatten(0, 1))[0].unflatten(0, (count, k))
+    others = colours(neighbours.flatten(0, 1))[0].reshape(count, k, 3, *neighbours.shape[3:])
     cell_w, cell_h = queries.shape[3] * scale, queries.shape[2] * scale
     thick = max(2, cell_w // 24)
     pitch_w, pitch_h = cell_w + 2 * thick + GAP, cell_h + 2 * thick + GAP
-    font = ImageFont.load_default(size=max(11, min(20, cell_w // 6)))
-    head, aside = int(font.size * 1.7), 4 * GAP
+    points = max(11, min(20, cell_w // 6))
+    font = ImageFont.load_default(size=points)
+    head, aside = int(points * 1.7), 4 * GAP
     sheet = Image.new("RGBA", ((k + 1) * pitch_w + aside - GAP, head + count * pitch_h - GAP), (0, 0, 0, 0))
     draw = ImageDraw.Draw(sheet)
     draw.text((thick, 0), _fitted("query", font, cell_w + thick), fill=CAPTION, font=font)
@@ -183,7 +185,8 @@ def fitted(array: Array, side: int) -> Tensor:
 def _unit(features: Any) -> npt.NDArray[np.float32]:
     rows = np.asarray(features.cpu() if isinstance(features, Tensor) else features, dtype=np.float32)
     rows = np.nan_to_num(rows.reshape(len(rows), -1))
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    unit: npt.NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _codes(labels: Any, length: int) -> npt.NDArray[np.int64] | None:
@@ -222,9 +225,10 @@ def write_map(
 ) -> dict[str, Any]:
     """Write results/map.json: ``features`` (N, D) in two dimensions by PCA (at most 50 components), then t-SNE.
 
-    ``labels`` (N,) int, -1 for missing, index ``classes``; None when there are none. At most ``most`` rows are drawn, evenly
-    over the classes, by ``seed``. Trustworthiness (Venna and Kaski 2001; 1 is best, 12 neighbours) is written too, since
-    a map can mislead. With fewer than 10 rows the map is PCA alone. Returns what was written.
+    ``labels`` (N,) int, -1 for missing, index ``classes``; None when there are none. At most ``most`` rows are drawn,
+    evenly over the classes, by ``seed``. Trustworthiness (Venna and Kaski 2001; 1 is best, 12 neighbours) is written
+    too, since a map can mislead. With fewer than 10 rows the map is PCA alone. Returns what was written.
+    Raises ValueError with fewer than 3 rows.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE, trustworthiness
@@ -274,9 +278,9 @@ def write_neighbours(
 ) -> dict[str, Any]:
     """Write results/neighbours.json and exhibits/neighbours.png: a few samples and their nearest others by cosine.
 
-    Row i of ``features`` (N, D) and ``labels`` (N,) int, -1 for missing, is image i of ``store``. Queries are drawn evenly over the
-    classes by ``seed``; a sample is never its own neighbour. ``share`` is how many of all the neighbours have their
-    query's class (None without labels). ``side``: pixels of a picture (default: the store's usual side, at most 96).
+    Row i of ``features`` (N, D) and ``labels`` (N,) int, -1 for missing, is image i of ``store``. Queries are drawn
+    evenly over the classes by ``seed``; a sample is never its own neighbour. ``share`` is how many of all the
+    neighbours have their query's class (None without labels). ``side``: pixels of a picture (default: the store's usual side, at most 96).
     """
     unit = _unit(features)
     if len(unit) != len(store):
