@@ -1,3 +1,63 @@
-"""Foretell: self-supervised learning from one's own data."""
+"""Foretell: self-supervised learning from one's own data.
+
+Every verb of the command line is a function here: ``foretell.pretrain("photos/", budget="5m")``.
+They are loaded when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
+
+VERBS = {
+    "demo": "foretell.verbs.demo:demo",
+    "pretrain": "foretell.verbs.pretrain:pretrain",
+    "finetune": "foretell.verbs.finetune:finetune",
+    "evaluate": "foretell.verbs.evaluate:evaluate",
+    "embed": "foretell.verbs.embed:embed",
+    "neighbours": "foretell.verbs.neighbours:neighbours",
+    "check": "foretell.verbs.check:check",
+    "report": "foretell.verbs.report:report",
+    "objectives": "foretell.verbs.objectives:objectives",
+    "export": "foretell.verbs.export:export",
+    "reproduce": "foretell.verbs.reproduce:reproduce",
+}
+
+__all__ = ["VERBS", "__version__", *VERBS]
+
+
+def _verb(name: str) -> Any:
+    module, function = VERBS[name].split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+class _Part(ModuleType):
+    """A subpackage with the name of a verb (report, objectives): calling it calls the verb."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return _verb(self.__name__.rpartition(".")[2])(*arguments, **options)
+
+
+class _Foretell(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        # the import system binds foretell.report here, where a person expects the verb of that name
+        if name in VERBS and type(value) is ModuleType:
+            value.__class__ = _Part
+        super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("report", "objectives"):
+            return importlib.import_module(f"foretell.{name}")
+        if name in VERBS:
+            return _verb(name)
+        raise AttributeError(f"module 'foretell' has no attribute '{name}'")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *VERBS})
+
+
+sys.modules[__name__].__class__ = _Foretell
