@@ -12,9 +12,7 @@ from foretell.settings import Settings
 class ViewConfig(Settings):
     """How a random view of an image is drawn (SimCLR, arXiv 2002.05709, appendix A; strength 1)."""
 
-    side: int | None = Field(
-        None, ge=4, description="pixels a side of a view; default: the store's usual side"
-    )
+    side: int | None = Field(None, ge=4, description="pixels a side of a view; default: the store's usual side")
     scale: tuple[float, float] = Field((0.08, 1.0), description="share of the area a crop covers, in (0, 1]")
     ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="aspect ratio (width / height) of a crop")
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
@@ -25,23 +23,17 @@ class ViewConfig(Settings):
     brightness: float = Field(0.8, ge=0, le=1, description="factor in 1 +- this")
     contrast: float = Field(0.8, ge=0, le=1, description="factor in 1 +- this")
     saturation: float = Field(0.8, ge=0, le=1, description="factor in 1 +- this; no effect on grey images")
-    hue: float = Field(
-        0.2, ge=0, le=0.5, description="shift in +- this share of a full turn; no effect on grey images"
-    )
+    hue: float = Field(0.2, ge=0, le=0.5, description="shift in +- this share of a full turn; no effect on grey images")
     grey: float = Field(0.2, ge=0, le=1, description="probability of turning grey")
     blur: float = Field(0.5, ge=0, le=1, description="probability of Gaussian blur")
-    blur_sigma: tuple[float, float] = Field(
-        (0.1, 2.0), description="standard deviation of the blur in pixels"
-    )
+    blur_sigma: tuple[float, float] = Field((0.1, 2.0), description="standard deviation of the blur in pixels")
     blur_kernel: float = Field(
         0.1, gt=0, le=1, description="kernel width as a share of the side (made odd, at least 3)"
     )
     solarise: float = Field(0.0, ge=0, le=1, description="probability of inverting the pixels above 0.5")
     erase: float = Field(0.0, ge=0, le=1, description="probability of erasing a rectangle")
     erase_scale: tuple[float, float] = Field((0.02, 0.33), description="share of the area that is erased")
-    mean: tuple[float, ...] | None = Field(
-        None, description="channel means in [0, 1]; default: measured on the store"
-    )
+    mean: tuple[float, ...] | None = Field(None, description="channel means in [0, 1]; default: measured on the store")
     std: tuple[float, ...] | None = Field(
         None, description="channel deviations in [0, 1]; default: measured on the store"
     )
