@@ -1,0 +1,404 @@
+"""Files decoded once into a store on disk: in parallel, resumable, fingerprinted.
+
+A store is a folder: ``pixels.bin`` (every image (C, H, W), one after another), ``sizes.npy`` (N, 2) height and width,
+``offsets.npy`` (N + 1,) in elements, ``hashes.npy`` (N, 16) of each image's content as decoded, ``rows.npy`` (N,) of the
+source, ``meta.json``. While it is built, finished shards lie in ``NAME.building``; joining them frees each as it goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.data.arrays import Member, channels_first, channels_of, image_parts, scale_of
+from foretell.data.pixels import Pixels, shrink
+from foretell.data.pool import decode_all
+from foretell.data.source import Source
+from foretell.data.worker import content_hash, shard_paths
+from foretell.errors import ForetellError, InputError
+
+VERSION = 1
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+@dataclass
+class Limit:
+    """How many unreadable files are passed over: a share of all, though up to 3 files unless the share is 0."""
+
+    share: float
+    total: int
+
+    @property
+    def allowed(self) -> int:
+        if self.share == 0:
+            return 0
+        return max(int(self.share * self.total), min(3, (self.total - 1) // 2))
+
+    def check(self, source: Source, bad: list[tuple[str, str]], count: int | None = None) -> None:
+        """Raises InputError with the first file and its reason when there are too many."""
+        count = len(bad) if count is None else count
+        if count <= self.allowed and count < self.total:
+            return
+        name, reason = bad[0] if bad else ("", "")
+        first = f"the first, {name}, {reason}" if bad else "see the first of them"
+        if count >= self.total:
+            raise InputError(f"{source.name}: none of its {self.total} files can be read as an image: {first}")
+        raise InputError(
+            f"{source.name}: {count} of {self.total} files cannot be read, more than the {self.allowed} that "
+            f"max_unreadable={self.share:g} allows: {first}; mend or remove them, or raise max_unreadable"
+        )
+
+
+def key_of(source: Source, side: int) -> str:
+    """The name of a store in the cache: a hash of place, files with sizes and times of change, and ``side``."""
+    digest = hashlib.blake2b(f"{VERSION}\0{source.root}\0{side}".encode(), digest_size=12)
+    root = str(source.root)
+    for name in source.names or [""]:
+        try:
+            status = os.stat(os.path.join(root, name) if name else root)
+            digest.update(f"\0{name}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogateescape"))
+        except OSError:
+            digest.update(f"\0{name}\0missing".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+@dataclass
+class Facts:
+    """What the finished shards hold, in the order of the source."""
+
+    rows: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    channels: NDArray[np.int32]
+    depths: NDArray[np.int32]
+    peaks: NDArray[np.int64]
+    hashes: NDArray[np.uint8]
+    counts: list[int]
+    bad: list[tuple[str, str]]
+
+
+def build_files(
+    source: Source,
+    folder: Path,
+    work: Path,
+    side: int,
+    workers: int,
+    max_unreadable: float,
+    channels: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Build the store of ``source`` at ``folder``, by way of ``work``, which a later call for the same files goes on with.
+
+    Raises InputError for too many unreadable files or mixed channels.
+    """
+    plan = work / "join.json"
+    if plan.exists() and json.loads(plan.read_text())[2] != channels:
+        shutil.rmtree(work)  # half joined for other channels
+    work.mkdir(parents=True, exist_ok=True)
+    size = _shard_size(work, len(source), workers)
+    names = source.names
+    shards = [(k, names[start : start + size]) for k, start in enumerate(range(0, len(names), size))]
+    limit = Limit(max_unreadable, len(names))
+    if not plan.exists():
+        done = {k: len(part) for k, part in shards if shard_paths(work, k)[1].exists()}
+        bad = dict.fromkeys(done, 0)
+        if progress and done:
+            progress(sum(done.values()), len(names))
+
+        def report(shard: int, count: int, unreadable: int) -> None:
+            done[shard], bad[shard] = count, unreadable
+            if progress:
+                progress(sum(done.values()), len(names))
+            if sum(bad.values()) > limit.allowed and unreadable:
+                raise _TooMany
+
+        try:
+            waiting = [(k, part) for k, part in shards if k not in done]
+            decode_all(work, source.root, waiting, side, workers, report)
+        except _TooMany:
+            limit.check(source, _first_bad(source, side, shards, bad), sum(bad.values()))
+    facts = _facts(source, work, size, len(shards))
+    limit.check(source, facts.bad)
+    _join(source, folder, work, facts, side, channels)
+
+
+class _TooMany(Exception):
+    pass
+
+
+def _first_bad(
+    source: Source, side: int, shards: list[tuple[int, list[str]]], bad: dict[int, int]
+) -> list[tuple[str, str]]:
+    """One unreadable file with its reason, for the message: the shard that holds it may be unfinished."""
+    from foretell.data.decode import decode
+    from foretell.data.pixels import Unreadable
+
+    for shard, names in shards:
+        if bad.get(shard):
+            for name in names:
+                try:
+                    decode(source.root / name, side)
+                except Unreadable as reason:
+                    return [(name, str(reason))]
+    return []
+
+
+def _shard_size(work: Path, total: int, workers: int) -> int:
+    """Images a shard: kept from the first start, so that a resumed build cuts the same shards."""
+    path = work / "shards.json"
+    try:
+        return int(json.loads(path.read_text())["size"])
+    except (OSError, ValueError, KeyError):
+        size = min(256, max(16, -(-total // (workers * 4))))
+        path.write_text(json.dumps({"size": size}))
+        return size
+
+
+def _facts(source: Source, work: Path, size: int, shards: int) -> Facts:
+    parts: list[dict[str, NDArray[Any]]] = []
+    bad: list[tuple[str, str]] = []
+    for shard in range(shards):
+        with np.load(shard_paths(work, shard)[1], allow_pickle=False) as file:
+            part = {name: file[name] for name in file.files}
+        first = shard * size
+        bad += [
+            (source.names[first + int(i)], str(reason)) for i, reason in zip(part["bad"], part["reasons"], strict=True)
+        ]
+        part["rows"] = part["rows"] + first
+        parts.append(part)
+    whole = {
+        name: np.concatenate([part[name] for part in parts])
+        for name in ("rows", "sizes", "channels", "depths", "peaks", "hashes")
+    }
+    return Facts(**whole, counts=[len(part["rows"]) for part in parts], bad=bad)
+
+
+def settle_channels(
+    source: Source, names: list[str], found: NDArray[np.int32], asked: int | None
+) -> tuple[int, list[str]]:
+    """(channels of the store, notes). Grey beside RGB becomes RGB; any other mixture raises InputError naming two files.
+
+    ``asked`` 1 or 3 turns RGB into grey (BT.601) or grey into RGB; of images with more channels than asked the first are
+    kept; one with fewer raises InputError.
+    """
+    kinds, first, counts = np.unique(found, return_index=True, return_counts=True)
+    have = {int(kind): (names[int(i)], int(n)) for kind, i, n in zip(kinds, first, counts, strict=True)}
+    if asked is not None:
+        notes = []
+        for kind, (name, count) in have.items():
+            if kind == asked:
+                continue
+            if (kind, asked) in ((1, 3), (3, 1)):
+                notes.append(f"{count} images turned from {_channel_name(kind)} into {_channel_name(asked)}")
+            elif kind > asked:
+                notes.append(f"{count} images have {kind} channels: the first {asked} are kept")
+            else:
+                raise InputError(
+                    f"{source.name}: {name} has {_channels(kind)}, fewer than channels={asked}; "
+                    f"ask for channels={kind}, or leave it out"
+                )
+        return asked, notes
+    if len(have) == 1:
+        return next(iter(have)), []
+    if set(have) == {1, 3}:
+        return 3, [f"{have[1][1]} grey images beside {have[3][1]} in colour: stored as RGB"]
+    (one, (name, _)), (two, (other, _)) = sorted(have.items(), key=lambda item: -item[1][1])[:2]
+    raise InputError(
+        f"{source.name}: {name} has {_channels(one)} and {other} has {_channels(two)}; expected one number "
+        f"for all: remove the others, or set channels={min(one, two)} to keep the first"
+    )
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel" + ("" if count == 1 else "s")
+
+
+def _channel_name(count: int) -> str:
+    return {1: "grey", 3: "RGB"}.get(count, _channels(count))
+
+
+def convert(image: Pixels, channels: int, depth: int, shift: int) -> Pixels:
+    """(C, H, W) in the store's channels and depth: 8-bit values times 257, 16-bit ones shifted up by ``shift`` bits."""
+    if image.shape[0] != channels:
+        if image.shape[0] == 1 and channels == 3:
+            image = np.repeat(image, 3, axis=0)
+        elif image.shape[0] == 3 and channels == 1:
+            image = np.rint(np.tensordot(LUMA, image.astype(np.float32), 1)[None]).astype(image.dtype)
+        else:
+            image = image[:channels]
+    if depth == 2:
+        if image.dtype == np.uint8:
+            return image.astype(np.uint16) * 257
+        return image << np.uint16(shift) if shift else image
+    return image
+
+
+def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, channels: int | None) -> None:
+    """Turn shards into the store. Each shard is deleted once its pixels are on disk; a resumed join goes on there."""
+    names = [source.names[int(row)] for row in facts.rows]
+    target, notes = settle_channels(source, names, facts.channels, channels)
+    depth = int(facts.depths.max())
+    shift = 0
+    if depth == 2:
+        peak = int(facts.peaks.max())
+        shift = 16 - max(1, peak.bit_length())
+        if shift:
+            notes.append(f"16-bit pixels reach {peak}: shifted up by {shift} bits (scale {1 << shift})")
+        shallow = int((facts.depths == 1).sum())
+        if shallow:
+            notes.append(f"{shallow} 8-bit images beside 16-bit ones: stored as 16-bit")
+    plan = work / "join.json"
+    next_shard, written = 0, 0
+    if plan.exists():
+        next_shard, written, _ = json.loads(plan.read_text())
+    pixels = work / "pixels.bin"
+    try:
+        with open(pixels, "r+b" if pixels.exists() else "w+b") as out:
+            out.truncate(written)
+            out.seek(written)
+            done = sum(facts.counts[:next_shard])
+            for shard in range(next_shard, len(facts.counts)):
+                own = slice(done, done + facts.counts[shard])
+                done = own.stop
+                _append(out, shard_paths(work, shard)[0], facts, own, target, depth, shift)
+                out.flush()
+                os.fsync(out.fileno())
+                replace_text(plan, json.dumps([shard + 1, out.tell(), channels]))
+                shard_paths(work, shard)[0].unlink(missing_ok=True)
+        sizes = facts.sizes.astype(np.int64)
+        meta = {"source": source.name, "kind": source.kind, "notes": notes, "unreadable": facts.bad, "side": side}
+        meta |= {"scale": 1 << shift}
+        write_facts(work, sizes, target, depth, facts.hashes, facts.rows, meta)
+    except OSError as error:
+        raise ForetellError(
+            f"{work}: the store cannot be written ({error.strerror or error}); what is done is kept: make room, "
+            "or set FORETELL_CACHE to another folder, and run again"
+        ) from None
+    for path in [*work.glob("shard-*"), *work.glob("worker-*"), work / "shards.json", plan]:
+        path.unlink(missing_ok=True)
+    publish(work, folder)
+
+
+def _append(out: Any, path: Path, facts: Facts, own: slice, channels: int, depth: int, shift: int) -> None:
+    same = bool((facts.channels[own] == channels).all() and (facts.depths[own] == depth).all() and not shift)
+    with open(path, "rb") as shard:
+        if same:
+            shutil.copyfileobj(shard, out, 4 << 20)
+            return
+        for (height, width), count, size in zip(facts.sizes[own], facts.channels[own], facts.depths[own], strict=True):
+            data = shard.read(int(height) * int(width) * int(count) * int(size))
+            image = np.frombuffer(data, np.uint8 if size == 1 else np.uint16).reshape(count, height, width)
+            out.write(np.ascontiguousarray(convert(image, channels, depth, shift)))
+
+
+def offsets_of(sizes: NDArray[np.int64], channels: int) -> NDArray[np.int64]:
+    """(N + 1,) where each image begins and the last one ends, in elements."""
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes.prod(axis=1) * channels, out=offsets[1:])
+    return offsets
+
+
+def describe(
+    sizes: NDArray[np.int64], channels: int, depth: int, hashes: NDArray[np.uint8], meta: dict[str, Any]
+) -> dict[str, Any]:
+    """The facts of a store: the fingerprint is a hash of every image's content in order, channels, depth and scale."""
+    digest = hashlib.blake2b(f"{VERSION} {channels} {depth} {meta.get('scale', 1)}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(hashes))
+    return {
+        "version": VERSION,
+        "count": len(sizes),
+        "channels": channels,
+        "dtype": "uint8" if depth == 1 else "uint16",
+        "fingerprint": digest.hexdigest(),
+        **meta,
+    }
+
+
+def write_facts(
+    folder: Path,
+    sizes: NDArray[np.int64],
+    channels: int,
+    depth: int,
+    hashes: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    meta: dict[str, Any],
+) -> None:
+    """All of a store but its pixels."""
+    np.save(folder / "sizes.npy", sizes)
+    np.save(folder / "offsets.npy", offsets_of(sizes, channels))
+    np.save(folder / "hashes.npy", hashes)
+    np.save(folder / "rows.npy", rows)
+    replace_text(folder / "meta.json", json.dumps(describe(sizes, channels, depth, hashes, meta)))
+
+
+def build_array(
+    source: Source,
+    images: list[Member],
+    folder: Path,
+    work: Path,
+    side: int,
+    channels: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Build the store of an array, a part at a time; an unfinished one is begun anew. Raises InputError."""
+    scale = scale_of(images)
+    have = channels_of(images[0])
+    target, notes = settle_channels(source, source.names[:1], np.array([have], np.int32), channels)
+    if scale.note:
+        notes.append(scale.note)
+    form = "(N, channels, height, width)" if channels_first(images[0]) else "(N, height, width, channels)"
+    if len(images[0].shape) == 4:
+        notes.append(f"shape {images[0].shape} understood as {form}")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    total = len(source)
+    sizes = np.zeros((total, 2), np.int64)
+    hashes = np.zeros((total, 16), np.uint8)
+    done = 0
+    try:
+        with open(work / "pixels.bin", "wb") as out:
+            for part in image_parts(images, scale):
+                for image in part:
+                    small = shrink(image, side)
+                    planes = convert(np.ascontiguousarray(small.transpose(2, 0, 1)), target, small.itemsize, 0)
+                    sizes[done] = planes.shape[1:]
+                    hashes[done] = np.frombuffer(content_hash(small), np.uint8)
+                    out.write(planes)
+                    done += 1
+                if progress:
+                    progress(done, total)
+        meta: dict[str, Any] = {"source": source.name, "kind": source.kind, "notes": notes, "side": side}
+        rows = np.arange(total, dtype=np.int64)
+        write_facts(work, sizes, target, np.dtype(scale.dtype).itemsize, hashes, rows, meta)
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise ForetellError(
+            f"{work}: the store cannot be written ({error.strerror or error}): make room, or set FORETELL_CACHE to "
+            "another folder"
+        ) from None
+    publish(work, folder)
+
+
+def publish(work: Path, folder: Path) -> None:
+    """Rename the finished store into place, over a damaged one if there is one."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.replace(work, folder)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write aside, then rename: the file is whole or not there."""
+    aside = path.with_suffix(".part")
+    with open(aside, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(aside, path)

@@ -1,0 +1,172 @@
+"""One image file as an array: orientation applied, palette and alpha resolved, its longest side bounded.
+
+Rules, the same for every format:
+
+* EXIF orientation is applied. Of an animation or a multi-page file the first frame is read.
+* A palette becomes its colours; a palette of greys stays grey. CMYK, YCbCr and Lab become RGB.
+* Alpha is composited over white.
+* 16-bit pixels stay 16-bit. A float image must lie in [0, 1] and becomes 16-bit; whole numbers must fit in 16 bits.
+* An image longer than ``side`` is shrunk with antialiasing (an area mean to at most twice the size, then bicubic).
+* No more than ``MEMORY`` bytes are decoded at once: a larger JPEG is decoded smaller, a larger PNG or TIFF in bands.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from foretell.data import png, tiff
+from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size, finish, whole_numbers
+
+
+def decode(path: Path | str, side: int) -> Pixels:
+    """(H, W, C) uint8 or uint16, longest side at most ``side``. Raises Unreadable."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".npy":
+            return _decode_array(path, side)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on large images: judged here
+            return _decode_file(path, side)
+    except Unreadable:
+        raise
+    except FileNotFoundError:
+        raise Unreadable("does not exist") from None
+    except IsADirectoryError:
+        raise Unreadable("is a folder, not an image") from None
+    except PermissionError:
+        raise Unreadable("may not be read (permission denied)") from None
+    except UnidentifiedImageError:
+        raise Unreadable(_unidentified(path)) from None
+    except MemoryError:
+        raise Unreadable("does not fit in memory") from None
+    except Exception as error:  # decoders raise anything on damaged input: SyntaxError, struct.error, ValueError ...
+        text = " ".join(str(error).split()) or type(error).__name__
+        cut = "truncated" in text.lower() or isinstance(error, EOFError)
+        raise Unreadable(f"is cut short ({text})" if cut else f"is damaged ({text})") from None
+
+
+def _unidentified(path: Path) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if not start:
+        return "is empty (0 bytes)"
+    try:
+        text = start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = start[: error.start].decode("utf-8") if error.start > 56 else ""
+    if text and all(letter.isprintable() or letter.isspace() for letter in text):
+        return f"is text, not an image (it begins '{' '.join(text.split())[:24]}')"
+    return "is not an image of a known format"
+
+
+def _decode_file(path: Path, side: int) -> Pixels:
+    if path.suffix.lower() in (".tif", ".tiff"):
+        opened = tiff.opened(path)  # more than four channels, or 16-bit colour: beyond Pillow
+        if opened is not None:
+            check_size(opened.height, opened.width)
+            return finish(opened.read(side, MEMORY), side, opened.orientation)
+    Image.MAX_IMAGE_PIXELS = None  # its guard stops at a fixed number of pixels; ours is check_size and MEMORY
+    with Image.open(path) as image:
+        width, height = image.size
+        check_size(height, width)
+        if image.format == "PNG":
+            header = png.header(path)
+            if header.deep_colour or width * height * pixel_bytes(image) > MEMORY:
+                return finish(png.read(path, header, side, MEMORY), side, orientation_of(image))
+        elif image.format == "JPEG":
+            longest = max(image.size)
+            image.draft(None, (width * 2 * side // longest, height * 2 * side // longest))
+            if "progressive" in image.info and width * height * len(image.getbands()) > MEMORY:
+                raise Unreadable(
+                    f"is a progressive JPEG of {width * height / 1e6:.0f} megapixels, which cannot be read in parts; "
+                    "shrink it or save it as baseline"
+                )
+        size = image.size[0] * image.size[1] * pixel_bytes(image)
+        if size > MEMORY:
+            raise Unreadable(
+                f"has {width * height / 1e6:.0f} megapixels, and its {image.format} form cannot be read in parts; "
+                "shrink it, or save it as a PNG that is not interlaced"
+            )
+        image.load()
+        return finish(pixels_of(image, side), side, orientation_of(image))
+
+
+def pixel_bytes(image: Image.Image) -> int:
+    """Bytes a pixel takes in Pillow's memory."""
+    if image.mode in ("1", "L", "P"):
+        return 1
+    return 2 if image.mode.startswith("I;16") else 4
+
+
+def orientation_of(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8. Asked after loading: Pillow turns a TIFF itself and then drops the tag."""
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except Exception:  # damaged EXIF beside sound pixels
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def pixels_of(image: Image.Image, side: int) -> Pixels:
+    """(H, W, C) of a loaded Pillow image: mode resolved; shrunk by a whole factor if it is far larger than ``side``."""
+    mode = image.mode
+    if mode in ("I", "F") or mode.startswith("I;"):
+        return whole_numbers(np.asarray(image))[:, :, None]
+    if mode == "1":
+        image = image.convert("L")
+    elif mode in ("P", "PA"):
+        image = _from_palette(image)
+    elif mode == "L" and "transparency" in image.info:
+        image = image.convert("LA")
+    elif mode == "RGB" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    elif mode == "La":
+        image = image.convert("LA")
+    elif mode == "RGBa":
+        image = image.convert("RGBA")
+    elif mode not in ("L", "LA", "RGB", "RGBA"):
+        image = image.convert("RGB")  # CMYK, YCbCr, LAB, HSV, RGBX
+    if image.mode in ("LA", "RGBA"):
+        solid = Image.new("L" if image.mode == "LA" else "RGB", image.size, "white")
+        alpha = image.getchannel("A")
+        solid.paste(image.convert(solid.mode), mask=alpha)
+        image = solid
+    factor = max(image.size) // (2 * side)
+    if factor > 1:
+        image = image.reduce(factor)
+    array = np.asarray(image)
+    return array[:, :, None] if array.ndim == 2 else array
+
+
+def _from_palette(image: Image.Image) -> Image.Image:
+    if image.mode == "PA" or "transparency" in image.info:
+        image = image.convert("RGBA")
+        red, green, blue, alpha = image.split()
+        if red.tobytes() == green.tobytes() == blue.tobytes():
+            return Image.merge("LA", (red, alpha))
+        return image
+    image = image.convert("RGB")
+    red, green, blue = image.split()
+    return red if red.tobytes() == green.tobytes() == blue.tobytes() else image
+
+
+def _decode_array(path: Path, side: int) -> Pixels:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3:
+        raise Unreadable(
+            f"holds an array of shape {array.shape}; expected (height, width) or (height, width, channels)"
+        )
+    check_size(array.shape[0], array.shape[1])
+    if array.nbytes > MEMORY:
+        step = -(-max(array.shape[:2]) // (2 * side))
+        array = array[::step, ::step]
+    return finish(whole_numbers(np.ascontiguousarray(array)), side)
+
+
+ImageFile.LOAD_TRUNCATED_IMAGES = False  # a half-decoded image is a wrong image

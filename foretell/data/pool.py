@@ -1,0 +1,170 @@
+"""Worker processes that decode shards in parallel, watched: one that a damaged file kills is started again past it.
+
+Plain subprocesses rather than ``multiprocessing``: nothing is forked from a process that runs torch's threads, and a
+script that calls ``open_images`` needs no ``if __name__ == "__main__"``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from foretell.data.worker import decode_shard
+from foretell.errors import ForetellError
+
+IN_PROCESS = 384  # files: below this a process's start takes longer than it saves
+
+
+class _Worker:
+    """One subprocess, started when it is first needed."""
+
+    def __init__(self, work: Path, number: int) -> None:
+        self.log = work / f"worker-{number}.log"
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> subprocess.Popen[str]:
+        if self.process is None or self.process.poll() is not None:
+            package = str(Path(__file__).resolve().parents[2])
+            paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+            log: IO[bytes]
+            with open(self.log, "wb") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "foretell.data.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    env=environment,
+                )
+        return self.process
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+def decode_all(
+    work: Path,
+    root: Path,
+    shards: Sequence[tuple[int, list[str]]],
+    side: int,
+    workers: int,
+    report: Callable[[int, int, int], None],
+) -> None:
+    """Decode every (number, names) of ``shards`` into ``work``; ``report(shard, done, unreadable)`` from this thread.
+
+    ``report`` may raise to stop. Raises ForetellError when a shard cannot be written.
+    """
+    if workers == 1 or sum(len(names) for _, names in shards) < IN_PROCESS:
+        for shard, names in shards:
+            try:
+                decode_shard(
+                    work, shard, root, names, side, {}, lambda done, bad, shard=shard: report(shard, done, bad)
+                )
+            except OSError as error:
+                raise ForetellError(f"{work}: cannot be written ({error.strerror or error})") from None
+        return
+    waiting: queue.SimpleQueue[tuple[int, list[str]]] = queue.SimpleQueue()
+    for shard in shards:
+        waiting.put(shard)
+    events: queue.SimpleQueue[tuple[int, int, int] | Exception | None] = queue.SimpleQueue()
+    crew = [_Worker(work, number) for number in range(min(workers, len(shards)))]
+    stopping = threading.Event()
+    threads = [
+        threading.Thread(target=_serve, args=(worker, work, root, side, waiting, events, stopping), daemon=True)
+        for worker in crew
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        running = len(threads)
+        while running:
+            event = events.get()
+            if event is None:
+                running -= 1
+            elif isinstance(event, Exception):
+                raise event
+            else:
+                report(*event)
+    finally:
+        stopping.set()
+        for worker in crew:
+            worker.stop()
+        for thread in threads:
+            thread.join()
+
+
+def _serve(
+    worker: _Worker,
+    work: Path,
+    root: Path,
+    side: int,
+    waiting: queue.SimpleQueue[tuple[int, list[str]]],
+    events: queue.SimpleQueue[tuple[int, int, int] | Exception | None],
+    stopping: threading.Event,
+) -> None:
+    try:
+        while not stopping.is_set():
+            try:
+                shard, names = waiting.get_nowait()
+            except queue.Empty:
+                break
+            _one_shard(worker, work, root, side, shard, names, events, stopping)
+    except Exception as error:
+        events.put(error)
+    events.put(None)
+
+
+def _one_shard(
+    worker: _Worker,
+    work: Path,
+    root: Path,
+    side: int,
+    shard: int,
+    names: list[str],
+    events: queue.SimpleQueue[tuple[int, int, int] | Exception | None],
+    stopping: threading.Event,
+) -> None:
+    skip: dict[int, str] = {}
+    careful = False
+    while not stopping.is_set():
+        process = worker.start()
+        assert process.stdin is not None and process.stdout is not None
+        job = {"work": str(work), "shard": shard, "root": str(root), "names": names, "side": side}
+        at = 0
+        try:
+            process.stdin.write(json.dumps({**job, "skip": skip, "careful": careful}) + "\n")
+            process.stdin.flush()
+            for line in process.stdout:
+                answer = json.loads(line)
+                if "error" in answer:
+                    raise ForetellError(
+                        f"{work}: a part of the store cannot be written ({answer['error']}); the finished parts "
+                        "are kept: make room, or set FORETELL_CACHE to another folder, and run again"
+                    )
+                if "end" in answer:
+                    return
+                at = answer["done"]
+                events.put((shard, at, answer["bad"]))
+        except BrokenPipeError:
+            pass
+        if stopping.is_set():
+            return
+        status = process.wait()
+        if careful:  # the last report named the file
+            if at >= len(names):
+                raise ForetellError(f"{work}: a decoding process ended (status {status}); see {worker.log}")
+            skip[at] = f"killed the decoding process (status {status})"
+        elif status > 0:
+            lines = worker.log.read_text(errors="replace").strip().splitlines()
+            raise ForetellError(f"a decoding process failed: {lines[-1] if lines else f'status {status}'}")
+        careful = True

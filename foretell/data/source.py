@@ -1,0 +1,265 @@
+"""What a person has, understood and said back: a folder, class folders, a manifest, an array, an embedded set."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from foretell.data import table as tables
+from foretell.data.table import Table
+from foretell.errors import InputError
+
+# .npy files inside a folder are images too (any number of channels)
+IMAGES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif")
+    + (".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".npy")
+)
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+EMBEDDED = ("animals", "emoji")
+
+Kind = Literal["folder", "class folders", "manifest", "array", "embedded"]
+
+
+@dataclass
+class Source:
+    """The samples of a source before any is decoded.
+
+    ``names`` are paths relative to ``root`` (or absolute), one a row of ``table``; arrays and embedded sets have none
+    yet. ``notes`` say in words what was understood, ``extra`` lists image files under a manifest that it does not name.
+    """
+
+    name: str
+    kind: Kind
+    root: Path
+    names: list[str]
+    table: Table
+    notes: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, i: int) -> Path:
+        return self.root / self.names[i]
+
+
+def scan(source: str | Path, columns: Mapping[str, str] | None = None, labels: str | Path | None = None) -> Source:
+    """Understand a source without decoding it.
+
+    ``source`` is a folder (flat, or one folder a class, or train/test folders of those), a table (CSV, TSV, JSONL,
+    Parquet) with a ``path`` column, an ``.npy`` or ``.npz`` file, or ``@animals`` or ``@emoji``. ``columns`` names the
+    columns that stand for the known ones (``{"label": "diagnosis"}``). ``labels`` is a table that is joined to a folder
+    by ``path``. Raises InputError in words.
+    """
+    name = str(source)
+    if name.startswith("@"):
+        found = _embedded(name)
+    else:
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise InputError(f"{source}: does not exist; expected a folder of images, a table, an array or @animals")
+        suffix = path.suffix.lower()
+        if path.is_dir():
+            found = _folder(name, path.resolve())
+        elif suffix in tables.SUFFIXES:
+            found = _manifest(name, path.resolve(), columns)
+        elif suffix in (".npy", ".npz"):
+            found = Source(name, "array", path.resolve(), [], Table())
+        else:
+            raise InputError(
+                f"{source}: expected a folder of images, a table ({', '.join(tables.SUFFIXES)}) or an array "
+                "(.npy, .npz)"
+            )
+    return found if labels is None else with_labels(found, labels, columns)
+
+
+def _embedded(name: str) -> Source:
+    if name[1:] not in EMBEDDED:
+        from foretell.errors import unknown
+
+        raise unknown("embedded data set", name, [f"@{known}" for known in EMBEDDED])
+    return Source(name, "embedded", Path(name), [], Table())
+
+
+def walk(root: Path) -> tuple[list[str], Counter[str], list[str]]:
+    """(image files, suffixes of other files, tables), all relative to ``root`` with '/', sorted; hidden ones left out."""
+    images: list[str] = []
+    others: Counter[str] = Counter()
+    manifests: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [("", root)]
+    while waiting:
+        prefix, folder = waiting.pop()
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link back up
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
+                continue
+            name = prefix + entry.name
+            if entry.is_dir():
+                waiting.append((name + "/", folder / entry.name))
+                continue
+            suffix = os.path.splitext(entry.name)[1].lower()
+            if suffix in IMAGES:
+                images.append(name)
+            else:
+                others[suffix or "(none)"] += 1
+                if suffix in tables.SUFFIXES:
+                    manifests.append(name)
+    return sorted(images), others, sorted(manifests)
+
+
+def _folder(name: str, root: Path) -> Source:
+    images, others, manifests = walk(root)
+    if not images:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(4))
+        raise InputError(
+            f"{name}: no images in this folder ({f'it holds {kinds}' if kinds else 'it is empty'}); "
+            "expected JPEG, PNG, WebP, TIFF or BMP files"
+        )
+    notes = []
+    if others:
+        kinds = ", ".join(f"{suffix} {count}" for suffix, count in others.most_common(6))
+        notes.append(f"{sum(others.values())} files of other kinds passed over: {kinds}")
+    if manifests:
+        notes.append(f"a table lies in the folder ({manifests[0]}): give it as the source or as labels to use it")
+    columns = _folder_columns(images, notes)
+    kind: Kind = "class folders" if "label" in columns else "folder"
+    return Source(name, kind, root, images, Table({"path": list(images), **columns}), notes)
+
+
+def _folder_columns(images: list[str], notes: list[str]) -> dict[str, list[str | None]]:
+    """Labels and splits that the folders' names say: ``class/x.jpg`` or ``train/class/x.jpg``."""
+    parts = [name.split("/")[:-1] for name in images]
+    first = {part[0] if part else "" for part in parts}
+    columns: dict[str, list[str | None]] = {}
+    split = len(first) > 1 and all(name.lower() in SPLITS for name in first)
+    if split:
+        columns["split"] = [SPLITS[part[0].lower()] for part in parts]
+        notes.append(f"folders {', '.join(sorted(first))} are understood as splits")
+        parts = [part[1:] for part in parts]
+        first = {part[0] if part else "" for part in parts}
+    if len(first) > 1 and "" not in first:
+        columns["label"] = [part[0] for part in parts]
+        notes.append(f"{len(first)} folders are understood as classes")
+    elif len(first) > 1:
+        notes.append("images lie beside folders, so that the folders are not understood as classes")
+    return columns
+
+
+def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Source:
+    table = tables.read_table(path, columns)
+    if "path" not in table:
+        near = [other for other in table.columns if other.lower() in _PATH_NAMES]
+        hint = f"; is it '{near[0]}'? then map it: path={near[0]}" if near else "; map one with path=NAME"
+        raise InputError(f"{name}: no column 'path' among {', '.join(table.columns)}{hint}")
+    given = table.column("path")
+    for row, value in enumerate(given):
+        if value is None:
+            raise InputError(f"{name}: row {row + 1} has no path")
+    names = [value.replace("\\", "/") for value in given if value is not None]
+    twice = [value for value, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"{name}: {twice[0]} is named in {names.count(twice[0])} rows; expected one row a file")
+    used = [known for known in tables.COLUMNS if known in table]
+    notes = [f"{len(table)} rows; columns understood: {', '.join(used)}"]
+    rest = [other for other in table.columns if other not in tables.COLUMNS]
+    if rest:
+        notes.append(f"columns without a meaning here: {', '.join(rest[:12])}")
+    if "split" in table:
+        table = table.with_column("split", [SPLITS.get((v or "").lower(), v) for v in table.column("split")])
+    table = table.with_column("path", list(names))
+    return Source(name, "manifest", path.parent, names, table, notes, extra=_not_named(path.parent, names))
+
+
+_PATH_NAMES = ("file", "filename", "file_name", "image", "image_path", "filepath", "img", "name", "image_id", "id")
+
+
+def _not_named(root: Path, names: list[str]) -> list[str]:
+    """Image files in the folders that the manifest's files lie in, which it does not name."""
+    inside = [os.path.normpath(name) for name in names if not os.path.isabs(name)]
+    known = set(inside)
+    found = []
+    for folder in sorted({os.path.dirname(name) for name in inside}):
+        try:
+            entries = list(os.scandir(root / folder))
+        except OSError:
+            continue  # its files are reported one by one as missing
+        for entry in entries:
+            name = os.path.join(folder, entry.name)
+            plain = not entry.name.startswith(".") and os.path.splitext(entry.name)[1].lower() in IMAGES
+            if plain and name not in known and entry.is_file():
+                found.append(name)
+    return sorted(found)
+
+
+def with_labels(source: Source, labels: str | Path, columns: Mapping[str, str] | None = None) -> Source:
+    """The source with the columns of a table joined by ``path``; files without a row get missing values.
+
+    A path in the table may be relative to the source's folder or to the table's, or a bare file name (with or without
+    its suffix) that only one file has. Rows for files that are not in the source are noted. Raises InputError when no row
+    matches, or when two rows name one file.
+    """
+    found, missing = join(source.names, source.root, Path(labels), columns)
+    table = Table({**source.table.columns, **{k: v for k, v in found.columns.items() if k != "path"}}, rows=len(source))
+    notes = list(source.notes)
+    if missing:
+        notes.append(
+            f"{labels}: {len(missing)} rows name files that are not among the images ({', '.join(missing[:3])})"
+        )
+    return replace(source, table=table, notes=notes)
+
+
+def join(
+    names: list[str], root: Path, labels: Path, columns: Mapping[str, str] | None = None
+) -> tuple[Table, list[str]]:
+    """(table with one row a name, paths in ``labels`` that no name matches)."""
+    if not labels.is_file():
+        raise InputError(f"{labels}: does not exist; expected a table with the columns path and label")
+    given = tables.read_table(labels, columns)
+    if "path" not in given:
+        raise InputError(f"{labels}: no column 'path' among {', '.join(given.columns)}; map one with path=NAME")
+    where = {os.path.normpath(root / name): i for i, name in enumerate(names)}
+    short: dict[str, int] = {}
+    for i, name in enumerate(names):
+        base = os.path.basename(name)
+        for key in {base, os.path.splitext(base)[0]}:
+            short[key] = -1 if key in short else i
+    rows = [-1] * len(names)
+    missing = []
+    for row, value in enumerate(given.column("path")):
+        if value is None:
+            raise InputError(f"{labels}: row {row + 1} has no path")
+        value = value.replace("\\", "/")
+        at = where.get(os.path.normpath(root / value))
+        if at is None:
+            at = where.get(os.path.normpath(labels.resolve().parent / value))
+        if at is None and "/" not in value:
+            at = short.get(value, -1)
+        if at is None or at < 0:
+            missing.append(value)
+        elif rows[at] >= 0:
+            raise InputError(f"{labels}: rows {rows[at] + 1} and {row + 1} are both for {names[at]}")
+        else:
+            rows[at] = row
+    if len(missing) == len(given):
+        raise InputError(
+            f"{labels}: none of its {len(given)} rows names an image of {root} (the first is '{missing[0]}'); "
+            "expected paths relative to that folder"
+        )
+    joined = {name: [values[row] if row >= 0 else None for row in rows] for name, values in given.columns.items()}
+    return Table(joined, rows=len(names)), missing

@@ -1,0 +1,337 @@
+"""Images decoded once into flat memory-mapped arrays, read by index as batches."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foretell.data import build
+from foretell.data.images import Images
+from foretell.data.pixels import Pixels, shrink
+from foretell.data.source import Source, join, scan
+from foretell.data.table import Table
+from foretell.data.worker import content_hash
+from foretell.errors import ForetellError, InputError
+
+MEASURED = 20_000  # images that channel statistics are measured on, evenly spaced, where there are more
+
+
+class ImageStore:
+    """Images of one channel number and depth, each of its own size, and the table that goes with them.
+
+    ``sizes`` (N, 2) int64 are heights and widths, ``names`` what a person calls each image, ``table`` has one row an image,
+    ``unreadable`` lists (name, reason) of the files that were passed over, ``hashes`` (N, 16) uint8 identify content.
+    """
+
+    def __init__(
+        self,
+        pixels: Pixels,
+        sizes: NDArray[np.int64],
+        offsets: NDArray[np.int64],
+        hashes: NDArray[np.uint8],
+        table: Table,
+        names: list[str],
+        meta: Mapping[str, Any],
+        *,
+        folder: Path | None = None,
+        rows: NDArray[np.int64] | None = None,
+        fingerprint: str | None = None,
+        found: Source | None = None,
+    ) -> None:
+        self._flat = pixels
+        self._all_sizes = sizes
+        self._offsets = offsets
+        self._all_hashes = hashes
+        self._meta = meta
+        self._folder = folder
+        self._rows = rows
+        self.table = table
+        self.names = names
+        self.found = found
+        self.fingerprint: str = fingerprint or meta["fingerprint"]
+        self.channels: int = int(meta["channels"])
+        self.dtype: np.dtype[Any] = pixels.dtype
+        self.sizes = sizes if rows is None else sizes[rows]
+        self.hashes = hashes if rows is None else hashes[rows]
+        self.source: str = meta["source"]
+        self.kind: str = meta["kind"]
+        self.notes: list[str] = list(meta.get("notes", []))
+        self.unreadable: list[tuple[str, str]] = [(name, reason) for name, reason in meta.get("unreadable", [])]
+        self._statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+        height, width = (int(length) for length in sizes[0])
+        self._grid: Pixels | None = None
+        if bool((sizes == sizes[0]).all()):
+            self._grid = pixels.reshape(len(sizes), self.channels, height, width)
+
+    @classmethod
+    def of(
+        cls,
+        images: Pixels | Sequence[Pixels],
+        table: Table | None = None,
+        *,
+        names: list[str] | None = None,
+        source: str = "memory",
+        kind: str = "array",
+    ) -> ImageStore:
+        """A store in memory of (N, H, W, C) or (N, H, W), or of a list of (H, W, C): uint8 or uint16."""
+        arrays = [image if image.ndim == 3 else image[:, :, None] for image in images]
+        if not arrays or arrays[0].dtype not in (np.uint8, np.uint16):
+            raise InputError(f"{source}: expected at least one image of type uint8 or uint16")
+        sizes = np.array([image.shape[:2] for image in arrays], np.int64)
+        channels = arrays[0].shape[2]
+        flat = np.concatenate([image.transpose(2, 0, 1).ravel() for image in arrays])
+        hashes = np.stack([np.frombuffer(content_hash(image), np.uint8) for image in arrays])
+        names = names or [f"{source}[{i}]" for i in range(len(arrays))]
+        table = table if table is not None else Table({"path": list(names)})
+        meta = build.describe(sizes, channels, flat.dtype.itemsize, hashes, {"source": source, "kind": kind})
+        return cls(flat, sizes, build.offsets_of(sizes, channels), hashes, table, names, meta)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def _own(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        return index if self._rows is None else self._rows[index]
+
+    def image(self, i: int) -> Pixels:
+        """(H, W, C) of one image, a copy."""
+        at = int(self._own(np.array([i], np.int64))[0])
+        height, width = self._all_sizes[at]
+        flat = self._flat[self._offsets[at] : self._offsets[at + 1]]
+        return np.ascontiguousarray(flat.reshape(self.channels, height, width).transpose(1, 2, 0))
+
+    def read(self, index: NDArray[np.int64] | Sequence[int]) -> Images:
+        """The images ``index`` (B,) as one batch, zero beyond each image's own size."""
+        index = np.asarray(index, np.int64)
+        at = self._own(index)
+        sizes = torch.from_numpy(self._all_sizes[at])
+        if self._grid is not None:
+            pixels = torch.from_numpy(self._grid[at])
+        else:
+            pixels = torch.from_numpy(self._ragged(at))
+        return Images(pixels, sizes, torch.from_numpy(index.copy()))
+
+    def _ragged(self, at: NDArray[np.int64]) -> Pixels:
+        sizes = self._all_sizes[at]
+        height, width = sizes.max(axis=0)
+        out = np.zeros((len(at), self.channels, height, width), self.dtype)
+        starts, stops = self._offsets[at].tolist(), self._offsets[at + 1].tolist()
+        for image, start, stop, (high, wide) in zip(out, starts, stops, sizes.tolist(), strict=True):
+            image[:, :high, :wide] = self._flat[start:stop].reshape(self.channels, high, wide)
+        return out
+
+    def subset(self, index: NDArray[np.int64] | Sequence[int]) -> ImageStore:
+        """A view of the rows ``index``: nothing is copied but the table."""
+        index = np.asarray(index, np.int64)
+        if not len(index):
+            raise InputError(f"{self.source}: a part of it with no images was asked for; expected at least one")
+        at = self._own(index)
+        digest = hashlib.blake2b(self._meta["fingerprint"].encode() + at.tobytes(), digest_size=16).hexdigest()
+        return ImageStore(
+            self._flat,
+            self._all_sizes,
+            self._offsets,
+            self._all_hashes,
+            self.table.subset(index),
+            [self.names[int(i)] for i in index],
+            self._meta,
+            folder=self._folder,
+            rows=at,
+            fingerprint=digest,
+        )
+
+    def with_table(self, table: Table) -> ImageStore:
+        """The same images with another table of as many rows."""
+        if len(table) != len(self):
+            raise InputError(f"{self.source}: a table of {len(table)} rows for {len(self)} images")
+        return ImageStore(
+            self._flat,
+            self._all_sizes,
+            self._offsets,
+            self._all_hashes,
+            table,
+            self.names,
+            self._meta,
+            folder=self._folder,
+            rows=self._rows,
+            fingerprint=self.fingerprint,
+            found=self.found,
+        )
+
+    def with_labels(self, labels: str | Path, columns: Mapping[str, str] | None = None) -> tuple[ImageStore, list[str]]:
+        """(store with the columns of the table ``labels`` joined by path, paths in it that no image has)."""
+        root = self.found.root if self.found is not None else Path(self.source)
+        joined, missing = join(self.names, root, Path(labels), columns)
+        added = {name: values for name, values in joined.columns.items() if name != "path"}
+        return self.with_table(Table({**self.table.columns, **added}, rows=len(self))), missing
+
+    @property
+    def usual_side(self) -> int:
+        """The median of the images' shorter sides, in pixels."""
+        return int(np.median(self.sizes.min(axis=1)))
+
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """(mean, standard deviation) of each channel in [0, 1], every image counting alike; a deviation is at least 1/255.
+
+        Measured on up to ``MEASURED`` evenly spaced images and kept beside the store.
+        """
+        if self._statistics is None:
+            kept = self._folder / "statistics.json" if self._folder is not None and self._rows is None else None
+            if kept is not None and kept.exists():
+                mean, std = json.loads(kept.read_text())
+                self._statistics = (tuple(mean), tuple(std))
+            else:
+                self._statistics = self._measure()
+                if kept is not None:
+                    try:
+                        build.replace_text(kept, json.dumps(self._statistics))
+                    except OSError:  # a cache that may only be read: measured again next time
+                        pass
+        return self._statistics
+
+    def _measure(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        count = min(len(self), MEASURED)
+        chosen = np.unique(np.linspace(0, len(self) - 1, count).round().astype(np.int64))
+        peak = float(np.iinfo(self.dtype).max)
+        first, second = np.zeros(self.channels), np.zeros(self.channels)
+        for i in self._own(chosen):
+            values = self._flat[self._offsets[i] : self._offsets[i + 1]].reshape(self.channels, -1)
+            values = values.astype(np.float32) / np.float32(peak)
+            first += values.mean(axis=1, dtype=np.float64)
+            second += np.einsum("cn,cn->c", values, values, dtype=np.float64) / values.shape[1]
+        mean = first / len(chosen)
+        std = np.sqrt(np.maximum(second / len(chosen) - mean**2, (1 / 255) ** 2))
+        return tuple(float(value) for value in mean), tuple(float(value) for value in std)
+
+
+def cache_folder() -> Path:
+    """``$FORETELL_CACHE``, else ``~/.cache/foretell``."""
+    given = os.environ.get("FORETELL_CACHE")
+    return Path(given).expanduser() if given else Path("~/.cache/foretell").expanduser()
+
+
+def open_images(
+    source: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    labels: str | Path | None = None,
+    side: int = 512,
+    cache: Path | None = None,
+    workers: int | None = None,
+    max_unreadable: float = 0.01,
+    channels: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageStore:
+    """The store of a source, built at the first call and found in the cache from then on.
+
+    Args:
+        source: as ``foretell.data.source.scan`` takes it.
+        columns: names of the columns that stand for the known ones, ``{"label": "diagnosis"}``.
+        labels: a table joined to the images by path.
+        side: the longest side an image is kept at, in pixels.
+        cache: folder of the stores; ``$FORETELL_CACHE`` or ``~/.cache/foretell`` by default.
+        workers: decoding processes; the number of usable cores by default.
+        max_unreadable: share of the files that may be unreadable; up to 3 are passed over unless it is 0.
+        channels: number to bring all images to; see ``foretell.data.build.settle_channels``.
+        progress: called with (files decoded, files).
+
+    Raises InputError for a source that is not as expected, ForetellError when the cache cannot be written.
+    """
+    if side < 4:
+        raise InputError(f"side={side}: expected at least 4 pixels")
+    if not 0 <= max_unreadable < 1:
+        raise InputError(f"max_unreadable={max_unreadable}: expected a share in [0, 1)")
+    found = scan(source, columns)
+    if found.kind == "embedded":
+        store = _embedded(found, side)
+    else:
+        root = Path(cache) if cache is not None else cache_folder()
+        store = _cached(found, root, side, workers, max_unreadable, channels, progress)
+    store.found = found
+    store.notes = [*found.notes, *store.notes]
+    if labels is not None:
+        store, missing = store.with_labels(labels, columns)
+        if missing:
+            rows = "row names a file" if len(missing) == 1 else "rows name files"
+            store.notes.append(f"{labels}: {len(missing)} {rows} not among the images ({', '.join(missing[:3])})")
+    return store
+
+
+def _embedded(found: Source, side: int) -> ImageStore:
+    from foretell.data import embedded
+
+    images, table = embedded.load(found.name[1:])
+    arrays: Iterable[Pixels] = (shrink(image if image.ndim == 3 else image[:, :, None], side) for image in images)
+    names = [value or f"{found.name}[{i}]" for i, value in enumerate(table.columns.get("path", []))]
+    return ImageStore.of(list(arrays), table, names=names or None, source=found.name, kind="embedded")
+
+
+def _cached(
+    found: Source,
+    cache: Path,
+    side: int,
+    workers: int | None,
+    max_unreadable: float,
+    channels: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> ImageStore:
+    from foretell.data import arrays
+
+    images: list[arrays.Member] = []
+    if found.kind == "array":
+        images, found.table, notes = arrays.understand(found.root)
+        found.names = [name for name in found.table.column("path") if name is not None]
+        found.notes += notes
+        key = build.key_of(Source(found.name, found.kind, found.root, [], found.table), side)
+    else:
+        key = build.key_of(found, side)
+    folder = cache / "images" / (key if channels is None else f"{key}-{channels}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.parent / f"{key}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same store: wait for it
+            if not (folder / "meta.json").exists():
+                work = folder.parent / f"{key}.building"
+                if found.kind == "array":
+                    build.build_array(found, images, folder, work, side, channels, progress)
+                else:
+                    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+                    build.build_files(found, folder, work, side, workers or cores, max_unreadable, channels, progress)
+    except OSError as error:
+        raise ForetellError(
+            f"{folder.parent}: the cache cannot be written ({error.strerror or error}); set FORETELL_CACHE to a "
+            "folder that can"
+        ) from None
+    store = _open(folder, found)
+    limit = build.Limit(max_unreadable, len(found))
+    limit.check(found, store.unreadable)
+    return store
+
+
+def _open(folder: Path, found: Source) -> ImageStore:
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        dtype = np.dtype(meta["dtype"])
+        sizes, offsets = np.load(folder / "sizes.npy"), np.load(folder / "offsets.npy")
+        hashes, rows = np.load(folder / "hashes.npy"), np.load(folder / "rows.npy")
+        # a plain array over the mapping: memmap's own subclass costs time at every index
+        pixels = np.asarray(np.memmap(folder / "pixels.bin", dtype, "r"))
+        if len(pixels) != int(offsets[-1]):
+            raise ValueError("its pixels are cut short")
+    except (OSError, ValueError, KeyError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ForetellError(f"{folder}: the stored images were damaged ({error}) and are removed; run again") from None
+    whole = len(rows) == len(found)
+    names = found.names if whole else [found.names[int(row)] for row in rows]
+    table = found.table if whole else found.table.subset(rows)
+    meta = {**meta, "source": found.name, "kind": found.kind}
+    return ImageStore(pixels, sizes, offsets, hashes, table, list(names), meta, folder=folder)

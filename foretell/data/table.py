@@ -1,0 +1,214 @@
+"""The one table of labelled or grouped data: named columns of text, one row a sample."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.errors import InputError, unknown
+
+COLUMNS = ("path", "label", "group", "case", "study", "order", "domain", "lang", "split")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+
+Index = NDArray[np.int64]
+
+
+@dataclass
+class Table:
+    """Columns of equal length; a missing value is None.
+
+    The names in ``COLUMNS`` have a meaning: ``label`` (class), ``group`` (patient, document: never split), ``case`` (a bag
+    of images), ``study``, ``order`` (frame, slice), ``domain`` (hospital, camera), ``lang``, ``split``. Others are kept.
+    """
+
+    columns: dict[str, list[str | None]] = field(default_factory=dict)
+    rows: int | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(values) for name, values in self.columns.items()}
+        if self.rows is None:
+            self.rows = next(iter(lengths.values()), 0)
+        for name, length in lengths.items():
+            if length != self.rows:
+                raise InputError(f"column '{name}' has {length} rows, expected {self.rows}")
+
+    def __len__(self) -> int:
+        return self.rows or 0
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+    def column(self, name: str) -> list[str | None]:
+        """The values of one column. Raises InputError with the nearest name when there is none."""
+        if name not in self.columns:
+            raise unknown("column", name, self.columns)
+        return self.columns[name]
+
+    def subset(self, index: Iterable[int]) -> Table:
+        """The rows ``index``, in that order."""
+        order = [int(i) for i in index]
+        return Table({name: [values[i] for i in order] for name, values in self.columns.items()}, rows=len(order))
+
+    def with_column(self, name: str, values: Sequence[str | None]) -> Table:
+        """A table with one column added or replaced."""
+        return Table({**self.columns, name: list(values)}, rows=len(self))
+
+    def codes(self, name: str) -> tuple[Index, list[str]]:
+        """(N,) int64 class numbers, -1 where the value is missing, and the sorted class names.
+
+        Names that are all whole numbers are sorted as numbers.
+        """
+        values = self.column(name)
+        classes = sort_names({value for value in values if value is not None})
+        code: dict[str | None, int] = {value: i for i, value in enumerate(classes)}
+        code[None] = -1
+        return np.fromiter((code[value] for value in values), dtype=np.int64, count=len(values)), classes
+
+    def classes(self, name: str = "label", least: int = 2) -> list[str]:
+        """The class names of a column. Raises InputError when there are fewer than ``least`` of them."""
+        found = self.codes(name)[1]
+        if len(found) < least:
+            have = f"one class only ('{found[0]}')" if len(found) == 1 else f"{len(found)} classes"
+            raise InputError(
+                f"column '{name}' has {have} in {len(self)} rows; a task needs at least {least}: "
+                "give a column with more classes"
+            )
+        return found
+
+
+def sort_names(names: Iterable[str]) -> list[str]:
+    """Sorted; as numbers when all of them are whole numbers."""
+    chosen = list(names)
+    if chosen and all(name.lstrip("-").isdecimal() and name.isascii() for name in chosen):
+        return sorted(chosen, key=lambda name: (int(name), name))
+    return sorted(chosen)
+
+
+def text_of(value: Any) -> str | None:
+    """A cell as text: None for missing (None, empty, NaN); whole floats lose their '.0' (a column with gaps)."""
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace") or None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if value != value:
+            return None
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    if isinstance(value, np.generic):
+        return text_of(value.item())
+    return str(value).strip() or None
+
+
+def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
+    """A manifest: CSV or TSV with a header, JSON lines of objects, or Parquet.
+
+    ``columns`` names the columns that stand for the known ones, as ``{"label": "diagnosis"}``.
+    Raises InputError naming the file and row that cannot be read, or the column that is not there.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix in (".csv", ".tsv"):
+            table = _read_csv(path, "\t" if suffix == ".tsv" else None)
+        elif suffix in (".jsonl", ".ndjson"):
+            table = _read_jsonl(path)
+        elif suffix == ".parquet":
+            table = _read_parquet(path)
+        else:
+            raise InputError(f"{path}: expected a table ending in {', '.join(SUFFIXES)}")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; save the table as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if not len(table):
+        raise InputError(f"{path}: the table has no rows; expected one row a sample")
+    return rename(table, columns, str(path))
+
+
+def rename(table: Table, columns: Mapping[str, str] | None, where: str) -> Table:
+    """The table with each mapped column also under its known name."""
+    renamed = dict(table.columns)
+    for known, given in (columns or {}).items():
+        if known not in COLUMNS:
+            raise unknown("column to map", known, COLUMNS)
+        if given not in table.columns:
+            message = unknown("column", given, table.columns)
+            raise InputError(f"{where}: {message}")
+        renamed[known] = table.columns[given]
+    return Table(renamed, rows=len(table))
+
+
+def _read_csv(path: Path, delimiter: str | None) -> Table:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        if delimiter is None:
+            first = stream.readline()
+            stream.seek(0)
+            delimiter = max(",;\t|", key=first.count)
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            if not header or not any(header):
+                raise InputError(f"{path}: is empty; expected a header row such as 'path,label'")
+            double = {name for name in header if header.count(name) > 1}
+            if double:
+                raise InputError(f"{path}: two columns are named '{sorted(double)[0]}'; rename one")
+            values: list[list[str | None]] = [[] for _ in header]
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise InputError(
+                        f"{path}, line {reader.line_num}: {len(row)} values, expected {len(header)} "
+                        f"({delimiter.join(header)}); quote a value that holds the separator"
+                    )
+                for column, value in zip(values, row, strict=True):
+                    column.append(value.strip() or None)
+        except csv.Error as error:
+            raise InputError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from None
+    return Table(dict(zip(header, values, strict=True)))
+
+
+def _read_jsonl(path: Path) -> Table:
+    columns: dict[str, list[str | None]] = {}
+    count = 0
+    with path.open(encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
+            if not isinstance(row, dict):
+                raise InputError(f'{path}, line {number}: expected an object such as {{"path": ...}}')
+            for name, value in row.items():
+                column = columns.setdefault(name, [])
+                column.extend([None] * (count - len(column)))
+                nested = isinstance(value, dict | list)
+                column.append(json.dumps(value) if nested else text_of(value))
+            count += 1
+    for column in columns.values():
+        column.extend([None] * (count - len(column)))
+    return Table(columns, rows=count)
+
+
+def _read_parquet(path: Path) -> Table:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    try:
+        read = parquet.read_table(path)
+    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as error:
+        raise InputError(f"{path}: not a valid Parquet file ({str(error).splitlines()[0]})") from None
+    return Table(
+        {name: [text_of(value) for value in read.column(name).to_pylist()] for name in read.column_names},
+        rows=read.num_rows,
+    )
