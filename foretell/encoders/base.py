@@ -13,12 +13,18 @@ from foretell.settings import Settings
 class EncoderConfig(Settings):
     """Which encoder, and how its first layers meet the image."""
 
-    name: str = Field(
-        "auto", description="a Foretell encoder or any timm name; auto: chosen by side and device"
-    )
+    name: str = Field("auto", description="a Foretell encoder or any timm name; auto: chosen by side and device")
     stem: Literal["auto", "standard", "small"] = Field(
         "auto",
         description="small: 3x3 stride-1 first convolution and no max-pool (SimCLR, CIFAR-10); auto: by side",
+    )
+    norm: Literal["batch", "group"] = Field(
+        "batch",
+        description="batch: the network's own normalisation; group: group norm in place of batch norm, so that a "
+        "sample's embedding does not depend on its batch and k processes equal one",
+    )
+    patch: int | None = Field(
+        None, ge=1, description="pixels a side of a transformer's patch; default: the network's own"
     )
     weights: str | None = Field(
         None, description="a run folder, an exported encoder or a safetensors file to start from"
@@ -26,12 +32,16 @@ class EncoderConfig(Settings):
 
 
 class Encoder(nn.Module):
-    """An image encoder. Inputs are float32 (B, channels, side, side), normalised by the run's mean and deviation."""
+    """An image encoder. Inputs are float32 (B, channels, side, side), normalised by the run's mean and deviation.
+
+    ``map_dim`` is the number of channels of ``map``: ``dim`` but for networks that widen after pooling (MobileNetV3).
+    """
 
     def __init__(self, name: str, dim: int, channels: int, side: int, stem: str) -> None:
         super().__init__()
         self.name = name
         self.dim = dim
+        self.map_dim = dim
         self.channels = channels
         self.side = side
         self.stem = stem
@@ -41,11 +51,11 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def map(self, x: Tensor) -> Tensor:
-        """(B, dim, h, w)."""
+        """(B, map_dim, h, w): the features before pooling."""
         raise NotImplementedError
 
     def tokens(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """(B, T, dim); ``keep`` (B, K) int64 names the positions that are embedded (transformers only)."""
+        """(B, T, map_dim), row by row; ``keep`` (B, K) int64: the positions that are embedded (transformers only)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:

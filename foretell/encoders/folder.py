@@ -1,0 +1,200 @@
+"""An encoder as a folder that timm loads: model.safetensors, config.json and a README that says how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from foretell.encoders.build import create
+from foretell.encoders.registered import SMALL_STEM
+from foretell.encoders.small import stem_places
+from foretell.encoders.timm_encoder import TimmEncoder
+from foretell.encoders.weights import CONFIG, WEIGHTS, fit, locate, read_config, read_tensors
+from foretell.errors import ForetellError, InputError
+from foretell.run import write_aside
+
+README = "README.md"
+
+
+def save_encoder(
+    encoder: TimmEncoder,
+    folder: str | Path,
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    extra: Mapping[str, Any] | None = None,
+    interpolation: str = "bilinear",
+    crop: float = 1.0,
+) -> Path:
+    """Write ``encoder`` to ``folder`` in timm's own format; returns the folder.
+
+    ``mean`` and ``std`` are one number a channel in [0, 1]; ``crop`` is the share of the shorter side that evaluation
+    keeps; ``extra`` joins the config's ``foretell`` section. The weights are written last and each file is renamed into
+    place, so that a folder with weights is whole. Raises InputError for a wrong number of means, ForetellError when the
+    folder cannot be written.
+    """
+    folder = Path(folder)
+    if len(mean) != encoder.channels or len(std) != encoder.channels:
+        raise InputError(f"{folder}: give one mean and one deviation for each of the {encoder.channels} channels")
+    config = _config(encoder, mean, std, interpolation, crop, dict(extra or {}))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ForetellError(f"{folder}: cannot make the folder ({error.strerror}); choose another place") from error
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in encoder.net.state_dict().items()}
+    write_aside(folder / README, _readme(encoder, config))
+    write_aside(folder / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    write_aside(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+    return folder
+
+
+def load_encoder(folder: str | Path) -> tuple[TimmEncoder, dict[str, Any]]:
+    """The encoder of a folder written by ``save_encoder`` (or of a run), in evaluation mode, and how images enter it.
+
+    The second value has ``side``, ``channels``, ``mean``, ``std``, ``interpolation``, ``crop`` and what ``extra`` held.
+    A folder that timm wrote loads as well. Raises InputError when there is none or it does not fit together.
+    """
+    path = locate(folder)
+    if path.is_file():
+        raise InputError(f"{path}: give the folder of the encoder ({WEIGHTS} and {CONFIG}), not a file in it")
+    config = read_config(path)
+    own = dict(config.get("foretell", {}))
+    data = config.get("pretrained_cfg", config)
+    arguments = {"num_classes": 0, **config.get("model_args", {})}
+    try:
+        channels, side = int(data["input_size"][0]), int(data["input_size"][1])
+        mean, std = tuple(map(float, data["mean"])), tuple(map(float, data["std"]))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(f"{path / CONFIG}: lacks input_size, mean or std; export the encoder again") from error
+    arguments = {**arguments, "num_classes": 0, "in_chans": arguments.get("in_chans", channels)}
+    name = own.pop("name", config["architecture"])
+    state = torch.random.get_rng_state()
+    net = create(config["architecture"], arguments, name)
+    torch.random.set_rng_state(state)
+    encoder = TimmEncoder(
+        net,
+        name=name,
+        channels=channels,
+        side=side,
+        stem=own.pop("stem", "standard"),
+        architecture=config["architecture"],
+        arguments=arguments,
+    )
+    encoder.norm, encoder.patch = own.pop("norm", "batch"), own.pop("patch", None)
+    fit(encoder.net, read_tensors(path / WEIGHTS), path / WEIGHTS, name)
+    facts = {
+        "side": side,
+        "channels": channels,
+        "mean": mean,
+        "std": std,
+        "interpolation": data.get("interpolation", "bilinear"),
+        "crop": float(data.get("crop_pct", 1.0)),
+        **own,
+    }
+    return encoder.eval(), facts
+
+
+def _config(
+    encoder: TimmEncoder,
+    mean: Sequence[float],
+    std: Sequence[float],
+    interpolation: str,
+    crop: float,
+    extra: dict[str, Any],
+) -> dict[str, Any]:
+    """config.json as timm writes it, with a ``foretell`` section that timm passes over."""
+    known = dict(getattr(encoder.net, "pretrained_cfg", {}) or {})
+    return {
+        "architecture": encoder.architecture,
+        "num_classes": 0,
+        "num_features": encoder.dim,
+        "global_pool": known.get("global_pool") or getattr(encoder.net, "global_pool_type", None) or "avg",
+        "model_args": encoder.arguments,
+        "pretrained_cfg": {
+            "tag": "foretell",
+            "custom_load": False,
+            "input_size": [encoder.channels, encoder.side, encoder.side],
+            "fixed_input_size": "img_size" in encoder.arguments,
+            "interpolation": interpolation,
+            "crop_pct": crop,
+            "crop_mode": "center",
+            "mean": list(mean),
+            "std": list(std),
+            "num_classes": 0,
+            "pool_size": None,
+            "first_conv": known.get("first_conv"),
+            "classifier": known.get("classifier"),
+        },
+        "foretell": {
+            **extra,
+            "name": encoder.name,
+            "stem": encoder.stem,
+            "norm": encoder.norm,
+            "patch": encoder.patch,
+        },
+    }
+
+
+def _readme(encoder: TimmEncoder, config: dict[str, Any]) -> str:
+    data = config["pretrained_cfg"]
+    head = f"""# {encoder.name}
+
+An image encoder trained with Foretell: {encoder.dim} features an image of {encoder.side} px and
+{encoder.channels} channels, normalised with mean {data["mean"]} and deviation {data["std"]} (pixels in [0, 1]).
+
+With Foretell, in the folder above this one:
+
+```python
+from foretell.encoders import load_encoder
+
+encoder, facts = load_encoder("encoder")  # the name of this folder
+```
+
+"""
+    if encoder.architecture != SMALL_STEM:
+        return head + _PLAIN
+    convolution, pool, deep = stem_places(encoder.net)
+    if deep:
+        lines = f"net.{convolution}.stride = (1, 1)"
+    else:
+        owner, _, attribute = f"net.{convolution}".rpartition(".")
+        bias = encoder.net.get_submodule(convolution).bias is not None
+        lines = f"old = {owner}.{attribute}\n{owner}.{attribute} = "
+        lines += f"type(old)(old.in_channels, old.out_channels, 3, 1, 1, bias={bias})"
+    return head + _SMALL_STEM.format(lines=lines, pool=f"net.{pool}")
+
+
+_PLAIN = """With timm alone:
+
+```python
+import timm
+
+net = timm.create_model("local-dir:encoder", pretrained=True)  # net(images): one vector an image
+data = timm.data.resolve_model_data_config(net)
+```
+"""
+
+_SMALL_STEM = """Its stem is a 3x3 stride-1 convolution with no max-pool, which timm's arguments cannot express.
+After `import foretell.encoders`, `timm.create_model("local-dir:encoder", pretrained=True)` works; with timm alone:
+
+```python
+import json
+
+import timm
+from safetensors.torch import load_file
+
+config = json.load(open("encoder/config.json"))
+arguments = dict(config["model_args"])
+net = timm.create_model(arguments.pop("base"), **arguments)
+{lines}
+{pool} = nn.Identity()
+net.load_state_dict(load_file("encoder/model.safetensors"))
+net.eval()  # net(images): one vector an image
+data = timm.data.resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
+```
+"""
