@@ -280,7 +280,8 @@ def write_neighbours(
 
     Row i of ``features`` (N, D) and ``labels`` (N,) int, -1 for missing, is image i of ``store``. Queries are drawn
     evenly over the classes by ``seed``; a sample is never its own neighbour. ``share`` is how many of all the
-    neighbours have their query's class (None without labels). ``side``: pixels of a picture (default: the store's usual side, at most 96).
+    neighbours have their query's class (None without labels).
+    ``side``: pixels of a picture (default: the store's usual side, at most 96).
     """
     unit = _unit(features)
     if len(unit) != len(store):

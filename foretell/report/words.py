@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 MISSING = "–"
+Format = Callable[[float], str]
 
 
 def known(value: object) -> bool:

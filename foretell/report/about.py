@@ -1,0 +1,272 @@
+"""The report's sections on the run: data, what was hidden, training, health, cost, method, what is missing.
+
+Each is a function from the gathered run to what its piece of the template shows, or None when it is missing.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from foretell.report import analysis, charts, words
+from foretell.report.gather import Gathered, Json
+from foretell.report.parts import Cell, Table, image, pixel_width
+
+
+def data(run: Gathered) -> Json | None:
+    facts = run.part("data")
+    if not facts:
+        return None
+    classes = run.classes
+    shades = {1: "grey", 3: "colour", 4: "four-channel"}
+    channels = facts.get("channels")
+    listed = [
+        ("Source", str(facts.get("source", words.MISSING)), ""),
+        ("Read as", str(facts.get("kind", words.MISSING)), ""),
+        ("Images", words.count(facts.get("count")), ""),
+        ("Unreadable", words.count(facts.get("unreadable")), ""),
+        ("Usual side", f"{words.count(facts.get('side'))} pixels", ""),
+        ("Channels", f"{channels} ({shades[channels]})" if channels in shades else words.count(channels), ""),
+        ("Mean", ", ".join(words.number(v) for v in facts.get("mean") or []) or words.MISSING, ""),
+        ("Deviation", ", ".join(words.number(v) for v in facts.get("std") or []) or words.MISSING, ""),
+        (
+            "Classes",
+            f"{len(classes)}: {words.listed([words.shorten(c, 40) for c in classes], 20)}" if classes else "none given",
+            words.listed(classes, len(classes)),
+        ),
+        ("Fingerprint", str(facts.get("fingerprint", words.MISSING))[:16], str(facts.get("fingerprint", ""))),
+    ]
+    return {"facts": listed}
+
+
+def hidden(run: Gathered) -> Json | None:
+    """What the pretext task hides and foretells, with its picture."""
+    about = objective_words(run)
+    picture = image(run, "views")
+    if not picture and not about:
+        return None
+    extra = [
+        (stem, image(run, stem)) for stem in run.pictures if stem not in ("views", "neighbours") and stem.isprintable()
+    ]
+    return {
+        "name": run.objective,
+        "about": about,
+        "picture": picture,
+        "width": pixel_width(run, "views"),
+        "extra": extra,
+    }
+
+
+def objective_words(run: Gathered) -> Json:
+    """hides, foretells, paper: from the run's facts, or else from the registered objective of that name."""
+    facts = run.part("objective")
+    if facts:
+        return facts
+    if not run.objective:
+        return {}
+    from foretell.errors import InputError
+    from foretell.objectives import get
+
+    try:
+        found = get(run.objective)
+    except InputError:  # an objective of a plug-in that is not installed here
+        return {}
+    return {name: str(getattr(found, name, "")) for name in ("hides", "foretells", "paper")}
+
+
+def training(run: Gathered) -> list[Json]:
+    """Small charts of the loss and its parts, the rate and the speed."""
+    not_parts = {"kind", "time", "step", "total", "rate", "samples_per_second", "share_of_peak", "seconds", "epoch"}
+    parts = [name for name in (run.steps[-1] if run.steps else {}) if name not in not_parts]
+    parts = [p for p in parts if any(words.known(line.get(p)) for line in run.steps)]
+    same = {p for p in parts if all(line.get(p) == line.get("total") for line in run.steps)}
+    parts = [p for p in parts if p not in same][:4]
+    drawn = [
+        ("Loss", charts.curve("loss", "Loss", run.steps, ["total", *parts], labels=bool(parts))),
+        ("Learning rate", charts.curve("rate", "Learning rate", run.steps, ["rate"], zero=True)),
+        (
+            "Images a second",
+            charts.curve("speed", "Images a second", run.steps, ["samples_per_second"], format=words.count, zero=True),
+        ),
+        (
+            "Share of the machine's peak",
+            charts.curve(
+                "peak", "Share of the machine's peak", run.steps, ["share_of_peak"],
+                format=lambda v: words.percent(v, 0), zero=True,
+            ),
+        ),
+    ]  # fmt: skip
+    return [{"title": title, "chart": chart} for title, chart in drawn if chart]
+
+
+HEALTH = {
+    "rankme": ("RankMe", "effective number of dimensions in use; higher is better"),
+    "deviation": ("Deviation", "of a dimension over images, unit-length embeddings; zero is collapse"),
+    "alignment": ("Alignment", "squared distance of two views of an image; lower is better"),
+    "uniformity": ("Uniformity", "of the embeddings on the sphere; lower is more even"),
+}
+
+
+def health(run: Gathered) -> Json | None:
+    if not run.health:
+        return None
+    drawn = [
+        {"title": title, "note": note, "chart": charts.curve(f"health-{name}", title, run.health, [name])}
+        for name, (title, note) in HEALTH.items()
+    ]
+    told = next((line.get("verdict") for line in reversed(run.health) if line.get("verdict")), None)
+    return {"verdict": str(told or ""), "charts": [item for item in drawn if item["chart"]]}
+
+
+def monitors(run: Gathered) -> list[Json]:
+    out = []
+    for place, (name, lines) in enumerate(run.monitors.items()):
+        values = [line["value"] for line in lines if words.known(line.get("value"))]
+        share = bool(values) and all(0 <= value <= 1 for value in values)
+        form: words.Format = (lambda v: words.percent(v, 0)) if share else words.number
+        chart = charts.curve(f"monitor-{place}", name, lines, ["value"], format=form)
+        if chart:
+            out.append(
+                {
+                    "title": name,
+                    "chart": chart,
+                    "last": words.percent(values[-1]) if share else words.number(values[-1]),
+                }
+            )
+    return out
+
+
+def cost(run: Gathered) -> Json | None:
+    spent = analysis.costs(run)
+    if not spent:
+        return None
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(item.title, kind=f"c-{charts.key_of(item.key)}" if item.key in analysis.ARMS else ""),
+            words.percent(item.quality), words.duration(item.seconds), words.count(item.samples),
+            words.memory(item.memory), ("≈ " if item.estimated else "") + words.operations(item.flops),
+            words.percent(item.share, 0),
+        ]
+        for item in spent
+    ]  # fmt: skip
+    few = analysis.few_labels(run.comparison)
+    metric = analysis.metric_of(run.comparison).replace("_", " ")
+    quality = Cell(metric.capitalize(), words.counted(few[0], "label") if few else "")
+    head: list[Cell | str] = ["Stage or arm", quality, "Time", "Samples", "Peak memory", "Work", "Share of peak"]
+    by_key = {item.key: item for item in spent}
+    sentence = ""
+    first, own, other = (by_key.get(key) for key in ("pretraining", "pretrained", "scratch"))
+    if first and own and other and first.seconds and own.seconds and other.seconds:
+        ratio = (first.seconds + own.seconds) / other.seconds
+        sentence = (
+            f"With its pretraining, the pretrained arm costs {words.number(ratio, 2)} times the time of training from "
+            "scratch once; the encoder is paid for once and serves every later task on such data."
+        )
+    return {
+        "sentence": sentence, "table": Table(head, rows), "chart": charts.spent(spent),
+        "peak": words.operations(analysis.peak_of(run), "FLOP/s"),
+        "precision": run.part("measured").get("precision", "float32"),
+        "estimated": any(item.estimated for item in spent),
+    }  # fmt: skip
+
+
+def search(run: Gathered) -> Table | None:
+    """What was searched for each arm and number of labels, what won, and every trial's validation score."""
+    rows: list[list[Cell | str]] = []
+    for entry in run.comparison.get("search") or []:
+        trials = entry.get("trials") or []
+        chosen = entry.get("chosen") or {}
+        tried = "; ".join(f"{_setting(trial)} → {words.percent(trial.get('validation'))}" for trial in trials)
+        rows.append(
+            [
+                Cell(analysis.arm_name(run.comparison, str(entry.get("arm")))), words.count(entry.get("labels")),
+                str(len(trials)), Cell(_setting(chosen) or words.MISSING), Cell(tried, kind="tried"),
+            ]
+        )  # fmt: skip
+    return Table(["Arm", "Labels", "Trials", "Chosen", "All trials and their validation score"], rows) if rows else None
+
+
+def _setting(trial: Json) -> str:
+    names = {"weight_decay": "decay"}
+    return ", ".join(
+        f"{names.get(name, name.replace('_', ' '))} {words.number(value) if words.known(value) else value}"
+        for name, value in trial.items()
+        if name not in ("validation", "seed", "trial") and value is not None
+    )
+
+
+def method(run: Gathered) -> list[str]:
+    """How it was measured, a sentence each."""
+    comparison = run.comparison
+    if not comparison.get("summary"):
+        return []
+    out = []
+    test, seeds, trials = comparison.get("test") or {}, comparison.get("seeds") or [], comparison.get("trials")
+    if test:
+        split = f" ({test['split']})" if test.get("split") else ""
+        out.append(
+            f"Every score is on the same {words.counted(test.get('samples'), 'test image')}{split}, never trained on."
+        )
+    if len(seeds) > 1:
+        out.append(
+            f"Each figure is the mean over {len(seeds)} seeds ({words.listed([str(s) for s in seeds])}); a seed draws "
+            "its own labelled subset, the same for every arm, and larger subsets contain the smaller ones. Bands, bars "
+            "and the figures in small print are 95% t-intervals over the seeds."
+        )
+        out.append(
+            "Differences are paired by seed; a verdict is better or worse only where the 95% interval of the "
+            "difference leaves out zero, else undecided."
+        )
+    elif seeds:
+        out.append("One seed was run, so that no interval can be given: read differences with care.")
+    if trials:
+        out.append(
+            f"Learning rate and schedule were searched with {words.counted(trials, 'trial')} for every arm and number "
+            "of labels, on one seed, and reused for the others; validation labels come out of the label budget."
+        )
+    for arm, about in (comparison.get("arms") or {}).items():
+        if isinstance(about, dict) and about.get("what"):
+            what = str(about["what"]).rstrip(".")
+            out.append(f"{analysis.arm_name(comparison, arm, short=False).capitalize()}: {what}.")
+    return out
+
+
+def versions(run: Gathered) -> list[tuple[str, str]]:
+    rows = [(str(name), str(value)) for name, value in run.part("versions").items()]
+    named = {
+        "cpu": "processor",
+        "cores": "cores",
+        "device": "device",
+        "threads": "threads",
+        "copy_bytes_per_s": "copy bandwidth",
+    }
+    for name, value in run.part("machine").items():
+        if name.endswith("_flops"):
+            rows.append((f"measured peak, {name.removesuffix('_flops')}", words.operations(value, "FLOP/s")))
+        elif name == "copy_bytes_per_s":
+            rows.append((named[name], words.memory(value) + "/s"))
+        else:
+            rows.append((named.get(name, name), str(value)))
+    rows += [(f"measured: {name.replace('_', ' ')}", str(value)) for name, value in run.part("measured").items()]
+    return rows
+
+
+def missing(run: Gathered) -> list[tuple[str, str]]:
+    """What the report leaves out, and the command that would add it."""
+    path = shlex.quote(str(run.path))
+    compare = f"foretell finetune {path} --labels labels.csv"
+    out = []
+    if run.state in ("failed", "stopped", "running") or not run.status:
+        out.append(("The rest of the pretraining", f"foretell pretrain --resume {path}"))
+    if not run.comparison.get("summary"):
+        out.append(("The label-efficiency curve, labels saved, steps to reach training from scratch", compare))
+    if not run.comparison.get("knn") and not run.comparison.get("linear_probe"):
+        out.append(("Nearest-neighbour and linear-probe scores", f"foretell evaluate {path}"))
+    if "neighbours" not in run.pictures:
+        out.append(("Nearest neighbours as pictures", f"foretell neighbours {path}"))
+    if not (run.results.get("map") or {}).get("x"):
+        out.append(("The map of the embeddings", f"foretell embed {path}"))
+    if not (run.comparison.get("confusion") or {}).get("matrix"):
+        out.append(("The confusion matrix", compare))
+    if "views" not in run.pictures:
+        out.append(("A picture of what was hidden", f"foretell pretrain --resume {path}"))
+    return out

@@ -1,0 +1,359 @@
+"""What the numbers of a run say: pure functions from its files to what the page, the card and the terminal show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any, Literal
+
+from foretell.report import words
+from foretell.report.gather import Gathered, Json
+
+Verdict = Literal["better", "worse", "undecided"]
+
+# name on the charts; the comparison's own title is used in tables
+ARMS = {
+    "pretrained": "pretrained",
+    "scratch": "from scratch",
+    "supervised": "supervised start",
+    "probe": "linear probe",
+    "random": "random features",
+    "pixels": "raw pixels",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A metric of one arm at one number of labels, over ``n`` seeds (interval None for one seed)."""
+
+    arm: str
+    labels: int
+    per_class: int | None
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Arm minus ``against``, paired over seeds, at one number of labels."""
+
+    arm: str
+    against: str
+    labels: int
+    per_class: int | None
+    difference: float
+    low: float | None
+    high: float | None
+    verdict: Verdict
+
+
+def metric_of(comparison: Json) -> str:
+    return str(comparison.get("metric") or "accuracy")
+
+
+def arm_name(comparison: Json, arm: str, *, short: bool = True) -> str:
+    """How an arm is called: short on charts, by its own title in tables."""
+    title = (comparison.get("arms") or {}).get(arm, {}).get("title")
+    if short or not title:
+        return ARMS.get(arm) or str(title or arm)
+    return str(title)
+
+
+def arms_of(comparison: Json) -> list[str]:
+    """The arms that have results, the known ones in their usual order first."""
+    present = {str(row["arm"]) for row in comparison.get("summary", []) if "arm" in row}
+    return [arm for arm in ARMS if arm in present] + sorted(present - set(ARMS))
+
+
+def summary_of(comparison: Json, metric: str | None = None) -> dict[str, list[Cell]]:
+    """arm -> its cells by ascending labels; cells without a mean are left out."""
+    metric = metric or metric_of(comparison)
+    out: dict[str, list[Cell]] = {arm: [] for arm in arms_of(comparison)}
+    for row in comparison.get("summary", []):
+        if row.get("metric") == metric and words.known(row.get("mean")):
+            out[row["arm"]].append(
+                Cell(
+                    row["arm"], int(row["labels"]), row.get("per_class"), row["mean"],
+                    row.get("low"), row.get("high"), int(row.get("n") or 1),
+                )
+            )  # fmt: skip
+    return {arm: sorted(cells, key=lambda cell: cell.labels) for arm, cells in out.items() if cells}
+
+
+def differences(
+    comparison: Json, arm: str = "pretrained", against: str = "scratch", metric: str | None = None
+) -> list[Difference]:
+    """The paired differences of two arms by ascending labels."""
+    metric = metric or metric_of(comparison)
+    found = [
+        Difference(
+            arm, against, int(row["labels"]), row.get("per_class"), row["difference"],
+            row.get("low"), row.get("high"), row.get("verdict") or "undecided",
+        )
+        for row in comparison.get("paired", [])
+        if (row.get("arm"), row.get("against"), row.get("metric", metric)) == (arm, against, metric)
+        and words.known(row.get("difference"))
+    ]  # fmt: skip
+    return sorted(found, key=lambda row: row.labels)
+
+
+@dataclass(frozen=True)
+class Advantage:
+    """Where pretraining is ahead: ``until`` is the most labels up to which every difference is better (None: at none);
+    ``after`` the next number measured (None: ahead to the last); ``runs`` are stretches of one verdict."""
+
+    until: Difference | None
+    after: Difference | None
+    runs: list[tuple[int, int, Verdict]]
+
+
+def advantage(rows: Sequence[Difference]) -> Advantage:
+    until: Difference | None = None
+    after: Difference | None = None
+    for row in rows:
+        if row.verdict != "better":
+            after = row
+            break
+        until = row
+    runs: list[tuple[int, int, Verdict]] = []
+    for row in rows:
+        if runs and runs[-1][2] == row.verdict:
+            runs[-1] = (runs[-1][0], row.labels, row.verdict)
+        else:
+            runs.append((row.labels, row.labels, row.verdict))
+    return Advantage(until, after, runs)
+
+
+def labels_phrase(labels: int, per_class: int | None) -> str:
+    """ "50 labels (5 a class)"."""
+    return words.counted(labels, "label") + (f" ({words.count(per_class)} a class)" if per_class else "")
+
+
+def advantage_sentence(rows: Sequence[Difference]) -> str:
+    """Where the advantage over training from scratch ends, in words."""
+    if not rows:
+        return ""
+    found = advantage(rows)
+    worse = next((row for row in rows if row.verdict == "worse"), None)
+    if found.until is None:
+        first = rows[0]
+        if worse and worse.labels == first.labels:
+            return (
+                f"Training from scratch is better already at {labels_phrase(first.labels, first.per_class)}: "
+                "here pretraining was not worth it."
+            )
+        later = next((row for row in rows if row.verdict == "better"), None)
+        if later:
+            return (
+                f"With the fewest labels the difference is undecided; pretraining is ahead at "
+                f"{labels_phrase(later.labels, later.per_class)}."
+            )
+        lead = "At no number of labels is pretraining clearly ahead of training from scratch"
+        return f"{lead}; from {words.counted(worse.labels, 'label')} on it is behind." if worse else f"{lead}."
+    last = labels_phrase(found.until.labels, found.until.per_class)
+    lead = f"Pretraining is ahead of training from scratch up to {last}"
+    if found.after is None:
+        return f"{lead}, the most that was measured: where the advantage ends was not reached."
+    after = labels_phrase(found.after.labels, found.after.per_class)
+    if found.after.verdict == "worse":
+        return f"{lead}; from {after} on training from scratch is better."
+    tail = f" and worse from {words.counted(worse.labels, 'label')} on" if worse else ""
+    return f"{lead}; at {after} the difference is undecided{tail}."
+
+
+def few_labels(comparison: Json) -> tuple[int, int | None] | None:
+    """The number of labels the key figures are given at: measured for pretrained and scratch, nearest to 5 a class.
+
+    One rule for every run, so that the figures on top are never the flattering ones.
+    """
+    cells = summary_of(comparison)
+    shared = {cell.labels for cell in cells.get("scratch", [])}
+    both = [cell for cell in cells.get("pretrained", []) if cell.labels in shared] or cells.get("pretrained", [])
+    if not both:
+        return None
+    counted = [cell for cell in both if cell.per_class]
+    if not counted:
+        return both[0].labels, None
+    cell = min(counted, key=lambda cell: (max(cell.per_class or 1, 5) / min(cell.per_class or 1, 5), cell.labels))
+    return cell.labels, cell.per_class
+
+
+def at_labels(cells: Sequence[Cell], labels: int) -> Cell | None:
+    return next((cell for cell in cells if cell.labels == labels), None)
+
+
+@dataclass(frozen=True)
+class Saving:
+    """``labels`` with pretraining do as well as ``equals`` from scratch; ``bound`` says why ``equals`` is None."""
+
+    labels: int
+    equals: float | None
+    bound: Literal["", "above", "below"]
+    most: int
+
+
+def savings(comparison: Json) -> list[Saving]:
+    """Labels saved at equal quality; above: scratch does not reach it with all the labels that were measured."""
+    saved = comparison.get("labels_saved") or {}
+    cells = summary_of(comparison)
+    scratch = cells.get(str(saved.get("against", "scratch")), [])
+    arm = cells.get(str(saved.get("arm", "pretrained")), [])
+    most = max((cell.labels for cell in scratch), default=0)
+    out = []
+    for point in saved.get("points") or []:
+        labels, equals = int(point["labels"]), point.get("equals_scratch_with")
+        bound: Literal["", "above", "below"] = ""
+        if not words.known(equals):
+            own = at_labels(arm, labels)
+            lowest = min((cell.mean for cell in scratch), default=0.0)
+            bound, equals = ("below" if own and own.mean < lowest else "above"), None
+        out.append(Saving(labels, equals, bound, most))
+    return sorted(out, key=lambda saving: saving.labels)
+
+
+def mean_curves(comparison: Json, labels: int) -> dict[str, list[tuple[float, float, float]]]:
+    """arm -> (step, seconds, score) averaged over the seeds at ``labels``, as far as the shortest curve goes."""
+    out = {}
+    for arm in arms_of(comparison):
+        curves = [
+            [point for point in row.get("curve") or [] if len(point) >= 3 and all(map(words.known, point[:3]))]
+            for row in comparison.get("rows", [])
+            if row.get("arm") == arm and row.get("labels") == labels
+        ]
+        curves = [curve for curve in curves if len(curve) > 1]
+        if curves:
+            shortest = min(map(len, curves))
+            out[arm] = [
+                (
+                    mean(curve[i][0] for curve in curves),
+                    mean(curve[i][1] for curve in curves),
+                    mean(curve[i][2] for curve in curves),
+                )
+                for i in range(shortest)
+            ]
+    return out
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage or an arm cost; None where it was not measured. ``quality`` is the metric at few labels."""
+
+    key: str
+    title: str
+    quality: float | None = None
+    seconds: float | None = None
+    samples: float | None = None
+    memory: float | None = None
+    flops: float | None = None
+    share: float | None = None
+    estimated: bool = False
+
+
+# forward and backward passes a sample: the backward pass costs about two forward ones
+PASSES = {"pretrained": 3, "scratch": 3, "supervised": 3, "probe": 1, "random": 1}
+
+
+def costs(run: Gathered) -> list[Cost]:
+    """Pretraining, then each arm at few labels (mean over seeds, the search left out), then the whole comparison."""
+    peak = peak_of(run)
+    out = []
+    spent = run.part("cost")
+    if spent:
+        share = _median([line.get("share_of_peak") for line in run.steps])
+        if share is None and peak and spent.get("seconds") and spent.get("flops"):
+            share = spent["flops"] / spent["seconds"] / peak
+        out.append(
+            Cost(
+                "pretraining", "pretraining (no labels)", None, spent.get("seconds"), spent.get("samples"),
+                spent.get("peak_memory_bytes"), spent.get("flops"), share,
+            )
+        )  # fmt: skip
+    comparison = run.comparison
+    few = few_labels(comparison)
+    cells = summary_of(comparison)
+    forward = run.part("encoder").get("flops_per_sample")
+    for arm in arms_of(comparison) if few else []:
+        rows = [r for r in comparison.get("rows", []) if r.get("arm") == arm and few and r.get("labels") == few[0]]
+        seconds, samples = _mean(rows, "seconds"), _mean(rows, "samples")
+        flops, estimated = _mean(rows, "flops"), False
+        if flops is None and forward and samples and arm in PASSES:
+            flops, estimated = PASSES[arm] * forward * samples, True
+        cell = at_labels(cells.get(arm, []), few[0]) if few else None
+        out.append(
+            Cost(
+                arm, arm_name(comparison, arm, short=False), cell.mean if cell else None, seconds, samples,
+                _mean(rows, "peak_memory_bytes"), flops,
+                flops / seconds / peak if flops and seconds and peak else None, estimated,
+            )
+        )  # fmt: skip
+    whole = comparison.get("cost") or {}
+    if whole.get("seconds"):
+        done = f" ({words.count(whole['evaluations'])} trainings)" if whole.get("evaluations") else ""
+        out.append(Cost("comparison", f"the whole comparison{done}", seconds=whole["seconds"]))
+    return out
+
+
+def peak_of(run: Gathered) -> float | None:
+    """The machine's measured peak, in FLOP/s, in the precision of the run."""
+    machine = run.part("machine")
+    precision = str(run.part("measured").get("precision", "float32"))
+    value = machine.get("bfloat16_flops" if precision.startswith("bf") else f"{precision}_flops")
+    return float(value) if words.known(value) and value else None
+
+
+def _mean(rows: Sequence[Json], name: str) -> float | None:
+    values = [row[name] for row in rows if words.known(row.get(name))]
+    return mean(values) if values else None
+
+
+def _median(values: Sequence[Any]) -> float | None:
+    numbers = sorted(value for value in values if words.known(value))
+    return float(numbers[len(numbers) // 2]) if numbers else None
+
+
+def verdict(run: Gathered) -> str:
+    """The comparison's two sentences, or what is known without them."""
+    if run.comparison.get("verdict"):
+        return str(run.comparison["verdict"])
+    first = _state_sentence(run)
+    return f"{first} What it is worth with few labels has not been measured yet."
+
+
+def _state_sentence(run: Gathered) -> str:
+    step, steps = run.status.get("step"), run.status.get("steps") or run.part("measured").get("steps")
+    of = f" of {words.count(steps)}" if steps else ""
+    where = f"step {words.count(step)}{of}" if words.known(step) else "an unknown step"
+    if run.state == "finished":
+        spent = run.part("cost").get("seconds")
+        took = f" in {words.duration(spent)}" if spent else ""
+        done = words.counted(steps or step, "step") if (steps or step) else "all its steps"
+        return f"Pretraining finished {done}{took}{_health_clause(run)}."
+    if run.state == "failed":
+        why = " ".join(str(run.status.get("error") or run.status.get("reason") or "").split())
+        return f"Pretraining failed at {where}" + (f": {why.rstrip('.')}." if why else ".")
+    if run.state == "stopped":
+        return f"Pretraining was stopped at {where} and can go on from its last checkpoint."
+    if run.state == "running":
+        return f"Pretraining is at {where}{_health_clause(run)}; the numbers below are those so far."
+    return "This run has written no status."
+
+
+def _health_clause(run: Gathered) -> str:
+    last = next((line.get("verdict") for line in reversed(run.health) if line.get("verdict")), None)
+    return f", and its embeddings are {last}" if last and str(last).startswith(("healthy", "collaps")) else ""
+
+
+def most_confused(
+    matrix: Sequence[Sequence[float]], classes: Sequence[str], most: int = 6
+) -> list[tuple[str, str, float, float]]:
+    """The largest mistakes: (true class, taken for, how often, share of the true class)."""
+    found = [
+        (classes[i], classes[j], value, value / (sum(row) or 1))
+        for i, row in enumerate(matrix)
+        for j, value in enumerate(row)
+        if i != j and value > 0
+    ]
+    return sorted(found, key=lambda item: -item[2])[:most]

@@ -1,0 +1,150 @@
+"""MODEL_CARD.md, written from the run, and the lines of Python that use its encoder."""
+
+from __future__ import annotations
+
+import re
+
+from foretell import __version__
+from foretell.report import about, analysis, words
+from foretell.report.gather import Gathered
+from foretell.report.parts import Cell, Table
+from foretell.report.results import efficiency, key_figures, probe
+
+
+def snippet(run: Gathered) -> str:
+    """Python that loads the encoder of this run and embeds a picture."""
+    facts = run.part("data")
+    side, channels = facts.get("side") or 32, facts.get("channels") or 3
+    shape = f"torch.rand(1, {channels}, {side}, {side})"
+    folder = str(run.path / "encoder")
+    config = run.encoder
+    architecture = config.get("architecture")
+    lines = []
+    if architecture:
+        lines = [
+            "import timm",
+            "import torch",
+            "",
+            f'encoder = timm.create_model("local-dir:{_python(folder)}", pretrained=True, num_classes=0).eval()',
+            f"pictures = {shape}  # in [0, 1]",
+        ]
+    else:
+        lines = [
+            "import torch",
+            "from foretell.encoders import load_encoder",
+            "",
+            f'encoder, facts = load_encoder("{_python(folder)}")',
+            f"pictures = {shape}  # in [0, 1]",
+        ]
+    mean, std = facts.get("mean"), facts.get("std")
+    if mean and std:
+        lines += [
+            f"mean = torch.tensor({[round(v, 4) for v in mean]}).view(1, -1, 1, 1)",
+            f"std = torch.tensor({[round(v, 4) for v in std]}).view(1, -1, 1, 1)",
+            "pictures = (pictures - mean) / std",
+        ]
+    dim = run.part("encoder").get("dim")
+    lines += ["with torch.inference_mode():", f"    embeddings = encoder(pictures)  # (1, {dim or 'dim'})"]
+    return "\n".join(lines)
+
+
+def _python(path: str) -> str:
+    return path.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _plain(text: object) -> str:
+    """Data as Markdown text: nothing of it is read as a mark, a tag or a table's edge."""
+    return re.sub(r"([\\`*_\[\]<>|~]|^[#+-])", r"\\\1", " ".join(str(text).split()))
+
+
+def _cell(cell: Cell | str) -> str:
+    if isinstance(cell, str):
+        return _plain(cell)
+    return _plain(cell.main) + (f" ({_plain(cell.sub)})" if cell.sub else "")
+
+
+def _table(table: Table) -> str:
+    edge = ["---" if place < table.words else "---:" for place in range(len(table.head))]
+    rows = [[_cell(cell) for cell in row] for row in (table.head, *table.rows)]
+    rows.insert(1, edge)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def model_card(run: Gathered) -> str:
+    """The card in Markdown, with the front matter that model hubs read."""
+    facts, encoder, measured = run.part("data"), run.part("encoder"), run.part("measured")
+    out = [
+        "---",
+        "library_name: timm" if run.encoder.get("architecture") else "library_name: foretell",
+        "pipeline_tag: image-feature-extraction",
+        "tags:",
+        "- self-supervised",
+        *([f"- {run.objective}"] if re.fullmatch(r"[\w.-]+", run.objective) else []),
+        "---",
+        "",
+        f"# Encoder of {_plain(run.data_name)}" + (f", pretrained by {_plain(run.objective)}" if run.objective else ""),
+        "",
+        _plain(analysis.verdict(run)),
+        "",
+        "## What it is",
+        "",
+        f"- Encoder: {_plain(encoder.get('name', 'unknown'))}, {words.count(encoder.get('dim'))} dimensions, "
+        f"{words.count(encoder.get('parameters'))} parameters, "
+        f"{words.operations(encoder.get('flops_per_sample'))} an image",
+        f"- Input: {words.count(facts.get('channels'))} channels, {words.count(facts.get('side'))} pixels a side",
+        f"- Written by Foretell {__version__}; the whole recipe is `recipe.toml` beside this card",
+        "",
+        "## Data",
+        "",
+        *[f"- {_plain(name)}: {_plain(value)}" for name, value, _ in (about.data(run) or {"facts": []})["facts"]],
+        "",
+    ]
+    hides = about.objective_words(run)
+    if hides:
+        out += [f"Hidden while pretraining: {_plain(hides.get('hides', ''))}.", ""]
+    found = efficiency(run)
+    if found or key_figures(run):
+        out += ["## What it is worth", ""]
+        out += [
+            f"- {_plain(f.title)}: {_plain(f.value)}" + (f" ({_plain(f.note)})" if f.note else "")
+            for f in key_figures(run)
+        ]
+        out.append("")
+    if found:
+        out += [f"Test {found['metric']}, mean over seeds and 95% interval.", "", _table(found["table"]), ""]
+        out += [_plain(found["sentence"]), ""]
+    probed = probe(run)
+    if probed:
+        out += [_table(probed), ""]
+    spent = about.cost(run)
+    if spent:
+        out += ["## Cost", "", _table(spent["table"]), ""]
+    health = about.health(run)
+    out += ["## Training", ""]
+    out += [f"- {_plain(name.replace('_', ' '))}: {_plain(value)}" for name, value in measured.items()]
+    if health and health["verdict"]:
+        out.append(f"- Health of the embeddings: {_plain(health['verdict'])}")
+    out += ["", *[_plain(line) + "\n" for line in about.method(run)]]
+    out += [
+        "## Intended use and limits",
+        "",
+        "Features for pictures like those it was trained on: nearest neighbours, a linear probe, or fine-tuning with "
+        "few labels. It was measured on this data alone: on pictures from elsewhere, measure again before trusting it. "
+        "Whatever is skewed in the pictures (who or what is shown, and how often) is skewed in the features, too.",
+        "",
+        "## How to use it",
+        "",
+        "```python",
+        snippet(run),
+        "```",
+        "",
+    ]
+    absent = about.missing(run)
+    if absent:
+        out += [
+            "## Not measured",
+            "",
+            *[f"- {_plain(part)}: `{command}` would add it." for part, command in absent],
+            "",
+        ]
+    return "\n".join(out)

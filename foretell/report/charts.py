@@ -1,0 +1,279 @@
+"""The report's charts: what is drawn from which numbers. How it is drawn is in plots.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import mean
+
+from markupsafe import Markup
+
+from foretell.report import analysis, words
+from foretell.report.gather import Gathered, Json
+from foretell.report.plots import (
+    Axis,
+    Bar,
+    Point,
+    Region,
+    Rule,
+    Series,
+    Spot,
+    bar_chart,
+    heat_map,
+    line_chart,
+    scatter,
+    style_of,
+)
+from foretell.report.svg import mark
+
+WIDE, NARROW = 820, 390
+SHOWN_AT_MOST = 240  # points of a curve: more than pixels would only make the page heavy
+
+
+def key_of(arm: str) -> str:
+    """The arm's colour on the page."""
+    return arm if arm in analysis.ARMS else "other"
+
+
+def on_both(name: str, draw: Callable[[str, float], str]) -> Markup:
+    """A chart drawn for a wide and for a narrow screen, of which the style sheet shows one: text keeps its size."""
+    wide, narrow = draw(name, WIDE), draw(f"{name}-narrow", NARROW)
+    return Markup(f'<div class="on-wide">{wide}</div><div class="on-narrow">{narrow}</div>')
+
+
+def efficiency(comparison: Json) -> Markup | None:
+    """The label-efficiency curve: the metric over the number of labels (log), every arm with its interval."""
+    cells = analysis.summary_of(comparison)
+    if not cells:
+        return None
+    metric = analysis.metric_of(comparison)
+    series = [
+        Series(
+            key_of(arm),
+            analysis.arm_name(comparison, arm),
+            [Point(cell.labels, cell.mean, cell.low, cell.high, _cell_note(comparison, cell)) for cell in rows],
+        )
+        for arm, rows in cells.items()
+    ]
+    per_class = {cell.labels: cell.per_class for rows in cells.values() for cell in rows}
+    ticks = sorted(per_class)
+    x = Axis(
+        "labels (log scale)", log=True, ticks=ticks, format=words.count,
+        below=(lambda labels: _below(per_class, int(labels), ticks[0])) if any(per_class.values()) else None,
+    )  # fmt: skip
+    chance = 1 / len(comparison["classes"]) if metric == "accuracy" and comparison.get("classes") else None
+    lowest = min(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.low) if v is not None)
+    highest = max(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.high) if v is not None)
+    y = Axis(
+        f"test {metric.replace('_', ' ')}", format=lambda v: words.percent(v, 0),
+        low=max(0.0, lowest), high=min(1.0, highest),
+    )  # fmt: skip
+    rules = [Rule(chance, "guessing evenly")] if chance and lowest - 0.1 < chance else []
+    regions = _regions(analysis.advantage(analysis.differences(comparison)).runs, ticks)
+    description = f"{analysis.advantage_sentence(analysis.differences(comparison))} " + "; ".join(
+        f"{analysis.arm_name(comparison, arm)}: "
+        + ", ".join(f"{words.percent(cell.mean)} at {cell.labels}" for cell in rows)
+        for arm, rows in cells.items()
+    )
+    return on_both(
+        "efficiency",
+        lambda name, width: line_chart(
+            name, "Test score against the number of labels", description, series, x, y,
+            width=width, height=440 if width == WIDE else 360, regions=regions, rules=rules,
+        ),
+    )  # fmt: skip
+
+
+def _cell_note(comparison: Json, cell: analysis.Cell) -> str:
+    bounds = words.interval(cell.low, cell.high)
+    return (
+        f"{analysis.arm_name(comparison, cell.arm)}, {analysis.labels_phrase(cell.labels, cell.per_class)}: "
+        f"{words.percent(cell.mean)}" + (f", 95% interval {bounds}" if bounds else "")
+    )
+
+
+def _below(per_class: dict[int, int | None], labels: int, first: int) -> str:
+    count = per_class.get(labels)
+    if count is None:
+        return "all" if labels == max(per_class) else ""
+    return f"{words.count(count)} a class" if labels == first else words.count(count)
+
+
+REGION_WORDS = {"better": "pretraining ahead", "undecided": "undecided", "worse": "from scratch ahead"}
+
+
+def _regions(runs: Sequence[tuple[int, int, analysis.Verdict]], ticks: Sequence[int]) -> list[Region]:
+    """Stretches of one verdict, meeting half-way (on the log axis) between the numbers of labels measured."""
+    out = []
+    for index, (start, stop, verdict) in enumerate(runs):
+        left = math.sqrt(runs[index - 1][1] * start) if index else min(ticks) / 10
+        right = math.sqrt(stop * runs[index + 1][0]) if index + 1 < len(runs) else max(ticks) * 10
+        out.append(Region(left, right, verdict, REGION_WORDS[verdict]))
+    return out
+
+
+def saved(savings: Sequence[analysis.Saving]) -> Markup | None:
+    """Labels with pretraining beside the labels training from scratch needs for as much."""
+    drawn = [saving for saving in savings if saving.bound != "below"]
+    if not drawn:
+        return None
+    bars = []
+    for saving in drawn:
+        equals = saving.equals or float(saving.most)
+        shown = words.count(saving.equals) if saving.equals else f"more than {words.count(saving.most)}"
+        note = f"{words.counted(saving.labels, 'label')} pretrained do as well as {shown} from scratch"
+        bars.append(
+            Bar(f"{words.count(saving.labels)} pretrained =", [("scratch", equals)], f"{shown} from scratch", note=note)
+        )
+    draw = lambda name, width: bar_chart(
+        name, "Labels from scratch that equal fewer labels with pretraining", "; ".join(b.note for b in bars), bars,
+        width=width,
+    )  # fmt: skip
+    return on_both("saved", draw)
+
+
+def reaching(comparison: Json) -> Markup | None:
+    """The score while fine-tuning, and the scratch arm's final score that the others are measured against."""
+    reached = comparison.get("to_reach_scratch") or {}
+    curves = analysis.mean_curves(comparison, int(reached["labels"])) if reached.get("labels") else {}
+    curves = {arm: curve for arm, curve in curves.items() if arm in (reached.get("steps") or {})}
+    if not curves:
+        return None
+    series = [
+        Series(
+            key_of(arm), analysis.arm_name(comparison, arm),
+            [Point(step, score) for step, _, score in curve], marks=False,
+        )
+        for arm, curve in curves.items()
+    ]  # fmt: skip
+    rules = [Rule(reached["score"], "final score from scratch")] if words.known(reached.get("score")) else []
+    steps = ", ".join(
+        f"{analysis.arm_name(comparison, arm)} {words.count(value)}" for arm, value in reached["steps"].items()
+    )
+    return on_both(
+        "reaching",
+        lambda name, width: line_chart(
+            name, "Test score while fine-tuning", f"Steps to the scratch arm's final score: {steps}", series,
+            Axis("fine-tuning steps", format=words.count, low=0), Axis("score", format=lambda v: words.percent(v, 0)),
+            width=width, height=300, rules=rules,
+        ),
+    )  # fmt: skip
+
+
+def curve(
+    name: str,
+    title: str,
+    lines: Sequence[Json],
+    parts: Sequence[str],
+    *,
+    format: words.Format = words.number,
+    labels: bool = False,
+    width: float = NARROW,
+    zero: bool = False,
+) -> Markup | None:
+    """One small chart of ``parts`` of metrics.jsonl over steps, thinned by averaging; None when there are no values."""
+    series = []
+    for index, part in enumerate(parts):
+        points = _thinned(
+            [(line["step"], line[part]) for line in lines if words.known(line.get(part)) and "step" in line]
+        )
+        if points:
+            key = "ink" if index == 0 else f"part{(index - 1) % 4}"
+            marked = len(points) <= 12
+            series.append(Series(key, part if labels else "", points, marks=marked))
+    if not series:
+        return None
+    first, last = series[0].points[0], series[0].points[-1]
+    description = f"from {format(first.y)} at step {first.x:.0f} to {format(last.y)} at step {last.x:.0f}"
+    x, y = Axis("step", format=_compact), Axis("", format=format, low=0.0 if zero else None)
+    drawn = line_chart(name, title, description, series, x, y, width=width, height=200)
+    return Markup(drawn)
+
+
+def _compact(value: float) -> str:
+    return f"{value / 1000:g}k" if abs(value) >= 10_000 else words.count(value)
+
+
+def _thinned(values: Sequence[tuple[float, float]]) -> list[Point]:
+    stride = max(1, math.ceil(len(values) / SHOWN_AT_MOST))
+    chunks = [values[start : start + stride] for start in range(0, len(values), stride)]
+    out = []
+    for chunk in chunks:
+        value = mean(v for _, v in chunk)
+        out.append(Point(mean(s for s, _ in chunk), value, note=f"step {chunk[-1][0]}: {words.number(value)}"))
+    return out
+
+
+def neighbours_score(knn: Json, chance: float | None) -> Markup | None:
+    """kNN accuracy of the learnt features beside random ones and raw pixels."""
+    bars = [
+        Bar(analysis.ARMS[arm], [(arm, knn[arm]["accuracy"])], words.percent(knn[arm]["accuracy"]))
+        for arm in ("pretrained", "random", "pixels")
+        if words.known((knn.get(arm) or {}).get("accuracy"))
+    ]
+    if not bars:
+        return None
+    description = "; ".join(f"{bar.label} {bar.shown}" for bar in bars)
+    rule = (chance, "guessing") if chance else None
+    return Markup(
+        bar_chart("knn", "Accuracy of the nearest neighbours", description, bars, width=460, most=1.0, rule=rule)
+    )
+
+
+def spent(costs: Sequence[analysis.Cost]) -> Markup | None:
+    """Seconds of every arm at few labels, pretraining stacked before the arms that use it."""
+    before = next((cost.seconds for cost in costs if cost.key == "pretraining"), None) or 0.0
+    bars = []
+    for cost in costs:
+        if cost.key in ("pretraining", "comparison") or cost.seconds is None:
+            continue
+        own = f"its own training: {words.duration(cost.seconds)}"
+        parts, names = [(key_of(cost.key), cost.seconds)], [own]
+        if cost.key in ("pretrained", "probe") and before:
+            parts.insert(0, ("before", before))
+            names.insert(0, f"pretraining, once for all labels: {words.duration(before)}")
+        total = sum(value for _, value in parts)
+        quality = f", {words.percent(cost.quality)}" if cost.quality is not None else ""
+        name = analysis.ARMS.get(cost.key, cost.title)
+        bars.append(Bar(name, parts, f"{words.duration(total)}{quality}", names=names))
+    if not bars:
+        return None
+    description = "; ".join(f"{bar.label}: {bar.shown}" for bar in bars)
+    draw = lambda name, width: bar_chart(name, "Time of every arm beside its score", description, bars, width=width)
+    return on_both("spent", draw)
+
+
+def confusion(run: Gathered) -> Markup | None:
+    matrix = (run.comparison.get("confusion") or {}).get("matrix")
+    if not matrix or any(len(row) != len(matrix) for row in matrix):
+        return None
+    classes = run.classes if len(run.classes) == len(matrix) else [str(i) for i in range(len(matrix))]
+    right = sum(row[i] for i, row in enumerate(matrix))
+    total = sum(map(sum, matrix))
+    description = f"{words.count(right)} of {words.count(total)} right. " + "; ".join(
+        f"{true} taken for {taken} {words.count(value)} times"
+        for true, taken, value, _ in analysis.most_confused(matrix, classes)
+    )
+    return Markup(heat_map("confusion", "Confusion matrix", description, matrix, classes))
+
+
+def embedding_map(result: Json) -> Markup | None:
+    """The two-dimensional map, coloured by class."""
+    xs, ys = result.get("x") or [], result.get("y") or []
+    if len(xs) != len(ys) or not xs:
+        return None
+    classes = [str(name) for name in result.get("classes") or []]
+    labels = result.get("label") or [-1] * len(xs)
+    rows, names = result.get("index") or range(len(xs)), result.get("names") or []
+    spots = []
+    for place, (x, y, label) in enumerate(zip(xs, ys, labels, strict=True)):
+        label = -1 if label is None or not 0 <= label < len(classes) else label
+        which = names[place] if place < len(names) else f"row {rows[place]}"
+        spots.append(Spot(x, y, label, f"{classes[label]}, {which}" if label >= 0 else str(which)))
+    description = f"{words.counted(len(xs), 'embedding')} placed by {result.get('method', 'an unknown method')}"
+    return Markup(scatter("map", "Map of the embeddings", description, spots, classes))
+
+
+def legend_mark(code: int) -> Markup:
+    """The shape of a class on the map; its colour comes from the class around it."""
+    return Markup(mark(style_of(code)[1], 0, 0, 4.2))

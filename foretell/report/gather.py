@@ -1,0 +1,119 @@
+"""What a run folder holds, read once. Any part may be missing: the run goes on, failed or was never compared."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from foretell.errors import InputError
+from foretell.run import Run
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The files of one run, parsed. Missing files are empty; pictures are PNG bytes by file stem."""
+
+    path: Path
+    recipe_text: str
+    recipe: Json
+    facts: Json = field(default_factory=dict)
+    status: Json = field(default_factory=dict)
+    steps: list[Json] = field(default_factory=list)
+    health: list[Json] = field(default_factory=list)
+    monitors: dict[str, list[Json]] = field(default_factory=dict)
+    events: list[Json] = field(default_factory=list)
+    results: dict[str, Json] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    encoder: Json = field(default_factory=dict)
+
+    def part(self, name: str) -> Json:
+        """A part of facts.json ("data", "cost", ...), {} when it is missing."""
+        value = self.facts.get(name)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def comparison(self) -> Json:
+        return self.results.get("comparison", {})
+
+    @property
+    def state(self) -> str:
+        """running, finished, failed, stopped or unknown."""
+        return str(self.status.get("state", "unknown"))
+
+    @property
+    def classes(self) -> list[str]:
+        named = self.comparison.get("classes") or self.part("data").get("classes") or []
+        return [str(name) for name in named]
+
+    @cached_property
+    def data_name(self) -> str:
+        """The last part of the source, without the sign of an embedded set."""
+        source = str(self.part("data").get("source") or _find(self.recipe, "source", "data") or "")
+        name = source.lstrip("@").rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+        return name or self.path.resolve().name
+
+    @cached_property
+    def objective(self) -> str:
+        """The name of the pretext task, or ""."""
+        value = self.recipe.get("objective")
+        value = value.get("name") if isinstance(value, dict) else value
+        return str(value or self.part("objective").get("name") or "")
+
+
+def _find(recipe: Json, *names: str) -> Any:
+    """The first text under one of ``names``, at the top of the recipe or one table down."""
+    for table in (recipe, *(value for value in recipe.values() if isinstance(value, dict))):
+        for name in names:
+            if isinstance(table.get(name), str):
+                return table[name]
+    return None
+
+
+def _parsed(path: Path) -> Json:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); delete it and run the verb that wrote it again") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: a JSON object was expected; delete it and run the verb that wrote it again")
+    return value
+
+
+def gather(path: str | Path) -> Gathered:
+    """Read the run folder ``path``. Raises InputError when it is no run, or a file in it is damaged."""
+    run = Run.read(path)
+    text = (run.path / "recipe.toml").read_text(encoding="utf-8")
+    try:
+        recipe = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{run.path / 'recipe.toml'}: not valid TOML ({error}); restore it from the run") from None
+    files: dict[str, Json] = {}
+    for name in ("facts.json", "status.json", "encoder/config.json"):
+        target = run.path / name
+        files[name] = _parsed(target) if target.is_file() else {}
+    kinds: dict[str, list[Json]] = {"step": [], "health": [], "monitor": [], "event": []}
+    for line in run.metrics():
+        kinds.setdefault(str(line.get("kind")), []).append(line)
+    monitors: dict[str, list[Json]] = {}
+    for line in kinds["monitor"]:
+        monitors.setdefault(str(line.get("name", "monitor")), []).append(line)
+    return Gathered(
+        path=run.path,
+        recipe_text=text,
+        recipe=recipe,
+        facts=files["facts.json"],
+        status=files["status.json"],
+        steps=kinds["step"],
+        health=kinds["health"],
+        monitors=monitors,
+        events=kinds["event"],
+        results={file.stem: _parsed(file) for file in sorted((run.path / "results").glob("*.json"))},
+        pictures={file.stem: file.read_bytes() for file in sorted((run.path / "exhibits").glob("*.png"))},
+        encoder=files["encoder/config.json"],
+    )

@@ -1,0 +1,144 @@
+"""report.html and report.json: one page a person can read anywhere, and the same numbers for a program."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from foretell import __version__
+from foretell.report import about, analysis, results, words
+from foretell.report.card import model_card, snippet
+from foretell.report.gather import Gathered, gather
+from foretell.run import write_aside
+
+HERE = Path(__file__).parent
+
+# the page's only script: what went wrong in it is written where a person, and the tests, can see it
+WATCH = """
+(function () {
+  var seen = [];
+  function show() {
+    var box = document.getElementById("script-errors");
+    if (box) box.textContent = seen.join("\\n");
+  }
+  window.addEventListener("error", function (event) {
+    seen.push(event.message || "a part of the page could not be loaded");
+    show();
+  }, true);
+  document.addEventListener("securitypolicyviolation", function (event) {
+    seen.push("refused: " + event.violatedDirective + " " + event.blockedURI);
+    show();
+  });
+  document.addEventListener("DOMContentLoaded", show);
+})();
+"""
+
+STATES = {"running": "still running", "failed": "failed", "stopped": "stopped early", "finished": "finished"}
+
+
+def _policy() -> str:
+    """Nothing is fetched and no script but ``WATCH`` runs, whatever the data says."""
+    digest = base64.b64encode(hashlib.sha256(WATCH.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def title_of(run: Gathered) -> str:
+    if run.comparison.get("summary"):
+        return f"What pretraining was worth on {run.data_name}"
+    return f"Pretraining on {run.data_name}"
+
+
+def context(run: Gathered) -> dict[str, Any]:
+    """Everything the template shows."""
+    heartbeat = run.status.get("heartbeat")
+    legend = results.embedding_map(run)
+    return {
+        "title": title_of(run),
+        "run": run,
+        "policy": _policy(),
+        "style": (HERE / "report.css").read_text(encoding="utf-8"),
+        "watch": WATCH,
+        "version": __version__,
+        "state": STATES.get(run.state, ""),
+        "when": time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat)) if words.known(heartbeat) else "",
+        "verdict": analysis.verdict(run),
+        "figures": results.key_figures(run),
+        "efficiency": results.efficiency(run),
+        "saved": results.saved(run),
+        "reaching": results.reaching(run),
+        "data": about.data(run),
+        "hidden": about.hidden(run),
+        "training": about.training(run),
+        "health": about.health(run),
+        "monitors": about.monitors(run),
+        "events": [str(line.get("text")) for line in run.events if line.get("text")][-12:],
+        "neighbours": results.neighbours(run),
+        "probe": results.probe(run),
+        "map": legend,
+        "confusion": results.confusion(run),
+        "cost": about.cost(run),
+        "method": about.method(run),
+        "search": about.search(run),
+        "versions": about.versions(run),
+        "missing": about.missing(run),
+        "snippet": snippet(run),
+    }
+
+
+def _environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"count": words.count, "counted": words.counted, "percent": words.percent, "number": words.number}
+    return found
+
+
+def numbers(run: Gathered) -> dict[str, Any]:
+    """The report as JSON: verdict, key figures, the comparison's tables, cost, health and what is missing."""
+    comparison = run.comparison
+    kept = ("metric", "test", "seeds", "trials", "summary", "paired", "labels_saved", "to_reach_scratch", "knn")
+    few = analysis.few_labels(comparison)
+    return {
+        "title": title_of(run),
+        "data": run.data_name,
+        "objective": run.objective or None,
+        "state": run.state,
+        "verdict": analysis.verdict(run),
+        "advantage": analysis.advantage_sentence(analysis.differences(comparison)) or None,
+        "key_labels": few[0] if few else None,
+        "figures": [{"title": f.title, "value": f.value, "note": f.note} for f in results.key_figures(run)],
+        **{name: comparison.get(name) for name in (*kept, "linear_probe")},
+        "cost": [vars(item) for item in analysis.costs(run)],
+        "health": run.health[-1] if run.health else None,
+        "monitors": {name: lines[-1].get("value") for name, lines in run.monitors.items()},
+        "facts": run.facts,
+        "missing": [{"part": part, "command": command} for part, command in about.missing(run)],
+        "foretell": __version__,
+    }
+
+
+def build(run_path: str | Path) -> Path:
+    """Write report.html, report.json and MODEL_CARD.md into the run folder and return the page's path.
+
+    Only files of the run are read; parts that are missing are named with the command that would add them. Raises
+    InputError when ``run_path`` is no run or one of its files is damaged, ForetellError when it cannot be written.
+    """
+    run = gather(run_path)
+    page = _environment().get_template("report.html.j2").render(context(run))
+    write_aside(run.path / "report.json", json.dumps(numbers(run), indent=1, ensure_ascii=False) + "\n")
+    write_aside(run.path / "MODEL_CARD.md", model_card(run))
+    write_aside(run.path / "report.html", page)
+    return run.path / "report.html"

@@ -1,0 +1,49 @@
+"""The pieces that sections are made of: table cells, tables, key figures, pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foretell.report.gather import Gathered
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell: a value, a smaller second line, and a style class."""
+
+    main: str
+    sub: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under ``head``; the first ``words`` columns are text, the others numbers (right-aligned)."""
+
+    head: Sequence[Cell | str]
+    rows: Sequence[Sequence[Cell | str]]
+    words: int = 1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A key number of the page's top, its unit or interval, and what it is."""
+
+    value: str
+    title: str
+    note: str
+    key: str = "ink"
+
+
+def image(run: Gathered, stem: str) -> str | None:
+    """A picture of the run as a data URI."""
+    png = run.pictures.get(stem)
+    return "data:image/png;base64," + base64.b64encode(png).decode() if png else None
+
+
+def pixel_width(run: Gathered, stem: str) -> int:
+    """Its width in pixels, read from the PNG header."""
+    png = run.pictures.get(stem, b"")
+    return int.from_bytes(png[16:20], "big") if len(png) >= 24 else 0

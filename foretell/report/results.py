@@ -1,0 +1,239 @@
+"""The report's sections on what the encoder is worth: key figures, label efficiency, neighbours, map, confusion.
+
+Each is a function from the gathered run to what its piece of the template shows, or None when it is missing.
+"""
+
+from __future__ import annotations
+
+from foretell.report import analysis, charts, words
+from foretell.report.gather import Gathered, Json
+from foretell.report.parts import Cell, Figure, Table, image, pixel_width
+
+
+def key_figures(run: Gathered) -> list[Figure]:
+    """Four or five numbers: quality at few labels where it was measured, then neighbours, time and samples."""
+    comparison, out = run.comparison, []
+    few = analysis.few_labels(comparison)
+    cells = analysis.summary_of(comparison)
+    metric = analysis.metric_of(comparison).replace("_", " ")
+    for arm in ("pretrained", "scratch") if few else ():
+        cell = analysis.at_labels(cells.get(arm, []), few[0]) if few else None
+        if cell and few:
+            bounds = words.interval(cell.low, cell.high)
+            at = f"{metric} with {analysis.labels_phrase(*few)}"
+            title = {"pretrained": "Pretrained", "scratch": "From scratch"}[arm]
+            note = f"{bounds} ({words.counted(cell.n, 'seed')}); {at}" if bounds else f"{at}, one seed"
+            out.append(Figure(words.percent(cell.mean), title, note, arm))
+    knn = comparison.get("knn") or {}
+    own = (knn.get("pretrained") or {}).get("accuracy")
+    if words.known(own):
+        others = [
+            f"{name} {words.percent((knn.get(arm) or {}).get('accuracy'))}"
+            for arm, name in (("random", "random features"), ("pixels", "pixels"))
+            if words.known((knn.get(arm) or {}).get("accuracy"))
+        ]
+        out.append(Figure(words.percent(own), "Nearest neighbours", ", ".join(others), "pretrained"))
+    if not out:
+        out += _progress_figures(run)
+    cost = run.part("cost")
+    if words.known(cost.get("seconds")):
+        device = run.part("machine").get("device") or run.part("machine").get("cpu") or ""
+        out.append(Figure(words.duration(cost["seconds"]), "Pretraining time", words.shorten(str(device), 48)))
+    if words.known(cost.get("samples")):
+        rate = cost["samples"] / cost["seconds"] if cost.get("seconds") else None
+        out.append(Figure(words.count(cost["samples"]), "Images seen", f"{words.count(rate)} a second, no label read"))
+    return out[:5]
+
+
+def _progress_figures(run: Gathered) -> list[Figure]:
+    out = []
+    step, steps = run.status.get("step"), run.status.get("steps") or run.part("measured").get("steps")
+    if words.known(step):
+        out.append(Figure(words.count(step), "Steps", f"of {words.count(steps)}" if steps else ""))
+    losses = [line["total"] for line in run.steps if words.known(line.get("total"))]
+    if losses:
+        out.append(Figure(words.number(losses[-1]), "Loss", f"{words.number(losses[0])} at the start"))
+    ranks = [line["rankme"] for line in run.health if words.known(line.get("rankme"))]
+    if ranks:
+        dim = run.part("encoder").get("dim")
+        out.append(Figure(words.number(ranks[-1]), "RankMe", f"of {words.count(dim)} dimensions" if dim else ""))
+    return out
+
+
+VERDICT_WORDS = {"better": "▲ better", "worse": "▼ worse", "undecided": "● undecided"}
+
+
+def efficiency(run: Gathered) -> Json | None:
+    """The label-efficiency curve, its sentence and its table."""
+    comparison = run.comparison
+    cells = analysis.summary_of(comparison)
+    if not cells:
+        return None
+    pairs = analysis.differences(comparison)
+    head: list[Cell | str] = [
+        "Labels",
+        *(Cell(analysis.arm_name(comparison, a), kind=f"c-{charts.key_of(a)}") for a in cells),
+    ]
+    if pairs:
+        head += ["Pretrained minus scratch", "Verdict"]
+    rows = []
+    measured = {cell.labels: cell.per_class for arm in cells.values() for cell in arm}
+    for labels in sorted(measured):
+        per_class = measured[labels]
+        row: list[Cell | str] = [Cell(words.count(labels), f"{words.count(per_class)} a class" if per_class else "all")]
+        for arm in cells:
+            cell = analysis.at_labels(cells[arm], labels)
+            row.append(Cell(words.percent(cell.mean), words.interval(cell.low, cell.high)) if cell else words.MISSING)
+        pair = next((pair for pair in pairs if pair.labels == labels), None)
+        if pairs and pair:
+            row += [
+                Cell(words.points(pair.difference), words.interval(pair.low, pair.high, signed=True)),
+                Cell(VERDICT_WORDS[pair.verdict], kind=f"word {pair.verdict}"),
+            ]
+        elif pairs:
+            row += [words.MISSING, words.MISSING]
+        rows.append(row)
+    return {
+        "sentence": analysis.advantage_sentence(pairs),
+        "metric": analysis.metric_of(comparison).replace("_", " "),
+        "chart": charts.efficiency(comparison),
+        "table": Table(head, rows),
+        "intervals": any(cell.low is not None for arm in cells.values() for cell in arm),
+    }
+
+
+def saved(run: Gathered) -> Json | None:
+    savings = analysis.savings(run.comparison)
+    if not savings:
+        return None
+    best = max((s for s in savings if s.equals), key=lambda s: (s.equals or 0) / s.labels, default=None)
+    sentence = ""
+    beyond = [s for s in savings if s.bound == "above"]
+    if best and best.equals and best.equals > best.labels * 1.05:
+        sentence = (
+            f"At best, {words.counted(best.labels, 'label')} with pretraining do as well as "
+            f"{words.count(best.equals)} from scratch: {words.number(best.equals / best.labels, 2)} times fewer."
+        )
+    elif not beyond:
+        sentence = "Pretraining saves no labels here: training from scratch does as well with as many or fewer."
+    if beyond:
+        sentence += (
+            f" From {words.counted(beyond[0].labels, 'label')} on, training from scratch does not reach the pretrained "
+            f"score with all {words.count(beyond[0].most)} that were tried."
+        )
+    return {"sentence": sentence.strip(), "chart": charts.saved(savings)}
+
+
+def reaching(run: Gathered) -> Json | None:
+    """Steps and time until each arm has the scratch arm's final score."""
+    comparison = run.comparison
+    reached = comparison.get("to_reach_scratch") or {}
+    steps, seconds = reached.get("steps") or {}, reached.get("seconds") or {}
+    if not steps:
+        return None
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(analysis.arm_name(comparison, arm), kind=f"c-{charts.key_of(arm)}"),
+            words.count(steps[arm]) if words.known(steps[arm]) else "not reached",
+            words.duration(seconds.get(arm)),
+        ]
+        for arm in steps
+    ]
+    own, other = steps.get("pretrained"), steps.get("scratch")
+    where = f"{words.percent(reached.get('score'))} with {words.counted(reached.get('labels'), 'label')}"
+    if words.known(own) and words.known(other) and own:
+        ratio = other / own
+        much = f"{words.number(ratio, 2)} times fewer" if ratio >= 1 else f"{words.number(1 / ratio, 2)} times more"
+        sentence = (
+            f"The scratch arm ends at {where}. Fine-tuning the pretrained encoder gets there in {words.count(own)} "
+            f"steps instead of {words.count(other)}, {much} (the pretraining itself not counted)."
+        )
+        if own == other:
+            sentence = f"The scratch arm ends at {where}. Both arms take {words.count(own)} steps to get there."
+    else:
+        sentence = f"The scratch arm ends at {where}; fine-tuning the pretrained encoder does not get there."
+    return {"sentence": sentence, "chart": charts.reaching(comparison), "table": Table(["Arm", "Steps", "Time"], rows)}
+
+
+def neighbours(run: Gathered) -> Json | None:
+    knn = run.comparison.get("knn") or {}
+    found = run.results.get("neighbours") or {}
+    rows = found.get("rows") or []
+    same = [bool(hit) for row in rows for hit in row.get("same") or []]
+    picture = image(run, "neighbours")
+    chance = 1 / len(run.classes) if run.classes else None
+    chart = charts.neighbours_score(knn, chance)
+    if not picture and not chart:
+        return None
+    told = ""
+    if picture and same:
+        told = f"{sum(same)} of the {len(same)} neighbours shown have the class of their query."
+    elif picture:
+        told = "No labels were given, so only the eye can judge."
+    k = next((arm.get("k") for arm in knn.values() if isinstance(arm, dict) and arm.get("k")), None)
+    return {
+        "sentence": told, "picture": picture, "chart": chart, "k": k, "width": pixel_width(run, "neighbours"),
+        "framed": bool(same), "note": found.get("note") or "",
+    }  # fmt: skip
+
+
+def probe(run: Gathered) -> Table | None:
+    """Linear probe: metrics as rows, features as columns."""
+    scores = run.comparison.get("linear_probe") or {}
+    arms = [arm for arm in ("pretrained", "random", "pixels") if isinstance(scores.get(arm), dict)]
+    metrics = [
+        name
+        for name in ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
+        if any(words.known(scores[arm].get(name)) for arm in arms)
+    ]
+    if not metrics:
+        return None
+    names = {"macro_f1": "macro-F1", "auroc": "AUROC"}
+    head: list[Cell | str] = ["Linear probe", *(Cell(analysis.ARMS[arm], kind=f"c-{arm}") for arm in arms)]
+    return Table(
+        head, [[names.get(m, m.replace("_", " ")), *(words.percent(scores[a].get(m)) for a in arms)] for m in metrics]
+    )
+
+
+def embedding_map(run: Gathered) -> Json | None:
+    result = run.results.get("map") or {}
+    chart = charts.embedding_map(result)
+    if chart is None:
+        return None
+    classes = [str(name) for name in result.get("classes") or []]
+    labels = result.get("label") or []
+    legend = [
+        {
+            "name": words.shorten(name, 32),
+            "full": name,
+            "count": labels.count(code),
+            "code": code,
+            "mark": charts.legend_mark(code),
+        }
+        for code, name in enumerate(classes)
+        if code in labels
+    ]
+    return {
+        "chart": chart, "legend": legend, "method": result.get("method", ""), "shown": len(labels),
+        "count": result.get("count"), "trust": result.get("trustworthiness"),
+        "missing": sum(1 for code in labels if code is None or code < 0) if classes else 0,
+    }  # fmt: skip
+
+
+def confusion(run: Gathered) -> Json | None:
+    chart = charts.confusion(run)
+    if chart is None:
+        return None
+    found = run.comparison["confusion"]
+    matrix = found["matrix"]
+    classes = run.classes if len(run.classes) == len(matrix) else [str(i) for i in range(len(matrix))]
+    rows: list[list[Cell | str]] = [
+        [Cell(words.shorten(true, 24)), Cell(words.shorten(taken, 24)), words.count(value), words.percent(share, 0)]
+        for true, taken, value, share in analysis.most_confused(matrix, classes)
+    ]
+    arm = analysis.arm_name(run.comparison, str(found.get("arm", "pretrained")))
+    labels = words.counted(found["labels"], "label") if found.get("labels") else "its labels"
+    return {
+        "chart": chart, "arm": arm, "labels": labels,
+        "table": Table(["True class", "Taken for", "Times", "Share of the class"], rows, words=2) if rows else None,
+    }  # fmt: skip
