@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+
+def start() -> None:
+    """Join the processes that torchrun started, if it did and they are not joined yet (gloo on CPU, NCCL on GPU)."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available() and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
 
 def world() -> int:
@@ -68,7 +75,7 @@ def average_(tensors: Sequence[Tensor]) -> None:
     """Average ``tensors`` over processes in place, as one flat all-reduce for each dtype."""
     if world() == 1 or not tensors:
         return
-    for dtype in {tensor.dtype for tensor in tensors}:
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):  # in the same order on every process
         same = [tensor for tensor in tensors if tensor.dtype == dtype]
         flat = torch.cat([tensor.reshape(-1) for tensor in same])
         dist.all_reduce(flat)
@@ -82,6 +89,17 @@ def average_(tensors: Sequence[Tensor]) -> None:
 def barrier() -> None:
     if world() > 1:
         dist.barrier()
+
+
+def broadcast_(tensors: Sequence[Tensor]) -> None:
+    """Rank 0's values into ``tensors``, in place."""
+    if world() > 1:
+        for tensor in tensors:
+            # a tensor that is not contiguous cannot be sent
+            sent = tensor.detach().contiguous()
+            dist.broadcast(sent, src=0)
+            if sent.data_ptr() != tensor.data_ptr():
+                tensor.detach().copy_(sent)
 
 
 def broadcast_object(value: Any) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from foretell.errors import InputError
 from foretell.settings import Settings
+from foretell.train.budget import seconds_of
 
 
 class TrainingConfig(Settings):
@@ -21,16 +23,15 @@ class TrainingConfig(Settings):
     )
     optimizer: Literal["lars", "sgd", "adamw"] = "lars"
     rate: float | Literal["auto"] = Field(
-        "auto", description="peak learning rate; auto for lars: 0.075 sqrt(batch)"
+        "auto",
+        description="peak learning rate; auto: lars 0.075 sqrt(batch), sgd 0.1 batch/256, adamw 0.001 sqrt(batch/256)",
     )
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(1e-6, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with linear warm-up")
-    schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="after warm-up; cosine falls to zero"
-    )
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="after warm-up; cosine falls to zero")
     clip: float | None = Field(None, gt=0, description="largest gradient norm")
     chunk: int | None = Field(
         None,
@@ -38,21 +39,35 @@ class TrainingConfig(Settings):
         description="samples embedded at a time in one process (gradient accumulation); default: the whole batch",
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: measured at the start"
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: measured at the start")
+    layout: Literal["auto", "contiguous", "channels_last"] = Field("auto", description="auto: measured at the start")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own choice; kept for resuming")
+    checkpoint_every: int = Field(
+        200, ge=1, description="steps between checkpoints; one is also written after five minutes without"
     )
-    layout: Literal["auto", "contiguous", "channels_last"] = Field(
-        "auto", description="auto: measured at the start"
-    )
-    threads: int | None = Field(
-        None, ge=1, description="CPU threads; default: torch's own choice; kept for resuming"
-    )
-    checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints")
     health_every: int = Field(100, ge=1, description="steps between health measurements")
     keep: int = Field(1, ge=1, description="how many latest checkpoints are kept beside the best")
     patience: int | None = Field(
         None, ge=1, description="early stop after this many monitor rounds without improvement"
     )
+    tensorboard: bool = Field(False, description="also write TensorBoard files into the run folder (extra: track)")
+
+    @field_validator("rate")
+    @classmethod
+    def _positive_rate(cls, rate: float | str) -> float | str:
+        if not isinstance(rate, str) and not 0 < rate < float("inf"):
+            raise ValueError("the learning rate must be above 0")
+        return rate
+
+    @field_validator("time")
+    @classmethod
+    def _a_time(cls, time: str | None) -> str | None:
+        if time is not None:
+            try:
+                seconds_of(time)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return time
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainingConfig:

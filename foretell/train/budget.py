@@ -1,0 +1,50 @@
+"""Budgets in epochs, steps or wall-clock time, as a person writes them."""
+
+from __future__ import annotations
+
+import re
+
+from foretell.errors import InputError
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_TIME = re.compile(r"(?:(\d+(?:\.\d+)?)\s*h)?\s*(?:(\d+(?:\.\d+)?)\s*m(?:in)?)?\s*(?:(\d+(?:\.\d+)?)\s*s)?", re.I)
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(epochs?|steps?)", re.I)
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of "90s", "5m", "2h" or "1h30m". Raises InputError for anything else, and for no time at all.
+
+    >>> seconds_of("1h30m")
+    5400.0
+    """
+    found = _TIME.fullmatch(text.strip())
+    seconds = 0.0
+    if found and text.strip():
+        seconds = sum(float(n) * _UNITS[u] for n, u in zip(found.groups(), "hms", strict=True) if n is not None)
+    if seconds <= 0:
+        raise InputError(f"'{text}' is not a time; write it as 90s, 5m or 2h")
+    return seconds
+
+
+def parse_budget(text: str) -> dict[str, float | int | str]:
+    """``{"time": "5m"}``, ``{"epochs": 50.0}`` or ``{"steps": 2000}``: the key and value of ``TrainingConfig``.
+
+    Raises InputError for anything else.
+
+    >>> parse_budget("50 epochs"), parse_budget("2000 steps"), parse_budget("5m")
+    ({'epochs': 50.0}, {'steps': 2000}, {'time': '5m'})
+    """
+    found = _COUNT.fullmatch(text.strip())
+    if found:
+        number, unit = float(found[1]), found[2].lower().rstrip("s")
+        if number > 0 and unit == "epoch":
+            return {"epochs": number}
+        if number >= 1 and unit == "step" and number == int(number):
+            return {"steps": int(number)}
+    else:
+        try:
+            seconds_of(text)
+            return {"time": text.strip().replace(" ", "")}
+        except InputError:
+            pass
+    raise InputError(f"'{text}' is not a budget; write it as 5m, 90s, 2h, '50 epochs' or '2000 steps'")

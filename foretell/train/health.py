@@ -1,0 +1,169 @@
+"""Whether an encoder still tells samples apart, judged without labels.
+
+All functions take embeddings (N, D), float, one row a sample.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from foretell.counters import Rng, Rows, seed_of
+from foretell.objectives.base import Batch, Trainable
+from foretell.train.monitor import undisturbed
+
+# Embeddings whose spread (deviation x sqrt(D), about sqrt(1 - mean cosine)) is below this have a mean cosine above
+# 0.9999: to any head they are one point. Untrained networks of usual depth are at 0.03 or more.
+COLLAPSED_SPREAD = 0.01
+# An effective rank this small leaves less than one direction beside the mean.
+COLLAPSED_RANK = 1.05
+# Share of the largest value seen so far below which spread or effective rank counts as falling.
+FALLING = 0.4
+# A loss above this share of its chance value says that nothing is foretold.
+AT_CHANCE = 0.995
+# Samples the judgement is made on.
+SAMPLES = 512
+
+
+def rankme(z: Tensor, epsilon: float = 1e-7) -> float:
+    """Effective rank in [1, min(N, D)]: exp of the entropy of the singular values (Garrido et al. 2023, 2210.02885)."""
+    values = torch.linalg.svdvals(z.double())
+    total = values.sum()
+    if not bool(torch.isfinite(total)):
+        return math.nan
+    if total == 0:
+        return 1.0
+    p = values / total + epsilon
+    return float(torch.exp(-(p * p.log()).sum()))
+
+
+def deviation(z: Tensor) -> float:
+    """Mean over dimensions of the standard deviation of the normalised rows (Chen and He 2020, 2011.10566, figure 2).
+
+    0 when all embeddings point one way, 1 / sqrt(D) when they are spread evenly over the sphere.
+    """
+    return float(F.normalize(z.double(), dim=1).std(0, correction=0).mean())
+
+
+def alignment(a: Tensor, b: Tensor) -> float:
+    """Mean squared distance of the normalised views of one sample, in [0, 4]; low is good (Wang and Isola 2020)."""
+    return float((F.normalize(a.double(), dim=1) - F.normalize(b.double(), dim=1)).square().sum(1).mean())
+
+
+def uniformity(z: Tensor, t: float = 2.0) -> float:
+    """log mean exp(-t |x - y|^2) over pairs of normalised rows, in [-4 t, 0]; low is good (Wang and Isola 2020).
+
+    nan for a single row.
+    """
+    squared = torch.pdist(F.normalize(z.double(), dim=1)).square()
+    return float(torch.logsumexp(-t * squared, 0) - math.log(len(squared))) if len(squared) else math.nan
+
+
+@dataclass
+class Verdict:
+    """A plain judgement from one measurement after another.
+
+    * "collapsed since step N": the spread (``deviation`` x sqrt(D)) is below COLLAPSED_SPREAD, or ``rankme`` below
+      COLLAPSED_RANK: all samples look alike;
+    * "collapsing since step N": spread or ``rankme`` is below FALLING of the largest seen, or the loss has been at its
+      chance value for two measurements after the warm-up;
+    * "not finite since step N": the embeddings have values that are no numbers;
+    * "healthy" otherwise.
+
+    N is the first measurement since which it has not been healthy.
+    """
+
+    largest_rank: float = 0.0
+    largest_spread: float = 0.0
+    since: int | None = None
+    at_chance: list[int] = field(default_factory=list)
+    last: str = "healthy"
+
+    def judge(self, step: int, rank: float, spread: float, *, loss_at_chance: bool = False) -> str:
+        """The verdict at ``step``. ``loss_at_chance`` is said only after the warm-up."""
+        self.last = self._judge(step, rank, spread, loss_at_chance)
+        return self.last
+
+    def _judge(self, step: int, rank: float, spread: float, loss_at_chance: bool) -> str:
+        self.at_chance = [*self.at_chance, step] if loss_at_chance else []
+        finite = math.isfinite(rank) and math.isfinite(spread)
+        if finite:
+            self.largest_rank = max(self.largest_rank, rank)
+            self.largest_spread = max(self.largest_spread, spread)
+        stuck = len(self.at_chance) >= 2
+        falling = rank < FALLING * self.largest_rank or spread < FALLING * self.largest_spread
+        if not finite:
+            state = "not finite"
+        elif spread < COLLAPSED_SPREAD or rank < COLLAPSED_RANK:
+            state = "collapsed"
+        elif falling or stuck:
+            state = "collapsing"
+        else:
+            self.since = None
+            return "healthy"
+        if self.since is None:
+            self.since = self.at_chance[0] if stuck else step
+        return f"{state} since step {self.since}"
+
+    def state(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Health:
+    """Judges a trainable on one fixed batch, at most SAMPLES samples, without disturbing its training."""
+
+    def __init__(self, trainable: Trainable, seed: int, device: torch.device, state: dict[str, Any] | None) -> None:
+        self.trainable = trainable
+        self.device = device
+        self.verdict = Verdict(**state) if state else Verdict()
+        count = min(SAMPLES, trainable.steps_per_epoch(1))
+        self.rows = Rows(0, count, count)
+        self.seed = seed_of(seed, "health")
+        self.batch: Batch = trainable.draw(next(iter(trainable.streams())), self.seed, 0, self.rows).to(device)
+
+    def __call__(self, step: int, *, loss: float, chance: float | None, warm: bool) -> dict[str, Any]:
+        """The "health" line of metrics.jsonl after ``step`` steps.
+
+        ``loss``: mean since the last measurement; ``chance``: the loss that foretells nothing, if the trainable knows
+        it; ``warm``: whether the warm-up is over.
+        """
+        with undisturbed(self.trainable), torch.no_grad():
+            self.trainable.eval()
+            z = self.trainable.health(self.batch).float()
+            views = self._views()
+        rank, spread = rankme(z), deviation(z)
+        at_chance = warm and chance is not None and loss >= AT_CHANCE * chance
+        verdict = self.verdict.judge(step, rank, spread * math.sqrt(z.shape[1]), loss_at_chance=at_chance)
+        measured: dict[str, Any] = {"rankme": rank, "deviation": spread, "verdict": verdict}
+        if views is not None:
+            both = torch.cat(views)
+            measured |= {"alignment": alignment(*views), "uniformity": uniformity(both[: 2 * SAMPLES : 2])}
+        return measured
+
+    def _views(self) -> tuple[Tensor, Tensor] | None:
+        """(N, D) embeddings of the two views the loss compares, where there are two."""
+        task = self.trainable.hide(self.batch, Rng(self.seed, 0, self.rows, self.device))
+        if not {"a", "b"} <= task.visible.keys():
+            return None
+        embed = getattr(self.trainable, "embed", None)
+        if embed is not None:
+            z = embed(task)
+            if z.ndim == 3 and z.shape[1] == 2:
+                return z[:, 0].float(), z[:, 1].float()
+        pooled = getattr(getattr(self.trainable, "encoder", None), "pooled", None)
+        if pooled is None:
+            return None
+        return pooled(task.visible["a"]).float(), pooled(task.visible["b"]).float()
+
+
+def chance_of(trainable: Trainable, batch: int) -> float | None:
+    """The trainable's ``chance_loss``, a number or a function of the global batch; None if it has none."""
+    chance = getattr(trainable, "chance_loss", None)
+    if chance is None:
+        return None
+    return float(chance(batch)) if callable(chance) else float(chance)

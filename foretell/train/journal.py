@@ -1,0 +1,165 @@
+"""Everything a run writes and shows while it trains; silent without a run and on all processes but the first."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from foretell.errors import ForetellError, InputError
+from foretell.run import Run
+from foretell.train.progress import Progress
+
+HEARTBEAT = 5.0  # seconds between writings of status.json
+LINES = 2000  # about how many "step" lines a run logs at most
+
+
+@dataclass
+class Journal:
+    """``run`` and ``progress`` may each be None."""
+
+    run: Run | None
+    progress: Progress | None
+    batch: int
+    steps: int = 0
+    tensorboard: bool = False
+    flops_per_sample: float | None = None
+    peak_flops: float | None = None
+    health: str = ""
+    _writer: Any = None
+    _beat: float = 0.0
+    _mark: tuple[float, int] | None = None
+    _speed: float | None = field(default=None)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody reads what this journal says."""
+        return self.run is not None or self.progress is not None
+
+    def event(self, text: str, step: int) -> None:
+        self._log("event", step=step, text=text)
+        if self.progress is not None:
+            self.progress.event(text)
+
+    def begin(self, step: int, steps: int) -> None:
+        self.steps = steps
+        self._mark = (time.perf_counter(), step)
+        if self.run is not None and self.tensorboard:
+            self._writer = _tensorboard(self.run, step)
+        if self.progress is not None:
+            self.progress.start(step, steps)
+        self._status("running", step, force=True)
+
+    def step(self, step: int, parts: dict[str, float], rate: float, seconds: float) -> None:
+        """After ``step`` steps and ``seconds`` of training altogether."""
+        if not self.wanted:
+            return
+        self._time(step)
+        share = None
+        if self._speed and self.flops_per_sample and self.peak_flops:
+            share = self._speed * self.flops_per_sample / self.peak_flops
+        every = max(1, self.steps // LINES)
+        if step % every == 0 or step == self.steps:
+            self._log(
+                "step",
+                step=step,
+                **parts,
+                rate=rate,
+                samples_per_second=self._speed,
+                share_of_peak=share,
+                seconds=seconds,
+            )
+        values: dict[str, Any] = {
+            "loss": parts["total"],
+            "samples_per_second": self._speed,
+            "seconds_left": self._left(step),
+            "share_of_peak": share,
+            "health": self.health,
+        }
+        if self.progress is not None:
+            self.progress.update(step, values)
+        self._status("running", step, **values)
+
+    def measured(self, kind: str, step: int, **values: Any) -> None:
+        """A "health" or "monitor" line."""
+        if kind == "health":
+            verdict = str(values["verdict"])
+            if verdict != (self.health or "healthy"):
+                self.event(f"step {step}: {verdict}", step)
+            self.health = verdict
+        self._log(kind, step=step, **values)
+
+    def skip(self) -> None:
+        """Leave the time since the last step out of the speed: it went into something else."""
+        if self._mark is not None:
+            self._mark = (time.perf_counter(), self._mark[1])
+
+    def finish(self, state: str, step: int, text: str, **values: Any) -> None:
+        """``state``: "finished" or "stopped"."""
+        self._status(state, step, force=True, health=self.health, **values)
+        if self.progress is not None:
+            self.progress.close(text)
+        self._close()
+
+    def fail(self, step: int, error: BaseException) -> None:
+        """Never raises: what failed may be the disk."""
+        lines = str(error).splitlines()
+        message = lines[0] if lines else type(error).__name__
+        with contextlib.suppress(ForetellError, OSError, ValueError):
+            self._status("failed", step, force=True, message=message)
+        with contextlib.suppress(ForetellError, OSError, ValueError):
+            self._log("event", step=step, text=message)
+        if self.progress is not None:
+            self.progress.close(f"failed at step {step}")
+        with contextlib.suppress(OSError, ValueError):
+            self._close()
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _time(self, step: int) -> None:
+        now = time.perf_counter()
+        if self._mark is not None and step > self._mark[1] and now > self._mark[0]:
+            speed = (step - self._mark[1]) * self.batch / (now - self._mark[0])
+            self._speed = speed if self._speed is None else 0.9 * self._speed + 0.1 * speed
+        self._mark = (now, step)
+
+    def _left(self, step: int) -> float | None:
+        return (self.steps - step) * self.batch / self._speed if self._speed else None
+
+    def _status(self, state: str, step: int, force: bool = False, **values: Any) -> None:
+        now = time.monotonic()
+        if self.run is None or (not force and now < self._beat):
+            return
+        self._beat = now + HEARTBEAT
+        self.run.status(state, step=step, steps=self.steps, **values)
+
+    def _log(self, kind: str, **values: Any) -> None:
+        if self.run is None:
+            return
+        try:
+            self.run.log(kind, **values)
+        except OSError as error:
+            raise ForetellError(
+                f"{self.run.path / 'metrics.jsonl'}: could not be written ({error.strerror}); checkpoints are kept. "
+                "Make room on the disk and go on with --resume"
+            ) from error
+        if self._writer is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float) and name != "step":
+                    self._writer.add_scalar(f"{kind}/{values.get('name', name)}", value, values["step"])
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _tensorboard(run: Run, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError(
+            "training.tensorboard needs TensorBoard: pip install 'foretell[track]', or set training.tensorboard = false"
+        ) from None
+    return SummaryWriter(str(run.path / "tensorboard"), purge_step=step + 1 if step else None)

@@ -1,0 +1,117 @@
+"""Optimisers: LARS as SimCLR's authors wrote it, and torch's SGD and AdamW, one for each player."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from foretell.objectives.base import Player
+from foretell.train.config import TrainingConfig
+
+Exclude: TypeAlias = Callable[[str, nn.Parameter], bool]
+
+
+def one_dimensional(name: str, parameter: nn.Parameter) -> bool:
+    """Whether ``parameter`` is a bias or belongs to a norm: these are neither decayed nor adapted."""
+    return parameter.ndim <= 1
+
+
+class LARS(torch.optim.Optimizer):
+    """Layer-wise adaptive rates (You et al. 2017, arXiv 1708.03888) as in SimCLR's released code.
+
+    g <- g + weight_decay w;  ratio = trust |w| / |g|, or 1 where either norm is 0;  v <- momentum v + lr ratio g;
+    w <- w - v, or with ``nesterov`` w - (momentum v + lr ratio g). The rate is inside v, unlike in torch's SGD, so that
+    a change of rate does not rescale past steps. Groups with ``adapt`` false have ratio 1.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust: float = 0.001,
+        nesterov: bool = False,
+        adapt: bool = True,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "trust": trust,
+            "nesterov": nesterov,
+            "adapt": adapt,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            weights = [p for p in group["params"] if p.grad is not None]
+            if not weights:
+                continue
+            for w in weights:
+                if "velocity" not in self.state[w]:
+                    self.state[w]["velocity"] = torch.zeros_like(w, memory_format=torch.preserve_format)
+            self._update(group, weights, [self.state[w]["velocity"] for w in weights])
+
+    @staticmethod
+    def _update(group: dict[str, Any], weights: list[nn.Parameter], velocity: list[Tensor]) -> None:
+        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        gradients = [w.grad for w in weights if w.grad is not None]
+        # one call for many tensors: the norms and scalings of a network's ~60 tensors cost more to launch than to do
+        if decay:
+            gradients = list(torch._foreach_add(gradients, list(weights), alpha=decay))
+        if group["adapt"]:
+            w_norm = torch.stack(torch._foreach_norm(list(weights)))
+            g_norm = torch.stack(torch._foreach_norm(gradients))
+            ratio = torch.where((w_norm > 0) & (g_norm > 0), group["trust"] * w_norm / g_norm, 1.0) * lr
+            scaled = torch._foreach_mul(gradients, list(ratio.unbind()))
+        else:
+            scaled = torch._foreach_mul(gradients, lr)
+        torch._foreach_mul_(velocity, momentum)
+        torch._foreach_add_(velocity, scaled)
+        if group["nesterov"]:
+            torch._foreach_add_(scaled, velocity, alpha=momentum)
+            torch._foreach_sub_(list(weights), scaled)
+        else:
+            torch._foreach_sub_(list(weights), velocity)
+
+
+def make_optimizer(player: Player, config: TrainingConfig, exclude: Exclude | None = None) -> torch.optim.Optimizer:
+    """The optimiser of one player, for float32 parameters of any shape and device.
+
+    Parameters for which ``exclude(name, parameter)`` is true get no weight decay and, under LARS, no adaptation, as do
+    all biases and norm parameters; SimCLR's code excludes the supervised head by this. Each group holds its factor of
+    the schedule (``player.rate`` x ``player.scales``) as ``scale``; ``set_rate`` applies it.
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in player.parameters:
+        excluded = one_dimensional(name, parameter) or (exclude is not None and exclude(name, parameter))
+        scale = player.rate * player.scales.get(name, 1.0)
+        groups.setdefault((scale, excluded), []).append(parameter)
+    made: list[dict[str, Any]] = [
+        {"params": parameters, "scale": scale, "weight_decay": 0.0 if excluded else config.weight_decay}
+        | ({"adapt": not excluded} if config.optimizer == "lars" else {})
+        for (scale, excluded), parameters in groups.items()
+    ]
+    if config.optimizer == "lars":
+        return LARS(made, lr=0.0, momentum=config.momentum, nesterov=config.nesterov)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            made, lr=0.0, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0, foreach=False
+        )
+    return torch.optim.AdamW(made, lr=0.0, betas=player.betas or config.betas, fused=_fused(player))
+
+
+def _fused(player: Player) -> bool:
+    return all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for _, p in player.parameters)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the scheduled ``rate`` on every group, times the group's scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
