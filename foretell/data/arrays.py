@@ -1,12 +1,12 @@
 """``.npy`` and ``.npz`` arrays of images, read in parts and never unpickled.
 
-* Images are (N, H, W), (N, H, W, C) or (N, C, H, W): of axes 1 and 3 the smaller counts the channels, the last if equal.
+* Images are (N, H, W), (N, H, W, C) or (N, C, H, W): the smaller of axes 1 and 3 counts channels, the last if equal.
 * Whole numbers in 0 to 255 are stored as 8-bit, up to 65535 as 16-bit; true and false as 255 and 0.
-* Floats in [0, 1] are stored as 8-bit where all of them are whole 255ths, else as 16-bit; floats in [0, 255] are rounded to
-  8-bit. Anything else, and any value that is not finite, is refused.
-* In an ``.npz``, images are under ``images``, ``x``, ``data`` or the only key; ``labels`` or ``y`` and any other known
-  column (``group``, ``case``, ``split`` ...) hold one value an image. Keys such as ``train_images`` and ``train_labels``
-  are read as splits.
+* Floats in [0, 1] are stored as 8-bit where all of them are whole 255ths, else as 16-bit; floats in [0, 255] are
+  rounded to 8-bit. Anything else, and any value that is not finite, is refused.
+* In an ``.npz``, images are under ``images``, ``x``, ``data`` or the only key; ``labels`` or ``y`` and any other
+  known column (``group``, ``case``, ``split`` ...) hold one value an image. Keys such as ``train_images`` and
+  ``train_labels`` are read as splits.
 """
 
 from __future__ import annotations
@@ -208,9 +208,9 @@ class Scale:
 
     def pixels(self, values: NDArray[Any]) -> Pixels:
         if values.dtype.kind == "f":
-            return np.rint(values.astype(np.float64) * self.factor).astype(self.dtype)
+            return np.asarray(np.rint(values.astype(np.float64) * self.factor), self.dtype)
         if self.factor != 1:
-            return values.astype(self.dtype) * self.dtype(self.factor)
+            return np.asarray(values * self.factor, self.dtype)
         return values.astype(self.dtype)
 
 

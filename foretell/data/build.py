@@ -1,8 +1,8 @@
 """Files decoded once into a store on disk: in parallel, resumable, fingerprinted.
 
 A store is a folder: ``pixels.bin`` (every image (C, H, W), one after another), ``sizes.npy`` (N, 2) height and width,
-``offsets.npy`` (N + 1,) in elements, ``hashes.npy`` (N, 16) of each image's content as decoded, ``rows.npy`` (N,) of the
-source, ``meta.json``. While it is built, finished shards lie in ``NAME.building``; joining them frees each as it goes.
+``offsets.npy`` (N + 1,) in elements, ``hashes.npy`` (N, 16) of each image's content as decoded, ``rows.npy`` (N,) of
+the source, ``meta.json``. While it is built, finished shards lie in ``NAME.building``; joining frees each as it goes.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def build_files(
     channels: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Build the store of ``source`` at ``folder``, by way of ``work``, which a later call for the same files goes on with.
+    """Build the store of ``source`` at ``folder`` by way of ``work``, which a later call for the same files resumes.
 
     Raises InputError for too many unreadable files or mixed channels.
     """
@@ -184,10 +184,10 @@ def _facts(source: Source, work: Path, size: int, shards: int) -> Facts:
 def settle_channels(
     source: Source, names: list[str], found: NDArray[np.int32], asked: int | None
 ) -> tuple[int, list[str]]:
-    """(channels of the store, notes). Grey beside RGB becomes RGB; any other mixture raises InputError naming two files.
+    """(channels of the store, notes). Grey beside RGB becomes RGB; another mixture raises InputError naming two files.
 
-    ``asked`` 1 or 3 turns RGB into grey (BT.601) or grey into RGB; of images with more channels than asked the first are
-    kept; one with fewer raises InputError.
+    ``asked`` 1 or 3 turns RGB into grey (BT.601) or grey into RGB; of images with more channels than asked the first
+    are kept; one with fewer raises InputError.
     """
     kinds, first, counts = np.unique(found, return_index=True, return_counts=True)
     have = {int(kind): (names[int(i)], int(n)) for kind, i, n in zip(kinds, first, counts, strict=True)}
@@ -296,7 +296,7 @@ def _append(out: Any, path: Path, facts: Facts, own: slice, channels: int, depth
         for (height, width), count, size in zip(facts.sizes[own], facts.channels[own], facts.depths[own], strict=True):
             data = shard.read(int(height) * int(width) * int(count) * int(size))
             image = np.frombuffer(data, np.uint8 if size == 1 else np.uint16).reshape(count, height, width)
-            out.write(np.ascontiguousarray(convert(image, channels, depth, shift)))
+            out.write(np.ascontiguousarray(convert(image, channels, depth, shift)).data)
 
 
 def offsets_of(sizes: NDArray[np.int64], channels: int) -> NDArray[np.int64]:
@@ -311,7 +311,7 @@ def describe(
 ) -> dict[str, Any]:
     """The facts of a store: the fingerprint is a hash of every image's content in order, channels, depth and scale."""
     digest = hashlib.blake2b(f"{VERSION} {channels} {depth} {meta.get('scale', 1)}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(hashes))
+    digest.update(np.ascontiguousarray(hashes).data)
     return {
         "version": VERSION,
         "count": len(sizes),
@@ -371,7 +371,7 @@ def build_array(
                     planes = convert(np.ascontiguousarray(small.transpose(2, 0, 1)), target, small.itemsize, 0)
                     sizes[done] = planes.shape[1:]
                     hashes[done] = np.frombuffer(content_hash(small), np.uint8)
-                    out.write(planes)
+                    out.write(planes.data)
                     done += 1
                 if progress:
                     progress(done, total)

@@ -30,7 +30,10 @@ def check_size(height: int, width: int) -> None:
 
 
 def whole_numbers(array: Pixels) -> Pixels:
-    """uint8 as it is; other numbers as uint16: whole ones in 0 to 65535, floats in [0, 1] times 65535. Raises Unreadable."""
+    """uint8 as it is; other numbers as uint16: whole ones in 0 to 65535, floats in [0, 1] times 65535.
+
+    Raises Unreadable for values beyond these ranges.
+    """
     if array.dtype == np.uint8 or array.dtype == np.uint16:
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.bool_:
@@ -43,10 +46,10 @@ def whole_numbers(array: Pixels) -> Pixels:
     if array.dtype.kind == "f":
         if low < 0 or high > 1:
             raise Unreadable(f"holds floats from {low:g} to {high:g}; expected them in [0, 1]")
-        return np.rint(array * np.float32(65535)).astype(np.uint16)
+        return np.asarray(np.rint(array * np.float32(65535)), np.uint16)
     if low < 0 or high > 65535:
         raise Unreadable(f"holds values from {low:g} to {high:g}; expected them in 0 to 65535")
-    return array.astype(np.uint16)
+    return np.asarray(array, np.uint16)
 
 
 def over_white(array: Pixels, premultiplied: bool = False) -> Pixels:
@@ -55,7 +58,7 @@ def over_white(array: Pixels, premultiplied: bool = False) -> Pixels:
     alpha = array[:, :, -1:].astype(np.float32) / peak
     colour = array[:, :, :-1].astype(np.float32)
     mixed = (colour if premultiplied else colour * alpha) + (1 - alpha) * peak
-    return np.rint(mixed.clip(0, peak)).astype(array.dtype)
+    return np.asarray(np.rint(mixed.clip(0, peak)), array.dtype)
 
 
 def finish(array: Pixels, side: int, orientation: int = 1) -> Pixels:
@@ -97,7 +100,7 @@ def shrink(array: Pixels, side: int) -> Pixels:
         )
         for channel in range(channels)
     ]
-    return np.rint(np.stack(planes, axis=2).clip(0, peak)).astype(array.dtype)
+    return np.asarray(np.rint(np.stack(planes, axis=2).clip(0, peak)), array.dtype)
 
 
 class Reducer:

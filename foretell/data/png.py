@@ -152,7 +152,7 @@ def _samples(rows: Pixels, head: Header, width: int) -> Pixels:
         return rows.reshape(height, width, samples)
     bits = np.unpackbits(rows, axis=1).reshape(height, -1, head.depth)
     weights = 1 << np.arange(head.depth - 1, -1, -1, dtype=np.uint8)
-    return (bits * weights).sum(axis=2, dtype=np.uint8)[:, :width, None]
+    return np.asarray((bits * weights).sum(axis=2, dtype=np.uint8)[:, :width, None])
 
 
 def _interlaced(source: _Chunks, head: Header) -> Pixels:

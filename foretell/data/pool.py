@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -65,13 +66,14 @@ def decode_all(
     ``report`` may raise to stop. Raises ForetellError when a shard cannot be written.
     """
     if workers == 1 or sum(len(names) for _, names in shards) < IN_PROCESS:
-        for shard, names in shards:
+        for number, names in shards:
             try:
-                decode_shard(
-                    work, shard, root, names, side, {}, lambda done, bad, shard=shard: report(shard, done, bad)
-                )
+                decode_shard(work, number, root, names, side, {}, partial(report, number))
             except OSError as error:
-                raise ForetellError(f"{work}: cannot be written ({error.strerror or error})") from None
+                raise ForetellError(
+                    f"{work}: cannot be written ({error.strerror or error}); the finished parts are kept: make room, "
+                    "or set FORETELL_CACHE to another folder, and run again"
+                ) from None
         return
     waiting: queue.SimpleQueue[tuple[int, list[str]]] = queue.SimpleQueue()
     for shard in shards:
@@ -138,7 +140,8 @@ def _one_shard(
     careful = False
     while not stopping.is_set():
         process = worker.start()
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         job = {"work": str(work), "shard": shard, "root": str(root), "names": names, "side": side}
         at = 0
         try:

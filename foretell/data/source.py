@@ -14,10 +14,8 @@ from foretell.data.table import Table
 from foretell.errors import InputError
 
 # .npy files inside a folder are images too (any number of channels)
-IMAGES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif")
-    + (".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".npy")
-)
+_SUFFIXES = "jpg jpeg jpe jfif png apng webp tif tiff bmp dib gif ppm pgm pbm pnm avif jp2 npy"
+IMAGES = frozenset("." + suffix for suffix in _SUFFIXES.split())
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
@@ -90,7 +88,7 @@ def _embedded(name: str) -> Source:
 
 
 def walk(root: Path) -> tuple[list[str], Counter[str], list[str]]:
-    """(image files, suffixes of other files, tables), all relative to ``root`` with '/', sorted; hidden ones left out."""
+    """(image files, suffixes of other files, tables), relative to ``root`` with '/', sorted; hidden ones left out."""
     images: list[str] = []
     others: Counter[str] = Counter()
     manifests: list[str] = []
@@ -211,8 +209,8 @@ def with_labels(source: Source, labels: str | Path, columns: Mapping[str, str] |
     """The source with the columns of a table joined by ``path``; files without a row get missing values.
 
     A path in the table may be relative to the source's folder or to the table's, or a bare file name (with or without
-    its suffix) that only one file has. Rows for files that are not in the source are noted. Raises InputError when no row
-    matches, or when two rows name one file.
+    its suffix) that only one file has. Rows for files that are not in the source are noted. Raises InputError when no
+    row matches, or when two rows name one file.
     """
     found, missing = join(source.names, source.root, Path(labels), columns)
     table = Table({**source.table.columns, **{k: v for k, v in found.columns.items() if k != "path"}}, rows=len(source))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -29,8 +30,8 @@ MEASURED = 20_000  # images that channel statistics are measured on, evenly spac
 class ImageStore:
     """Images of one channel number and depth, each of its own size, and the table that goes with them.
 
-    ``sizes`` (N, 2) int64 are heights and widths, ``names`` what a person calls each image, ``table`` has one row an image,
-    ``unreadable`` lists (name, reason) of the files that were passed over, ``hashes`` (N, 16) uint8 identify content.
+    ``sizes`` (N, 2) int64 are heights and widths, ``names`` what a person calls each image, ``table`` has one row an
+    image, ``unreadable`` lists (name, reason) of the files passed over, ``hashes`` (N, 16) uint8 identify content.
     """
 
     def __init__(
@@ -180,7 +181,7 @@ class ImageStore:
         return int(np.median(self.sizes.min(axis=1)))
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """(mean, standard deviation) of each channel in [0, 1], every image counting alike; a deviation is at least 1/255.
+        """(mean, deviation) of each channel in [0, 1], every image counting alike; a deviation is at least 1/255.
 
         Measured on up to ``MEASURED`` evenly spaced images and kept beside the store.
         """
@@ -192,10 +193,8 @@ class ImageStore:
             else:
                 self._statistics = self._measure()
                 if kept is not None:
-                    try:
+                    with contextlib.suppress(OSError):  # a cache that may only be read: measured again next time
                         build.replace_text(kept, json.dumps(self._statistics))
-                    except OSError:  # a cache that may only be read: measured again next time
-                        pass
         return self._statistics
 
     def _measure(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

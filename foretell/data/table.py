@@ -24,8 +24,9 @@ Index = NDArray[np.int64]
 class Table:
     """Columns of equal length; a missing value is None.
 
-    The names in ``COLUMNS`` have a meaning: ``label`` (class), ``group`` (patient, document: never split), ``case`` (a bag
-    of images), ``study``, ``order`` (frame, slice), ``domain`` (hospital, camera), ``lang``, ``split``. Others are kept.
+    The names in ``COLUMNS`` have a meaning: ``label`` (class), ``group`` (patient, document: never split), ``case`` (a
+    bag of images), ``study``, ``order`` (frame, slice), ``domain`` (hospital, camera), ``lang``, ``split``. Others are
+    kept.
     """
 
     columns: dict[str, list[str | None]] = field(default_factory=dict)

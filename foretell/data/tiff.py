@@ -83,7 +83,10 @@ class Tiff:
         return channels or deep or self.width * self.height * pixel > MEMORY
 
     def read(self, side: int, memory: int) -> Pixels:
-        """(H, W, C) uint8 or uint16, shrunk by a whole factor to at least twice ``side`` if larger. Raises Unreadable."""
+        """(H, W, C) uint8 or uint16, shrunk by a whole factor to at least twice ``side`` if larger.
+
+        Raises Unreadable.
+        """
         reducer = Reducer(max(self.width, self.height) // (2 * side))
         top = 0
         with self.path.open("rb") as stream:

@@ -25,7 +25,7 @@ EVERY = 16  # images between two reports
 def content_hash(image: Pixels) -> bytes:
     """16 bytes of what an (H, W, C) image shows: its shape, depth and pixels."""
     digest = hashlib.blake2b(f"{image.shape}{image.dtype.name}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.digest()
 
 
@@ -45,8 +45,8 @@ def decode_shard(
 ) -> None:
     """Decode ``names`` into one shard: pixels (C, H, W) one after another in their own depth, and their facts.
 
-    The facts are written last and renamed into place, so that a shard that has them is whole. ``skip`` gives the reason for
-    files that must not be touched. ``report(done, unreadable)`` is called before each image and at the end.
+    The facts are written last and renamed into place, so that a shard that has them is whole. ``skip`` gives the reason
+    for files that must not be touched. ``report(done, unreadable)`` is called before each image and at the end.
     """
     pixels_path, facts_path = shard_paths(work, shard)
     rows, sizes, channels, depths, peaks, hashes = [], [], [], [], [], []
@@ -63,7 +63,7 @@ def decode_shard(
                 bad.append(i)
                 reasons.append(str(reason))
                 continue
-            stream.write(np.ascontiguousarray(image.transpose(2, 0, 1)))
+            stream.write(np.ascontiguousarray(image.transpose(2, 0, 1)).data)
             rows.append(i)
             sizes.append(image.shape[:2])
             channels.append(image.shape[2])

@@ -1,0 +1,251 @@
+"""What is in a set of images, and what is wrong with it, before anything is trained."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foretell.data.duplicates import clusters, exact_groups, near_pairs
+from foretell.data.splits import canonical
+from foretell.data.store import ImageStore, open_images
+
+SHOWN = 5  # examples of each finding in the text; the data class holds all
+FEW = 10  # images of a class below which its figures mean little
+
+
+@dataclass
+class Leak:
+    """Images or groups that stand on both sides of a line that must not be crossed.
+
+    ``what``: "equal" or "alike" images in two splits, "group" in two splits, "equal across groups", "labels disagree".
+    """
+
+    what: str
+    where: list[str]
+    names: list[str]
+
+
+@dataclass
+class Audit:
+    """The findings. Rows are named as the store names them; lists are whole."""
+
+    source: str
+    kind: str
+    notes: list[str]
+    count: int
+    channels: int
+    dtype: str
+    fingerprint: str
+    smallest: tuple[int, int]
+    usual: tuple[int, int]
+    largest: tuple[int, int]
+    unreadable: list[tuple[str, str]]
+    equal: list[list[str]]
+    alike: list[list[str]]
+    flat: int
+    labels: dict[str, int] | None
+    unlabelled: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    splits: dict[str, int] = field(default_factory=dict)
+    groups: int | None = None
+    leaks: list[Leak] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found that makes results wrong: leaks, unreadable files, labels that name no file."""
+        return not (self.leaks or self.unreadable or self.missing)
+
+
+def audit(
+    source: ImageStore | str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    labels: str | Path | None = None,
+    near: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
+) -> Audit:
+    """Examine a store, or open ``source`` (with ``settings`` for ``open_images``) and examine that.
+
+    ``labels`` is a table joined by path. ``near`` also looks for images that are alike, not only equal. However many
+    files are unreadable, they are reported; only a source with none that can be read raises InputError.
+    """
+    if isinstance(source, ImageStore):
+        store = source
+    else:
+        settings.setdefault("max_unreadable", 0.999999)
+        store = open_images(source, columns=columns, progress=progress, **settings)
+    missing = [name for name, reason in store.unreadable if reason == "does not exist"]
+    if labels is not None:
+        store, absent = store.with_labels(labels, columns)
+        missing += absent
+    equal = exact_groups(store.hashes)
+    pairs, flat = near_pairs(store, progress) if near else ([], 0)
+    alike = clusters(len(store), [(a, b) for a, b, _ in pairs])
+    areas = store.sizes.prod(axis=1)
+    names = store.names
+    found = Audit(
+        source=store.source,
+        kind=store.kind,
+        notes=store.notes,
+        count=len(store),
+        channels=store.channels,
+        dtype=store.dtype.name,
+        fingerprint=store.fingerprint,
+        smallest=_size(store, int(areas.argmin())),
+        usual=(int(np.median(store.sizes[:, 0])), int(np.median(store.sizes[:, 1]))),
+        largest=_size(store, int(areas.argmax())),
+        unreadable=[(name, reason) for name, reason in store.unreadable if reason != "does not exist"],
+        equal=[[names[row] for row in group] for group in equal],
+        alike=[[names[row] for row in group] for group in alike],
+        flat=flat,
+        labels=None,
+        missing=missing,
+        extra=list(store.found.extra) if store.found is not None else [],
+    )
+    table = store.table
+    if "label" in table:
+        values = table.column("label")
+        found.labels = dict(Counter(value for value in values if value is not None).most_common())
+        found.unlabelled = [name for name, value in zip(names, values, strict=True) if value is None]
+    if "group" in table:
+        found.groups = len({value for value in table.column("group") if value is not None})
+    if "split" in table:
+        found.splits = dict(Counter(canonical(value) for value in table.column("split") if value is not None))
+    found.leaks = _leaks(store, equal, [(a, b) for a, b, _ in pairs])
+    return found
+
+
+def _size(store: ImageStore, row: int) -> tuple[int, int]:
+    height, width = store.sizes[row]
+    return int(height), int(width)
+
+
+def _leaks(store: ImageStore, equal: list[list[int]], near: list[tuple[int, int]]) -> list[Leak]:
+    table, names = store.table, store.names
+
+    def values(column: str) -> list[str | None]:
+        return table.column(column) if column in table else [None] * len(names)
+
+    split = [None if value is None else canonical(value) for value in values("split")]
+    group, label = values("group"), values("label")
+    leaks = []
+    for rows in equal:
+        for what, column in (("equal", split), ("equal across groups", group), ("labels disagree", label)):
+            kinds = _kinds(column, rows)
+            if len(kinds) > 1:
+                leaks.append(Leak(what, kinds, [names[row] for row in rows]))
+    # a near pair stands for its exact duplicates too
+    twins = {rows[0]: rows for rows in equal}
+    for a, b in near:
+        rows = [*twins.get(a, [a]), *twins.get(b, [b])]
+        first, second = set(_kinds(split, twins.get(a, [a]))), set(_kinds(split, twins.get(b, [b])))
+        if len(first | second) > 1 and first != second:
+            leaks.append(Leak("alike", sorted(first | second), [names[row] for row in rows]))
+    members: dict[str, list[int]] = {}
+    for row, value in enumerate(group):
+        if value is not None and split[row] is not None:
+            members.setdefault(value, []).append(row)
+    for value, rows in members.items():
+        kinds = _kinds(split, rows)
+        if len(kinds) > 1:
+            leaks.append(Leak("group", kinds, [value]))
+    return leaks
+
+
+def _kinds(column: Sequence[str | None], rows: list[int]) -> list[str]:
+    return sorted({value for row in rows if (value := column[row]) is not None})
+
+
+def render(found: Audit) -> str:
+    """The findings as lines for a terminal: what was understood first, what is wrong last."""
+    height, width = found.usual
+    depth = "16-bit" if found.dtype == "uint16" else "8-bit"
+    colour = {1: "grey", 3: "colour"}.get(found.channels, f"{found.channels} channels")
+    lines = [f"{found.source}: {found.count} images ({found.kind}), {colour}, {depth}"]
+    small, large = found.smallest, found.largest
+    if small == large:
+        lines.append(f"  size: all {width} x {height} pixels (width x height)")
+    else:
+        lines.append(
+            f"  size: usually {width} x {height} pixels (width x height), "
+            f"from {small[1]} x {small[0]} to {large[1]} x {large[0]}"
+        )
+    lines += [f"  understood: {note}" for note in found.notes]
+    lines += _label_lines(found)
+    if found.groups is not None:
+        lines.append(f"  groups: {found.groups}")
+    if found.splits:
+        lines.append("  splits: " + ", ".join(f"{name} {count}" for name, count in found.splits.items()))
+    lines += _listed("unreadable", [f"{name} {reason}" for name, reason in found.unreadable])
+    lines += _listed("rows for files that are not there", found.missing)
+    lines += _listed("image files that the table does not name", found.extra)
+    lines += _listed("images without a label", found.unlabelled)
+    copies = sum(len(group) - 1 for group in found.equal)
+    lines += _listed("equal images", [" = ".join(_short(group)) for group in found.equal], f"{copies} copies")
+    alike = [" ~ ".join(_short(group)) for group in found.alike]
+    lines += _listed("images alike to the eye", alike, "groups")
+    if found.flat:
+        lines.append(f"  {found.flat} images are of one shade all over")
+    titles = {
+        "equal": "LEAK: equal images in two splits",
+        "alike": "LEAK: images alike to the eye in two splits",
+        "group": "LEAK: groups in two splits",
+        "equal across groups": "equal images in two groups: is the grouping whole?",
+        "labels disagree": "equal images with different labels",
+    }
+    for what, title in titles.items():
+        kind = [leak for leak in found.leaks if leak.what == what]
+        lines += _listed(title, [f"{', '.join(_short(leak.names))} ({' and '.join(leak.where)})" for leak in kind])
+    if found.clean and not (found.equal or found.alike or found.unlabelled or found.extra):
+        lines.append("  nothing wrong was found")
+    return "\n".join(lines)
+
+
+def _label_lines(found: Audit) -> list[str]:
+    if found.labels is None:
+        return ["  labels: none"]
+    labels = found.labels
+    if not labels:
+        return ["  labels: the column is empty"]
+    if len(labels) == 1:
+        return [
+            f"  labels: one class only ('{next(iter(labels))}', {sum(labels.values())} images); "
+            "a task needs at least two: pretraining works, comparing on labels does not"
+        ]
+    total, counts = sum(labels.values()), list(labels.values())
+    shown = ", ".join(f"{name} {count}" for name, count in list(labels.items())[:12])
+    more = f" and {len(labels) - 12} more" if len(labels) > 12 else ""
+    lines = [f"  labels: {len(labels)} classes over {total} images: {shown}{more}"]
+    if max(counts) > 3 * min(counts):
+        lines.append(
+            f"  labels are uneven: the commonest class holds {max(counts) / total:.0%}, so that accuracy alone "
+            "misleads; read balanced accuracy"
+        )
+    few = [name for name, count in labels.items() if count < FEW]
+    return lines + _listed(f"classes of fewer than {FEW} images", few)
+
+
+def _short(names: list[str]) -> list[str]:
+    return names if len(names) <= 3 else [*names[:3], f"{len(names) - 3} more"]
+
+
+def _listed(title: str, items: list[str], extra: str = "") -> list[str]:
+    if not items:
+        return []
+    count = f"{len(items)}" + (f" ({extra})" if extra and not extra.endswith("groups") else "")
+    if extra.endswith("groups"):
+        count = f"{len(items)} {extra}"
+    lines = [f"  {title}: {count}"] + [f"    {os.fspath(item)}" for item in items[:SHOWN]]
+    return [*lines, f"    and {len(items) - SHOWN} more"] if len(items) > SHOWN else lines
