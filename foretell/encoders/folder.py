@@ -14,7 +14,7 @@ from foretell.encoders.build import create
 from foretell.encoders.registered import SMALL_STEM
 from foretell.encoders.small import stem_places
 from foretell.encoders.timm_encoder import TimmEncoder
-from foretell.encoders.weights import CONFIG, WEIGHTS, fit, locate, read_config, read_tensors
+from foretell.encoders.weights import CONFIG, WEIGHTS, first_convolutions, fit, locate, read_config, read_tensors
 from foretell.errors import ForetellError, InputError
 from foretell.run import write_aside
 
@@ -109,12 +109,13 @@ def _config(
 ) -> dict[str, Any]:
     """config.json as timm writes it, with a ``foretell`` section that timm passes over."""
     known = dict(getattr(encoder.net, "pretrained_cfg", {}) or {})
+    first = first_convolutions(encoder.net)
     return {
         "architecture": encoder.architecture,
         "num_classes": 0,
         "num_features": encoder.dim,
         "global_pool": known.get("global_pool") or getattr(encoder.net, "global_pool_type", None) or "avg",
-        "model_args": encoder.arguments,
+        "model_args": dict(sorted(encoder.arguments.items())),
         "pretrained_cfg": {
             "tag": "foretell",
             "custom_load": False,
@@ -127,7 +128,7 @@ def _config(
             "std": list(std),
             "num_classes": 0,
             "pool_size": None,
-            "first_conv": known.get("first_conv"),
+            "first_conv": first[0] if len(first) == 1 else list(first),
             "classifier": known.get("classifier"),
         },
         "foretell": {
@@ -159,14 +160,12 @@ encoder, facts = load_encoder("encoder")  # the name of this folder
     if encoder.architecture != SMALL_STEM:
         return head + _PLAIN
     convolution, pool, deep = stem_places(encoder.net)
-    if deep:
-        lines = f"net.{convolution}.stride = (1, 1)"
-    else:
-        owner, _, attribute = f"net.{convolution}".rpartition(".")
+    lines = "first.stride = (1, 1)"
+    if not deep:
         bias = encoder.net.get_submodule(convolution).bias is not None
-        lines = f"old = {owner}.{attribute}\n{owner}.{attribute} = "
-        lines += f"type(old)(old.in_channels, old.out_channels, 3, 1, 1, bias={bias})"
-    return head + _SMALL_STEM.format(lines=lines, pool=f"net.{pool}")
+        lines = f"first = type(first)(first.in_channels, first.out_channels, 3, stride=1, padding=1, bias={bias})\n"
+        lines += f'net.set_submodule("{convolution}", first)'
+    return head + _SMALL_STEM.format(convolution=convolution, lines=lines, pool=pool)
 
 
 _PLAIN = """With timm alone:
@@ -187,12 +186,14 @@ import json
 
 import timm
 from safetensors.torch import load_file
+from torch import nn
 
 config = json.load(open("encoder/config.json"))
 arguments = dict(config["model_args"])
 net = timm.create_model(arguments.pop("base"), **arguments)
+first = net.get_submodule("{convolution}")
 {lines}
-{pool} = nn.Identity()
+net.set_submodule("{pool}", nn.Identity())
 net.load_state_dict(load_file("encoder/model.safetensors"))
 net.eval()  # net(images): one vector an image
 data = timm.data.resolve_data_config(pretrained_cfg=config["pretrained_cfg"])

@@ -42,7 +42,7 @@ class Small:
 ARCHITECTURE = "resnet18"
 
 SMALL: dict[str, Small] = {
-    "resnet_tiny": Small(32, (64, 128), (1, 1), "0.3 M parameters, 25 MFLOP forward at 28 px, 128 features"),
+    "resnet_tiny": Small(32, (64, 128), (1, 1), "0.3 M parameters, 26 MFLOP forward at 28 px, 128 features"),
     "resnet_small": Small(32, (96, 192), (1, 1), "0.7 M parameters, 42 MFLOP forward at 28 px, 192 features"),
     "resnet_base": Small(64, (128, 256), (2, 2), "2.8 M parameters, 168 MFLOP forward at 28 px, 256 features"),
 }

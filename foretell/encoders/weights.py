@@ -122,23 +122,23 @@ def fit(net: nn.Module, tensors: dict[str, Tensor], file: Path, name: str) -> No
     extra = [key for key in tensors if key not in wanted and not key.startswith(tuple(f"{head}." for head in heads))]
     missing = [key for key in wanted if key not in tensors and not key.endswith("num_batches_tracked")]
     if missing or extra:
-        first = f"'{missing[0]}' is missing" if missing else f"'{extra[0]}' has no place"
+        example = f"'{missing[0]}' is missing" if missing else f"'{extra[0]}' has no place"
         count = len(missing) + len(extra)
         raise InputError(
-            f"{file}: does not fit encoder '{name}' ({first}; {count} of {len(wanted)} names differ); give the weights "
-            "of that architecture, or set encoder.name to the one they are of"
+            f"{file}: does not fit encoder '{name}' ({example}; {count} of {len(wanted)} names differ); give the "
+            "weights of that architecture, or set encoder.name to the one they are of"
         )
-    first_convolutions = [f"{part}.weight" for part in _first_convolutions(net, config)]
+    first = [f"{part}.weight" for part in first_convolutions(net)]
     fitted = {}
     for key, target in wanted.items():
         value = tensors.get(key, target)
-        if value.shape != target.shape and key in first_convolutions:
+        if value.shape != target.shape and key in first:
             value = _fit_channels(value, target)
         if value.shape != target.shape and key == "pos_embed":
             value = _fit_positions(value, net)
         if value.shape != target.shape:
             hint = ""
-            if key in first_convolutions and value.ndim == 4 and value.shape[-1] != target.shape[-1]:
+            if key in first and value.ndim == 4 and value.shape[-1] != target.shape[-1]:
                 hint = "; the stems differ: set encoder.stem as it was when the weights were trained"
             raise InputError(
                 f"{file}: '{key}' is {tuple(value.shape)}, but encoder '{name}' has {tuple(target.shape)}"
@@ -152,11 +152,13 @@ def _names(value: Any) -> tuple[str, ...]:
     return () if not value else (value,) if isinstance(value, str) else tuple(value)
 
 
-def _first_convolutions(net: nn.Module, config: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        _names(config.get("first_conv"))
-        or tuple(name for name, module in list(net.named_modules()) if isinstance(module, nn.Conv2d))[:1]
-    )
+def first_convolutions(net: nn.Module) -> tuple[str, ...]:
+    """Names of the convolutions that see the image: those timm names, else the first one."""
+    named = _names((getattr(net, "pretrained_cfg", {}) or {}).get("first_conv"))
+    modules = dict(net.named_modules())
+    if named and all(isinstance(modules.get(name), nn.Conv2d) for name in named):
+        return named
+    return tuple(name for name, module in modules.items() if isinstance(module, nn.Conv2d))[:1]
 
 
 def _strip(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,171 @@
+"""What is exported loads in timm, without Foretell, and gives the same numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from foretell.encoders import EncoderConfig, TimmEncoder, build_encoder, load_encoder, save_encoder
+from foretell.errors import ForetellError, InputError
+
+CASES: dict[str, tuple[EncoderConfig, int, int]] = {
+    "tiny": (EncoderConfig(name="resnet_tiny"), 1, 28),
+    "group": (EncoderConfig(name="resnet_small", norm="group"), 3, 32),
+    "vit": (EncoderConfig(name="vit_tiny_patch16_224", patch=4), 3, 30),
+    "mobile": (EncoderConfig(name="mobilenetv3_small_050"), 2, 64),
+    "small18": (EncoderConfig(name="resnet18"), 3, 32),
+    "small18d": (EncoderConfig(name="resnet18d"), 3, 32),
+    "small_v2": (EncoderConfig(name="resnetv2_18"), 1, 32),
+    "small_v2d": (EncoderConfig(name="resnetv2_18d"), 1, 32),
+}
+MEAN, STD = (0.25, 0.5, 0.375), (0.2, 0.3, 0.1)
+
+# each README's last block, run for the folder {name}, then compared
+COMPARE = """
+facts = torch.load("{name}.pt", weights_only=True)
+with torch.no_grad():
+    worst = float((net.eval()(facts["images"]) - facts["expected"]).abs().max())
+assert worst < 1e-5, worst
+found = [data[key] for key in ("mean", "std", "input_size", "interpolation", "crop_pct")]
+assert [list(value) if isinstance(value, tuple) else value for value in found] == {data}, found
+"""
+PLAIN = """net = timm.create_model("local-dir:encoder", pretrained=True)
+data = timm.data.resolve_model_data_config(net)
+"""
+
+
+def busy(encoder: TimmEncoder) -> TimmEncoder:
+    """Statistics and gains away from their start, so that nothing can be equal by chance."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, value in encoder.net.state_dict().items():
+            if name.endswith(("running_mean", "running_var", "weight", "bias")) and value.ndim == 1:
+                value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
+    return encoder.eval()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    for name, (config, channels, side) in CASES.items():
+        torch.manual_seed(0)
+        encoder = busy(build_encoder(config, channels, side))
+        save_encoder(
+            encoder, folder / name, mean=MEAN[:channels], std=STD[:channels], extra={"objective": "simclr"}, crop=0.9
+        )
+        images = torch.randn(2, channels, side, side)
+        with torch.no_grad():
+            torch.save({"images": images, "expected": encoder(images)}, folder / f"{name}.pt")
+    return folder
+
+
+def fresh(code: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+def program(names: list[str], blocks: dict[str, str]) -> str:
+    parts = ["import sys, timm, torch"]
+    for name in names:
+        _, channels, side = CASES[name]
+        data = [list(MEAN[:channels]), list(STD[:channels]), [channels, side, side], "bilinear", 0.9]
+        parts += [re.sub(r"\bencoder\b(?=[/\"])", name, blocks[name]), COMPARE.format(name=name, data=data)]
+    return "\n".join([*parts, "print('foretell' in sys.modules)"])
+
+
+def test_timm_alone_loads_it_as_the_readme_says(exported: Path) -> None:
+    blocks = {}
+    for name in CASES:
+        readme = (exported / name / "README.md").read_text()
+        blocks[name] = re.findall(r"```python\n(.*?)```", readme, flags=re.S)[-1]
+        assert (PLAIN.splitlines()[0] in blocks[name]) == (not name.startswith("small"))
+    assert fresh(program(list(CASES), blocks), exported) == "False"
+
+
+def test_timm_with_foretell_loads_a_small_stem(exported: Path) -> None:
+    names = [name for name in CASES if name.startswith("small")]
+    code = "import foretell.encoders\n" + program(names, dict.fromkeys(names, PLAIN))
+    assert fresh(code, exported) == "True"
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_load_encoder(exported: Path, name: str) -> None:
+    config, channels, side = CASES[name]
+    before = torch.random.get_rng_state()
+    encoder, facts = load_encoder(exported / name)
+    assert torch.equal(before, torch.random.get_rng_state())
+    kept = torch.load(exported / f"{name}.pt", weights_only=True)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(kept["images"]), kept["expected"], atol=1e-5, rtol=1e-5)
+    assert not encoder.training
+    assert (encoder.name, encoder.norm, encoder.patch) == (config.name, config.norm, config.patch)
+    assert encoder.stem == ("small" if name.startswith("small") else "standard")
+    assert facts == {
+        "side": side,
+        "channels": channels,
+        "mean": MEAN[:channels],
+        "std": STD[:channels],
+        "interpolation": "bilinear",
+        "crop": 0.9,
+        "objective": "simclr",
+    }
+
+
+def test_saving_again_is_the_same(exported: Path, tmp_path: Path) -> None:
+    encoder, facts = load_encoder(exported / "small18")
+    save_encoder(
+        encoder,
+        tmp_path / "again",
+        mean=facts["mean"],
+        std=facts["std"],
+        extra={"objective": "simclr"},
+        crop=facts["crop"],
+    )
+    for file in ("model.safetensors", "config.json", "README.md"):
+        assert (tmp_path / "again" / file).read_bytes() == (exported / "small18" / file).read_bytes()
+
+
+def test_the_config_says_what_it_is(exported: Path) -> None:
+    config = json.loads((exported / "tiny" / "config.json").read_text())
+    assert config["num_features"] == 128
+    assert config["foretell"] == {
+        "objective": "simclr",
+        "name": "resnet_tiny",
+        "stem": "standard",
+        "norm": "batch",
+        "patch": None,
+    }
+
+
+def test_a_wrong_folder_is_said(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such weights"):
+        load_encoder(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="holds no encoder"):
+        load_encoder(tmp_path)
+    with pytest.raises(InputError, match="give the folder"):
+        load_encoder(exported / "tiny" / "model.safetensors")
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"config\.json: missing"):
+        load_encoder(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read as JSON"):
+        load_encoder(tmp_path)
+    (tmp_path / "config.json").write_bytes((exported / "tiny" / "config.json").read_bytes())
+    with pytest.raises(InputError, match="not a readable safetensors file"):
+        load_encoder(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), 1, 28)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ForetellError, match="cannot make the folder"):
+        save_encoder(encoder, tmp_path / "file" / "encoder", mean=[0.5], std=[0.5])
+    with pytest.raises(InputError, match="each of the 1 channels"):
+        save_encoder(encoder, tmp_path / "encoder", mean=[0.5] * 3, std=[0.5] * 3)
