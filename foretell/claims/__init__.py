@@ -1,0 +1,31 @@
+"""Published claims on real data: one file each, one line each here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from foretell.errors import unknown
+
+if TYPE_CHECKING:
+    from foretell.claims.base import Claim
+
+_WHERE = {
+    "simclr-label-efficiency": "foretell.claims.simclr_label_efficiency:SimCLRLabelEfficiency",
+    "simclr-head": "foretell.claims.simclr_head:SimCLRHead",
+    "simclr-temperature": "foretell.claims.simclr_temperature:SimCLRTemperature",
+}
+
+
+def names() -> list[str]:
+    """The claims that can be reproduced."""
+    return list(_WHERE)
+
+
+def get(name: str) -> type[Claim]:
+    """The class of a claim. Raises InputError with the nearest name when there is none."""
+    if name not in _WHERE:
+        raise unknown("claim", name, [*_WHERE, "all"])
+    module, _, attribute = _WHERE[name].partition(":")
+    found: type[Claim] = getattr(import_module(module), attribute)
+    return found

@@ -61,7 +61,9 @@ class Autoencoder(ImageObjective):
 
     class Config(ImageObjective.Config):
         views: ViewConfig = ViewConfig(scale=(0.5, 1.0), jitter=0, grey=0, blur=0)
-        noise: float = Field(0.5, ge=0, description="Gaussian: deviation in units of the data's; others: share of pixels")
+        noise: float = Field(
+            0.5, ge=0, description="Gaussian: deviation in units of the data's; others: share of pixels"
+        )
         kind: Literal["gaussian", "salt-and-pepper", "masking"] = "gaussian"
         bottleneck: int | None = Field(None, ge=1, description="dimensions of the code; default: the encoder's")
         width: int = Field(128, ge=16, description="channels of the decoder's first grid")

@@ -1,0 +1,138 @@
+"""Where claims are worked out: trained runs shared by the hash of their recipe, and results that are computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foretell import __version__, objectives
+from foretell.counters import seed_of
+from foretell.data.store import ImageStore, open_images
+from foretell.encoders import build_encoder
+from foretell.errors import InputError
+from foretell.objectives.image import ImageObjective
+from foretell.recipe import Recipe
+from foretell.run import Run
+from foretell.train import checkpoint
+from foretell.train.loop import fit
+
+Index = NDArray[np.int64]
+
+
+class OutOfBudget(Exception):
+    """The time allowed is spent; what was finished is kept."""
+
+
+class Lab:
+    """A folder of runs and results. ``deadline`` (``time.monotonic``) is looked at before each piece of work begins."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str = "auto",
+        deadline: float | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.folder = folder
+        self.device = device
+        self.deadline = deadline
+        self.say = say
+        self._stores: dict[str, ImageStore] = {}
+
+    def store(self, source: str) -> ImageStore:
+        if source not in self._stores:
+            self._stores[source] = open_images(source)
+        return self._stores[source]
+
+    def split(self, source: str) -> tuple[Index, Index]:
+        """Rows of the fixed training and test part of an embedded set. Raises InputError for a set without one."""
+        store = self.store(source)
+        if "split" not in store.table.columns:
+            raise InputError(f"{source}: no 'split' column; claims use sets with a fixed test part")
+        part = np.array(store.table.column("split"), dtype=object)
+        return np.flatnonzero(part == "train"), np.flatnonzero(part == "test")
+
+    def _check_time(self) -> None:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise OutOfBudget
+
+    # trained runs ----------------------------------------------------------------------------------------------------
+
+    def build(self, recipe: Recipe, *, trained: bool = False) -> ImageObjective:
+        """The objective of ``recipe`` on the training part of its data, untrained (its weights from the seed alone)."""
+        assert recipe.data.source is not None
+        store = self.store(recipe.data.source)
+        part = store.subset(self.split(recipe.data.source)[0])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(recipe.training.seed, "weights"))
+            side = getattr(recipe.objective, "views").side or store.usual_side  # noqa: B009
+            encoder = build_encoder(recipe.encoder, store.channels, side)
+            made = objectives.get(recipe.objective.name)(recipe.objective, encoder, part)  # type: ignore[call-arg]
+        assert isinstance(made, ImageObjective)
+        return made
+
+    def trained(self, recipe: Recipe) -> ImageObjective:
+        """The objective of ``recipe``, trained; taken from the lab when this recipe was trained here before.
+
+        An unfinished run goes on from its last checkpoint. Raises OutOfBudget before a run that would begin too late.
+        """
+        objective = self.build(recipe)
+        path = self.folder / "runs" / self.key(recipe)
+        if (path / "recipe.toml").is_file():
+            status = Run.read(path).read_json("status.json") or {}
+            if status.get("state") != "finished":
+                self._check_time()
+                run = Run.resume(path)
+                fit(objective, self._on_device(recipe), run, resume=True)
+                run.close()
+        else:
+            self._check_time()
+            self.say(f"training {recipe.objective.name}, seed {recipe.training.seed} ({path.name})")
+            run = Run.create(path)
+            recipe.save(path / "recipe.toml")
+            fit(objective, self._on_device(recipe), run)
+            run.close()
+        last = checkpoint.latest(path / "checkpoints")
+        assert last is not None
+        objective.load_state_dict(checkpoint.load(last)["module"])
+        return objective.eval()
+
+    def seconds_of(self, recipe: Recipe) -> float:
+        """Training time of a finished run."""
+        facts = Run.read(self.folder / "runs" / self.key(recipe)).read_json("facts.json") or {}
+        return float(facts.get("cost", {}).get("seconds") or 0.0)
+
+    def _on_device(self, recipe: Recipe) -> Any:
+        return recipe.training.model_copy(update={"device": self.device})
+
+    def key(self, recipe: Recipe) -> str:
+        """A hash of everything that decides what is learnt."""
+        assert recipe.data.source is not None
+        text = "\n".join([__version__, torch.__version__, self.store(recipe.data.source).fingerprint, recipe.to_toml()])
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    # results -----------------------------------------------------------------------------------------------------------
+
+    def result(self, name: str, key: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What ``work`` returns, computed once for this ``name`` and ``key`` and kept as JSON."""
+        digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
+        path = self.folder / "results" / f"{name}-{digest}.json"
+        if path.is_file():
+            kept: dict[str, Any] = json.loads(path.read_text())
+            return kept
+        self._check_time()
+        value = work()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".tmp")
+        aside.write_text(json.dumps(value, indent=1, default=float))
+        aside.replace(path)
+        return value

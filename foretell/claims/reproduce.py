@@ -1,0 +1,116 @@
+"""Work claims out and write what came out to RESULTS.md."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from foretell import claims
+from foretell.claims.base import Claim, overall
+from foretell.claims.lab import Lab, OutOfBudget
+from foretell.run import write_aside
+from foretell.train.machine import processor
+
+OUTCOMES = "outcomes.json"
+
+
+@dataclass
+class Reproduction:
+    """``outcome`` of each claim by name: "holds", "does not hold", "undecided", or None when the budget ended first."""
+
+    folder: Path
+    outcomes: dict[str, str | None] = field(default_factory=dict)
+
+
+def reproduce(
+    wanted: Sequence[str],
+    folder: Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    budget: float | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = print,
+) -> Reproduction:
+    """Work out the claims named, sharing trained runs in ``folder``/work; ``budget`` in seconds for this call.
+
+    A call that was ended by its budget or killed goes on where it was when it is made again. Raises InputError for an
+    unknown claim.
+    """
+    chosen = [claims.get(name)(seeds=tuple(seeds)) for name in (claims.names() if list(wanted) == ["all"] else wanted)]
+    deadline = None if budget is None else time.monotonic() + budget
+    lab = Lab(folder / "work", device=device, deadline=deadline, say=say)
+    made = Reproduction(folder)
+    for claim in chosen:
+        began = time.monotonic()
+        say(f"\n{claim.name}: {claim.statement}\n  ({claim.source}; about {claim.minutes:g} minutes on two cores)")
+        try:
+            findings = claim.work(lab)
+        except OutOfBudget:
+            say(f"  the budget ended before {claim.name} was worked out; the same command goes on from here")
+            made.outcomes[claim.name] = None
+            continue
+        outcome = overall(findings)
+        for finding in findings:
+            difference = finding.difference
+            say(
+                f"  {finding.outcome:<14} {finding.what}: {difference.mean:+.1f} points "
+                f"({difference.low:+.1f} to {difference.high:+.1f}); published: {finding.published}"
+            )
+        say(f"  => {outcome}")
+        made.outcomes[claim.name] = outcome
+        record = {
+            "statement": claim.statement,
+            "source": claim.source,
+            "data": claim.data,
+            "seeds": list(seeds),
+            "outcome": outcome,
+            "findings": [finding.record() for finding in findings],
+            "notes": claim.notes,
+            "seconds": time.monotonic() - began,
+            "machine": processor(),
+            "date": time.strftime("%Y-%m-%d"),
+            "command": f"foretell reproduce {claim.name}",
+        }
+        _keep(folder, claim, record)
+    return made
+
+
+def _keep(folder: Path, claim: Claim, record: dict[str, Any]) -> None:
+    path = folder / OUTCOMES
+    kept = json.loads(path.read_text()) if path.is_file() else {}
+    before = kept.get(claim.name)
+    if before and before["findings"] == record["findings"]:
+        record["seconds"] = max(record["seconds"], before["seconds"])  # a repetition takes everything from the lab
+    kept[claim.name] = record
+    write_aside(path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    write_aside(folder / "RESULTS.md", page(kept))
+
+
+def page(kept: dict[str, Any]) -> str:
+    """RESULTS.md: every claim with its findings."""
+    lines = [
+        "# Claims",
+        "",
+        "Written by `foretell reproduce`. A finding holds when the 95% interval (Student's t over paired seeds) of its",
+        "difference lies above zero in the direction published, does not hold when it lies below, and is undecided when",
+        "it spans zero. Settings were chosen on validation labels, never on the test part.",
+    ]
+    for name in [known for known in claims.names() if known in kept]:
+        one = kept[name]
+        lines += ["", f"## {name}: {one['outcome']}", "", one["statement"], "", f"Source: {one['source']}.", ""]
+        lines += ["| finding | published | here, points | 95% interval | outcome |", "| --- | --- | ---: | --- | --- |"]
+        lines += [
+            f"| {row['what']} | {row['published']} | {row['difference']:+.1f} | {row['low']:+.1f} to {row['high']:+.1f} "
+            f"| {row['outcome']} |"
+            for row in one["findings"]
+        ]
+        lines += [""] + [f"* {note}" for note in one["notes"]]
+        lines += [
+            f"* Data {one['data']}, seeds {', '.join(map(str, one['seeds']))}; {one['seconds'] / 60:.1f} minutes on "
+            f"{one['machine']}, {one['date']}; `{one['command']}`"
+        ]
+    return "\n".join(lines) + "\n"
