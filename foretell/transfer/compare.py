@@ -1,0 +1,165 @@
+"""What pretraining was worth: every arm at every number of labels and seed, with equal views, search, batch and
+steps.
+
+The protocol follows SimCLR (2002.05709, section 4.2 and appendix B.5) at the scale of one's own data: class-
+balanced fractions, nested and the same for every arm; learning rate and steps searched once for each arm and
+fraction on the first seed, on labels out of that fraction, and reused for the other seeds. The test set is looked
+at once a fit and chooses nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foretell.encoders.base import Encoder
+from foretell.errors import InputError
+from foretell.run import Run
+from foretell.transfer.arms import DEFAULT_ARMS, check_arms
+from foretell.transfer.cache import Cache
+from foretell.transfer.comparison import Comparison, Fraction, Progress
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.evaluate import at_most
+from foretell.transfer.fractions import subset
+from foretell.transfer.labelled import Index, Labelled, labelled, resolved
+from foretell.views.config import ViewConfig
+
+if TYPE_CHECKING:
+    from foretell.data.store import ImageStore
+
+
+def held_out(
+    store: ImageStore, train: Index | Sequence[int], test: Index | Sequence[int], column: str = "label"
+) -> tuple[Labelled, Labelled, list[str]]:
+    """Labelled training and test samples, and notes on what was left out.
+
+    Raises InputError when the two share a sample or a group, or when either has no usable labels.
+    """
+    both = np.intersect1d(np.asarray(train), np.asarray(test))
+    if len(both):
+        raise InputError(
+            f"{store.source}: {len(both)} samples are both in the training and in the test part (the first is "
+            f"'{store.names[int(both[0])]}'); give each sample one split"
+        )
+    fit, held = labelled(store, train, column), labelled(store, test, column)
+    groups = store.table.columns.get("group")
+    if groups is not None:
+        shared = {groups[row] for row in fit.index if groups[row]} & {groups[row] for row in held.index if groups[row]}
+        if shared:
+            raise InputError(
+                f"{store.source}: group '{min(str(g) for g in shared)}' and {len(shared) - 1} more are both in the "
+                "training and in the test part; keep every group in one split"
+            )
+    notes = []
+    known = np.isin(held.codes, fit.codes)
+    if not known.all():
+        names = sorted({held.classes[code] for code in held.codes[~known]})
+        notes.append(
+            f"{int((~known).sum())} test samples of {len(names)} classes without a training label are left out "
+            f"({', '.join(names[:5])})"
+        )
+        held = held.take(np.flatnonzero(known))
+    for data, part in ((fit, "training"), (held, "test")):
+        if data.unlabelled:
+            notes.append(f"{data.unlabelled} {part} samples without a label are left out")
+    return fit, held, notes
+
+
+def fractions_of(
+    train: Labelled, per_class: Sequence[int | None], seeds: Sequence[int], config: TransferConfig
+) -> tuple[list[Fraction], list[str]]:
+    """The nested fractions, smallest first, and notes.
+
+    A class with fewer samples than a fraction asks gives what it has; a fraction that would add no label to the one
+    before is left out. None stands for all labels.
+    """
+    found: list[Fraction] = []
+    notes = []
+    counts = np.bincount(train.codes, minlength=len(train.classes))
+    counts = counts[counts > 0]
+    for wanted in sorted(set(per_class), key=lambda n: np.inf if n is None else n):
+        if wanted is None:
+            fraction = Fraction(None, {seed: np.arange(len(train)) for seed in seeds})
+        else:
+            fraction = Fraction(
+                wanted,
+                {
+                    seed: subset(train.codes, train.groups, per_class=wanted, seed=seed, unit=config.label_unit)
+                    for seed in seeds
+                },
+            )
+        if found and fraction.labels(seeds[0]) == found[-1].labels(seeds[0]):
+            notes.append(
+                f"{'all labels' if wanted is None else f'{wanted} a class'}: no label more than before, left out"
+            )
+            continue
+        short = int((counts < wanted).sum()) if wanted is not None and config.label_unit == "image" else 0
+        if short:
+            notes.append(f"{wanted} a class: {short} of {len(counts)} classes have fewer and give what they have")
+        found.append(fraction)
+    return found, notes
+
+
+def compare(
+    encoder: Encoder,
+    store: ImageStore,
+    *,
+    train: Index | Sequence[int],
+    test: Index | Sequence[int],
+    views: ViewConfig,
+    per_class: Sequence[int | None] = (1, 5, 10, 50),
+    seeds: Sequence[int] = (0, 1, 2),
+    arms: Sequence[str] = DEFAULT_ARMS,
+    trials: int = 8,
+    training: TransferConfig | None = None,
+    run: Run | None = None,
+    progress: Progress | None = None,
+    column: str = "label",
+    supervised: Encoder | None = None,
+    split: str = "",
+) -> dict[str, Any]:
+    """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
+
+    ``train`` and ``test`` are rows of ``store``; ``views`` are the random views of fine-tuning, the same for every
+    arm; ``per_class`` numbers of labels a class (None: all); ``trials`` settings searched for each arm and
+    fraction. ``supervised`` gives the arm of that name its encoder. Finished fits are kept in the run, so that an
+    interrupted comparison goes on. ``progress(done, total, what)``. ``split`` says how the test part was made.
+    Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
+    """
+    began = time.perf_counter()
+    if not seeds or not per_class:
+        raise InputError("a comparison needs at least one seed and one number of labels a class")
+    chosen = check_arms(tuple(arms))
+    if supervised is None:
+        chosen = tuple(arm for arm in chosen if arm != "supervised")
+    config = training or TransferConfig()
+    fit, held, notes = held_out(store, train, test, column)
+    held = at_most(held, config.test_samples)
+    work = Comparison(
+        encoder=encoder,
+        supervised=supervised,
+        store=store,
+        train=fit,
+        test=held,
+        views=resolved(views, store, encoder.side),
+        seeds=tuple(seeds),
+        trials=trials,
+        config=config,
+        cache=Cache(None if run is None else run.path / "results" / "comparison.jsonl"),
+        progress=progress,
+    )
+    fractions, more = fractions_of(fit, per_class, work.seeds, config)
+    result = work.run(chosen, fractions)
+    result["test"] = {"samples": len(held), "split": split}
+    result["notes"] = notes + more
+    result["cost"] = {
+        "seconds": time.perf_counter() - began,
+        "evaluations": work.evaluations,
+        "reused": work.cache.reused,
+    }
+    if run is not None:
+        run.write_json("results/comparison.json", result)
+    return result

@@ -1,0 +1,107 @@
+"""The settings of transfer: how an encoder is fine-tuned, probed and compared ([transfer] in a recipe)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from foretell.settings import Settings
+
+
+class ClassifierConfig(Settings):
+    """How a linear head and the encoder under it are fine-tuned."""
+
+    layer_decay: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="rate of a block over that of the block after it; 1: one rate for all. Not used from scratch",
+    )
+    head_rate: float = Field(1.0, gt=0, description="rate of the head over that of the encoder's last block")
+    freeze_norm: bool = Field(
+        True, description="keep batch norm at the pretrained mean and variance. Not used from scratch"
+    )
+    freeze_encoder: bool = Field(False, description="train the head only")
+    head: Literal["probe", "zero", "random"] = Field(
+        "probe",
+        description="the head's start; probe: the linear probe's solution, then tune (Kumar et al., 2022). "
+        "From scratch: zero",
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target given to all classes")
+
+
+class TransferConfig(ClassifierConfig):
+    """What every arm of a comparison shares: steps, search, folds, and how a test set is seen."""
+
+    steps: int | None = Field(None, ge=1, description="steps of one fine-tuning; default: 6 sqrt(labels), 60 to 2000")
+    batch: int = Field(64, ge=2, description="largest batch of a fine-tuning; no larger than the labels need")
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    rates: tuple[float, float] = Field(
+        (3e-4, 1e-2), description="lowest and highest learning rate of the search, log-spaced between"
+    )
+    scratch_rates: tuple[float, float] | None = Field(
+        None, description="another range for the arm from scratch; default: the same"
+    )
+    weight_decay: float = Field(1e-4, ge=0)
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with linear warm-up")
+    clip: float | None = Field(None, gt=0, description="largest gradient norm")
+    recalibrate: bool = Field(
+        True,
+        description="measure batch norm's mean and variance again after training, on views of the training "
+        "images, where batch norm is not frozen (few steps leave its running average behind)",
+    )
+    strengths: tuple[float, float] = Field(
+        (1e-5, 1e1), description="weakest and strongest L2 penalty of the linear probe's search, log-spaced between"
+    )
+    folds: int = Field(
+        2, ge=2, le=10, description="folds of the cross-validation that chooses settings below 10 labels a class"
+    )
+    holdout: float = Field(
+        0.25, gt=0, lt=1, description="share of the labels held out to choose settings, from 10 labels a class on"
+    )
+    label_unit: Literal["image", "group"] = Field(
+        "image", description="what a label is spent on: one image, or a whole group (patient, document)"
+    )
+    test_samples: int | None = Field(
+        None, ge=1, description="at most so many test samples, class-balanced as the test set is; default: all"
+    )
+    probe_samples: int | None = Field(
+        20_000, ge=1, description="at most so many labelled samples for kNN and the probe with all labels"
+    )
+    neighbours: int = Field(20, ge=1, description="k of the nearest-neighbour classifier")
+    curve_points: int = Field(
+        6, ge=0, description="how often the test score is looked at during a fit of the first seed, for the report"
+    )
+    curve_samples: int = Field(500, ge=1, description="test samples for those looks")
+    crop: float = Field(1.0, gt=0, le=1, description="share of the side that the evaluation view keeps")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32", description="of fine-tuning; auto: measured at the start of each fit"
+    )
+    layout: Literal["auto", "contiguous", "channels_last"] = Field(
+        "channels_last", description="of fine-tuning; auto: measured at the start of each fit"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TransferConfig:
+        for name in ("rates", "scratch_rates", "strengths"):
+            span = getattr(self, name)
+            if span is not None and not 0 < span[0] <= span[1]:
+                raise ValueError(f"{name}: give a lowest and a highest value above 0, not {span}")
+        return self
+
+    def steps_for(self, labels: int) -> int:
+        """Steps of one fine-tuning on ``labels`` labelled samples."""
+        return self.steps if self.steps is not None else min(2000, max(60, round(6 * labels**0.5)))
+
+    def batch_for(self, labels: int) -> int:
+        """Batch of one fine-tuning: with very few labels a batch holds several views of the same image."""
+        return min(self.batch, max(16, labels))
+
+    def classifier(self, *, scratch: bool = False) -> ClassifierConfig:
+        """The part a ``Classifier`` needs; from scratch nothing is frozen, slowed or taken from a probe."""
+        values = {name: getattr(self, name) for name in ClassifierConfig.model_fields}
+        if scratch:
+            values.update(layer_decay=1.0, head_rate=1.0, freeze_norm=False, freeze_encoder=False, head="zero")
+        return ClassifierConfig(**values)

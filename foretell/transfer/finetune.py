@@ -1,0 +1,237 @@
+"""Fine-tuning: an encoder with a linear head, trained by the one loop on labelled images.
+
+Options follow Chen et al. (SimCLR, 2002.05709, appendix B.5: all layers tuned, zero-initialised head), Bao et al.
+(BEiT, 2106.08254: rate by layer) and Kumar et al. (2202.10054: probe, then tune).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foretell.counters import Rng, Rows, seed_of
+from foretell.data.images import Images
+from foretell.encoders.base import Encoder
+from foretell.errors import InputError
+from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
+from foretell.transfer.config import ClassifierConfig
+from foretell.transfer.labelled import Index, Labelled
+from foretell.transfer.probe import Probe
+from foretell.views.config import ViewConfig
+
+
+@dataclass
+class LabelledBatch:
+    """Images with their class codes (B,) int64."""
+
+    images: Images
+    codes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: Any) -> LabelledBatch:
+        return LabelledBatch(self.images.to(device), self.codes.to(device))
+
+    def rows(self, start: int, stop: int) -> LabelledBatch:
+        return LabelledBatch(self.images.rows(start, stop), self.codes[start:stop])
+
+
+def blocks(encoder: nn.Module) -> list[list[str]]:
+    """Names of the encoder's parameters in blocks from the first layer to the last, in order of definition.
+
+    A block is a repeated unit (``layer1.0``, ``blocks.3``) or a module of its own; norms join the block before
+    them, and loose parameters (a class token) the first.
+    """
+    found: dict[str, list[str]] = {}
+    last = ""
+    modules = dict(encoder.named_modules())
+    for name, _ in encoder.named_parameters():
+        parts = name.split(".")[:-1]
+        numbers = [at for at, part in enumerate(parts) if part.isdigit()]
+        key = ".".join(parts[: numbers[0] + 1] if numbers else parts)
+        module = modules[key]
+        bare_norm = "norm" in type(module).__name__.lower() and not list(module.children())
+        if last and (bare_norm or not parts):
+            key = last
+        found.setdefault(key, []).append(name)
+        last = key
+    return list(found.values())
+
+
+class Classifier(Trainable):
+    """``logits = head(encoder.pooled(view))``, trained by cross-entropy on randomly augmented labelled images.
+
+    ``data`` gives images and codes; ``views`` must have side, mean and std settled; ``probe`` starts the head where
+    ``config.head`` is "probe". The encoder is changed in place.
+    """
+
+    class Config(ClassifierConfig, Trainable.Config):
+        """See ``ClassifierConfig``."""
+
+    promises = Promises(accumulation="mean")
+
+    def __init__(
+        self,
+        config: ClassifierConfig,
+        encoder: Encoder,
+        data: Labelled | None,
+        views: ViewConfig,
+        classes: list[str],
+        *,
+        probe: Probe | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if views.side is None:
+            raise ValueError("the views' side must be settled; see labelled.resolved")
+        if config.head == "probe" and probe is None:
+            raise ValueError("head='probe' starts from a linear probe; give one, or head='zero'")
+        self.config, self.data, self.views, self.classes = config, data, views, classes
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.dim, len(classes))
+        with torch.no_grad():
+            if config.head == "probe" and probe is not None:
+                self.head.weight.copy_(torch.from_numpy(probe.weight))
+                # A class no label names must stay unlikely, yet able to move.
+                self.head.bias.copy_(torch.from_numpy(probe.bias).clamp(min=-20.0))
+            elif config.head == "zero":
+                nn.init.zeros_(self.head.weight)
+                nn.init.zeros_(self.head.bias)
+            else:
+                bound = encoder.dim**-0.5
+                generator = torch.Generator().manual_seed(seed_of(seed, "head"))
+                self.head.weight.uniform_(-bound, bound, generator=generator)
+                self.head.bias.zero_()
+        self.head.to(next(encoder.parameters()).device)
+        for parameter in encoder.parameters():
+            parameter.requires_grad_(not config.freeze_encoder)
+
+    # what the loop asks -----------------------------------------------------------------------------------------
+
+    def streams(self) -> dict[str, Stream]:
+        return {"labelled": Stream("labelled")}
+
+    def _labelled(self) -> Labelled:
+        if self.data is None or len(self.data) == 0:
+            raise InputError("this classifier was loaded without labelled images; give some to train it")
+        return self.data
+
+    def steps_per_epoch(self, batch: int) -> int:
+        return max(1, -(-len(self._labelled()) // batch))
+
+    def positions(self, seed: int, step: int, rows: Rows) -> Index:
+        """Positions in ``data`` of a step's rows: one permutation after another, each sample once in each, so that
+        a batch may be larger than the number of labelled images (it then holds several views of one).
+        """
+        n = len(self._labelled())
+        first = step * rows.total + rows.start
+        place = np.arange(first, first + len(rows))
+        out = np.empty(len(rows), dtype=np.int64)
+        for epoch in np.unique(place // n):
+            order = np.random.default_rng(seed_of(seed, int(epoch), "labelled")).permutation(n)
+            here = place // n == epoch
+            out[here] = order[place[here] % n]
+        return out
+
+    def draw(self, stream: str, seed: int, step: int, rows: Rows) -> LabelledBatch:
+        data = self._labelled()
+        at = self.positions(seed, step, rows)
+        return LabelledBatch(data.images(at), torch.from_numpy(data.codes[at]))
+
+    def hide(self, batch: LabelledBatch, rng: Rng) -> Task:
+        from foretell.views import augment
+
+        return Task({"view": augment(batch.images, self.views, rng, "finetune")}, {"codes": batch.codes})
+
+    def players(self) -> dict[str, Player]:
+        """One player, with the rate of each encoder block ``layer_decay`` times that of the block after it."""
+        config = self.config
+        scales: dict[str, float] = {}
+        if config.layer_decay < 1 and not config.freeze_encoder:
+            names = blocks(self.encoder)
+            for depth, block in enumerate(names):
+                factor = config.layer_decay ** (len(names) - 1 - depth)
+                scales.update({f"encoder.{name}": factor for name in block})
+        if config.head_rate != 1:
+            scales.update({"head.weight": config.head_rate, "head.bias": config.head_rate})
+        parameters = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+        return {"all": Player(parameters, scales=scales)}
+
+    def train(self, mode: bool = True) -> Classifier:
+        super().train(mode)
+        if mode and self.config.freeze_encoder:
+            self.encoder.eval()
+        elif mode and self.config.freeze_norm:
+            for module in self.encoder.modules():
+                if getattr(module, "running_mean", None) is not None:
+                    module.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, classes) logits of normalised images (B, C, side, side)."""
+        if self.config.freeze_encoder:
+            with torch.no_grad():
+                pooled = self.encoder.pooled(x)
+        else:
+            pooled = self.encoder.pooled(x)
+        return self.head(pooled)  # type: ignore[no-any-return]
+
+    def loss(self, task: Task, player: str) -> dict[str, Tensor]:
+        logits = self(task.visible["view"]).float()
+        codes = task.hidden["codes"]
+        total = F.cross_entropy(logits, codes, label_smoothing=self.config.label_smoothing)
+        hits = (logits.detach().argmax(dim=1) == codes).float().mean()
+        return {"total": total, "training accuracy": hits}
+
+    def health(self, batch: LabelledBatch) -> Tensor:
+        from foretell.views import plain
+
+        views = self.views
+        assert views.side is not None
+        return self.encoder.pooled(plain(batch.images, views.side, views.mean, views.std))
+
+    def show(self, batch: LabelledBatch, rng: Rng) -> Exhibit:
+        from foretell.views import denormalise, plain
+
+        assert self.views.side is not None
+        view = self.hide(batch, rng).visible["view"]
+        return Exhibit(
+            "fine-tuning",
+            "labelled images and the random views the classifier is trained on",
+            [
+                ("image", plain(batch.images, self.views.side)),
+                ("view", denormalise(view, self.views.mean, self.views.std)),
+            ],
+        )
+
+
+def augmented(
+    data: Labelled, views: ViewConfig, seed: int, rounds: int, batch: int = 128
+) -> Iterator[tuple[Tensor, Index]]:
+    """``rounds`` random views of every labelled image, drawn apart from those of training: (views, codes)."""
+    from foretell.views import augment
+
+    for turn in range(rounds):
+        for start in range(0, len(data), batch):
+            at = np.arange(start, min(start + batch, len(data)))
+            rng = Rng(seed, turn * len(data) + start, Rows(0, len(at), len(at)))
+            yield augment(data.images(at), views, rng, "fresh"), data.codes[at]
+
+
+def probabilities(classifier: Classifier, batches: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
+    """(B, classes) class probabilities for each batch of normalised views."""
+    from foretell.transfer.features import device_of, evaluating
+
+    where = device_of(classifier)
+    with evaluating(classifier):
+        for x in batches:
+            x = x.to(where, non_blocking=True).to(memory_format=torch.channels_last)
+            yield classifier(x).float().softmax(dim=1).cpu().numpy()

@@ -1,0 +1,321 @@
+"""One fine-tuning, the search of its settings within the label budget, and the model a person keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from foretell.counters import Rng, Rows, seed_of
+from foretell.encoders.base import Encoder
+from foretell.errors import ForetellError
+from foretell.objectives.base import Trainable
+from foretell.train.config import TrainingConfig
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.features import PlainViews, calibrate, copied, device_of, embed, fresh_encoder
+from foretell.transfer.finetune import Classifier, augmented, probabilities
+from foretell.transfer.fractions import validation_splits
+from foretell.transfer.labelled import Labelled
+from foretell.transfer.metrics import METRICS, Tally
+from foretell.transfer.probe import Probe, cross_entropy, fit_probe
+from foretell.transfer.search import Trial, best, grid
+from foretell.views.config import ViewConfig
+
+_NEVER = 1_000_000_000
+
+
+def resolve_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+@dataclass
+class TestSet:
+    """Held-out samples and their evaluation views."""
+
+    __test__ = False
+
+    data: Labelled
+    views: PlainViews
+
+    @classmethod
+    def of(cls, data: Labelled, views: ViewConfig, crop: float) -> TestSet:
+        return cls(data, PlainViews(data.reader, data.index, views, crop=crop))
+
+    def tally(self, classifier: Classifier) -> Tally:
+        """The classifier's sums over the set, in one pass."""
+        tally, at = Tally(len(self.data.classes)), 0
+        for p in probabilities(classifier, self.views.batches()):
+            tally.add(p, self.data.codes[at : at + len(p)])
+            at += len(p)
+        return tally
+
+
+class Look:
+    """A monitor that follows the test accuracy during a fit, for the report only: nothing is chosen by it.
+
+    ``curve`` holds (step, seconds of training without these looks, accuracy).
+    """
+
+    name = "test accuracy"
+    higher_is_better = True
+
+    def __init__(self, test: TestSet, every: int) -> None:
+        self.test, self.every = test, every
+        self.settle: Callable[[Classifier], None] = lambda classifier: None
+        self.curve: list[tuple[int, float, float]] = []
+        self.spent = 0.0
+        self._start = time.perf_counter()
+
+    def __call__(self, trainable: Trainable, step: int) -> float:
+        now = time.perf_counter()
+        assert isinstance(trainable, Classifier)
+        norms = [part for part in trainable.modules() if getattr(part, "running_mean", None) is not None]
+        before = [{name: buffer.clone() for name, buffer in part.named_buffers()} for part in norms]
+        self.settle(trainable)
+        value = self.test.tally(trainable).result()["accuracy"]
+        for part, kept in zip(norms, before, strict=True):
+            for name, buffer in part.named_buffers():
+                buffer.copy_(kept[name])
+        self.curve.append((step, now - self._start - self.spent, value))
+        self.spent += time.perf_counter() - now
+        return value
+
+
+@dataclass
+class Fitted:
+    """A trained classifier and what training took; ``seconds`` leave out looks at the test set."""
+
+    classifier: Classifier
+    trial: Trial
+    seconds: float
+    samples: int
+    curve: list[tuple[int, float, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a fine-tuning starts: an encoder to copy, or (``scratch``) its architecture with fresh weights.
+
+    ``strength`` is the penalty of the probe the head may start from.
+    """
+
+    encoder: Encoder
+    scratch: bool = False
+    strength: float = 1e-2
+
+
+def _head(start: Start, data: Labelled, views: ViewConfig, config: TransferConfig) -> Probe | None:
+    if start.scratch or config.head != "probe":
+        return None
+    x = embed(start.encoder, PlainViews(data.reader, data.index, views, crop=config.crop))
+    return fit_probe(x, data.codes, len(data.classes), start.strength)
+
+
+def fine_tune(
+    start: Start,
+    data: Labelled,
+    *,
+    views: ViewConfig,
+    config: TransferConfig,
+    trial: Trial,
+    seed: int,
+    look: Callable[[], Look] | None = None,
+) -> Fitted:
+    """Train a classifier on ``data`` with the settings of ``trial``; ``start.encoder`` is left as it was.
+
+    The draws of images and views depend on ``seed`` and the step only, so every arm sees the same. Raises
+    ForetellError when the loss is not finite.
+    """
+    from foretell.train import fit
+
+    began = time.perf_counter()
+    encoder = fresh_encoder(start.encoder, seed_of(seed, "scratch")) if start.scratch else copied(start.encoder)
+    classifier = Classifier(
+        config.classifier(scratch=start.scratch),
+        encoder,
+        data,
+        views,
+        data.classes,
+        probe=_head(start, data, views, config),
+        seed=seed,
+    )
+    batch = config.batch_for(len(data))
+    training = TrainingConfig(
+        seed=seed_of(seed, "finetune") % (1 << 31),
+        batch=batch,
+        steps=trial.steps,
+        optimizer=config.optimizer,
+        rate=trial.rate,
+        weight_decay=trial.weight_decay,
+        nesterov=config.optimizer == "sgd",
+        warmup=config.warmup,
+        clip=config.clip,
+        device=config.device,
+        precision=config.precision,
+        layout=config.layout,
+        threads=torch.get_num_threads(),
+        checkpoint_every=_NEVER,
+        health_every=_NEVER,
+    )
+
+    def settle(trained: Classifier) -> None:
+        # Views are drawn as in training, since batches sorted by class would miss the variance between classes.
+        where, rows = device_of(trained), Rows.of_rank(max(batch, 32))
+        seeded = seed_of(seed, "calibrate")
+        drawn = (trained.draw("labelled", seeded, step, rows).to(where) for step in range(-(-256 // len(rows))))
+        views_of = (trained.hide(b, Rng(seeded, at, rows, where)).visible["view"] for at, b in enumerate(drawn))
+        calibrate(trained.encoder, trained.encoder.pooled, views_of)
+
+    watch = look() if look is not None else None
+    frozen = classifier.config.freeze_norm or classifier.config.freeze_encoder
+    lagging = config.recalibrate and not frozen
+    if watch is not None and lagging:
+        watch.settle = settle
+    fit(classifier, training, monitors=[watch] if watch is not None else [])
+    if lagging:
+        settle(classifier)
+    classifier.eval()
+    spent = time.perf_counter() - began - (watch.spent if watch is not None else 0.0)
+    return Fitted(classifier, trial, spent, trial.steps * batch, watch.curve if watch is not None else [])
+
+
+def _validate(fitted: Fitted, batches: Iterator[tuple[Tensor, NDArray[np.int64]]]) -> tuple[int, float, int]:
+    """(hits, summed cross-entropy, samples)."""
+    hits, loss, seen = 0, 0.0, 0
+    for x, codes in batches:
+        for p in probabilities(fitted.classifier, iter([x])):
+            hits += int((p.argmax(axis=1) == codes).sum())
+            loss += cross_entropy(p, codes) * len(codes)
+            seen += len(codes)
+    return hits, loss, seen
+
+
+def _plain_batches(data: Labelled, views: ViewConfig, crop: float) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+    at = 0
+    for x in PlainViews(data.reader, data.index, views, crop=crop).batches():
+        yield x, data.codes[at : at + len(x)]
+        at += len(x)
+
+
+Remember = Callable[[dict[str, Any], Callable[[], dict[str, Any]]], dict[str, Any]]
+"""(key, work) -> the stored answer for ``key``, or that of ``work()``, stored."""
+
+
+def _no_memory(key: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return work()
+
+
+def search(
+    start: Start,
+    data: Labelled,
+    *,
+    views: ViewConfig,
+    config: TransferConfig,
+    trials: int,
+    seed: int,
+    remember: Remember = _no_memory,
+    advance: Callable[[int], None] = lambda count: None,
+) -> tuple[Trial, dict[str, Any]]:
+    """The trial that validates best on labels out of ``data`` alone, and a record of all of them.
+
+    Each trial is judged by accuracy over the validation samples of ``fractions.validation_splits``, then by cross-
+    entropy. With one label a class nothing can be held out: trials are then judged on fresh random views of the
+    training images.
+    """
+    span = config.scratch_rates if start.scratch and config.scratch_rates is not None else config.rates
+    candidates = grid(span, config.steps_for(len(data)), trials, config.weight_decay)
+    splits, how = validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
+    records: list[dict[str, Any]] = []
+    for trial in candidates:
+        if len(candidates) == 1:
+            break
+
+        def judge(trial: Trial = trial) -> dict[str, Any]:
+            hits, loss, seen = 0, 0.0, 0
+            try:
+                for train, valid in splits or [(np.arange(len(data)), np.arange(0))]:
+                    fitted = fine_tune(start, data.take(train), views=views, config=config, trial=trial, seed=seed)
+                    held = (
+                        _plain_batches(data.take(valid), views, config.crop)
+                        if splits
+                        else augmented(data, views, seed_of(seed, "validation"), 4)
+                    )
+                    found = _validate(fitted, held)
+                    hits, loss, seen = hits + found[0], loss + found[1], seen + found[2]
+            except ForetellError as error:
+                # A rate too high for this arm is an answer of the search, not a failure of the comparison.
+                return {"validation": None, "validation_loss": None, "failed": str(error)}
+            return {"validation": hits / seen, "validation_loss": loss / seen}
+
+        answer = remember({"kind": "trial", "rate": trial.rate, "steps": trial.steps, "seed": seed}, judge)
+        records.append({**trial.record(), **answer})
+        advance(max(1, len(splits)))
+    chosen = best(candidates, records)
+    return chosen, {"how": how, "trials": records, "chosen": chosen.record()}
+
+
+def fits_of_search(data: Labelled, config: TransferConfig, trials: int, seed: int) -> int:
+    """How many fine-tunings ``search`` does."""
+    if trials == 1:
+        return 0
+    splits, _ = validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
+    return trials * max(1, len(splits))
+
+
+def finetune_once(
+    encoder: Encoder,
+    data: Labelled,
+    *,
+    views: ViewConfig,
+    config: TransferConfig,
+    test: Labelled | None = None,
+    trials: int = 8,
+    seed: int = 0,
+    scratch: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> tuple[Classifier, dict[str, Any]]:
+    """The classifier a person keeps, trained on all of ``data`` with settings chosen within it, and what is known
+    of it.
+
+    The second value holds "labels", "classes", "search", "seconds", and with ``test`` the four metrics under
+    "test". ``views`` must be settled (``labelled.resolved``).
+    """
+    encoder.to(resolve_device(config.device))
+    start = Start(encoder, scratch)
+    total, done = fits_of_search(data, config, trials, seed) + 1, 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total, "choosing settings" if done < total else "fine-tuning")
+
+    chosen, record = search(start, data, views=views, config=config, trials=trials, seed=seed, advance=advance)
+    fitted = fine_tune(start, data, views=views, config=config, trial=chosen, seed=seed)
+    advance(1)
+    facts: dict[str, Any] = {
+        "labels": len(data),
+        "unlabelled": data.unlabelled,
+        "classes": data.classes,
+        "search": record,
+        "steps": chosen.steps,
+        "samples": fitted.samples,
+        "seconds": fitted.seconds,
+    }
+    if test is not None and len(test):
+        tally = TestSet.of(test, views, config.crop).tally(fitted.classifier)
+        facts["test"] = {"samples": len(test), **tally.result(), "confusion": tally.matrix.tolist()}
+    return fitted.classifier, facts
+
+
+def metric_values(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    """Metric -> one value a row, None as NaN."""
+    return {metric: [float("nan") if row[metric] is None else float(row[metric]) for row in rows] for metric in METRICS}

@@ -1,0 +1,149 @@
+"""Label fractions: nested, class-balanced, group-safe subsets, and how a label budget is cut for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.counters import seed_of
+from foretell.errors import InputError
+
+Index = NDArray[np.int64]
+
+
+def _group_codes(groups: Sequence[str | None] | Index | None, n: int) -> Index:
+    """(n,) int64, one number a group; a row without a group is a group of its own."""
+    if groups is None:
+        return np.arange(n, dtype=np.int64)
+    table: dict[object, int] = {}
+    numbers = np.empty(n, dtype=np.int64)
+    for row, name in enumerate(groups):
+        missing = name is None or name == "" or (isinstance(name, int | np.integer) and name < 0)
+        numbers[row] = table.setdefault(("row", row) if missing else ("group", str(name)), len(table))
+    return numbers
+
+
+def _priority(codes: Index, groups: Index, seed: int, unit: Literal["image", "group"]) -> dict[int, list[Index]]:
+    """For each class its units (rows that are labelled together) in the order in which they get a label."""
+    rng = np.random.default_rng(seed_of(seed, "fractions"))
+    count = int(groups.max()) + 1 if len(groups) else 0
+    place = rng.permutation(count)
+    noise = rng.random(len(codes))
+    order: dict[int, list[Index]] = {}
+    if unit == "group":
+        members: dict[int, list[int]] = {}
+        for row in np.flatnonzero(codes >= 0):
+            members.setdefault(int(groups[row]), []).append(int(row))
+        for group in sorted(members, key=lambda g: int(place[g])):
+            rows = np.asarray(members[group], dtype=np.int64)
+            order.setdefault(int(np.bincount(codes[rows]).argmax()), []).append(rows)
+        return order
+    for code in np.unique(codes[codes >= 0]):
+        rows = np.flatnonzero(codes == code)
+        rows = rows[np.lexsort((noise[rows], place[groups[rows]]))]
+        # The first image of every group comes before the second of any: labels go where they say most.
+        turn = np.zeros(len(rows), dtype=np.int64)
+        seen: dict[int, int] = {}
+        for at, row in enumerate(rows):
+            group = int(groups[row])
+            turn[at] = seen.get(group, 0)
+            seen[group] = int(turn[at]) + 1
+        ranked = rows[np.lexsort((place[groups[rows]], turn))]
+        order[int(code)] = [np.asarray([row]) for row in ranked]
+    return order
+
+
+def subset(
+    codes: Index,
+    groups: Sequence[str | None] | Index | None = None,
+    *,
+    per_class: int | None = None,
+    share: float | None = None,
+    seed: int = 0,
+    unit: Literal["image", "group"] = "image",
+) -> Index:
+    """Rows (sorted, int64) that carry a label: ``per_class`` of each class, or ``share`` of each class (at least
+    one).
+
+    ``codes`` (N,) int64, -1 for no label. For one seed a smaller subset is contained in every larger one. A class
+    with fewer than ``per_class`` gives what it has. ``unit="image"`` spends labels one image at a time and visits
+    every group once before it visits one again; ``unit="group"`` labels whole groups (a group belongs to its most
+    frequent class).
+    """
+    if (per_class is None) == (share is None):
+        raise ValueError("give per_class or share, and only one of them")
+    if per_class is not None and per_class < 1:
+        raise InputError(f"labels a class: expected 1 or more, not {per_class}")
+    if share is not None and not 0 < share <= 1:
+        raise InputError(f"label share: expected a number in (0, 1], not {share}")
+    order = _priority(codes, _group_codes(groups, len(codes)), seed, unit)
+    chosen = []
+    for code in sorted(order):
+        units = order[code]
+        count = per_class if per_class is not None else max(1, round((share or 0) * len(units)))
+        chosen.extend(units[:count])
+    return np.sort(np.concatenate(chosen)).astype(np.int64) if chosen else np.empty(0, dtype=np.int64)
+
+
+def folds(codes: Index, groups: Sequence[str | None] | Index | None, k: int, seed: int) -> Index:
+    """(N,) fold of each row in [0, k): classes spread evenly, a group never split."""
+    numbers = _group_codes(groups, len(codes))
+    rng = np.random.default_rng(seed_of(seed, "folds"))
+    found, sizes = np.unique(numbers, return_counts=True)
+    order = np.lexsort((rng.random(len(found)), -sizes))
+    counts = np.zeros((k, int(codes.max()) + 1), dtype=np.int64)
+    fold = np.empty(len(codes), dtype=np.int64)
+    for at in order:
+        rows = np.flatnonzero(numbers == found[at])
+        main = int(np.bincount(codes[rows]).argmax())
+        best = min(range(k), key=lambda f: (int(counts[f, main]), int(counts[f].sum())))
+        fold[rows] = best
+        np.add.at(counts[best], codes[rows], 1)
+    return fold
+
+
+def holdout(codes: Index, groups: Sequence[str | None] | Index | None, share: float, seed: int) -> tuple[Index, Index]:
+    """(training rows, validation rows): about ``share`` of every class and at least one, a group never split."""
+    k = max(2, round(1 / share))
+    fold = folds(codes, groups, k, seed)
+    return np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
+
+
+def validation_splits(
+    codes: Index,
+    groups: Sequence[str | None] | Index | None,
+    *,
+    k: int,
+    share: float,
+    seed: int,
+) -> tuple[list[tuple[Index, Index]], str]:
+    """How the labels at hand are cut to choose settings: (training rows, validation rows) pairs, and the rule in
+    words.
+
+    From 10 labels a class on, one stratified hold-out; below, cross-validation with ``k`` folds; no pair where no
+    class has two labels, since a class that is held out whole cannot be learnt. Validation rows of a class that the
+    training rows lack are left out, as no setting could foretell them.
+    """
+    counts = np.bincount(codes)
+    counts = counts[counts > 0]
+    if len(counts) == 0 or counts.max() < 2:
+        return [], "fresh views of the training images (one label a class: nothing can be held out)"
+    if counts.min() >= 10:
+        pairs = [holdout(codes, groups, share, seed)]
+        how = f"stratified hold-out of {len(pairs[0][1])} of {len(codes)} labels"
+    else:
+        k = min(k, int(counts.max()))
+        fold = folds(codes, groups, k, seed)
+        pairs = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(k)]
+        how = f"{k}-fold cross-validation on {len(codes)} labels"
+    kept = []
+    for train, valid in pairs:
+        valid = valid[np.isin(codes[valid], codes[train])]
+        if len(valid) and len(np.unique(codes[train])) > 1:
+            kept.append((train, valid))
+    if not kept:
+        return [], "fresh views of the training images (the labels of a class are all in one group)"
+    return kept, how

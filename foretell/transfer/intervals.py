@@ -1,0 +1,89 @@
+"""Intervals: Student's t over seeds, paired differences, and the bootstrap over test samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Verdict = Literal["better", "worse", "undecided"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its interval; ``low`` and ``high`` are NaN where one value alone leaves the spread unknown."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """For a difference: whether the interval lies wholly above or below zero."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "undecided"
+
+    def record(self) -> dict[str, Any]:
+        return {"mean": self.mean, "low": self.low, "high": self.high, "n": self.n}
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """The mean of ``values`` with Student's t interval; NaN among them (a metric that is undefined) are left out."""
+    kept = np.asarray([value for value in values if not math.isnan(value)], dtype=np.float64)
+    n = len(kept)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = float(kept.mean())
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1) * kept.std(ddof=1) / math.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def paired(ours: Sequence[float], others: Sequence[float], level: float = 0.95) -> Interval:
+    """The t interval of the differences ``ours - others``, one pair a seed. Raises ValueError on unequal lengths."""
+    if len(ours) != len(others):
+        raise ValueError(f"pairs need equal numbers of values, not {len(ours)} and {len(others)}")
+    return t_interval([a - b for a, b in zip(ours, others, strict=True)], level)
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.int64]], float],
+    n: int,
+    *,
+    groups: NDArray[np.int64] | None = None,
+    draws: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """The percentile interval of ``statistic(rows)`` when the ``n`` samples are drawn again with replacement.
+
+    ``groups`` (n,) draws whole groups (all images of a patient), since samples of one group are not independent.
+    Draws for which the statistic is undefined (NaN) are left out.
+    """
+    rng = np.random.default_rng(seed)
+    members: list[NDArray[np.int64]] | None = None
+    if groups is not None:
+        order = np.argsort(groups, kind="stable")
+        cuts = np.flatnonzero(np.diff(groups[order])) + 1
+        members = np.split(order, cuts)
+    values = []
+    for _ in range(draws):
+        if members is None:
+            rows = rng.integers(0, n, n)
+        else:
+            rows = np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
+        values.append(statistic(rows))
+    kept = np.asarray([value for value in values if not math.isnan(value)])
+    mean = statistic(np.arange(n))
+    if len(kept) < 2:
+        return Interval(mean, math.nan, math.nan, n)
+    low, high = np.quantile(kept, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(mean, float(low), float(high), n)

@@ -1,0 +1,61 @@
+"""The grid of a search: learning rates, log-spaced, times schedules (numbers of steps); the same for every arm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foretell.errors import ForetellError
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings of one fine-tuning."""
+
+    rate: float
+    steps: int
+    weight_decay: float
+
+    def record(self) -> dict[str, Any]:
+        return {"rate": self.rate, "steps": self.steps, "weight_decay": self.weight_decay}
+
+
+def grid(span: tuple[float, float], steps: int, trials: int, weight_decay: float) -> list[Trial]:
+    """``trials`` settings: from 6 on, half of them at ``steps`` and half at half as many; below, all at ``steps``.
+
+    One trial takes the geometric mean of ``span``. No arm may use more than ``steps``.
+    """
+    if trials < 1:
+        raise ValueError(f"a search needs at least one trial, not {trials}")
+
+    def rates(count: int) -> list[float]:
+        if count == 1:
+            return [float(np.sqrt(span[0] * span[1]))]
+        return [float(f"{rate:.4g}") for rate in np.geomspace(span[0], span[1], count)]
+
+    if trials < 6 or steps < 4:
+        return [Trial(rate, steps, weight_decay) for rate in rates(trials)]
+    short = trials // 2
+    return [Trial(rate, steps, weight_decay) for rate in rates(trials - short)] + [
+        Trial(rate, steps // 2, weight_decay) for rate in rates(short)
+    ]
+
+
+def best(candidates: Sequence[Trial], records: Sequence[dict[str, Any]]) -> Trial:
+    """The candidate with the highest validation accuracy, then the lowest validation cross-entropy.
+
+    A single candidate needs no record. Raises ForetellError when every trial failed.
+    """
+    if len(candidates) == 1:
+        return candidates[0]
+    valid = [(at, record) for at, record in enumerate(records) if record["validation"] is not None]
+    if not valid:
+        raise ForetellError(
+            f"every one of {len(candidates)} trials failed ({records[0].get('failed', 'no validation')}); "
+            "lower transfer.rates"
+        )
+    at, _ = max(valid, key=lambda item: (item[1]["validation"], -item[1]["validation_loss"]))
+    return candidates[at]

@@ -1,0 +1,127 @@
+"""Two plain sentences on what pretraining was worth, from paired intervals; they also say where it was not worth
+it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}%"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"{numbers[0]}"
+    return f"{', '.join(str(n) for n in numbers[:-1])} and {numbers[-1]}"
+
+
+def _labels(numbers: Sequence[int]) -> str:
+    return f"{_listed(numbers)} label{'' if list(numbers) == [1] else 's'}"
+
+
+def _span(row: Row) -> str:
+    return f"{100 * row['difference']:+.1f} points, 95% interval {100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _pair(paired: Sequence[Row], arm: str, against: str, metric: str) -> list[Row]:
+    rows = [r for r in paired if (r["arm"], r["against"], r["metric"]) == (arm, against, metric)]
+    return sorted(rows, key=lambda row: int(row["labels"]))
+
+
+def verdict(paired: Sequence[Row], summary: Sequence[Row], metric: str = "accuracy") -> str:
+    """Two sentences from ``summary.differences`` and ``summary.summarise``.
+
+    A difference counts where its 95% interval over seeds does not span zero. The first sentence says where
+    pretraining paid, or that it did not; the second where the advantage ends, or what else was seen.
+    """
+    rows = _pair(paired, "pretrained", "scratch", metric)
+    name = metric.replace("_", " ")
+    if not rows:
+        return (
+            "Whether pretraining was worth it is not known. "
+            "The comparison lacks the pretrained arm, the one from scratch, or both."
+        )
+    if all(_missing(row["low"]) for row in rows):
+        best = max(rows, key=lambda row: float(row["difference"]))
+        return (
+            f"One seed leaves the spread unknown, so it is undecided whether pretraining was worth it "
+            f"(largest difference {100 * best['difference']:+.1f} points of {name}, at {_labels([best['labels']])}). "
+            "Compare with three seeds or more."
+        )
+    means = {(row["arm"], row["labels"]): row["mean"] for row in summary if row["metric"] == metric}
+    by = {word: [row for row in rows if row["verdict"] == word] for word in ("better", "worse", "undecided")}
+    seeds = rows[0]["n"]
+    if by["better"]:
+        return _paid(rows, by, means, name, seeds)
+    return _did_not(rows, by, paired, metric, name, seeds)
+
+
+def _paid(rows: list[Row], by: dict[str, list[Row]], means: dict[Any, float], name: str, seeds: int) -> str:
+    top = max(by["better"], key=lambda row: float(row["difference"]))
+    at = top["labels"]
+    first = (
+        f"Pretraining was worth it with {_labels([row['labels'] for row in by['better']])}: with {at}, {name} is "
+        f"{_percent(means['pretrained', at])} after pretraining and {_percent(means['scratch', at])} from scratch "
+        f"({_span(top)} over {seeds} seeds)."
+    )
+    last = by["better"][-1]["labels"]
+    beyond = [row for row in rows if row["labels"] > last]
+    before = [row["labels"] for row in by["undecided"] if row["labels"] < last]
+    lost = [row["labels"] for row in by["worse"] if row["labels"] < last]
+    aside = f"; with {_labels(before)} it is undecided" if before else ""
+    aside += f"; with {_labels(lost)} it was worse than from scratch" if lost else ""
+    if not beyond:
+        return f"{first} The advantage had not ended at {_labels([last])}, the most that was tried{aside}."
+    end = beyond[0]
+    worse = [row for row in beyond if row["verdict"] == "worse"]
+    if worse:
+        row = worse[0]
+        return (
+            f"{first} It was not worth it with {_labels([row['labels']])}, where training from scratch is better "
+            f"({_span(row)}); the advantage ends between {last} and {end['labels']} labels{aside}."
+        )
+    return (
+        f"{first} The advantage ends between {last} and {end['labels']} labels: with "
+        f"{_listed([row['labels'] for row in beyond])} the difference is within its spread ({_span(end)}), so there "
+        f"pretraining was not shown to be worth it{aside}."
+    )
+
+
+def _did_not(
+    rows: list[Row], by: dict[str, list[Row]], paired: Sequence[Row], metric: str, name: str, seeds: int
+) -> str:
+    top = max(rows, key=lambda row: float(row["difference"]))
+    first = (
+        f"Pretraining was not shown to be worth it: with {_labels([row['labels'] for row in rows])}, fine-tuning "
+        f"after it never beat training from scratch beyond the spread of {seeds} seeds "
+        f"(best at {_labels([top['labels']])}: {_span(top)})."
+    )
+    probe = [row for row in _pair(paired, "probe", "scratch", metric) if row["verdict"] == "better"]
+    if probe:
+        row = max(probe, key=lambda item: float(item["difference"]))
+        second = (
+            f"Frozen, with a linear probe, the same encoder did beat it with "
+            f"{_labels([item['labels'] for item in probe])} ({_span(row)} with {row['labels']})"
+        )
+        second += (
+            f"; fine-tuned it was worse with {_labels([r['labels'] for r in by['worse']])}." if by["worse"] else "."
+        )
+    elif by["worse"]:
+        row = min(by["worse"], key=lambda item: float(item["difference"]))
+        second = (
+            f"With {_labels([item['labels'] for item in by['worse']])} it was worse "
+            f"({_span(row)} with {row['labels']}), so train from scratch there."
+        )
+    else:
+        second = f"No difference in {name} exceeds its interval: more seeds or longer pretraining would have to tell."
+    return f"{first} {second}"
