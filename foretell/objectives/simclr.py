@@ -8,6 +8,7 @@ Use it for images whose class survives cropping and recolouring, with batches of
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal
 
@@ -35,7 +36,7 @@ class ProjectionHead(nn.Sequential):
     def __init__(self, dim: int, hidden: int, out: int, depth: int, norm: str) -> None:
         layers: list[nn.Module] = []
         widths = [dim] + [hidden] * (depth - 1) + [out]
-        for number, (width, after) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        for number, (width, after) in enumerate(itertools.pairwise(widths), start=1):
             linear = nn.Linear(width, after, bias=False)
             nn.init.normal_(linear.weight, std=0.01)
             layers += [linear, nn.BatchNorm1d(after) if norm == "batch" else nn.LayerNorm(after)]
