@@ -41,7 +41,7 @@ def overview() -> str:
         "",
     ]
     for name in VERBS:
-        lines.append(f"  {name:<11} {paragraphs(load(name))[0].splitlines()[0]}")
+        lines.append(f"  {name:<11} {paragraphs(load(name))[0]}")
     lines += [
         "",
         "Start with:  foretell demo",

@@ -11,6 +11,7 @@ import argparse
 import difflib
 import inspect
 import shutil
+import textwrap
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +63,7 @@ class Parameter:
         """The help with the default, unless the default is empty or off."""
         if self.default in (None, False, inspect.Parameter.empty) or self.kind == "many":
             return self.arg.help
-        return f"{self.arg.help} (default: {self.default})"
+        return f"{self.arg.help} (default: {'yes' if self.default is True else self.default})"
 
     def read(self, text: str) -> Any:
         """``text`` as the type of the parameter. Raises InputError naming the option."""
@@ -95,9 +96,12 @@ def _kind(annotation: Any) -> tuple[Any, tuple[str, ...]]:
 
 def parameters(verb: Callable[..., Any]) -> list[Parameter]:
     """The parameters of ``verb`` in order."""
-    hints = typing.get_type_hints(verb, include_extras=True)
+    signature = inspect.signature(verb)
+    # the return annotation may name what only a type checker imports
+    own = types.SimpleNamespace(__annotations__={name: p.annotation for name, p in signature.parameters.items()})
+    hints = typing.get_type_hints(own, globalns=verb.__globals__, include_extras=True)
     found = []
-    for name, parameter in inspect.signature(verb).parameters.items():
+    for name, parameter in signature.parameters.items():
         hint = hints[name]
         if typing.get_origin(hint) is not typing.Annotated:
             continue  # for Python callers only
@@ -129,7 +133,7 @@ def parser(name: str, verb: Callable[..., Any]) -> argparse.ArgumentParser:
     width = min(shutil.get_terminal_size().columns, 110)
     built = _Parser(
         prog=f"foretell {name}",
-        description="\n\n".join(paragraphs(verb)),
+        description="\n\n".join(textwrap.fill(" ".join(text.split()), width) for text in paragraphs(verb)),
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=width),
         allow_abbrev=False,
     )
@@ -155,17 +159,13 @@ def parser(name: str, verb: Callable[..., Any]) -> argparse.ArgumentParser:
             action = "append" if parameter.kind == "many" else "store"
             built.add_argument(*names, action=action, metavar=parameter.metavar, **common)
     built.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error")
-    _shorten_usage(built)
+    _shorten_usage(built, parameters(verb))
     return built
 
 
-def _shorten_usage(built: argparse.ArgumentParser) -> None:
-    positional = [
-        action.metavar if action.nargs == "?" else f"{action.metavar}..."
-        for action in built._actions
-        if not action.option_strings
-    ]
-    built.usage = " ".join(["%(prog)s", *(str(name) for name in positional), "[options]"])
+def _shorten_usage(built: argparse.ArgumentParser, known: Sequence[Parameter]) -> None:
+    positional = [p.metavar if p.required else f"[{p.metavar}]" for p in known if p.positional]
+    built.usage = " ".join(["%(prog)s", *positional, "[options]"])
 
 
 def read_arguments(name: str, verb: Callable[..., Any], arguments: Sequence[str]) -> dict[str, Any]:

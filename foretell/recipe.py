@@ -189,12 +189,12 @@ def read_toml(file: str | Path) -> tuple[str, dict[str, Any]]:
         raise InputError(f"{where}: not TOML: {error}") from None
 
 
-def budget(text: str) -> dict[str, Any]:
+def budget_settings(text: str) -> dict[str, Any]:
     """``training`` settings for a budget: "5m", "90s", "2h" (wall-clock time), "50 epochs" or "3000 steps".
 
     Raises InputError for anything else.
 
-    >>> budget("50epochs")
+    >>> budget_settings("50epochs")
     {'training.epochs': 50.0}
     """
     for unit, key, number in (("epochs", "epochs", float), ("epoch", "epochs", float), ("steps", "steps", int)):

@@ -1,0 +1,279 @@
+"""What several verbs share: opening data, splitting it, reading a run, and talking to a person."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foretell import distributed
+from foretell.data.splits import split
+from foretell.data.store import ImageStore, open_images
+from foretell.encoders import load_encoder
+from foretell.encoders.timm_encoder import TimmEncoder
+from foretell.errors import InputError
+from foretell.recipe import DataConfig, Recipe
+from foretell.run import Run
+from foretell.views.config import ViewConfig
+
+Index = NDArray[np.int64]
+
+
+def say(text: str = "") -> None:
+    """Print a line for a person, once for all processes."""
+    if distributed.rank() == 0:
+        print(text, flush=True)
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a setting; auto is a GPU where there is one. Raises InputError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"unknown device '{name}'; expected auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device '{name}': this machine has no GPU that torch can use; give cpu or auto")
+    return device
+
+
+# data ------------------------------------------------------------
+
+
+def counting(what: str, every: float = 5.0) -> Callable[[int, int], None]:
+    """A progress callback (done, total): one line rewritten on a terminal, else a line about every 5 seconds."""
+    started = time.monotonic()
+    terminal = sys.stderr.isatty()
+    last = started if not terminal else 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if distributed.rank() or (now - last < (0.2 if terminal else every) and (done < total or last == started)):
+            return
+        last = now
+        rate = done / max(now - started, 1e-9)
+        line = f"{what}: {done:,} of {total:,} ({done / max(total, 1):.0%}), {rate:,.0f} a second"
+        end = "\n" if not terminal or done >= total else ""
+        print(("\r\x1b[K" if terminal else "") + line, end=end, file=sys.stderr, flush=True)
+
+    return progress
+
+
+def open_data(data: DataConfig) -> ImageStore:
+    """The store of a recipe's data; with several processes the first one builds it.
+
+    Raises InputError for a missing source, unknown columns and labels that match nothing.
+    """
+    if data.source is None:
+        raise InputError("DATA is missing: give a folder of images, a manifest, an array file, @animals or @emoji")
+    if distributed.rank():
+        distributed.barrier()
+    store = open_images(
+        data.source,
+        columns=data.columns,
+        labels=data.labels,
+        side=data.side,
+        workers=data.workers,
+        max_unreadable=data.max_unreadable,
+        channels=data.channels,
+        progress=counting("reading images"),
+    )
+    if not distributed.rank():
+        distributed.barrier()
+    return store
+
+
+def absolute(source: str) -> str:
+    """A source that means the same from any folder."""
+    return source if source.startswith("@") else str(Path(source).expanduser().absolute())
+
+
+def tell_data(store: ImageStore, data: DataConfig) -> None:
+    """What was understood, and what was passed over or is missing."""
+    say(
+        f"data: {store.source}, {len(store):,} images, {_channels(store.channels)}, usually {store.usual_side} px a side"
+    )
+    for note in store.notes:
+        say(f"  {note}")
+    if store.unreadable:
+        name, reason = store.unreadable[0]
+        more = f" and {len(store.unreadable) - 1} more" if len(store.unreadable) > 1 else ""
+        say(f"  {len(store.unreadable)} unreadable, passed over: {name} ({reason}){more}; see 'foretell check'")
+    if "label" in store.table:
+        missing = [name for name, label in zip(store.names, store.table.column("label"), strict=True) if label is None]
+        if missing and data.labels is not None:
+            shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            say(f"  {len(missing):,} images have no label ({shown}): pretraining uses them all the same")
+
+
+def _channels(count: int) -> str:
+    return {1: "grey", 3: "colour"}.get(count, f"{count} channels")
+
+
+def class_names(store: ImageStore) -> list[str]:
+    """The classes of the labels, [] when there are fewer than two."""
+    if "label" not in store.table:
+        return []
+    classes = store.table.codes("label")[1]
+    return classes if len(classes) > 1 else []
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows for pretraining and for testing, and the rule in words. The test rows are never used in pretraining."""
+
+    train: Index
+    test: Index
+    how: str
+
+
+def divide(store: ImageStore, data: DataConfig) -> Parts:
+    """The split of a store: its own split column, or labelled rows by ``data.split``, groups kept whole.
+
+    Unlabelled rows belong to pretraining, unless their group is in the test part. Without labels and without a split
+    column every row does.
+    """
+    table, rows = store.table, np.arange(len(store), dtype=np.int64)
+    if "split" in table:
+        parts = split(table, data.split, data.split_seed)
+        test = parts.get("test", parts.get("validation", rows[:0]))
+        how = "the split column of the data"
+        return Parts(np.sort(parts["train"]), np.sort(test), how)
+    if not class_names(store):
+        return Parts(rows, rows[:0], "no labels: all images are used for pretraining, none is held out")
+    codes = np.asarray(table.codes("label")[0])
+    known = rows[codes >= 0]
+    parts = split(table.subset(known), data.split, data.split_seed)
+    chosen = parts.get("test", known[:0])
+    test = np.sort(known[chosen])
+    held = np.zeros(len(store), dtype=bool)
+    held[test] = True
+    if "group" in table and len(test):
+        groups = table.column("group")
+        tested = {groups[row] for row in test} - {None}
+        held |= np.array([group in tested for group in groups])
+    whole = ", groups kept whole" if "group" in table else ""
+    how = f"{len(test):,} labelled images held out at random by class{whole} (seed {data.split_seed})"
+    return Parts(rows[~held], test, how)
+
+
+# runs ------------------------------------------------------------
+
+
+def check_free(path: Path) -> None:
+    """Raise InputError now, before any long work, when ``path`` cannot become a run folder."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    fresh = place != path and place.is_dir() and os.access(place, os.W_OK)
+    empty = place == path and path.is_dir() and not any(path.iterdir())
+    if not (fresh or empty):
+        Run.create(path).close()  # says what is wrong
+
+
+@dataclass
+class Pretrained:
+    """A run read back: its recipe, its encoder in evaluation mode, and how images enter it."""
+
+    run: Run
+    recipe: Recipe
+    encoder: TimmEncoder
+    facts: dict[str, Any]
+
+    @property
+    def views(self) -> ViewConfig:
+        """The views of the run's objective, with side, mean and deviation as the encoder was trained with."""
+        chosen = getattr(self.recipe.objective, "views", None) or ViewConfig()
+        settled = {"side": self.facts["side"], "mean": self.facts["mean"], "std": self.facts["std"]}
+        return chosen.model_copy(update=settled)  # type: ignore[no-any-return]
+
+
+def read_run(path: str | Path) -> Pretrained:
+    """The run of an earlier ``pretrain``. Raises InputError when it is none or has no encoder yet."""
+    run = Run.read(path)
+    recipe = Recipe.load(run.path / "recipe.toml")
+    if not (run.path / "encoder" / "model.safetensors").is_file():
+        state = (run.read_json("status.json") or {}).get("state", "unfinished")
+        raise InputError(f"{path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {path}")
+    encoder, facts = load_encoder(run.path)
+    return Pretrained(run, recipe, encoder, facts)
+
+
+def data_for(read: Pretrained, data: str | Path | None, labels: str | Path | None = None) -> DataConfig:
+    """The run's own data settings, or those of other data given to a verb, brought to the encoder's channels."""
+    given = read.recipe.data
+    update: dict[str, Any] = {"channels": read.encoder.channels}
+    if data is not None:
+        update |= {"source": absolute(str(data)), "labels": None, "columns": {}, "side": given.side}
+    if labels is not None:
+        update["labels"] = str(Path(labels).expanduser().absolute())
+    return given.model_copy(update=update)
+
+
+def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts:
+    """The split of the pretraining where the images are the same, else a new one; the rule says which.
+
+    When the pretraining held nothing out, labelled rows are held out now: it has seen those images, though not their
+    labels, and the rule says so.
+    """
+    kept = read.run.read_json("split.json")
+    if kept and kept["fingerprint"] == store.fingerprint and kept["test"]:
+        return Parts(np.array(kept["train"], np.int64), np.array(kept["test"], np.int64), kept["how"])
+    parts = divide(store, data)
+    if kept and kept["fingerprint"] == store.fingerprint and len(parts.test):
+        how = f"{parts.how}; pretraining saw these images too, without labels"
+        return Parts(parts.train, parts.test, how)
+    return parts
+
+
+def write_facts(run: Run, **parts: dict[str, Any]) -> None:
+    """Merge ``parts`` into facts.json."""
+    facts = run.read_json("facts.json") or {}
+    for name, values in parts.items():
+        facts[name] = {**facts.get(name, {}), **values}
+    run.write_json("facts.json", facts)
+
+
+def data_facts(store: ImageStore, parts: Parts) -> dict[str, Any]:
+    """What facts.json says of the data."""
+    mean, std = store.statistics()
+    return {
+        "source": store.source,
+        "kind": store.kind,
+        "fingerprint": store.fingerprint,
+        "count": len(store),
+        "unreadable": len(store.unreadable),
+        "channels": store.channels,
+        "side": store.usual_side,
+        "classes": class_names(store) or None,
+        "mean": mean,
+        "std": std,
+        "train": len(parts.train),
+        "test": len(parts.test),
+        "split": parts.how,
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    import platform
+    from importlib.metadata import version
+
+    import foretell
+
+    packages = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "pillow")
+    return {
+        "foretell": foretell.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }

@@ -1,0 +1,269 @@
+"""The work behind ``foretell evaluate`` and ``foretell finetune``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from foretell.data.store import ImageStore
+from foretell.encoders import save_encoder
+from foretell.encoders.timm_encoder import TimmEncoder
+from foretell.errors import ForetellError, InputError
+from foretell.options import Overrides
+from foretell.recipe import Recipe
+from foretell.run import write_aside
+from foretell.transfer.arms import DEFAULT_ARMS
+from foretell.transfer.compare import compare as run_comparison
+from foretell.transfer.compare import held_out
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.finetune import Classifier
+from foretell.transfer.fit import finetune_once
+from foretell.verbs import common, worth
+from foretell.verbs.common import Parts, Pretrained, say
+from foretell.verbs.finetune import Finetuned
+
+HEAD = "head.safetensors"
+
+
+@dataclass
+class Labelled:
+    """A run read back, and labelled data for it; ``own``: it is the run's own, and results belong into the run."""
+
+    read: Pretrained
+    store: ImageStore
+    parts: Parts
+    config: TransferConfig
+    own: bool
+
+
+def _open(
+    run: str | Path,
+    data: str | Path | None,
+    labels: str | Path | None,
+    device: str | None,
+    overrides: Overrides,
+) -> Labelled:
+    read = common.read_run(run)
+    recipe = Recipe.load(read.run.path / "recipe.toml", {"transfer.device": device}, overrides)
+    read.recipe = recipe
+    common.device_of(recipe.transfer.device)
+    chosen = common.data_for(read, data, labels)
+    store = common.open_data(chosen)
+    common.tell_data(store, chosen)
+    if "label" not in store.table:
+        raise InputError(
+            f"{store.source}: has no labels to measure by; give --labels FILE (a CSV with the columns path and label), "
+            "class folders or a manifest with a label column"
+        )
+    store.table.classes("label")
+    parts = common.divide_again(read, store, chosen)
+    if not len(parts.test):
+        raise InputError(
+            f"{store.source}: no test part ({parts.how}); give a split column with test rows, or "
+            "--set data.split=train=0.8,test=0.2"
+        )
+    say(f"test part: {parts.how}")
+    kept = read.run.read_json("split.json") or {}
+    return Labelled(read, store, parts, recipe.transfer, kept.get("fingerprint") == store.fingerprint)
+
+
+def _per_class(text: str) -> list[int | None]:
+    found: list[int | None] = []
+    for part in text.split(","):
+        word = part.strip()
+        if word == "all":
+            found.append(None)
+        elif word.isdigit() and int(word) > 0:
+            found.append(int(word))
+        else:
+            raise InputError(
+                f"--per-class {text}: expected numbers of at least 1 or 'all', as 1,5,10,all; not '{word}'"
+            )
+    return found
+
+
+def _seeds(count: int) -> list[int]:
+    if count < 1:
+        raise InputError(f"--seeds {count}: expected at least 1")
+    return list(range(count))
+
+
+def _telling() -> Callable[[int, int, str], None]:
+    """Progress of a comparison: what is being done, how far it is, and the time left."""
+    began = time.monotonic()
+    last = [0.0]
+
+    def progress(done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        if now - last[0] < 5 and done < total:
+            return
+        last[0] = now
+        left = (now - began) * (total - done) / done if done else None
+        ending = f", about {left:,.0f} s left" if left is not None and done < total else ""
+        say(f"  {done} of {total} trainings: {what}{ending}")
+
+    return progress
+
+
+def _compare(found: Labelled, per_class: str, seeds: int, trials: int, arms: str) -> dict[str, Any]:
+    chosen = tuple(arm.strip() for arm in arms.split(",")) if arms else DEFAULT_ARMS
+    say("comparing with training from scratch, with equal augmentation, search and steps:")
+    before = found.read.run.read_json("results/comparison.json") or {}
+    result = run_comparison(
+        found.read.encoder,
+        found.store,
+        train=found.parts.train,
+        test=found.parts.test,
+        views=found.read.views,
+        per_class=_per_class(per_class),
+        seeds=_seeds(seeds),
+        arms=chosen,
+        trials=trials,
+        training=found.config,
+        run=found.read.run if found.own else None,
+        progress=_telling(),
+        split=found.parts.how,
+    )
+    if found.own:  # scores of an earlier evaluate stay
+        for name in ("knn", "linear_probe", "retrieval"):
+            if before.get(name):
+                result[name] = {**before[name], **(result.get(name) or {})}
+        found.read.run.write_json("results/comparison.json", result)
+    if result.get("verdict"):
+        say(result["verdict"])
+    return result
+
+
+def _hold(found: Labelled) -> None:
+    if found.own:
+        held = type(found.read.run).resume(found.read.run.path)
+        found.read.run = held
+
+
+def _report(found: Labelled) -> Path:
+    from foretell.report import build
+
+    page = build(found.read.run.path)
+    say(f"report: {page}")
+    return page
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | None,
+    *,
+    labels: str | Path | None,
+    compare: bool,
+    per_class: str,
+    seeds: int,
+    trials: int,
+    arms: str,
+    device: str | None,
+    overrides: Overrides,
+) -> dict[str, Any]:
+    """See ``foretell.verbs.evaluate``."""
+    _per_class(per_class), _seeds(seeds)
+    found = _open(run, data, labels, device, overrides)
+    _hold(found)
+    try:
+        encoder = found.read.encoder.to(common.device_of(found.config.device))
+        result = worth.frozen(
+            encoder, found.store, found.parts, views=found.read.views, config=found.config, trials=trials,
+            tell=lambda text: say(f"  {text}"),
+        )  # fmt: skip
+        say(f"on {result['test']['samples']:,} test images, with {result['train']['samples']:,} labels:")
+        for line in (*result["notes"], *worth.table(result)):
+            say(line)
+        if found.own:
+            worth.keep(found.read.run, result)
+        result["comparison"] = _compare(found, per_class, seeds, trials, arms) if compare else None
+        if found.own:
+            _report(found)
+        return result
+    finally:
+        found.read.run.close()
+
+
+def finetune(
+    run: str | Path,
+    data: str | Path | None,
+    *,
+    labels: str | Path | None,
+    out: str | Path | None,
+    compare: bool,
+    per_class: str,
+    seeds: int,
+    trials: int,
+    device: str | None,
+    overrides: Overrides,
+) -> Finetuned:
+    """See ``foretell.verbs.finetune``."""
+    _per_class(per_class), _seeds(seeds)
+    found = _open(run, data, labels, device, overrides)
+    target = Path(out) if out is not None else found.read.run.path / "classifier"
+    if out is not None:
+        common.check_free(target)
+    _hold(found)
+    try:
+        train, test, notes = held_out(found.store, found.parts.train, found.parts.test)
+        for note in notes:
+            say(f"  {note}")
+        say(f"fine-tuning on {len(train):,} labels of {len(train.classes)} classes:")
+        classifier, facts = finetune_once(
+            found.read.encoder,
+            train,
+            views=found.read.views,
+            config=found.config,
+            test=test,
+            trials=trials,
+            progress=_telling(),
+        )
+        save_classifier(classifier, target, found, facts)
+        scores = facts["test"]
+        say(f"classifier: {target}")
+        say(
+            f"  on {scores['samples']:,} test images: accuracy {scores['accuracy']:.1%}, balanced accuracy "
+            f"{scores['balanced_accuracy']:.1%}, macro-F1 {scores['macro_f1']:.1%}"
+        )
+        if found.own:
+            found.read.run.write_json("results/finetune.json", {**facts, "folder": str(target)})
+        result = _compare(found, per_class, seeds, trials, "") if compare else None
+        page = _report(found)
+        return Finetuned(target, page, {key: value for key, value in scores.items() if key != "confusion"}, result)
+    finally:
+        found.read.run.close()
+
+
+def save_classifier(classifier: Classifier, folder: Path, found: Labelled, facts: dict[str, Any]) -> None:
+    """The fine-tuned encoder in timm's format, the linear head beside it, and the names of the classes in the config."""
+    encoder = classifier.encoder
+    assert isinstance(encoder, TimmEncoder)
+    how = found.read.facts
+    extra = {"classes": facts["classes"], "labels": facts["labels"], "pretrained_in": str(found.read.run.path)}
+    save_encoder(
+        encoder, folder, mean=how["mean"], std=how["std"], extra=extra,
+        interpolation=how["interpolation"], crop=found.config.crop,
+    )  # fmt: skip
+    head = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.head.state_dict().items()}
+    try:
+        write_aside(folder / HEAD, save(head, metadata={"format": "pt"}))
+    except OSError as error:
+        raise ForetellError(f"{folder / HEAD}: could not be written ({error})") from error
+
+
+def load_head(folder: Path) -> torch.nn.Linear | None:
+    """The linear head of a fine-tuned folder, None when it has none."""
+    from safetensors.torch import load_file
+
+    if not (folder / HEAD).is_file():
+        return None
+    state = load_file(folder / HEAD)
+    head = torch.nn.Linear(state["weight"].shape[1], state["weight"].shape[0])
+    head.load_state_dict(state)
+    return head

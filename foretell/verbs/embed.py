@@ -1,0 +1,30 @@
+"""``foretell embed``: features of images, as a file other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from foretell.options import Arg, Where
+
+
+def embed(
+    run: Annotated[Where, Arg("the run folder, or an exported encoder")],
+    data: Annotated[Where | None, Arg("the images (default: the run's own)")] = None,
+    *,
+    out: Annotated[
+        Where | None, Arg("features.npz, .npy or .parquet (default: RUN/features.npz)", "FILE", "-o")
+    ] = None,
+    device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
+) -> Any:
+    """Write the encoder's features of images to a file.
+
+    .npz holds features, path, label and group; .parquet one row an image; .npy the features alone. With a
+    run's own images the map of the embeddings in its report is drawn anew.
+
+    Returns the features, float32 (images, dimensions), in the order of the data. Raises InputError for an unknown suffix
+    and images that cannot be read.
+    """
+    from foretell.verbs import embedding
+
+    return embedding.embed(Path(run), data, None if out is None else Path(out), device)

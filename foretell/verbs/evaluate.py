@@ -1,0 +1,39 @@
+"""``foretell evaluate``: what a pretrained encoder is worth, frozen, and what it saves when it is fine-tuned."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from foretell.options import Arg, Overrides, Where
+
+
+def evaluate(
+    run: Annotated[Where, Arg("the run folder of an earlier pretrain")],
+    data: Annotated[Where | None, Arg("other labelled data (default: the run's own)")] = None,
+    *,
+    labels: Annotated[Where | None, Arg("CSV with the columns path and label", "CSV")] = None,
+    compare: Annotated[bool, Arg("also fine-tune at growing numbers of labels, beside training from scratch")] = False,
+    per_class: Annotated[
+        str, Arg("numbers of labels a class to compare at; 'all' is every label", "N,N,...")
+    ] = "1,5,10,50",
+    seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
+    trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,
+    arms: Annotated[str, Arg("arms of the comparison, of pretrained, scratch, random, probe", "ARM,ARM,...")] = "",
+    device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
+    set: Annotated[Overrides, Arg("a setting, as transfer.steps=200; may be repeated", "KEY=VALUE", "-s")] = (),
+) -> dict[str, Any]:
+    """Measure what a run's frozen encoder is worth on labelled data.
+
+    Nearest neighbours, linear probe and retrieval, beside random features and raw pixels.
+    --compare adds the label-efficiency curve: every arm with equal augmentation, search and steps. The results are put
+    into the run and its report; with other data they are only printed.
+
+    Returns the scores, {"knn": {arm: scores}, "linear_probe": ..., "retrieval": ..., "comparison": ...}. Raises
+    InputError for labels that cannot be used.
+    """
+    from foretell.verbs import comparing
+
+    return comparing.evaluate(
+        run, data, labels=labels, compare=compare, per_class=per_class, seeds=seeds, trials=trials, arms=arms,
+        device=device, overrides=set,
+    )  # fmt: skip

@@ -1,0 +1,50 @@
+"""``foretell finetune``: a classifier from a pretrained encoder and few labels, and what the pretraining was worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from foretell.options import Arg, Overrides, Where
+
+
+@dataclass
+class Finetuned:
+    """What ``finetune`` made: the classifier's folder, its scores on the test part, and the comparison's result."""
+
+    model: Path
+    report: Path
+    scores: dict[str, Any]
+    comparison: dict[str, Any] | None
+
+
+def finetune(
+    run: Annotated[Where, Arg("the run folder of an earlier pretrain")],
+    *,
+    labels: Annotated[Where | None, Arg("CSV with path and label (default: the labels of the data)", "CSV")] = None,
+    data: Annotated[Where | None, Arg("other labelled data (default: the run's own)", "DATA")] = None,
+    out: Annotated[Where | None, Arg("folder of the classifier (default: RUN/classifier)", "FOLDER", "-o")] = None,
+    compare: Annotated[bool, Arg("compare with training from scratch at growing numbers of labels")] = True,
+    per_class: Annotated[
+        str, Arg("numbers of labels a class to compare at; 'all' is every label", "N,N,...")
+    ] = "1,5,10,50",
+    seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
+    trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,
+    device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
+    set: Annotated[Overrides, Arg("a setting, as transfer.steps=200; may be repeated", "KEY=VALUE", "-s")] = (),
+) -> Finetuned:
+    """Fine-tune a classifier, and report what pretraining was worth.
+
+    The classifier is trained on all labels of the training part, with settings chosen within them, and tested on the
+    held-out part. The comparison is with training from scratch, with equal augmentation, search and steps; --no-compare
+    leaves it out.
+
+    Returns a ``Finetuned``. Raises InputError for labels that cannot be used, ForetellError when training fails.
+    """
+    from foretell.verbs import comparing
+
+    return comparing.finetune(
+        run, data, labels=labels, out=out, compare=compare, per_class=per_class, seeds=seeds, trials=trials,
+        device=device, overrides=set,
+    )  # fmt: skip

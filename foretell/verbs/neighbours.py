@@ -1,0 +1,33 @@
+"""``foretell neighbours``: the images an encoder finds most alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from foretell.options import Arg, Where
+
+
+def neighbours(
+    run: Annotated[Where, Arg("the run folder, or an exported encoder")],
+    image: Annotated[
+        Where | None, Arg("an image file, or the name of an image of the data (default: a few at random)")
+    ] = None,
+    *,
+    k: Annotated[int, Arg("how many neighbours", "K", "-k")] = 8,
+    data: Annotated[Where | None, Arg("the images to search (default: the run's own)", "DATA")] = None,
+    out: Annotated[
+        Where | None, Arg("write the pictures here (default: RUN/exhibits/neighbours.png)", "PNG", "-o")
+    ] = None,
+    device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
+) -> list[dict[str, Any]]:
+    """Find the images most alike to one image, or to a few at random.
+
+    They are printed, and written as one picture.
+
+    Returns [{"query", "neighbours": [{"name", "similarity", "label"}]}], best first. Raises InputError for an image
+    that cannot be read.
+    """  # fmt: skip
+    from foretell.verbs import embedding
+
+    return embedding.neighbours(Path(run), image, k, data, None if out is None else Path(out), device)

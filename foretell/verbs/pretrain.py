@@ -1,0 +1,90 @@
+"""``foretell pretrain``: from images without labels to an encoder, and what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from foretell.options import Arg, Overrides, Where
+
+
+@dataclass
+class Pretraining:
+    """What ``pretrain`` made. ``knn``: accuracy on the test part by nearest neighbours, by arm; {} without labels."""
+
+    run: Path
+    encoder: Path
+    report: Path | None
+    steps: int
+    seconds: float
+    knn: dict[str, float] = field(default_factory=dict)
+
+
+def pretrain(
+    data: Annotated[
+        Where | None,
+        Arg("a folder, manifest (CSV, JSONL, Parquet), array file, @animals or @emoji; with --resume: the run folder"),
+    ] = None,
+    *,
+    objective: Annotated[
+        str | None, Arg("the pretext task, see 'foretell objectives' (default: simclr)", "NAME")
+    ] = None,
+    out: Annotated[Where | None, Arg("the run folder (default: runs/DATA-OBJECTIVE-DATE-TIME)", "RUN", "-o")] = None,
+    budget: Annotated[
+        str | None, Arg("90s, 5m, 2h, '50 epochs' or '3000 steps' (default: 100 epochs)", "BUDGET", "-b")
+    ] = None,
+    recipe: Annotated[Where | None, Arg("a TOML file, a run folder, or a packaged recipe by name", "RECIPE")] = None,
+    encoder: Annotated[
+        str | None, Arg("a small Foretell encoder or any timm name (default: chosen by size and device)", "NAME")
+    ] = None,
+    weights: Annotated[
+        Where | None, Arg("start from the encoder of a run, an exported encoder or safetensors", "PATH")
+    ] = None,
+    labels: Annotated[Where | None, Arg("CSV with path and label: to measure by, never to pretrain on", "CSV")] = None,
+    side: Annotated[
+        int | None, Arg("pixels a side that the encoder sees (default: as the data, at most 96 on CPU, 224 on GPU)")
+    ] = None,
+    batch: Annotated[int | None, Arg("images in a batch (default: 256, fewer when there are few images)")] = None,
+    seed: Annotated[int | None, Arg("of weights, views and order (default: 0)")] = None,
+    device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N (default: auto)", "DEVICE")] = None,
+    set: Annotated[
+        Overrides, Arg("any other setting, as training.weight_decay=1e-4; may be repeated", "KEY=VALUE", "-s")
+    ] = (),
+    resume: Annotated[bool, Arg("go on with a run that was stopped or killed")] = False,
+) -> Pretraining:
+    """Pretrain an encoder on images without labels, and report.
+
+    Labels, where there are some (class folders, a manifest or --labels), only measure: the test part is held out of
+    pretraining, and no label is read by it. Ctrl-C stops after the step in progress; --resume goes on, bit-equal.
+
+    Returns a ``Pretraining``. Raises InputError for unusable data and settings and a run folder in use, ForetellError
+    when training fails; checkpoints are kept.
+    """
+    from foretell.errors import InputError
+    from foretell.verbs import pretraining
+
+    if resume:
+        given = {"objective": objective, "budget": budget, "recipe": recipe, "encoder": encoder, "weights": weights}
+        given |= {"labels": labels, "side": side, "batch": batch, "seed": seed, "device": device, "set": set or None}
+        extra = [f"--{name}" for name, value in given.items() if value is not None]
+        if data is not None and out is not None:
+            raise InputError("--resume goes on with one run: give its folder once, as foretell pretrain --resume RUN")
+        place = out if out is not None else data
+        if place is None:
+            raise InputError("--resume: which run? Give its folder, as foretell pretrain --resume RUN")
+        if extra:
+            raise InputError(f"--resume goes on with the run's own recipe; leave out {', '.join(extra)}")
+        return pretraining.go_on(Path(place))
+    options: dict[str, Any] = {
+        "data.source": None if data is None else str(data),
+        "data.labels": None if labels is None else str(labels),
+        "objective.name": objective,
+        "objective.views.side": side,
+        "encoder.name": encoder,
+        "encoder.weights": None if weights is None else str(weights),
+        "training.batch": batch,
+        "training.seed": seed,
+        "training.device": device,
+    }
+    return pretraining.start(options, recipe=recipe, budget=budget, overrides=set, out=out)

@@ -1,0 +1,182 @@
+"""What a frozen encoder is worth on labelled data, beside random features and raw pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.data.store import ImageStore
+from foretell.encoders.base import Encoder
+from foretell.objectives.base import Trainable
+from foretell.report.exhibits import write_map, write_neighbours
+from foretell.run import Run
+from foretell.transfer.compare import held_out
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.evaluate import at_most, judge_frozen, retrieval, with_intervals
+from foretell.transfer.features import extract, pixels, random_encoder
+from foretell.transfer.knn import knn
+from foretell.transfer.labelled import Index, Labelled, labelled
+from foretell.verbs.common import Parts
+from foretell.views.config import ViewConfig
+
+Features = NDArray[np.float32]
+PIXELS_SIDE = 32
+SHOWN = 5000  # images the map and the neighbours are drawn from, where there are more
+
+
+def features_of(encoder: Encoder, store: ImageStore, rows: Index, views: ViewConfig, crop: float = 1.0) -> Features:
+    """Frozen pooled features (N, D) of ``rows``; ``views`` has side, mean and deviation."""
+    return extract(encoder, store, rows, side=views.side, mean=views.mean, std=views.std, crop=crop)
+
+
+def frozen(
+    encoder: Encoder,
+    store: ImageStore,
+    parts: Parts,
+    *,
+    views: ViewConfig,
+    config: TransferConfig,
+    probe: bool = True,
+    trials: int = 8,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Scores of the test part by kNN (and the linear probe, and retrieval) on labels of the training part.
+
+    {"classes", "train", "test", "notes", "knn": {arm: {metrics, "k", "intervals"}}, "linear_probe": the same,
+    "retrieval": {arm: {"class", "group"}}} for the arms pretrained, random (frozen random weights) and pixels. Raises
+    InputError for unusable labels.
+    """
+    train, test, notes = held_out(store, parts.train, parts.test)
+    train, test = at_most(train, config.probe_samples), at_most(test, config.test_samples)
+    result: dict[str, Any] = {
+        "classes": train.classes,
+        "train": {"samples": len(train), "unlabelled": train.unlabelled},
+        "test": {"samples": len(test), "unlabelled": test.unlabelled, "split": parts.how},
+        "notes": notes,
+        "knn": {},
+        "linear_probe": {},
+        "retrieval": {},
+    }
+
+    def judge(arm: str, features: Callable[[Index], Features]) -> None:
+        tell(f"{arm}: embedding")
+        train_x, test_x = features(train.index), features(test.index)
+        if probe:
+            tell(f"{arm}: neighbours and linear probe")
+            found = judge_frozen(train_x, train, test_x, config=config, trials=trials, seed=seed)
+        else:
+            votes = knn(train_x, train.codes, test_x, k=config.neighbours, classes=len(train.classes))
+            found = {"knn": votes.cpu().numpy()}
+        for name, probabilities in found.items():
+            result[name][arm] = with_intervals(probabilities, test.codes, test.groups, seed=seed)
+        result["knn"][arm]["k"] = min(config.neighbours, len(train))
+        if probe:
+            group = None if test.groups is None else retrieval(test_x, test.groups)
+            result["retrieval"][arm] = {"class": retrieval(test_x, test.codes), "group": group}
+
+    judge("pretrained", lambda rows: features_of(encoder, store, rows, views, config.crop))
+    untrained = random_encoder(encoder, seed, store, train.index, views)
+    judge("random", lambda rows: features_of(untrained, store, rows, views, config.crop))
+    judge("pixels", lambda rows: pixels(store, rows, min(PIXELS_SIDE, encoder.side)))
+    return result
+
+
+def keep(run: Run, result: dict[str, Any]) -> None:
+    """Write results/evaluation.json, and put its scores into the comparison that the report reads."""
+    run.write_json("results/evaluation.json", result)
+    comparison = run.read_json("results/comparison.json") or {}
+    comparison["classes"] = comparison.get("classes") or result["classes"]
+    comparison["test"] = comparison.get("test") or {
+        "samples": result["test"]["samples"],
+        "split": result["test"]["split"],
+    }
+    for name in ("knn", "linear_probe", "retrieval"):
+        if result[name]:
+            comparison[name] = {**comparison.get(name, {}), **result[name]}
+    run.write_json("results/comparison.json", comparison)
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """The scores as lines for a person, in percent with their intervals."""
+    names = {"pretrained": "this encoder", "random": "random features", "pixels": "raw pixels"}
+    lines = []
+    for method, title in (("knn", "nearest neighbours"), ("linear_probe", "linear probe")):
+        arms = result.get(method) or {}
+        for arm, scores in arms.items():
+            low, high = scores["intervals"]["accuracy"]
+            kind = f"{title} (k = {scores['k']})" if "k" in scores else title
+            lines.append(
+                f"  {kind:<28} {names[arm]:<16} accuracy {scores['accuracy']:.1%} ({low:.1%} to {high:.1%}), "
+                f"macro-F1 {scores['macro_f1']:.1%}"
+            )
+    for identity in ("class", "group"):
+        for arm, found in (result.get("retrieval") or {}).items():
+            if found.get(identity):
+                recall = found[identity]["recall"]["1"]
+                title = f"retrieval by {identity}"
+                lines.append(f"  {title:<28} {names[arm]:<16} Recall@1 {recall:.1%}, mAP {found[identity]['map']:.1%}")
+    return lines
+
+
+def draw(run: Run, encoder: Encoder, store: ImageStore, views: ViewConfig, rows: Index, seed: int = 0) -> None:
+    """Write the map and the neighbours of ``rows``, of at most ``SHOWN`` of them."""
+    if len(rows) < 3:
+        return
+    if len(rows) > SHOWN:
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:SHOWN])
+    part = store.subset(rows)
+    features = features_of(encoder, store, rows, views)
+    codes: Any = None
+    classes: Sequence[str] | None = None
+    if "label" in part.table:
+        codes, classes = part.table.codes("label")
+    write_map(run, features, codes, classes, names=part.names, seed=seed)
+    write_neighbours(run, part, features, codes, seed=seed)
+
+
+class NeighbourMonitor:
+    """kNN accuracy while training, within the training part alone.
+
+    About 30% of its labelled images (whole groups) ask the others; at most ``most`` images take part. The test part is
+    not looked at, so that a checkpoint may be chosen by this value.
+    """
+
+    name = "knn"
+    higher_is_better = True
+
+    def __init__(
+        self,
+        store: ImageStore,
+        rows: Index,
+        views: ViewConfig,
+        every: int,
+        k: int = 20,
+        most: int = 3000,
+        seed: int = 0,
+    ) -> None:
+        from foretell.data.splits import split
+
+        self.every, self.k, self.views, self.store = every, k, views, store
+        data: Labelled = at_most(labelled(store, rows), most, seed)
+        columns = [name for name in ("label", "group") if name in store.table]
+        table = store.table.subset(data.index)
+        chosen = type(table)({name: table.column(name) for name in columns}, rows=len(data))
+        halves = split(chosen, {"gallery": 0.7, "query": 0.3}, seed)
+        self.gallery, self.query = data.take(halves["gallery"]), data.take(halves["query"])
+        self.classes = len(data.classes)
+
+    def __call__(self, trainable: Trainable, step: int) -> float:
+        encoder = trainable.encoder
+        assert isinstance(encoder, Encoder)
+        return self.accuracy(encoder)
+
+    def accuracy(self, encoder: Encoder) -> float:
+        """The share of the asking images whose class is found by ``encoder``."""
+        gallery = features_of(encoder, self.store, self.gallery.index, self.views)
+        query = features_of(encoder, self.store, self.query.index, self.views)
+        votes = knn(gallery, self.gallery.codes, query, k=self.k, classes=self.classes)
+        return float((votes.argmax(dim=1).cpu().numpy() == self.query.codes).mean())
