@@ -14,11 +14,11 @@ from torch import Tensor
 from foretell.counters import Rng
 from foretell.data.images import Images
 from foretell.views import geometry
-from foretell.views.blur import blur_matrices, blur_radius, gaussian_kernels
+from foretell.views.blur import blur_radius, blurred
 from foretell.views.colour import recolour
 from foretell.views.config import ViewConfig
 from foretell.views.draw import Drawn, draw
-from foretell.views.finish import erase, normalise_, solarise
+from foretell.views.finish import chunks, erase_, normalise_, solarise_
 
 
 def augment(images: Images, config: ViewConfig, rng: Rng, name: str) -> Tensor:
@@ -39,38 +39,46 @@ def render(images: Images, drawn: Drawn, config: ViewConfig) -> Tensor:
     """The view of each image that ``drawn`` describes; see ``augment``."""
     if config.side is None:
         raise ValueError("the side of a view must be settled before views are drawn")
-    with torch.autocast(images.pixels.device.type, enabled=False):
-        view, means = _resampled(images, drawn, config, config.side)
-        if drawn.colours is None:
-            view = view.mul_(1.0 / images.peak)
-        else:
-            view = recolour(view, drawn.colours, means, images.peak)
-        view.clamp_(0.0, 1.0)
-        if drawn.solarise is not None:
-            view = solarise(view, drawn.solarise)
-        view = normalise_(view, config.mean, config.std)
-        if drawn.erase is not None:
-            view = erase(view, drawn.erase, _filling(view, config))
-        return view
+    device = images.pixels.device
+    views = torch.empty(len(images), images.channels, config.side, config.side, device=device)
+    with torch.autocast(device.type, enabled=False):
+        for start, stop in chunks(images):
+            _render(images.rows(start, stop), drawn.part(start, stop), config, views[start:stop])
+    return views
+
+
+def _render(images: Images, drawn: Drawn, config: ViewConfig, view: Tensor) -> None:
+    """Write the views into ``view`` (B, C, side, side)."""
+    resampled, means = _resampled(images, drawn, config, view.shape[-1])
+    if drawn.colours is None:
+        torch.mul(resampled, 1.0 / images.peak, out=view)
+    else:
+        recolour(resampled, drawn.colours, means, images.peak, out=view)
+    view.clamp_(0.0, 1.0)
+    if drawn.solarise is not None:
+        solarise_(view, drawn.solarise)
+    normalise_(view, config.mean, config.std)
+    if drawn.erase is not None:
+        erase_(view, drawn.erase, _filling(view, config))
 
 
 def _resampled(images: Images, drawn: Drawn, config: ViewConfig, side: int) -> tuple[Tensor, Tensor]:
     """The view before its colours change, in [0, peak], and its channel means (B, C) before blur, in [0, 1]."""
-    pixels = images.pixels.to(torch.float32)
+    lines = geometry.lines(images.pixels)
     rows, columns = _weights(images, drawn, config, side)
     if drawn.angle is None:
-        means = geometry.view_means(pixels, rows, columns)
+        means = geometry.view_means(lines, rows, columns)
     else:
-        pixels = geometry.turn(geometry.separable(pixels, rows, columns), drawn.angle, side)
-        means = pixels.mean((2, 3))
+        turned = geometry.turn(geometry.separable(lines, rows, columns), drawn.angle, side)
+        means = turned.mean((2, 3))
         if drawn.sigma is None:
-            return pixels, means / images.peak
-        rows = columns = torch.eye(side, device=pixels.device).expand(len(images), side, side)
+            return turned, means / images.peak
+        lines = geometry.lines(turned)
+        rows = columns = torch.eye(side, device=turned.device).expand(len(images), side, side)
     if drawn.sigma is not None:
-        kernels = gaussian_kernels(drawn.sigma, blur_radius(side, config.blur_kernel))
-        blur = blur_matrices(kernels, side)
-        rows, columns = torch.bmm(blur, rows), torch.bmm(blur, columns)
-    return geometry.separable(pixels, rows, columns), means / images.peak
+        radius = blur_radius(side, config.blur_kernel)
+        rows, columns = blurred(rows, drawn.sigma, radius), blurred(columns, drawn.sigma, radius)
+    return geometry.separable(lines, rows, columns), means / images.peak
 
 
 def _weights(images: Images, drawn: Drawn, config: ViewConfig, side: int) -> tuple[Tensor, Tensor]:

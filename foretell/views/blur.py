@@ -28,3 +28,14 @@ def blur_matrices(kernels: Tensor, side: int) -> Tensor:
     pattern = torch.zeros(taps, side, side, device=kernels.device)
     pattern[torch.arange(taps, device=kernels.device), place[:, None], source] = 1.0
     return (kernels @ pattern.view(taps, side * side)).view(-1, side, side)
+
+
+def blurred(weights: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Follow ``weights`` (B, side, length) along an axis by a blur of ``sigma`` (B,) pixels: (B, side, length)."""
+    side = weights.shape[1]
+    if sigma.device.type != "cpu":
+        return torch.bmm(blur_matrices(gaussian_kernels(sigma, radius), side), weights)
+    # Where looking at sigma costs no wait, leave out the images that are not blurred.
+    chosen = sigma.nonzero()[:, 0]
+    blur = blur_matrices(gaussian_kernels(sigma[chosen], radius), side)
+    return weights.index_copy(0, chosen, torch.bmm(blur, weights[chosen]))

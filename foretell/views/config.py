@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from foretell.settings import Settings
 
@@ -37,3 +37,20 @@ class ViewConfig(Settings):
     std: tuple[float, ...] | None = Field(
         None, description="channel deviations in [0, 1]; default: measured on the store"
     )
+
+    @field_validator("scale", "ratio", "blur_sigma", "erase_scale")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        low, high = value
+        share = info.field_name in ("scale", "erase_scale")
+        if not 0 < low <= high or (share and high > 1):
+            limits = "0 < smallest <= largest <= 1" if share else "0 < smallest <= largest"
+            raise ValueError(f"{info.field_name} is (smallest, largest) with {limits}, not ({low:g}, {high:g})")
+        return value
+
+    @field_validator("std")
+    @classmethod
+    def _positive(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and min(value, default=1.0) <= 0:
+            raise ValueError("each std must be above 0")
+        return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -33,6 +33,11 @@ class Drawn:
     sigma: Tensor | None = None
     solarise: Tensor | None = None
     erase: Tensor | None = None
+
+    def part(self, start: int, stop: int) -> Drawn:
+        """The rows ``start`` to ``stop`` (exclusive)."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Drawn(**{name: full[start:stop] for name, full in given.items() if full is not None})
 
 
 def draw(sizes: Tensor, config: ViewConfig, rng: Rng, name: str) -> Drawn:

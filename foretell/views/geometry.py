@@ -85,24 +85,25 @@ def crop_weights(
     return resize_weights(centres, scale, start, start + extent, length, interpolation)
 
 
-def separable(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """``rows @ image @ columns.T`` of every channel: (B, C, H, W) float32 to (B, C, out height, out width)."""
-    batch, channels, height, width = pixels.shape
+def lines(pixels: Tensor) -> Tensor:
+    """(B, C, H, W) of any type as (B, H, C, W) float32, where each axis of all channels is resized by one product."""
+    return pixels.permute(0, 2, 1, 3).to(torch.float32, memory_format=torch.contiguous_format).contiguous()
+
+
+def separable(image_lines: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """``rows @ image @ columns.T`` of every channel: ``lines`` (B, H, C, W) to (B, C, out height, out width)."""
+    batch, height, channels, width = image_lines.shape
     tall, wide = rows.shape[1], columns.shape[1]
-    if wide * (width + tall) * height <= tall * (height + wide) * width:
-        across = torch.bmm(pixels.reshape(batch, channels * height, width), columns.transpose(1, 2))
-        return torch.matmul(rows[:, None], across.view(batch, channels, height, wide))
-    down = torch.matmul(rows[:, None], pixels)
-    return torch.bmm(down.view(batch, channels * tall, width), columns.transpose(1, 2)).view(
-        batch, channels, tall, wide
-    )
+    down = torch.bmm(rows, image_lines.view(batch, height, channels * width))
+    across = torch.bmm(down.view(batch, tall * channels, width), columns.transpose(1, 2))
+    return across.view(batch, tall, channels, wide).permute(0, 2, 1, 3)
 
 
-def view_means(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def view_means(image_lines: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """The channel means (B, C) of ``separable``'s result, without computing it."""
-    batch, channels, height, width = pixels.shape
-    across = torch.bmm(pixels.reshape(batch, channels * height, width), columns.mean(1)[:, :, None])
-    return torch.bmm(across.view(batch, channels, height), rows.mean(1)[:, :, None])[:, :, 0]
+    batch, height, channels, width = image_lines.shape
+    down = torch.bmm(rows.mean(1)[:, None], image_lines.view(batch, height, channels * width))
+    return (down.view(batch, channels, width) * columns.mean(1)[:, None]).sum(2)
 
 
 def margin_for(side: int, degrees: float) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from foretell.data.images import Images
 from foretell.views.finish import normalise_, per_channel
-from foretell.views.geometry import Interpolation, resize_weights, separable
+from foretell.views.geometry import Interpolation, lines, resize_weights, separable
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def plain(
         for axis in (0, 1)
     )
     with torch.autocast(images.pixels.device.type, enabled=False):
-        view = separable(images.pixels.to(torch.float32), rows, columns)
+        view = separable(lines(images.pixels), rows, columns).contiguous()
     return normalise_(view.mul_(1.0 / images.peak).clamp_(0.0, 1.0), mean, std)
 
 
