@@ -35,7 +35,10 @@ def data(run: Gathered) -> Json | None:
         ),
         ("Fingerprint", str(facts.get("fingerprint", words.MISSING))[:16], str(facts.get("fingerprint", ""))),
     ]
-    return {"facts": listed}
+    if facts.get("test"):
+        learnt = f"{words.count(facts.get('train'))} to learn from, {words.count(facts['test'])} to test on"
+        listed.insert(4, ("Split", learnt, str(facts.get("split", ""))))
+    return {"facts": listed, "long": {"Source", "Classes", "Split"}}
 
 
 def hidden(run: Gathered) -> Json | None:
@@ -79,9 +82,15 @@ def training(run: Gathered) -> list[Json]:
     parts = [name for name in (run.steps[-1] if run.steps else {}) if name not in not_parts]
     parts = [p for p in parts if any(words.known(line.get(p)) for line in run.steps)]
     same = {p for p in parts if all(line.get(p) == line.get("total") for line in run.steps)}
-    parts = [p for p in parts if p not in same][:4]
+    parts = [p for p in parts if p not in same]
+    beside = [p for p in parts if _comparable(run.steps, p)][:4]
+    apart = [p for p in parts if p not in beside][:4]
     drawn = [
-        ("Loss", charts.curve("loss", "Loss", run.steps, ["total", *parts], labels=bool(parts))),
+        ("Loss", charts.curve("loss", "Loss", run.steps, ["total", *beside], labels=bool(beside))),
+        *[
+            (f"{name.replace('_', ' ').capitalize()} (pretext task)", charts.curve(f"part-{place}", name, run.steps, [name]))
+            for place, name in enumerate(apart)
+        ],
         ("Learning rate", charts.curve("rate", "Learning rate", run.steps, ["rate"], zero=True)),
         (
             "Images a second",
@@ -96,6 +105,15 @@ def training(run: Gathered) -> list[Json]:
         ),
     ]  # fmt: skip
     return [{"title": title, "chart": chart} for title, chart in drawn if chart]
+
+
+def _comparable(steps: list[Json], part: str) -> bool:
+    """Whether a part of the loss can share the total's axis: its largest value is a tenth of the total's or more."""
+    largest = {
+        name: max((abs(line[name]) for line in steps if words.known(line.get(name))), default=0.0)
+        for name in ("total", part)
+    }
+    return part != "accuracy" and 0.1 * largest["total"] <= largest[part] <= 2 * largest["total"]
 
 
 HEALTH = {
@@ -185,12 +203,15 @@ def search(run: Gathered) -> Table | None:
     return Table(["Arm", "Labels", "Trials", "Chosen", "All trials and their validation score"], rows) if rows else None
 
 
+SEARCHED = ("rate", "steps", "epochs", "weight_decay", "strength", "schedule")
+
+
 def _setting(trial: Json) -> str:
     names = {"weight_decay": "decay"}
     return ", ".join(
         f"{names.get(name, name.replace('_', ' '))} {words.number(value) if words.known(value) else value}"
         for name, value in trial.items()
-        if name not in ("validation", "seed", "trial") and value is not None
+        if name in SEARCHED and value is not None
     )
 
 
@@ -253,14 +274,18 @@ def versions(run: Gathered) -> list[tuple[str, str]]:
 def missing(run: Gathered) -> list[tuple[str, str]]:
     """What the report leaves out, and the command that would add it."""
     path = shlex.quote(str(run.path))
-    compare = f"foretell finetune {path} --labels labels.csv"
+    labels = "" if run.classes else " --labels labels.csv"
+    compare = f"foretell finetune {path}{labels}"
     out = []
     if run.state in ("failed", "stopped", "running") or not run.status:
         out.append(("The rest of the pretraining", f"foretell pretrain --resume {path}"))
     if not run.comparison.get("summary"):
         out.append(("The label-efficiency curve, labels saved, steps to reach training from scratch", compare))
-    if not run.comparison.get("knn") and not run.comparison.get("linear_probe"):
-        out.append(("Nearest-neighbour and linear-probe scores", f"foretell evaluate {path}"))
+    scores = ("Nearest-neighbour scores", "knn"), ("Linear-probe scores", "linear_probe")
+    absent = [title for title, name in scores if not run.comparison.get(name)]
+    if absent:
+        title = words.listed([absent[0], *(title.lower() for title in absent[1:])])
+        out.append((title, f"foretell evaluate {path}{labels}"))
     if "neighbours" not in run.pictures:
         out.append(("Nearest neighbours as pictures", f"foretell neighbours {path}"))
     if not (run.results.get("map") or {}).get("x"):
@@ -268,5 +293,5 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
     if not (run.comparison.get("confusion") or {}).get("matrix"):
         out.append(("The confusion matrix", compare))
     if "views" not in run.pictures:
-        out.append(("A picture of what was hidden", f"foretell pretrain --resume {path}"))
+        out.append(("A picture of what was hidden", f"foretell pretrain --recipe {path}"))
     return out

@@ -187,7 +187,10 @@ def at_labels(cells: Sequence[Cell], labels: int) -> Cell | None:
 
 @dataclass(frozen=True)
 class Saving:
-    """``labels`` with pretraining do as well as ``equals`` from scratch; ``bound`` says why ``equals`` is None."""
+    """``labels`` with pretraining do as well as ``equals`` from scratch; ``bound`` says why ``equals`` is None.
+
+    above: scratch does not get there with the ``most`` labels tried; below: it is there with the fewest already.
+    """
 
     labels: int
     equals: float | None
@@ -196,7 +199,7 @@ class Saving:
 
 
 def savings(comparison: Json) -> list[Saving]:
-    """Labels saved at equal quality; above: scratch does not reach it with all the labels that were measured."""
+    """Labels saved at equal quality, by ascending labels."""
     saved = comparison.get("labels_saved") or {}
     cells = summary_of(comparison)
     scratch = cells.get(str(saved.get("against", "scratch")), [])
@@ -209,31 +212,22 @@ def savings(comparison: Json) -> list[Saving]:
         if not words.known(equals):
             own = at_labels(arm, labels)
             lowest = min((cell.mean for cell in scratch), default=0.0)
-            bound, equals = ("below" if own and own.mean < lowest else "above"), None
-        out.append(Saving(labels, equals, bound, most))
+            fewer = point["reading"] == "fewer than" if "reading" in point else own is not None and own.mean < lowest
+            bound, equals = ("below" if fewer else "above"), None
+        out.append(Saving(labels, equals, bound, int(point.get("most_tried") or most)))
     return sorted(out, key=lambda saving: saving.labels)
 
 
-def mean_curves(comparison: Json, labels: int) -> dict[str, list[tuple[float, float, float]]]:
-    """arm -> (step, seconds, score) averaged over the seeds at ``labels``, as far as the shortest curve goes."""
+def curves_at(comparison: Json, labels: int) -> dict[str, list[tuple[float, float]]]:
+    """arm -> (step, score) while fine-tuning at ``labels``, of the first seed that has a curve."""
     out = {}
     for arm in arms_of(comparison):
-        curves = [
-            [point for point in row.get("curve") or [] if len(point) >= 3 and all(map(words.known, point[:3]))]
-            for row in comparison.get("rows", [])
-            if row.get("arm") == arm and row.get("labels") == labels
-        ]
-        curves = [curve for curve in curves if len(curve) > 1]
-        if curves:
-            shortest = min(map(len, curves))
-            out[arm] = [
-                (
-                    mean(curve[i][0] for curve in curves),
-                    mean(curve[i][1] for curve in curves),
-                    mean(curve[i][2] for curve in curves),
-                )
-                for i in range(shortest)
-            ]
+        for row in comparison.get("rows", []):
+            if row.get("arm") == arm and row.get("labels") == labels:
+                points = [(p[0], p[2]) for p in row.get("curve") or [] if len(p) >= 3 and all(map(words.known, p[:3]))]
+                if len(points) > 1:
+                    out[arm] = points
+                    break
     return out
 
 
@@ -318,8 +312,25 @@ def verdict(run: Gathered) -> str:
     """The comparison's two sentences, or what is known without them."""
     if run.comparison.get("verdict"):
         return str(run.comparison["verdict"])
-    first = _state_sentence(run)
-    return f"{first} What it is worth with few labels has not been measured yet."
+    second = _neighbours_sentence(run) or "What it is worth with few labels has not been measured yet."
+    return f"{_state_sentence(run)} {second}"
+
+
+def _neighbours_sentence(run: Gathered) -> str:
+    knn = run.comparison.get("knn") or {}
+    own, random, pixels = ((knn.get(arm) or {}).get("accuracy") for arm in ("pretrained", "random", "pixels"))
+    if not words.known(own):
+        return ""
+    beside = [
+        f"{words.percent(value)} with {name}"
+        for value, name in ((random, "random features"), (pixels, "raw pixels"))
+        if words.known(value)
+    ]
+    against = f", against {words.listed(beside)}" if beside else ""
+    return (
+        f"Nearest neighbours name the right class of {words.percent(own)} of the test images{against}; "
+        "what it is worth with few labels has not been measured yet."
+    )
 
 
 def _state_sentence(run: Gathered) -> str:
@@ -329,10 +340,10 @@ def _state_sentence(run: Gathered) -> str:
     if run.state == "finished":
         spent = run.part("cost").get("seconds")
         took = f" in {words.duration(spent)}" if spent else ""
-        done = words.counted(steps or step, "step") if (steps or step) else "all its steps"
+        done = words.counted(step or steps, "step") if (step or steps) else "all its steps"
         return f"Pretraining finished {done}{took}{_health_clause(run)}."
     if run.state == "failed":
-        why = " ".join(str(run.status.get("error") or run.status.get("reason") or "").split())
+        why = " ".join(str(run.status.get("message") or "").split())
         return f"Pretraining failed at {where}" + (f": {why.rstrip('.')}." if why else ".")
     if run.state == "stopped":
         return f"Pretraining was stopped at {where} and can go on from its last checkpoint."

@@ -10,42 +10,47 @@ from foretell.report.gather import Gathered
 from foretell.report.parts import Cell, Table
 from foretell.report.results import efficiency, key_figures, probe
 
+SMALL_STEM = "small_stem_network"  # the one architecture that Foretell adds to timm's registry
+MODES = {1: "L", 3: "RGB"}
+
 
 def snippet(run: Gathered) -> str:
-    """Python that loads the encoder of this run and embeds a picture."""
-    facts = run.part("data")
-    side, channels = facts.get("side") or 32, facts.get("channels") or 3
-    shape = f"torch.rand(1, {channels}, {side}, {side})"
-    folder = str(run.path / "encoder")
+    """Python that loads the encoder of this run with timm and embeds a picture."""
     config = run.encoder
-    architecture = config.get("architecture")
-    lines = []
-    if architecture:
-        lines = [
-            "import timm",
-            "import torch",
-            "",
-            f'encoder = timm.create_model("local-dir:{_python(folder)}", pretrained=True, num_classes=0).eval()',
-            f"pictures = {shape}  # in [0, 1]",
+    data = config.get("pretrained_cfg") or {}
+    channels = (data.get("input_size") or [run.part("data").get("channels")])[0]
+    dim = config.get("num_features") or run.part("encoder").get("dim") or "dim"
+    own = ["import foretell.encoders  # adds the small-image stem to timm; without it: see encoder/README.md"]
+    lines = [
+        "import timm",
+        "import torch",
+        "from PIL import Image",
+        *(own if config.get("architecture") == SMALL_STEM else []),
+        "",
+        f'encoder = timm.create_model("local-dir:{_python(str(run.path / "encoder"))}", pretrained=True).eval()',
+    ]
+    embedded = "with torch.inference_mode():"
+    if channels in MODES:
+        return "\n".join(
+            [
+                *lines,
+                "view = timm.data.create_transform(**timm.data.resolve_model_data_config(encoder))",
+                f'picture = Image.open("picture.png").convert("{MODES[channels]}")',
+                embedded,
+                f"    embedding = encoder(view(picture)[None])  # (1, {dim})",
+            ]
+        )
+    shape = ", ".join(str(size) for size in data.get("input_size") or ["channels", "side", "side"])
+    return "\n".join(
+        [
+            *lines,
+            f"pictures = torch.rand(1, {shape})  # yours, in [0, 1]",
+            f"mean = torch.tensor({data.get('mean') or []}).view(-1, 1, 1)",
+            f"std = torch.tensor({data.get('std') or []}).view(-1, 1, 1)",
+            embedded,
+            f"    embedding = encoder((pictures - mean) / std)  # (1, {dim})",
         ]
-    else:
-        lines = [
-            "import torch",
-            "from foretell.encoders import load_encoder",
-            "",
-            f'encoder, facts = load_encoder("{_python(folder)}")',
-            f"pictures = {shape}  # in [0, 1]",
-        ]
-    mean, std = facts.get("mean"), facts.get("std")
-    if mean and std:
-        lines += [
-            f"mean = torch.tensor({[round(v, 4) for v in mean]}).view(1, -1, 1, 1)",
-            f"std = torch.tensor({[round(v, 4) for v in std]}).view(1, -1, 1, 1)",
-            "pictures = (pictures - mean) / std",
-        ]
-    dim = run.part("encoder").get("dim")
-    lines += ["with torch.inference_mode():", f"    embeddings = encoder(pictures)  # (1, {dim or 'dim'})"]
-    return "\n".join(lines)
+    )
 
 
 def _python(path: str) -> str:
@@ -121,7 +126,10 @@ def model_card(run: Gathered) -> str:
         out += ["## Cost", "", _table(spent["table"]), ""]
     health = about.health(run)
     out += ["## Training", ""]
-    out += [f"- {_plain(name.replace('_', ' '))}: {_plain(value)}" for name, value in measured.items()]
+    out += [
+        f"- {_plain(name.replace('_', ' '))}: {words.number(value) if words.known(value) else _plain(value)}"
+        for name, value in measured.items()
+    ]
     if health and health["verdict"]:
         out.append(f"- Health of the embeddings: {_plain(health['verdict'])}")
     out += ["", *[_plain(line) + "\n" for line in about.method(run)]]

@@ -121,12 +121,12 @@ def saved(savings: Sequence[analysis.Saving]) -> Markup | None:
     for saving in drawn:
         equals = saving.equals or float(saving.most)
         shown = words.count(saving.equals) if saving.equals else f"more than {words.count(saving.most)}"
-        note = f"{words.counted(saving.labels, 'label')} pretrained do as well as {shown} from scratch"
-        bars.append(
-            Bar(f"{words.count(saving.labels)} pretrained =", [("scratch", equals)], f"{shown} from scratch", note=note)
-        )
+        note = f"{words.counted(saving.labels, 'label')} with pretraining do as well as {shown} from scratch"
+        own = min(float(saving.labels), equals)
+        parts = [("pretrained", own), ("saved" if saving.equals else "unknown", equals - own)]
+        bars.append(Bar(words.counted(saving.labels, "label"), parts, f"{shown} from scratch", names=(note, note)))
     draw = lambda name, width: bar_chart(
-        name, "Labels from scratch that equal fewer labels with pretraining", "; ".join(b.note for b in bars), bars,
+        name, "Labels from scratch that equal fewer labels with pretraining", "; ".join(bar.names[0] for bar in bars), bars,
         width=width,
     )  # fmt: skip
     return on_both("saved", draw)
@@ -135,14 +135,14 @@ def saved(savings: Sequence[analysis.Saving]) -> Markup | None:
 def reaching(comparison: Json) -> Markup | None:
     """The score while fine-tuning, and the scratch arm's final score that the others are measured against."""
     reached = comparison.get("to_reach_scratch") or {}
-    curves = analysis.mean_curves(comparison, int(reached["labels"])) if reached.get("labels") else {}
+    curves = analysis.curves_at(comparison, int(reached["labels"])) if reached.get("labels") else {}
     curves = {arm: curve for arm, curve in curves.items() if arm in (reached.get("steps") or {})}
     if not curves:
         return None
     series = [
         Series(
             key_of(arm), analysis.arm_name(comparison, arm),
-            [Point(step, score) for step, _, score in curve], marks=False,
+            [Point(step, score) for step, score in curve], marks=False,
         )
         for arm, curve in curves.items()
     ]  # fmt: skip
@@ -206,11 +206,14 @@ def _thinned(values: Sequence[tuple[float, float]]) -> list[Point]:
 
 def neighbours_score(knn: Json, chance: float | None) -> Markup | None:
     """kNN accuracy of the learnt features beside random ones and raw pixels."""
-    bars = [
-        Bar(analysis.ARMS[arm], [(arm, knn[arm]["accuracy"])], words.percent(knn[arm]["accuracy"]))
-        for arm in ("pretrained", "random", "pixels")
-        if words.known((knn.get(arm) or {}).get("accuracy"))
-    ]
+    bars = []
+    for arm in ("pretrained", "random", "pixels"):
+        found = knn.get(arm) or {}
+        if words.known(found.get("accuracy")):
+            low, high = (found.get("intervals") or {}).get("accuracy") or (None, None)
+            bars.append(
+                Bar(analysis.ARMS[arm], [(arm, found["accuracy"])], words.percent(found["accuracy"]), low, high)
+            )
     if not bars:
         return None
     description = "; ".join(f"{bar.label} {bar.shown}" for bar in bars)

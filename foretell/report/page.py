@@ -83,6 +83,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "events": [str(line.get("text")) for line in run.events if line.get("text")][-12:],
         "neighbours": results.neighbours(run),
         "probe": results.probe(run),
+        "retrieval": results.retrieval(run),
         "map": legend,
         "confusion": results.confusion(run),
         "cost": about.cost(run),

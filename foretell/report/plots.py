@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from foretell.report import words
 from foretell.report.svg import (
@@ -134,11 +135,11 @@ def line_chart(
         inside.append(element("line", x1=left, x2=width - right, y1=level, y2=level, class_="grid"))
         inside.append(text(y.format(tick), left - 8, level + 4, "end", class_="tick"))
     inside.append(_x_axis(x, across, left, width - right, bottom, height))
+    inside += [_line(line, across, up) for line in series]
     for rule in rules:
         level = up(rule.y)
         inside.append(element("line", x1=left, x2=width - right, y1=level, y2=level, class_="rule"))
-        inside.append(text(rule.label, width - right - 4, level - 5, "end", class_="tick"))
-    inside += [_line(line, across, up) for line in series]
+        inside.append(_rule_name(rule, series, across, up, left, width - right))
 
     ends = [up(line.points[-1].y) for line in named]
     for line, end, place in zip(named, ends, apart(ends, TEXT * 1.3, top + 4, bottom - 2), strict=True):
@@ -166,6 +167,24 @@ def _regions(regions: Sequence[Region], across: Scale, left: float, right: float
         shown = next((label for label in (region.label, region.kind) if wide(label) < stop - start - 2), "")
         drawn.append(text(shown, (start + stop) / 2, top - 10, "middle", class_=f"region-name {region.kind}"))
     return "".join(drawn)
+
+
+def _rule_name(rule: Rule, series: Sequence[Series], across: Scale, up: Scale, left: float, right: float) -> str:
+    """The rule's name above or below it, at the left or the right: where the lines leave most room."""
+    level, size = up(rule.y), wide(rule.label) + 8
+    best, room = (right - 4, level - 5, "end"), -1.0
+    for start, anchor in ((right - size, "end"), (left, "start")):
+        for centre, base in ((level - 9, level - 5), (level + 10, level + 14)):
+            free = 1e9
+            for line in series:
+                places = [(across(point.x), up(point.y)) for point in line.points]
+                for (x1, y1), (x2, y2) in pairwise(places):
+                    if x2 >= start and x1 <= start + size:
+                        inside = min(y1, y2) - 4 <= centre <= max(y1, y2) + 4
+                        free = min(free, 0.0 if inside else min(abs(y1 - centre), abs(y2 - centre)))
+            if up.stop + 8 < centre < up.start - 8 and free > room + 1:
+                best, room = (right - 4 if anchor == "end" else left + 4, base, anchor), free
+    return text(rule.label, *best, class_="tick")
 
 
 def _x_axis(x: Axis, across: Scale, left: float, right: float, bottom: float, height: float) -> str:

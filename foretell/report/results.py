@@ -60,7 +60,7 @@ def _progress_figures(run: Gathered) -> list[Figure]:
     return out
 
 
-VERDICT_WORDS = {"better": "▲ better", "worse": "▼ worse", "undecided": "● undecided"}
+VERDICT_WORDS = {"better": "▲ better", "worse": "▼ worse", "undecided": "○ undecided"}
 
 
 def efficiency(run: Gathered) -> Json | None:
@@ -75,7 +75,7 @@ def efficiency(run: Gathered) -> Json | None:
         *(Cell(analysis.arm_name(comparison, a), kind=f"c-{charts.key_of(a)}") for a in cells),
     ]
     if pairs:
-        head += ["Pretrained minus scratch", "Verdict"]
+        head += [Cell("difference", "pretrained − scratch"), ""]
     rows = []
     measured = {cell.labels: cell.per_class for arm in cells.values() for cell in arm}
     for labels in sorted(measured):
@@ -112,14 +112,14 @@ def saved(run: Gathered) -> Json | None:
     if best and best.equals and best.equals > best.labels * 1.05:
         sentence = (
             f"At best, {words.counted(best.labels, 'label')} with pretraining do as well as "
-            f"{words.count(best.equals)} from scratch: {words.number(best.equals / best.labels, 2)} times fewer."
+            f"{words.count(best.equals)} from scratch, {words.number(best.equals / best.labels, 2)} times as many."
         )
     elif not beyond:
         sentence = "Pretraining saves no labels here: training from scratch does as well with as many or fewer."
     if beyond:
         sentence += (
-            f" From {words.counted(beyond[0].labels, 'label')} on, training from scratch does not reach the pretrained "
-            f"score with all {words.count(beyond[0].most)} that were tried."
+            f" Training from scratch does not reach the score of {words.counted(beyond[0].labels, 'pretrained label')} "
+            f"with all {words.count(beyond[0].most)} that were tried."
         )
     return {"sentence": sentence.strip(), "chart": charts.saved(savings)}
 
@@ -143,16 +143,22 @@ def reaching(run: Gathered) -> Json | None:
     where = f"{words.percent(reached.get('score'))} with {words.counted(reached.get('labels'), 'label')}"
     if words.known(own) and words.known(other) and own:
         ratio = other / own
-        much = f"{words.number(ratio, 2)} times fewer" if ratio >= 1 else f"{words.number(1 / ratio, 2)} times more"
+        pace = f"{words.number(ratio, 2)} times as fast" if ratio >= 1 else f"{words.number(1 / ratio, 2)} times slower"
         sentence = (
-            f"The scratch arm ends at {where}. Fine-tuning the pretrained encoder gets there in {words.count(own)} "
-            f"steps instead of {words.count(other)}, {much} (the pretraining itself not counted)."
+            f"Training from scratch ends at {where}. Fine-tuning the pretrained encoder gets there in "
+            f"{words.counted(own, 'step')} instead of {words.count(other)}, {pace} (pretraining not counted)."
         )
         if own == other:
-            sentence = f"The scratch arm ends at {where}. Both arms take {words.count(own)} steps to get there."
+            sentence = (
+                f"Training from scratch ends at {where}. Both arms take {words.counted(own, 'step')} to get there."
+            )
     else:
-        sentence = f"The scratch arm ends at {where}; fine-tuning the pretrained encoder does not get there."
-    return {"sentence": sentence, "chart": charts.reaching(comparison), "table": Table(["Arm", "Steps", "Time"], rows)}
+        sentence = f"Training from scratch ends at {where}; fine-tuning the pretrained encoder does not get there."
+    return {
+        "sentence": sentence,
+        "chart": charts.reaching(comparison),
+        "table": Table(["Arm", "Steps", "Time"], rows),
+    }
 
 
 def neighbours(run: Gathered) -> Json | None:
@@ -193,6 +199,22 @@ def probe(run: Gathered) -> Table | None:
     return Table(
         head, [[names.get(m, m.replace("_", " ")), *(words.percent(scores[a].get(m)) for a in arms)] for m in metrics]
     )
+
+
+def retrieval(run: Gathered) -> Table | None:
+    """Recall@k and mAP, for each identity that was asked for and each kind of features."""
+    scores = run.comparison.get("retrieval") or {}
+    rows: list[list[Cell | str]] = []
+    ks: list[str] = []
+    for identity in ("class", "group"):
+        for arm in ("pretrained", "random", "pixels"):
+            found = (scores.get(arm) or {}).get(identity) or {}
+            recall = found.get("recall") or {}
+            if recall:
+                ks = ks or list(recall)
+                name = Cell(analysis.ARMS[arm], f"by {identity}", f"c-{arm}")
+                rows.append([name, *(words.percent(recall.get(k)) for k in ks), words.percent(found.get("map"))])
+    return Table(["Retrieval", *(f"Recall@{k}" for k in ks), "mAP"], rows) if rows else None
 
 
 def embedding_map(run: Gathered) -> Json | None:

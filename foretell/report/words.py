@@ -18,9 +18,11 @@ def number(value: float | None, digits: int = 3) -> str:
     """``digits`` significant digits without an exponent where that stays readable: 0.0421, 4.21, 421, 1.2e-06."""
     if value is None or not known(value):
         return MISSING
+    if value < 0:
+        return f"−{number(-value, digits)}"
     if value == 0:
         return "0"
-    magnitude = math.floor(math.log10(abs(value)))
+    magnitude = math.floor(math.log10(value))
     if magnitude < -4:
         return f"{value:.{digits - 1}e}"
     if magnitude >= digits:
