@@ -76,7 +76,7 @@ def _decode_file(path: Path, side: int) -> Pixels:
         if image.format == "PNG":
             header = png.header(path)
             if header.deep_colour or width * height * pixel_bytes(image) > MEMORY:
-                return finish(png.read(path, header, side, MEMORY), side, orientation_of(image))
+                return finish(png.read(path, header, side, MEMORY), side, png.orientation(path))
         elif image.format == "JPEG":
             longest = max(image.size)
             image.draft(None, (width * 2 * side // longest, height * 2 * side // longest))

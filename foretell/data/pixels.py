@@ -134,12 +134,11 @@ class Reducer:
         return self._done[0] if len(self._done) == 1 else np.concatenate(self._done)
 
     def _mean(self, block: Pixels) -> Pixels:
-        down = np.arange(0, block.shape[0], self.factor)
-        across = np.arange(0, block.shape[1], self.factor)
-        total = np.add.reduceat(block, down, axis=0, dtype=np.uint64 if block.dtype == np.uint16 else np.uint32)
+        wide = np.uint64 if block.dtype == np.uint16 else np.uint32
+        height, width, channels = block.shape
+        high = min(self.factor, height)  # a last block of fewer rows comes alone
+        total = block.reshape(height // high, high, width, channels).sum(axis=1, dtype=wide)
+        across = np.arange(0, width, self.factor)
         total = np.add.reduceat(total, across, axis=1)
-        high = np.diff(np.append(down, block.shape[0]))
-        wide = np.diff(np.append(across, block.shape[1]))
-        count = (high[:, None] * wide[None, :])[:, :, None].astype(total.dtype)
-        mean: Pixels = (total + count // 2) // count
-        return mean.astype(block.dtype)
+        count = (np.diff(np.append(across, width)) * high).astype(wide)[None, :, None]
+        return np.asarray((total + count // 2) // count, block.dtype)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from PIL import Image
 
 from foretell.data.pixels import Pixels, Reducer, Unreadable, over_white
 
@@ -78,6 +79,24 @@ def read(path: Path, head: Header, side: int, memory: int) -> Pixels:
             for rows in _bands(source, head, head.width, head.height):
                 reducer.push(_colours(_samples(rows, head, head.width), head, source))
     return reducer.result()
+
+
+def orientation(path: Path) -> int:
+    """EXIF orientation 1 to 8 from the eXIf chunk, wherever it lies, without inflating a pixel."""
+    with path.open("rb") as stream:
+        stream.seek(8)
+        while len(start := stream.read(8)) == 8:
+            size, kind = struct.unpack(">I4s", start)
+            if kind == b"eXIf" and size < 1 << 20:
+                exif = Image.Exif()
+                try:
+                    exif.load(stream.read(size))
+                    value = exif.get(0x0112, 1)
+                except Exception:  # damaged EXIF beside sound pixels
+                    return 1
+                return value if isinstance(value, int) and 1 <= value <= 8 else 1
+            stream.seek(size + 4, 1)
+    return 1
 
 
 class _Chunks:
