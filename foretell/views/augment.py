@@ -8,6 +8,8 @@ both, where torchvision clips after every operation.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -31,6 +33,7 @@ def augment(images: Images, config: ViewConfig, rng: Rng, name: str) -> Tensor:
     """
     if len(images) != len(rng.rows):
         raise ValueError(f"{len(images)} images for {len(rng.rows)} rows of the global batch")
+    rng = replace(rng, device=images.pixels.device)
     return render(images, draw(images.sizes, config, rng, name), config)
 
 
