@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -72,7 +73,7 @@ def save(path: Path, payload: dict[str, Any]) -> None:
         os.replace(aside, path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:
-        aside.unlink(missing_ok=True)
+        _remove(aside)
         cause = sink.error if sink and sink.error else error
         if not isinstance(cause, OSError):
             raise
@@ -81,8 +82,13 @@ def save(path: Path, payload: dict[str, Any]) -> None:
             "on the disk and go on with --resume"
         ) from error
     except BaseException:
-        aside.unlink(missing_ok=True)
+        _remove(aside)
         raise
+
+
+def _remove(aside: Path) -> None:
+    with contextlib.suppress(OSError):
+        aside.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -105,6 +105,7 @@ class _Fit:
         self.trainable = _placed(trainable, self.device)
         # what a checkpoint holds beside the parameters
         self.step = 0
+        self._known: dict[str, Any] | None = None
         self.earlier = 0.0
         self.best: Best | None = None
         self.early = False
@@ -280,7 +281,9 @@ class _Fit:
                     return payload
                 content = path.read_bytes()
             else:
+                # killed before its first checkpoint
                 self.run.cut_metrics(0)
+                self._known = (self.run.read_json("facts.json") or {}).get("measured")
         content = distributed.broadcast_object(content)
         return None if content is None else checkpoint.load_bytes(BytesIO(content))
 
@@ -297,7 +300,7 @@ class _Fit:
 
     def _measured(self, saved: dict[str, Any] | None, per_epoch: int) -> Measured:
         """Precision, layout, threads and steps: as stored when resuming, else as given or measured."""
-        stored = saved["measured"] if saved else None
+        stored = saved["measured"] if saved else distributed.broadcast_object(self._known)
         if stored is not None:
             measured = Measured(**stored)
             _set_threads(measured.threads)

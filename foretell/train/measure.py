@@ -62,7 +62,7 @@ def throwaway(trainable: Trainable) -> Iterator[None]:
 
 
 def _seed(chunk: int) -> None:
-    torch.manual_seed(chunk)
+    torch.default_generator.manual_seed(chunk)
 
 
 def _part(rows: Rows, count: int) -> Rows:

@@ -56,29 +56,52 @@ class LARS(torch.optim.Optimizer):
             for w in weights:
                 if "velocity" not in self.state[w]:
                     self.state[w]["velocity"] = torch.zeros_like(w, memory_format=torch.preserve_format)
-            self._update(group, weights, [self.state[w]["velocity"] for w in weights])
+            velocity = [self.state[w]["velocity"] for w in weights]
+            gradients = [w.grad for w in weights if w.grad is not None]
+            if weights[0].device.type == "cpu":
+                # faster here than many tensors a call, which goes through memory once more for each operation
+                for w, g, v in zip(weights, gradients, velocity, strict=True):
+                    self._one(group, w, g, v)
+            else:
+                self._many(group, weights, gradients, velocity)
 
     @staticmethod
-    def _update(group: dict[str, Any], weights: list[nn.Parameter], velocity: list[Tensor]) -> None:
-        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
-        gradients = [w.grad for w in weights if w.grad is not None]
-        # one call for many tensors: the norms and scalings of a network's ~60 tensors cost more to launch than to do
-        if decay:
-            gradients = list(torch._foreach_add(gradients, list(weights), alpha=decay))
+    def _one(group: dict[str, Any], w: Tensor, g: Tensor, v: Tensor) -> None:
+        rate = group["lr"]
+        if group["weight_decay"]:
+            g = g.add(w, alpha=group["weight_decay"])
         if group["adapt"]:
-            w_norm = torch.stack(torch._foreach_norm(list(weights)))
+            w_norm, g_norm = float(torch.linalg.vector_norm(w)), float(torch.linalg.vector_norm(g))
+            if w_norm > 0 and g_norm > 0:
+                rate *= group["trust"] * w_norm / g_norm
+        v.mul_(group["momentum"]).add_(g, alpha=rate)
+        if group["nesterov"]:
+            w.sub_(v, alpha=group["momentum"]).sub_(g, alpha=rate)
+        else:
+            w.sub_(v)
+
+    @staticmethod
+    def _many(
+        group: dict[str, Any], weights: list[nn.Parameter], gradients: list[Tensor], velocity: list[Tensor]
+    ) -> None:
+        w: list[Tensor] = list(weights)
+        if group["weight_decay"]:
+            gradients = list(torch._foreach_add(gradients, w, alpha=group["weight_decay"]))
+        if group["adapt"]:
+            w_norm = torch.stack(torch._foreach_norm(w))
             g_norm = torch.stack(torch._foreach_norm(gradients))
-            ratio = torch.where((w_norm > 0) & (g_norm > 0), group["trust"] * w_norm / g_norm, 1.0) * lr
+            # on the device, as reading the norms would wait for it
+            ratio = torch.where((w_norm > 0) & (g_norm > 0), group["trust"] * w_norm / g_norm, 1.0) * group["lr"]
             scaled = torch._foreach_mul(gradients, list(ratio.unbind()))
         else:
-            scaled = torch._foreach_mul(gradients, lr)
-        torch._foreach_mul_(velocity, momentum)
+            scaled = torch._foreach_mul(gradients, group["lr"])
+        torch._foreach_mul_(velocity, group["momentum"])
         torch._foreach_add_(velocity, scaled)
         if group["nesterov"]:
-            torch._foreach_add_(scaled, velocity, alpha=momentum)
-            torch._foreach_sub_(list(weights), scaled)
+            torch._foreach_add_(scaled, velocity, alpha=group["momentum"])
+            torch._foreach_sub_(w, scaled)
         else:
-            torch._foreach_sub_(list(weights), velocity)
+            torch._foreach_sub_(w, velocity)
 
 
 def make_optimizer(player: Player, config: TrainingConfig, exclude: Exclude | None = None) -> torch.optim.Optimizer:
@@ -101,9 +124,8 @@ def make_optimizer(player: Player, config: TrainingConfig, exclude: Exclude | No
     if config.optimizer == "lars":
         return LARS(made, lr=0.0, momentum=config.momentum, nesterov=config.nesterov)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            made, lr=0.0, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0, foreach=False
-        )
+        nesterov = config.nesterov and config.momentum > 0
+        return torch.optim.SGD(made, lr=0.0, momentum=config.momentum, nesterov=nesterov)
     return torch.optim.AdamW(made, lr=0.0, betas=player.betas or config.betas, fused=_fused(player))
 
 

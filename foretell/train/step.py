@@ -40,6 +40,14 @@ def to_layout(module: nn.Module, layout: str) -> None:
                 tensor.data = tensor.data.contiguous(memory_format=form)
 
 
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed the generators that work on ``device`` draws from (``torch.manual_seed`` does much more, in 0.3 ms)."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
 class Stepper:
     """Everything that changes while training: the players' optimisers and, in place, the parameters."""
 
@@ -117,7 +125,7 @@ class Stepper:
         parameters = self.parameters[name]
 
         def reseed(chunk: int) -> None:
-            torch.manual_seed(seed_of(self.config.seed, step, self._rank, "torch", name, chunk))
+            seed_torch(seed_of(self.config.seed, step, self._rank, "torch", name, chunk), self.device)
 
         shared = keep and len(self.players) > 1
         losses = gradients(self.trainable, name, parameters, task, chunks, self.autocast, reseed, shared)

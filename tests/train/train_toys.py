@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -131,7 +133,9 @@ class Rivals(Toy):
     def build(self) -> None:
         self.encoder = self.body()
         self.head = nn.Linear(self.config.width, 10)
-        self.critic = nn.Sequential(nn.Linear(self.config.width, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
+        self.critic = nn.Sequential(
+            nn.Linear(self.config.width, 8), nn.ReLU(), nn.Dropout(self.config.dropout), nn.Linear(8, 2)
+        )
         self.unused = nn.Linear(3, 3)
 
     def players(self) -> dict[str, Player]:
@@ -182,11 +186,18 @@ class Breaks(Classes):
         return {**losses, "total": losses["total"] + penalty, "penalty": penalty}
 
 
-def new_run(path: Path) -> Run:
+@contextmanager
+def new_run(path: Path) -> Iterator[Run]:
     """A run folder as the command line makes it."""
     run = Run.create(path)
     (path / "recipe.toml").write_text("")
-    return run
+    with closing(run):
+        yield run
+
+
+def old_run(path: Path) -> closing[Run]:
+    """The run folder of an earlier ``new_run``."""
+    return closing(Run.resume(path))
 
 
 def weights(trainable: nn.Module) -> dict[str, Tensor]:
