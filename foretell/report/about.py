@@ -9,7 +9,7 @@ import shlex
 
 from foretell.report import analysis, charts, words
 from foretell.report.gather import Gathered, Json
-from foretell.report.parts import Cell, Table, image, pixel_width
+from foretell.report.parts import Cell, Table, image, inscription, pixel_width
 
 
 def data(run: Gathered) -> Json | None:
@@ -20,24 +20,23 @@ def data(run: Gathered) -> Json | None:
     shades = {1: "grey", 3: "colour", 4: "four-channel"}
     channels = facts.get("channels")
     listed = [
-        ("Source", str(facts.get("source", words.MISSING)), ""),
-        ("Read as", str(facts.get("kind", words.MISSING)), ""),
         ("Images", words.count(facts.get("count")), ""),
         ("Unreadable", words.count(facts.get("unreadable")), ""),
-        ("Usual side", f"{words.count(facts.get('side'))} pixels", ""),
+        ("Read as", str(facts.get("kind", words.MISSING)), ""),
+        ("Usual side", f"{words.count(facts.get('side'))} px", "the median of the images' shorter sides"),
         ("Channels", f"{channels} ({shades[channels]})" if channels in shades else words.count(channels), ""),
         ("Mean", ", ".join(words.number(v) for v in facts.get("mean") or []) or words.MISSING, ""),
         ("Deviation", ", ".join(words.number(v) for v in facts.get("std") or []) or words.MISSING, ""),
-        (
-            "Classes",
-            f"{len(classes)}: {words.listed([words.shorten(c, 40) for c in classes], 20)}" if classes else "none given",
-            words.listed(classes, len(classes)),
-        ),
         ("Fingerprint", str(facts.get("fingerprint", words.MISSING))[:16], str(facts.get("fingerprint", ""))),
+        ("Source", str(facts.get("source", words.MISSING)), ""),
     ]
     if facts.get("test"):
+        how = f" ({facts['split']})" if facts.get("split") else ""
         learnt = f"{words.count(facts.get('train'))} to learn from, {words.count(facts['test'])} to test on"
-        listed.insert(4, ("Split", learnt, str(facts.get("split", ""))))
+        listed.append(("Split", learnt + how, ""))
+    named = words.listed([words.shorten(name, 40) for name in classes], 20)
+    told = f"{len(classes)}: {named}" if classes else "none given"
+    listed.append(("Classes", told, words.listed(classes, len(classes))))
     return {"facts": listed, "long": {"Source", "Classes", "Split"}}
 
 
@@ -51,10 +50,10 @@ def hidden(run: Gathered) -> Json | None:
         (stem, image(run, stem)) for stem in run.pictures if stem not in ("views", "neighbours") and stem.isprintable()
     ]
     return {
-        "name": run.objective,
         "about": about,
         "picture": picture,
         "width": pixel_width(run, "views"),
+        "panels": inscription(run, "views", "Panels"),
         "extra": extra,
     }
 

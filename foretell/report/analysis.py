@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -246,8 +247,9 @@ class Cost:
     estimated: bool = False
 
 
-# forward and backward passes a sample: the backward pass costs about two forward ones
-PASSES = {"pretrained": 3, "scratch": 3, "supervised": 3, "probe": 1, "random": 1}
+SILENT = 300.0  # seconds without a heartbeat after which a running process is taken for dead
+PASSES = 3  # forward passes that training on a sample costs: the backward pass is about two
+TUNED = ("pretrained", "scratch", "supervised")
 
 
 def costs(run: Gathered) -> list[Cost]:
@@ -273,14 +275,14 @@ def costs(run: Gathered) -> list[Cost]:
         rows = [r for r in comparison.get("rows", []) if r.get("arm") == arm and few and r.get("labels") == few[0]]
         seconds, samples = _mean(rows, "seconds"), _mean(rows, "samples")
         flops, estimated = _mean(rows, "flops"), False
-        if flops is None and forward and samples and arm in PASSES:
-            flops, estimated = PASSES[arm] * forward * samples, True
+        if flops is None and forward and samples and arm in TUNED:
+            flops, estimated = PASSES * forward * samples, True
         cell = at_labels(cells.get(arm, []), few[0]) if few else None
         out.append(
             Cost(
                 arm, arm_name(comparison, arm, short=False), cell.mean if cell else None, seconds, samples,
                 _mean(rows, "peak_memory_bytes"), flops,
-                flops / seconds / peak if flops and seconds and peak else None, estimated,
+                _share(flops, seconds, peak), estimated,
             )
         )  # fmt: skip
     whole = comparison.get("cost") or {}
@@ -288,6 +290,12 @@ def costs(run: Gathered) -> list[Cost]:
         done = f" ({words.count(whole['evaluations'])} trainings)" if whole.get("evaluations") else ""
         out.append(Cost("comparison", f"the whole comparison{done}", seconds=whole["seconds"]))
     return out
+
+
+def _share(flops: float | None, seconds: float | None, peak: float | None) -> float | None:
+    """Of the peak; None above it, where an estimate or a clock is too coarse to be told."""
+    share = flops / seconds / peak if flops and seconds and peak else None
+    return share if share is not None and share <= 1 else None
 
 
 def peak_of(run: Gathered) -> float | None:
@@ -347,6 +355,12 @@ def _state_sentence(run: Gathered) -> str:
         return f"Pretraining failed at {where}" + (f": {why.rstrip('.')}." if why else ".")
     if run.state == "stopped":
         return f"Pretraining was stopped at {where} and can go on from its last checkpoint."
+    heartbeat = run.status.get("heartbeat")
+    if run.state == "running" and words.known(heartbeat) and time.time() - heartbeat > SILENT:
+        last = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat))
+        return (
+            f"Pretraining broke off at {where}: it was last heard of on {last}, and can go on from its last checkpoint."
+        )
     if run.state == "running":
         return f"Pretraining is at {where}{_health_clause(run)}; the numbers below are those so far."
     return "This run has written no status."

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from foretell.counters import seed_of
 from foretell.errors import ForetellError
+from foretell.report import words
 from foretell.run import Run
 
 Array = npt.NDArray[Any]
@@ -60,10 +61,11 @@ def _fitted(text: str, font: Any, width: int) -> str:
     return text
 
 
-def _save(sheet: Image.Image, path: Path, note: str) -> None:
+def _save(sheet: Image.Image, path: Path, **told: str) -> None:
     comment = PngImagePlugin.PngInfo()
-    if note:
-        comment.add_text("Description", note)
+    for key, value in told.items():
+        if value:
+            comment.add_itxt(key, value)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path, optimize=True, pnginfo=comment)
@@ -77,7 +79,7 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
     ``panels`` are (caption, (B, C, H, W) float in [0, 1]); a panel may have fewer samples or another size than its
     neighbours. ``scale`` enlarges the pixels. Many samples are wrapped into ``blocks`` of rows side by side (default:
     as many as make the sheet about twice as wide as high). Returns what was done to the channels, "" for grey and RGB;
-    a note is drawn under the pictures too. Raises ValueError when there is nothing to show.
+    a note is drawn under the pictures too, and captions and note are kept as text in the PNG. Raises ValueError when there is nothing to show.
     """
     shown = [(caption, *colours(pictures)) for caption, pictures in panels if len(pictures)]
     if not shown:
@@ -110,7 +112,8 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
                     sheet.paste(_tile(pictures[sample], scale), (left, head + row * (cell_h + GAP)))
     if notes:
         draw.text((0, height + 2), _fitted("; ".join(notes), font, width), fill=CAPTION, font=font)
-    _save(sheet, Path(path), "; ".join(notes))
+    captions = words.listed([caption for caption, _, _ in shown if caption], len(shown))
+    _save(sheet, Path(path), Panels=captions, Description="; ".join(notes))
     return "; ".join(notes)
 
 
@@ -158,7 +161,7 @@ def neighbours_grid(
             if same is not None:
                 box = (left, top, left + cell_w + 2 * thick - 1, top + cell_h + 2 * thick - 1)
                 _frame(draw, box, bool(same[row][place]), thick)
-    _save(sheet, Path(path), note)
+    _save(sheet, Path(path), Description=note)
     return note
 
 
@@ -271,7 +274,7 @@ def write_neighbours(
     features: Any,
     labels: Any = None,
     *,
-    queries: int = 10,
+    queries: int = 8,
     k: int = 8,
     side: int | None = None,
     seed: int = 0,

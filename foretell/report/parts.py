@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from PIL import Image
 
 from foretell.report.gather import Gathered
 
@@ -41,6 +44,18 @@ def image(run: Gathered, stem: str) -> str | None:
     """A picture of the run as a data URI."""
     png = run.pictures.get(stem)
     return "data:image/png;base64," + base64.b64encode(png).decode() if png else None
+
+
+def inscription(run: Gathered, stem: str, key: str) -> str:
+    """A text kept in a picture, as "Panels" by ``exhibits.picture_grid``; "" when there is none."""
+    png = run.pictures.get(stem)
+    if not png:
+        return ""
+    try:
+        with Image.open(io.BytesIO(png)) as opened:
+            return str(opened.info.get(key, ""))
+    except (OSError, SyntaxError):  # not a PNG that can be read: the page shows what the browser makes of it
+        return ""
 
 
 def pixel_width(run: Gathered, stem: str) -> int:

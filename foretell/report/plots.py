@@ -184,7 +184,7 @@ def _rule_name(rule: Rule, series: Sequence[Series], across: Scale, up: Scale, l
                         free = min(free, 0.0 if inside else min(abs(y1 - centre), abs(y2 - centre)))
             if up.stop + 8 < centre < up.start - 8 and free > room + 1:
                 best, room = (right - 4 if anchor == "end" else left + 4, base, anchor), free
-    return text(rule.label, *best, class_="tick")
+    return text(rule.label, *best, class_="tick on-lines")
 
 
 def _x_axis(x: Axis, across: Scale, left: float, right: float, bottom: float, height: float) -> str:

@@ -206,13 +206,14 @@ def retrieval(run: Gathered) -> Table | None:
     scores = run.comparison.get("retrieval") or {}
     rows: list[list[Cell | str]] = []
     ks: list[str] = []
+    both = any((found or {}).get("group") for found in scores.values())
     for identity in ("class", "group"):
         for arm in ("pretrained", "random", "pixels"):
             found = (scores.get(arm) or {}).get(identity) or {}
             recall = found.get("recall") or {}
             if recall:
                 ks = ks or list(recall)
-                name = Cell(analysis.ARMS[arm], f"by {identity}", f"c-{arm}")
+                name = Cell(analysis.ARMS[arm], f"by {identity}" if both else "", f"c-{arm}")
                 rows.append([name, *(words.percent(recall.get(k)) for k in ks), words.percent(found.get("map"))])
     return Table(["Retrieval", *(f"Recall@{k}" for k in ks), "mAP"], rows) if rows else None
 
