@@ -32,9 +32,9 @@ def _top(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     maxima, and only about 2 sqrt(k N) of its entries are sorted.
     """
     rows, n = similarity.shape
-    width = int(math.sqrt(n / k))
+    width = round(math.sqrt(n / k) / 16) * 16  # of whole vector registers: others read at half the speed
     chunks = n // width if width else 0
-    if width < 8 or chunks <= k:
+    if chunks <= k:
         value, column = similarity.topk(k, dim=1, sorted=False)
         return value, column
     even = chunks * width
