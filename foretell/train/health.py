@@ -31,11 +31,14 @@ SAMPLES = 512
 
 
 def rankme(z: Tensor, epsilon: float = 1e-7) -> float:
-    """Effective rank in [1, min(N, D)]: exp of the entropy of the singular values (Garrido et al. 2023, 2210.02885)."""
+    """Effective rank in [1, min(N, D)]: exp of the entropy of the singular values (Garrido et al. 2023, 2210.02885).
+
+    nan when a value is not finite.
+    """
+    if not bool(torch.isfinite(z).all()):
+        return math.nan
     values = torch.linalg.svdvals(z.double())
     total = values.sum()
-    if not bool(torch.isfinite(total)):
-        return math.nan
     if total == 0:
         return 1.0
     p = values / total + epsilon

@@ -70,7 +70,7 @@ def test_chunks_are_refused_where_the_loss_cannot_be_cut():
     class Whole(Classes):
         promises = Promises(accumulation="none")
 
-    with pytest.raises(InputError, match="loss of Whole cannot be computed in chunks; leave training.chunk out"):
+    with pytest.raises(InputError, match="loss of Whole cannot be computed in chunks; leave"):
         trained(Whole, 32)
     trained(Whole, 96)
 

@@ -128,7 +128,7 @@ class _Full:
 @pytest.mark.parametrize("room", [0, 3000])
 def test_a_full_disk(tmp_path, monkeypatch, room):
     def full(path, *args, **more):
-        file = open(path, *args, **more)
+        file = open(path, *args, **more)  # noqa: SIM115
         return _Full(file, room) if "00000012.pt" in str(path) else file
 
     monkeypatch.setattr(checkpoint, "open", full, raising=False)

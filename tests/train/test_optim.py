@@ -42,7 +42,7 @@ def test_lars_is_the_reference(monkeypatch, nesterov, many):
         monkeypatch.setattr(
             LARS,
             "_one",
-            lambda self, group, w, g, v: LARS._many(group, [w], [g], [v]),  # noqa: PLW0108
+            lambda self, group, w, g, v: LARS._many(group, [w], [g], [v]),
         )
     model = network()
     nn.init.zeros_(model[3].weight)  # a weight of norm zero has ratio 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -29,7 +30,7 @@ def test_warm_up_then_cosine():
     assert rates[10 + 45] == pytest.approx(1.0)
     assert rates[99] == pytest.approx(1 - math.cos(math.pi / 90), rel=1e-6)
     assert rate_at(100, 100, config) == pytest.approx(0, abs=1e-12)
-    assert all(after < before for before, after in zip(rates[10:], rates[11:], strict=False))
+    assert all(after < before for before, after in itertools.pairwise(rates[10:]))
 
 
 def test_constant_and_short_runs():

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+from train_toys import Classes, Pairs
+
+from foretell.counters import Rows
+from foretell.train import TrainingConfig, cost, machine, measure
+from foretell.train.machine import Limits, describe, limits
+
+CPU = torch.device("cpu")
+
+
+def test_limits_are_measured_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORETELL_CACHE", str(tmp_path / "a" / "b"))
+    first = limits()
+    (file,) = (tmp_path / "a" / "b").iterdir()
+    stored = json.loads(file.read_text())
+    assert stored["threads"] == torch.get_num_threads()
+    assert stored["torch"] == torch.__version__
+    monkeypatch.setattr(machine, "_product_rate", lambda dtype, device: 7.0)
+    assert limits() == first
+    assert limits(refresh=True).float32_flops == 7.0
+    file.write_text("{")
+    assert limits().float32_flops == 7.0
+
+
+def test_limits_are_plausible(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORETELL_CACHE", str(tmp_path))
+    found = limits()
+    assert 1e9 < found.float32_flops < 1e14
+    assert 1e7 < found.bfloat16_flops < 1e15
+    assert 1e8 < found.copy_bytes_per_s < 1e13
+    assert found.flops("bfloat16") == found.bfloat16_flops
+    a = torch.rand(512, 512)
+    seconds = machine._fastest(lambda: a @ a, CPU, 0.1)
+    assert 2 * 512**3 / seconds < 10 * found.float32_flops
+
+
+def test_an_unwritable_cache_is_no_obstacle(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FORETELL_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(machine, "_product_rate", lambda dtype, device: 7.0)
+    monkeypatch.setattr(machine, "_copy_rate", lambda device: 3.0)
+    assert limits() == Limits(7.0, 7.0, 3.0)
+    assert describe()["float32_flops"] == 7.0
+
+
+def test_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("FORETELL_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert machine.cache_folder() == tmp_path / ".cache" / "foretell"
+
+
+def test_operations_of_a_linear_layer():
+    layer = nn.Linear(30, 20)
+    x = torch.rand(8, 30, requires_grad=True)
+    assert cost.count_flops(lambda: layer(x)) == 2 * 8 * 30 * 20
+    assert cost.count_flops(lambda: layer(x).sum().backward()) == 3 * 2 * 8 * 30 * 20
+
+
+def test_operations_of_a_step_are_counted_once_a_shape():
+    config = TrainingConfig(batch=64, optimizer="sgd")
+    rows = Rows(0, 64, 64)
+    toy = Classes(width=24)
+    before = {name: tensor.clone() for name, tensor in toy.state_dict().items()}
+    count = measure.flops_per_sample(toy, config, rows, CPU)
+    assert count == 2 * (2 * 64 * 24 + 3 * 24 * 10)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in toy.state_dict().items())
+    assert toy.head.weight.grad is None
+    toy.loss = None  # a second count would fail
+    assert measure.flops_per_sample(toy, config, rows, CPU) == count
+    frozen = Classes(width=24)
+    frozen.encoder.requires_grad_(False)
+    assert measure.flops_per_sample(frozen, config, rows, CPU) == 2 * (64 * 24 + 2 * 24 * 10)
+
+
+def test_cached_gradients_cost_one_forward_more():
+    rows = Rows(0, 64, 64)
+    whole = measure.flops_per_sample(Pairs(), TrainingConfig(batch=64), rows, CPU)
+    parts = measure.flops_per_sample(Pairs(), TrainingConfig(batch=64, chunk=16), rows, CPU)
+    assert parts - whole == pytest.approx(2 * 2 * (64 * 16 + 16 * 8))
+
+
+def test_peak_memory_is_that_of_the_process():
+    before = cost.peak_memory(CPU)
+    held = torch.ones(100_000_000)
+    assert cost.peak_memory(CPU) >= before
+    assert cost.peak_memory(CPU) >= 400_000_000
+    del held
