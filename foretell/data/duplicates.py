@@ -1,7 +1,8 @@
 """Images that are the same: exactly, by a hash of their content, or to the eye, by a perceptual hash and a comparison.
 
-The perceptual hash is the sign of the 64 lowest AC coefficients of the cosine transform of a 32 x 32 grey thumbnail
-(after Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010). Pairs at most ``DISTANCE``
+The perceptual hash is the signs of 64 random projections (Charikar, "Similarity Estimation Techniques from Rounding
+Algorithms", 2002) of the low frequencies of a 32 x 32 grey thumbnail, weighted by frequency, since pictures hold less the
+higher it is. Unlike the sign of single coefficients, a projection is seldom near zero in a smooth picture. Pairs at most ``DISTANCE``
 bits apart are found by multi-index hashing (Norouzi, Punjani and Fleet, arXiv 1307.2982): of four bands of 16 bits one
 must agree within a bit, so that a bucket, not the whole set, is searched. A pair counts when its 16 x 16 thumbnails, in
 all channels, correlate at ``ALIKE`` or more.
@@ -21,6 +22,7 @@ from foretell.data.pixels import Pixels
 from foretell.data.store import ImageStore
 
 DISTANCE = 7  # bits of 64: the most that four bands within one bit each are sure to find
+HIGHEST = 8  # frequency, in half periods across the picture
 ALIKE = 0.98
 FLAT = 3.0  # standard deviation of 8-bit grey below which an image has nothing to compare
 NEIGHBOURS = 8  # kept an image and band: enough to join a cluster
@@ -62,22 +64,22 @@ def _thumbnail(image: Pixels, side: int) -> NDArray[np.float32]:
     return np.stack([np.asarray(plane) for plane in planes]) * scale
 
 
-def _cosines() -> tuple[NDArray[np.float32], Index]:
-    """(12, 32) lowest rows of the cosine transform, and which of the 144 products are the 64 lowest but the mean."""
+def _projections() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(12, 32) lowest rows of the cosine transform, (144, 64) weights of their products: the same on every machine."""
     k, n = np.arange(12)[:, None], np.arange(32)[None, :]
-    basis = np.cos(np.pi * k * (2 * n + 1) / 64).astype(np.float32)
-    down, across = np.divmod(np.arange(144), 12)
-    order = np.lexsort((down, down + across))
-    # neighbouring frequencies flip together: dealing them out over the bands keeps buckets even
-    return basis, order[1:65].reshape(16, 4).T.ravel()
+    basis = np.cos(np.pi * k * (2 * n + 1) / 64)
+    frequency = np.hypot(k, k.T).ravel()
+    weight = np.where(frequency < HIGHEST, frequency, 0)  # none for the mean: brightness does not count
+    drawn = np.random.Generator(np.random.PCG64(0)).standard_normal((144, 64))
+    return basis.astype(np.float32), (drawn * weight[:, None]).astype(np.float32)
 
 
 def perceptual_hashes(
     store: ImageStore, progress: Callable[[int, int], None] | None = None
 ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
     """((N,) 64-bit hashes, (N,) whether an image is flat: of one shade, so that its hash means nothing)."""
-    basis, chosen = _cosines()
-    weights = np.uint64(1) << np.arange(64, dtype=np.uint64)
+    basis, projections = _projections()
+    powers = np.uint64(1) << np.arange(64, dtype=np.uint64)
     hashes = np.zeros(len(store), np.uint64)
     flat = np.zeros(len(store), np.bool_)
     for start in range(0, len(store), CHUNK):
@@ -85,8 +87,8 @@ def perceptual_hashes(
         grey = thumbnails(store, index, 32).mean(axis=1)
         flat[index] = grey.std(axis=(1, 2)) < FLAT
         spectrum = basis @ grey @ basis.T
-        bits = spectrum.reshape(len(index), 144)[:, chosen] > 0
-        hashes[index] = (bits * weights).sum(axis=1, dtype=np.uint64)
+        bits = spectrum.reshape(len(index), 144) @ projections > 0
+        hashes[index] = (bits * powers).sum(axis=1, dtype=np.uint64)
         if progress:
             progress(int(index[-1]) + 1, len(store))
     return hashes, flat

@@ -99,8 +99,8 @@ def main() -> None:
         job = json.loads(line)
         every = 1 if job["careful"] else EVERY
 
-        def report(done: int, bad: int, every: int = every) -> None:
-            if done % every == 0:
+        def report(done: int, bad: int, every: int = every, count: int = len(job["names"])) -> None:
+            if done % every == 0 or done == count:
                 say(done=done, bad=bad)
 
         try:

@@ -1,0 +1,141 @@
+"""Arrays: shapes, values, labels, and what a wrong one is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foretell.data import arrays
+from foretell.data.store import open_images
+from foretell.errors import InputError
+
+RNG = np.random.default_rng(0)
+BYTES = RNG.integers(0, 256, (12, 9, 7, 3), dtype=np.uint8)
+
+
+def store(path: Path, array: np.ndarray, **more: np.ndarray):  # type: ignore[no-untyped-def]
+    if more:
+        np.savez(path.with_suffix(".npz"), images=array, **more)
+        return open_images(path.with_suffix(".npz"))
+    np.save(path.with_suffix(".npy"), array)
+    return open_images(path.with_suffix(".npy"))
+
+
+@pytest.mark.parametrize("form", ["last", "first", "grey", "fortran"])
+def test_shapes(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "PART", 1000)
+    given = {
+        "last": BYTES,
+        "first": BYTES.transpose(0, 3, 1, 2),
+        "grey": BYTES[..., 0],
+        "fortran": np.asfortranarray(BYTES),
+    }[form]
+    opened = store(tmp_path / "x", np.ascontiguousarray(given) if form != "fortran" else given)
+    expected = BYTES[..., :1] if form == "grey" else BYTES
+    assert np.array_equal(np.stack([opened.image(i) for i in range(12)]), expected)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 13])
+def test_any_number_of_channels(tmp_path: Path, channels: int) -> None:
+    array = RNG.integers(0, 256, (5, 16, 16, channels), dtype=np.uint8)
+    opened = store(tmp_path / "x", array)
+    assert opened.channels == channels
+    assert np.array_equal(opened.read([4, 0]).pixels.numpy(), array[[4, 0]].transpose(0, 3, 1, 2))
+
+
+def test_values(tmp_path: Path) -> None:
+    grey = BYTES[..., 0]
+    cases: list[tuple[np.ndarray, np.ndarray]] = [
+        (grey.astype(np.int64), grey),
+        (grey / 255, grey),
+        ((grey / 255).astype(np.float32), grey),
+        (grey.astype(np.float32), grey),
+        (grey > 99, (grey > 99) * np.uint8(255)),
+        (grey.astype(np.uint16) * 257, grey.astype(np.uint16) * 257),
+        (np.sqrt(grey / 255), np.rint(np.sqrt(grey / 255) * 65535).astype(np.uint16)),
+        (grey.astype(">u2") * 100, grey.astype(np.uint16) * 100),
+    ]
+    for number, (given, expected) in enumerate(cases):
+        opened = store(tmp_path / f"x{number}", given)
+        assert opened.dtype == expected.dtype
+        assert np.array_equal(np.stack([opened.image(i)[:, :, 0] for i in range(12)]), expected)
+
+
+def test_labels_and_columns_of_an_npz(tmp_path: Path) -> None:
+    opened = store(tmp_path / "x", BYTES, y=np.arange(12) % 3, groups=np.array(list("aabbccddeeff")))
+    assert opened.table.column("label") == ["0", "1", "2"] * 4
+    assert opened.table.column("group")[:3] == ["a", "a", "b"]
+    assert opened.names[3] == "x.npz[3]"
+
+
+def test_splits_of_an_npz(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "x.npz",
+        train_images=BYTES[:8],
+        train_labels=np.arange(8)[:, None] % 2,
+        test_images=BYTES[8:],
+        test_labels=np.arange(4)[:, None] % 2,
+    )
+    opened = open_images(tmp_path / "x.npz")
+    assert opened.table.column("split") == ["train"] * 8 + ["test"] * 4
+    assert opened.table.column("label") == ["0", "1"] * 6
+    assert np.array_equal(opened.image(9), BYTES[9])
+
+
+def test_larger_images_are_shrunk(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", RNG.integers(0, 256, (3, 40, 20), dtype=np.uint8))
+    assert open_images(tmp_path / "x.npy", side=10).sizes.tolist() == [[10, 5]] * 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_not_finite_names_array_and_row(tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "PART", 1000)
+    array = RNG.random((12, 9, 7))
+    array[10, 3, 3] = value
+    with pytest.raises(InputError, match=r"x\.npy: row 10 holds (NaN|an infinite value); expected finite numbers"):
+        store(tmp_path / "x", array)
+    with pytest.raises(InputError, match=r"x\.npz \(images\): row 10 holds"):
+        store(tmp_path / "x", array, y=np.arange(12))
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (RNG.random((4, 8, 8)) * 900, r"values run from .* expected floats in \[0, 1\] or \[0, 255\]"),
+        (np.full((4, 8, 8), -3), "values run from -3 to -3; expected whole numbers in 0 to 65535"),
+        (np.zeros((4, 8)), r"has shape \(4, 8\); expected images \(N, H, W\)"),
+        (np.zeros((0, 8, 8)), "holds no images"),
+        (np.zeros((4, 1, 1)), "images are 1 x 1 pixels"),
+        (np.array([{"a": 1}], dtype=object), "pickled Python objects, which are never loaded"),
+        (np.full((4, 8, 8), "x"), "expected numbers"),
+    ],
+)
+def test_wrong_arrays(tmp_path: Path, array: np.ndarray, words: str) -> None:
+    np.save(tmp_path / "x.npy", array, allow_pickle=True)
+    with pytest.raises(InputError, match=words):
+        open_images(tmp_path / "x.npy")
+
+
+def test_wrong_files(tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_text("nothing")
+    with pytest.raises(InputError, match="not a NumPy array"):
+        open_images(tmp_path / "x.npy")
+    (tmp_path / "x.npz").write_text("nothing")
+    with pytest.raises(InputError, match=r"not an \.npz file"):
+        open_images(tmp_path / "x.npz")
+    np.savez(tmp_path / "y.npz", a=BYTES, b=BYTES)
+    with pytest.raises(InputError, match="no array named images or x among a, b"):
+        open_images(tmp_path / "y.npz")
+    np.savez(tmp_path / "z.npz", x=BYTES, y=np.arange(11))
+    with pytest.raises(InputError, match=r"has shape \(11,\); expected \(12,\), one value for each of 12 images"):
+        open_images(tmp_path / "z.npz")
+
+
+def test_cut_short(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", BYTES)
+    data = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(data[:-300])
+    with pytest.raises(InputError, match="cut short at row 10 of 12"):
+        open_images(tmp_path / "x.npy")

@@ -1,0 +1,163 @@
+"""What is wrong with a set is found, and said."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import fill, picture, save
+from PIL import Image, ImageEnhance
+
+from foretell.data.audit import audit, render
+from foretell.data.duplicates import DISTANCE, candidate_pairs, clusters, exact_groups, near_pairs
+from foretell.data.store import ImageStore, open_images
+from foretell.errors import InputError
+
+
+def test_pairs_are_those_of_comparing_all_with_all() -> None:
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**63, 600, dtype=np.uint64)
+    for i in range(200):  # pairs 1 to 12 bits apart
+        hashes[400 + i] = hashes[i]
+        for bit in rng.choice(64, 1 + i % 12, replace=False):
+            hashes[400 + i] ^= np.uint64(1) << np.uint64(bit)
+    every = np.bitwise_count(hashes[:, None] ^ hashes[None, :]) <= DISTANCE
+    expected = {(int(a), int(b)) for a, b in zip(*np.nonzero(np.triu(every, 1)), strict=True)}
+    assert len(expected) > 100
+    assert {tuple(pair) for pair in candidate_pairs(hashes).tolist()} == expected
+
+
+def test_a_large_cluster_stays_linear_and_joined() -> None:
+    hashes = np.full(3000, 12345, np.uint64)
+    pairs = candidate_pairs(hashes)
+    assert len(pairs) <= 4 * 8 * 3000
+    assert clusters(3000, [(int(a), int(b)) for a, b in pairs]) == [list(range(3000))]
+
+
+def test_exact_groups() -> None:
+    hashes = np.zeros((6, 16), np.uint8)
+    hashes[:, 3] = [5, 1, 5, 2, 1, 5]
+    assert exact_groups(hashes) == [[0, 2, 5], [1, 4]]
+
+
+def changed(image: np.ndarray, how: str) -> np.ndarray:
+    picture_ = Image.fromarray(image)
+    if how == "half":
+        return np.asarray(picture_.resize((image.shape[1] // 2, image.shape[0] // 2), Image.Resampling.BICUBIC))
+    if how == "brighter":
+        return np.asarray(ImageEnhance.Brightness(picture_).enhance(1.1))
+    if how == "jpeg":
+        stream = io.BytesIO()
+        picture_.save(stream, "JPEG", quality=50)
+        return np.asarray(Image.open(stream))
+    noise = np.random.default_rng(0).normal(0, 4, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("how", ["half", "brighter", "noise", "jpeg"])
+def test_alike_images_are_found_and_others_are_not(how: str) -> None:
+    images = [picture(i, 64, 80) for i in range(60)]
+    twins = [changed(images[i], how) for i in range(20)]
+    near, flat = near_pairs(ImageStore.of([*images, *twins]))
+    found = {(a, b) for a, b, _ in near}
+    assert not flat
+    assert found <= {(i, 60 + i) for i in range(20)}
+    assert len(found) >= 19
+
+
+def test_one_shape_in_two_colours_is_not_alike() -> None:
+    image = picture(3, 64, 64)
+    other = image[:, :, [2, 0, 1]].copy()
+    near, _ = near_pairs(ImageStore.of([image, other]))
+    assert not near
+
+
+def test_images_of_one_shade_are_counted_not_paired() -> None:
+    shades = [np.full((30, 30, 3), value, np.uint8) for value in (0, 90, 255)]
+    near, flat = near_pairs(ImageStore.of([*shades, picture(0, 30, 30)]))
+    assert (near, flat) == ([], 3)
+
+
+@pytest.fixture
+def messy(tmp_path: Path) -> Path:
+    fill(tmp_path, 40, height=48, width=48)
+    save(tmp_path / "copy.png", picture(0, 48, 48))
+    save(tmp_path / "alike.jpg", picture(1, 48, 48), quality=90)
+    save(tmp_path / "forgotten.png", picture(77, 48, 48))
+    (tmp_path / "text.jpg").write_text("hello")
+    rows = [f"{i:03d}.png,{'ab'[i % 2] if i != 5 else ''},p{i // 4},{'train' if i < 30 else 'test'}" for i in range(40)]
+    rows += ["copy.png,b,q1,test", "alike.jpg,b,q2,test", "text.jpg,a,q3,test", "gone.png,a,p0,test"]
+    (tmp_path / "table.csv").write_text("path,label,group,split\n" + "\n".join(rows) + "\n")
+    return tmp_path / "table.csv"
+
+
+def test_everything_wrong_is_found(messy: Path) -> None:
+    found = audit(messy)
+    assert found.count == 42
+    assert found.missing == ["gone.png"]
+    assert found.unreadable == [("text.jpg", "is text, not an image (it begins 'hello')")]
+    assert found.extra == ["forgotten.png"]
+    assert found.unlabelled == ["005.png"]
+    assert found.equal == [["000.png", "copy.png"]]
+    assert found.alike == [["001.png", "alike.jpg"]]
+    assert found.labels == {"b": 21, "a": 20}
+    assert found.splits == {"train": 30, "test": 12}
+    leaks = {leak.what: leak for leak in found.leaks}
+    assert set(leaks) == {"equal", "equal across groups", "labels disagree", "alike", "group"}
+    assert leaks["equal"].names == ["000.png", "copy.png"]
+    assert leaks["alike"].names == ["001.png", "alike.jpg"]
+    assert leaks["group"].names == ["p7"]
+    assert not found.clean
+    assert json.loads(json.dumps(found.as_dict()))["missing"] == ["gone.png"]
+
+
+def test_the_text_says_it(messy: Path) -> None:
+    text = render(audit(messy))
+    for words in (
+        "42 images (manifest), colour, 8-bit",
+        "all 48 x 48 pixels",
+        "labels: 2 classes over 41 images: b 21, a 20",
+        "unreadable: 1\n    text.jpg is text, not an image",
+        "rows for files that are not there: 1\n    gone.png",
+        "image files that the table does not name: 1\n    forgotten.png",
+        "images without a label: 1\n    005.png",
+        "equal images: 1 (1 copies)\n    000.png = copy.png",
+        "images alike to the eye: 1 groups\n    001.png ~ alike.jpg",
+        "LEAK: equal images in two splits: 1\n    000.png, copy.png (test and train)",
+        "LEAK: images alike to the eye in two splits: 1",
+        "LEAK: groups in two splits: 1\n    p7 (test and train)",
+        "equal images with different labels: 1\n    000.png, copy.png (a and b)",
+    ):
+        assert words in text, words
+
+
+def test_a_clean_folder_and_one_class(tmp_path: Path) -> None:
+    fill(tmp_path, 12, height=48, width=48)
+    clean = audit(tmp_path)
+    assert clean.clean
+    assert render(clean).endswith("nothing wrong was found")
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(f"{i:03d},cat\n" for i in range(12)) + "gone,cat\n")
+    one = audit(tmp_path, labels=tmp_path / "labels.csv")
+    assert one.missing == ["gone"]
+    assert "one class only ('cat', 12 images); a task needs at least two" in render(one)
+
+
+def test_uneven_labels(tmp_path: Path) -> None:
+    fill(tmp_path / "often", 20)
+    fill(tmp_path / "seldom", 2, start=20)
+    text = render(audit(open_images(tmp_path)))
+    assert "labels are uneven: the commonest class holds 91%" in text
+    assert "classes of fewer than 10 images: 1\n    seldom" in text
+
+
+def test_mostly_unreadable_is_a_report_not_an_error(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    for i in range(8):
+        (tmp_path / f"bad{i}.jpg").write_text("x")
+    assert len(audit(tmp_path).unreadable) == 8
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no images in this folder"):
+        audit(tmp_path / "empty")

@@ -1,0 +1,122 @@
+"""What a source is understood as."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pictures import fill
+
+from foretell.data.source import scan, with_labels
+from foretell.errors import InputError
+
+
+def test_a_flat_folder(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / ".hidden.png").write_text("x")
+    found = scan(tmp_path)
+    assert (found.kind, found.names) == ("folder", ["000.png", "001.png", "002.png"])
+    assert "label" not in found.table
+    assert any("1 files of other kinds passed over: .txt 1" in note for note in found.notes)
+
+
+def test_class_folders_become_labels(tmp_path: Path) -> None:
+    fill(tmp_path / "cat", 2)
+    fill(tmp_path / "dog" / "more", 1)
+    found = scan(tmp_path)
+    assert found.kind == "class folders"
+    assert found.table.column("label") == ["cat", "cat", "dog"]
+
+
+def test_one_folder_is_no_class(tmp_path: Path) -> None:
+    fill(tmp_path / "photos", 2)
+    assert scan(tmp_path).kind == "folder"
+
+
+def test_images_beside_folders_are_not_classes(tmp_path: Path) -> None:
+    fill(tmp_path, 1)
+    fill(tmp_path / "a", 1)
+    fill(tmp_path / "b", 1)
+    found = scan(tmp_path)
+    assert found.kind == "folder"
+    assert any("not understood as classes" in note for note in found.notes)
+
+
+def test_split_folders(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for name in "ab":
+            fill(tmp_path / split / name, 1)
+    found = scan(tmp_path)
+    assert found.table.column("split") == ["train", "train", "validation", "validation"]
+    assert found.table.column("label") == ["a", "b", "a", "b"]
+
+
+def test_a_link_back_up_ends(tmp_path: Path) -> None:
+    fill(tmp_path / "a", 1)
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    assert len(scan(tmp_path)) == 1
+
+
+def test_a_manifest(tmp_path: Path) -> None:
+    fill(tmp_path / "images", 3)
+    path = tmp_path / "table.csv"
+    path.write_text("file,kind,split\nimages/000.png,x,training\nimages/001.png,y,dev\n")
+    found = scan(path, {"path": "file", "label": "kind"})
+    assert (found.kind, len(found)) == ("manifest", 2)
+    assert found.path(1).is_file()
+    assert found.table.column("label") == ["x", "y"]
+    assert found.table.column("split") == ["train", "validation"]
+    assert found.extra == ["images/002.png"]
+
+
+def test_manifests_that_are_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("file_name,label\na.png,x\n")
+    with pytest.raises(InputError, match=r"no column 'path' among file_name, label; is it 'file_name'\?"):
+        scan(path)
+    path.write_text("path,label\na.png,x\na.png,y\n")
+    with pytest.raises(InputError, match=r"a\.png is named in 2 rows; expected one row a file"):
+        scan(path)
+    path.write_text("path,label\na.png,x\n,y\n")
+    with pytest.raises(InputError, match="row 2 has no path"):
+        scan(path)
+
+
+def test_labels_are_joined_by_path_or_by_name(tmp_path: Path) -> None:
+    fill(tmp_path / "in" / "deep", 3)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\nin/deep/000.png,x\n001,y\nnone.png,z\n")
+    found = with_labels(scan(tmp_path / "in"), labels)
+    assert found.table.column("label") == ["x", "y", None]
+    assert any("1 rows name files that are not among the images (none.png)" in note for note in found.notes)
+
+
+def test_labels_that_match_nothing_or_twice(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 2)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\nq.png,x\n")
+    with pytest.raises(InputError, match=r"none of its 1 rows names an image of .* \(the first is 'q\.png'\)"):
+        scan(tmp_path / "in", labels=labels)
+    labels.write_text("path,label\n000.png,x\nin/000.png,y\n")
+    with pytest.raises(InputError, match=r"rows 1 and 2 are both for 000\.png"):
+        scan(tmp_path / "in", labels=labels)
+
+
+@pytest.mark.parametrize("fill_with", ["nothing", "text"])
+def test_an_empty_folder(tmp_path: Path, fill_with: str) -> None:
+    if fill_with == "text":
+        (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(InputError, match="no images in this folder") as caught:
+        scan(tmp_path)
+    assert ("it holds 1 .txt" if fill_with == "text" else "it is empty") in str(caught.value)
+
+
+def test_a_missing_or_strange_source(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none: does not exist; expected a folder of images"):
+        scan(tmp_path / "none")
+    (tmp_path / "x.docx").write_text("x")
+    with pytest.raises(InputError, match="expected a folder of images, a table"):
+        scan(tmp_path / "x.docx")
+    with pytest.raises(InputError, match="unknown embedded data set '@animal'; did you mean '@animals'"):
+        scan("@animal")

@@ -1,0 +1,93 @@
+"""Manifests in every form, and what a wrong one is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+import pytest
+
+from foretell.data.table import Table, read_table
+from foretell.errors import InputError
+
+ROWS = {"path": ["a.png", "b.png", "c.png"], "diagnosis": ["2", None, "10"], "patient": ["x", "x", "y"]}
+
+
+def write(folder: Path, form: str) -> Path:
+    path = folder / f"table.{form}"
+    if form == "csv":
+        path.write_text("path,diagnosis,patient\na.png,2,x\nb.png,,x\nc.png,10,y\n")
+    elif form == "tsv":
+        path.write_text("path\tdiagnosis\tpatient\na.png\t2\tx\nb.png\t\tx\nc.png\t10\ty\n")
+    elif form == "jsonl":
+        path.write_text(
+            '{"path": "a.png", "diagnosis": 2, "patient": "x"}\n{"path": "b.png", "patient": "x"}\n\n'
+            '{"path": "c.png", "diagnosis": 10.0, "patient": "y"}\n'
+        )
+    else:
+        parquet.write_table(arrow.table({**ROWS, "diagnosis": [2, None, 10]}), path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_form_gives_the_same_table(tmp_path: Path, form: str) -> None:
+    table = read_table(write(tmp_path, form), {"label": "diagnosis", "group": "patient"})
+    assert len(table) == 3
+    assert table.column("path") == ROWS["path"]
+    assert table.column("label") == ["2", None, "10"]
+    assert table.column("group") == ["x", "x", "y"]
+
+
+def test_semicolons_and_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b'\xef\xbb\xbfpath;label\na.png;"one; two"\n')
+    assert read_table(tmp_path / "x.csv").columns == {"path": ["a.png"], "label": ["one; two"]}
+
+
+def test_codes_are_sorted_numbers_stay_in_order_and_missing_is_minus_one() -> None:
+    codes, classes = Table({"label": ["10", "9", None, "10"]}).codes("label")
+    assert classes == ["9", "10"]
+    assert np.array_equal(codes, [1, 0, -1, 1])
+    assert Table({"label": ["b", "a10", "a9"]}).codes("label")[1] == ["a10", "a9", "b"]
+
+
+def test_subset_keeps_order() -> None:
+    assert Table({"label": ["a", "b", "c"]}).subset([2, 0]).column("label") == ["c", "a"]
+
+
+def test_one_class_only() -> None:
+    with pytest.raises(InputError, match=r"one class only \('cat'\) in 3 rows; a task needs at least 2"):
+        Table({"label": ["cat", None, "cat"]}).classes()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("x.csv", "path,label\na.png,1\nb.png\n", r"x\.csv, line 3: 1 values, expected 2"),
+        ("x.csv", "", "x.csv: is empty; expected a header row"),
+        ("x.csv", "path,label\n", "the table has no rows"),
+        ("x.csv", "path,path\na,b\n", "two columns are named 'path'"),
+        ("x.jsonl", '{"path": "a"}\n{"path": \n', r"x\.jsonl, line 2: not valid JSON"),
+        ("x.jsonl", "[1]\n", "line 1: expected an object"),
+        ("x.parquet", "no", "not a valid Parquet file"),
+        ("x.txt", "no", "expected a table ending in"),
+    ],
+)
+def test_wrong_tables(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_table(tmp_path / name)
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes("path,label\na,é\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"byte 13 is not UTF-8; save the table as UTF-8"):
+        read_table(tmp_path / "x.csv")
+
+
+def test_an_unknown_column_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"table\.csv: unknown column 'diagnose'; did you mean 'diagnosis'\?"):
+        read_table(write(tmp_path, "csv"), {"label": "diagnose"})
+    with pytest.raises(InputError, match="did you mean 'label'"):
+        read_table(write(tmp_path, "csv"), {"labels": "diagnosis"})
