@@ -277,7 +277,7 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
     compare = f"foretell finetune {path}{labels}"
     out = []
     if run.state in ("failed", "stopped", "running") or not run.status:
-        out.append(("The rest of the pretraining", f"foretell pretrain --resume {path}"))
+        out.append(("The rest of the pretraining and its encoder", f"foretell pretrain --resume {path}"))
     if not run.comparison.get("summary"):
         out.append(("The label-efficiency curve, labels saved, steps to reach training from scratch", compare))
     scores = ("Nearest-neighbour scores", "knn"), ("Linear-probe scores", "linear_probe")

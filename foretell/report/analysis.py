@@ -355,8 +355,8 @@ def _state_sentence(run: Gathered) -> str:
         return f"Pretraining failed at {where}" + (f": {why.rstrip('.')}." if why else ".")
     if run.state == "stopped":
         return f"Pretraining was stopped at {where} and can go on from its last checkpoint."
-    heartbeat = run.status.get("heartbeat")
-    if run.state == "running" and words.known(heartbeat) and time.time() - heartbeat > SILENT:
+    heartbeat = float(run.status.get("heartbeat") or "inf")
+    if run.state == "running" and time.time() - heartbeat > SILENT:
         last = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat))
         return (
             f"Pretraining broke off at {where}: it was last heard of on {last}, and can go on from its last checkpoint."

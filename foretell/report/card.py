@@ -15,8 +15,10 @@ MODES = {1: "L", 3: "RGB"}
 
 
 def snippet(run: Gathered) -> str:
-    """Python that loads the encoder of this run with timm and embeds a picture."""
+    """Python that loads the encoder of this run with timm and embeds a picture; "" before it was exported."""
     config = run.encoder
+    if not config:
+        return ""
     data = config.get("pretrained_cfg") or {}
     channels = (data.get("input_size") or [run.part("data").get("channels")])[0]
     dim = config.get("num_features") or run.part("encoder").get("dim") or "dim"
@@ -140,13 +142,9 @@ def model_card(run: Gathered) -> str:
         "few labels. It was measured on this data alone: on pictures from elsewhere, measure again before trusting it. "
         "Whatever is skewed in the pictures (who or what is shown, and how often) is skewed in the features, too.",
         "",
-        "## How to use it",
-        "",
-        "```python",
-        snippet(run),
-        "```",
-        "",
     ]
+    code = snippet(run)
+    out += ["## How to use it", "", "```python", code, "```", ""] if code else []
     absent = about.missing(run)
     if absent:
         out += [

@@ -305,6 +305,7 @@ class Spot:
 
 
 PALETTE = 10
+NARROW_TEXT = 22.0  # the style sheet's size of a map's names on a narrow screen, where the map is drawn at half size
 
 
 def style_of(group: int) -> tuple[str, str]:
@@ -345,13 +346,12 @@ def scatter(
             place_x, place_y = _middle(members)
             names.append((group, across(place_x), up(place_y)))
     moved = apart([place for _, _, place in names], TEXT * 1.3, TEXT, height - TEXT) if names else []
-    written = [
-        text(
-            words.shorten(groups[group], 20), min(max(x, 60), width - 60), y + 4, "middle",
-            class_=f"halo g{group}",
-        )
-        for (group, x, _), y in zip(names, _only_near(names, moved), strict=True)
-    ]  # fmt: skip
+    written = []
+    for (group, x, _), y in zip(names, _only_near(names, moved), strict=True):
+        label = words.shorten(groups[group], 20)
+        half = min(wide(label, NARROW_TEXT) / 2, width / 2)
+        x = min(max(x, half), width - half)
+        written.append(text(label, x, y + 4, "middle", class_=f"halo g{group}"))
     return drawing(name, title, description, width, height, *layers, *written)
 
 

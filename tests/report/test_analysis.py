@@ -1,0 +1,133 @@
+"""What is concluded from the numbers: where the advantage ends, labels saved, cost, the verdict without a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_run import ANIMALS, comparison, make, write
+
+from foretell.report import analysis
+from foretell.report.about import missing
+from foretell.report.gather import gather
+
+
+def pairs(*verdicts: str) -> list[analysis.Difference]:
+    labels = (10, 50, 100, 500)
+    return [
+        analysis.Difference("pretrained", "scratch", n, n // 10, 0.1, 0.0, 0.2, verdict)  # type: ignore[arg-type]
+        for n, verdict in zip(labels, verdicts, strict=False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "sentence"),
+    [
+        (
+            ("better", "better", "undecided", "undecided"),
+            "Pretraining is ahead of training from scratch up to 50 labels (5 a class); at 100 labels (10 a class) the "
+            "difference is undecided.",
+        ),
+        (
+            ("better", "undecided", "undecided", "worse"),
+            "Pretraining is ahead of training from scratch up to 10 labels (1 a class); at 50 labels (5 a class) the "
+            "difference is undecided and worse from 500 labels on.",
+        ),
+        (
+            ("better", "worse"),
+            "Pretraining is ahead of training from scratch up to 10 labels (1 a class); from 50 labels (5 a class) on "
+            "training from scratch is better.",
+        ),
+        (
+            ("better", "better"),
+            "Pretraining is ahead of training from scratch up to 50 labels (5 a class), the most that was measured: "
+            "where the advantage ends was not reached.",
+        ),
+        (
+            ("worse", "worse"),
+            "Training from scratch is better already at 10 labels (1 a class): here pretraining was not worth it.",
+        ),
+        (
+            ("undecided", "better"),
+            "With the fewest labels the difference is undecided; pretraining is ahead at 50 labels (5 a class).",
+        ),
+        (
+            ("undecided", "undecided"),
+            "At no number of labels is pretraining clearly ahead of training from scratch.",
+        ),
+        (
+            ("undecided", "worse"),
+            "At no number of labels is pretraining clearly ahead of training from scratch; from 50 labels on it is "
+            "behind.",
+        ),
+        ((), ""),
+    ],
+)
+def test_where_the_advantage_ends(verdicts: tuple[str, ...], sentence: str) -> None:
+    assert analysis.advantage_sentence(pairs(*verdicts)) == sentence
+
+
+def test_stretches_of_one_verdict() -> None:
+    found = analysis.advantage(pairs("better", "better", "undecided", "worse"))
+    assert found.runs == [(10, 50, "better"), (100, 100, "undecided"), (500, 500, "worse")]
+    assert found.until is not None
+    assert found.until.labels == 50
+
+
+def test_the_few_labels_of_the_key_figures_follow_one_rule() -> None:
+    assert analysis.few_labels(comparison(ANIMALS)) == (50, 5)
+    assert analysis.few_labels(comparison(ANIMALS, (1, 10))) == (100, 10)
+    assert analysis.few_labels(comparison(ANIMALS, (1, 50))) == (10, 1)
+    assert analysis.few_labels({}) is None
+
+
+def test_labels_saved_says_why_there_is_no_number() -> None:
+    found = comparison(ANIMALS)
+    saved = analysis.savings(found)
+    assert [(s.labels, s.equals, s.bound) for s in saved[:1]] == [(10, 117.0, "")]
+    assert (saved[-1].labels, saved[-1].bound, saved[-1].most) == (200, "above", 500)
+    found["labels_saved"]["points"] = [{"labels": 10, "equals_scratch_with": None, "reading": "fewer than"}]
+    assert analysis.savings(found)[0].bound == "below"
+    found["labels_saved"] = None
+    assert analysis.savings(found) == []
+
+
+def test_costs_take_the_mean_over_seeds_and_mark_estimates(tmp_path: Path) -> None:
+    run = gather(make(tmp_path / "run", exhibits=False))
+    found = {cost.key: cost for cost in analysis.costs(run)}
+    assert list(found) == ["pretraining", "pretrained", "scratch", "probe", "random", "comparison"]
+    assert found["pretraining"].flops == 2.4e13
+    assert found["pretraining"].share == pytest.approx(0.44, abs=0.01)
+    assert not found["pretraining"].estimated
+    assert found["scratch"].seconds == pytest.approx(9.4)
+    assert found["scratch"].flops == pytest.approx(3 * 8.4e6 * 19200)
+    assert found["scratch"].estimated
+    assert found["scratch"].share == pytest.approx(3 * 8.4e6 * 19200 / 9.4 / 1.9e11)
+    assert found["probe"].flops is None
+    assert found["comparison"].seconds == 71.0
+
+
+def test_the_verdict_before_a_comparison_says_what_is_known(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    assert analysis.verdict(gather(run)) == (
+        "Pretraining finished 1,840 steps in 4 min 51 s, and its embeddings are healthy. "
+        "What it is worth with few labels has not been measured yet."
+    )
+    knn: dict[str, Any] = {"pretrained": {"accuracy": 0.9}, "random": {"accuracy": 0.7}, "pixels": {"accuracy": 0.8}}
+    write(run / "results" / "comparison.json", {"classes": ANIMALS, "knn": knn})
+    assert analysis.verdict(gather(run)).endswith(
+        "Nearest neighbours name the right class of 90.0% of the test images, against 70.0% with random features and "
+        "80.0% with raw pixels; what it is worth with few labels has not been measured yet."
+    )
+    assert next(command.split()[1] for _, command in missing(gather(run))) == "finetune"
+
+
+def test_a_silent_run_is_said_to_have_broken_off(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", state="running", exhibits=False, heartbeat=1_750_000_000.0)
+    assert "broke off at step 610 of 1,840: it was last heard of on 15 June 2025" in analysis.verdict(gather(run))
+
+
+def test_mistakes_are_listed_by_how_often_they_happen() -> None:
+    found = analysis.most_confused([[5, 3, 0], [1, 9, 0], [0, 4, 0]], ["a", "b", "c"])
+    assert found == [("c", "b", 4, 1.0), ("a", "b", 3, 3 / 8), ("b", "a", 1, 0.1)]

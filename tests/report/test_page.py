@@ -1,0 +1,221 @@
+"""The report as Chromium renders it: its parts, its layout, and no script error."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import FOUND, dump, errors, laid_out
+from made_up_run import ANIMALS, comparison, make, write
+
+from foretell.errors import InputError
+from foretell.report import build
+
+needs_chromium = pytest.mark.skipif(FOUND is None, reason="no Chromium is installed")
+
+ODD = ["<script>alert(1)</script>", "a long name " + "x" * 68, 'tabby & "tom" \' cats', "日本語の猫"]
+FIFTY = [f"class {place:02d} of fifty" for place in range(50)]
+RESULTS = ("label-efficiency", "labels-saved", "reaching-scratch", "confusion-matrix")
+PARTS = (
+    *RESULTS, "data", "hidden", "training", "neighbours", "embedding-map", "cost", "method", "use",
+)  # fmt: skip
+
+
+def sections(page: str) -> list[str]:
+    return re.findall(r'<section id="([^"]+)"', page)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(make(tmp_path_factory.mktemp("report") / "animals"))
+
+
+@needs_chromium
+def test_every_part_is_rendered_in_order_and_no_script_fails(whole: Path) -> None:
+    dom = dump(whole)
+    assert errors(dom) == ""
+    order = [
+        "label-efficiency", "labels-saved", "reaching-scratch", "data", "hidden", "training", "neighbours",
+        "embedding-map", "confusion-matrix", "cost", "method", "use",
+    ]  # fmt: skip
+    assert sections(dom) == order
+    head = dom[: dom.index("<main")]
+    assert "What pretraining was worth on animals</h1>" in head
+    assert "Pretraining was worth it with 10, 20, 50, 100 and 200 labels" in head
+    assert head.count("<dt ") == 5
+    for name in (
+        "efficiency", "efficiency-narrow", "saved", "reaching", "loss", "rate", "speed", "health-rankme", "health-deviation",
+        "health-alignment", "health-uniformity", "monitor-0", "knn", "map", "confusion", "spent",
+    ):  # fmt: skip
+        assert re.search(rf'<svg id="{name}"[^>]*role="img"[^>]*>\s*<title id="{name}-title">[^<]+</title>', dom), name
+    assert 'id="views" src="data:image/png;base64,' in dom
+    assert 'id="neighbours-picture" src="data:image/png;base64,' in dom
+    for name in ("efficiency", "reaching", "probe", "retrieval", "confused", "cost", "search"):
+        assert f'<table id="{name}-table"' in dom
+    assert "temperature = 0.5" in dom
+    assert "timm.create_model" in dom
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1280, 500])
+def test_nothing_is_cut_off_or_overlaps(whole: Path, width: int) -> None:
+    found = laid_out(whole, width)
+    assert found["outside"] == []
+    assert found["broken"] == []
+    assert found["wide"] <= found["shown"] <= width
+    assert found["names"] == 4
+    assert found["touching"] == 0
+    assert found["verdict"] < 700, "the verdict is what is seen first"
+
+
+@needs_chromium
+def test_a_failing_script_and_a_foreign_one_are_seen(whole: Path, tmp_path: Path) -> None:
+    text = whole.read_text()
+    (tmp_path / "refused.html").write_text(text.replace("</main>", "<script>window.ran = 1</script></main>"))
+    assert "refused: script-src" in errors(dump(tmp_path / "refused.html"))
+    opened = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    broken = "<script>throw new Error('planted')</script>"
+    (tmp_path / "broken.html").write_text(opened.replace("</main>", f"{broken}</main>"))
+    assert "planted" in errors(dump(tmp_path / "broken.html"))
+
+
+@needs_chromium
+def test_names_from_data_are_text_and_long_ones_fit(tmp_path: Path) -> None:
+    page = build(make(tmp_path / "run", classes=ODD))
+    found = laid_out(page, 500)
+    assert len(re.findall(r"<script\b", found["dom"])) == 2, "the page's own script and the one that measures"
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in found["dom"]
+    assert found["outside"] == []
+    assert found["wide"] <= found["shown"]
+
+
+@needs_chromium
+def test_fifty_classes_fit(tmp_path: Path) -> None:
+    page = build(make(tmp_path / "run", classes=FIFTY))
+    found = laid_out(page, 500)
+    assert found["wide"] <= found["shown"]
+    text = page.read_text()
+    assert text.count('class="spots ') == 50
+    assert len(re.findall(r'<li class="g\d+"', text)) == 50
+
+
+@needs_chromium
+@pytest.mark.parametrize("state", ["running", "failed"])
+def test_an_unfinished_run_shows_what_it_has(tmp_path: Path, state: str) -> None:
+    page = build(make(tmp_path / "run", state=state, heartbeat=time.time()))
+    dom = dump(page)
+    assert errors(dom) == ""
+    assert sections(dom) == ["data", "hidden", "training", "missing", "use"]
+    assert f"foretell pretrain --resume {tmp_path / 'run'}" in dom
+    assert "timm.create_model" not in dom, "there is no encoder yet"
+    told = {"running": "Pretraining is at step 610 of 1,840", "failed": "the loss is not finite at step 610"}
+    assert told[state] in dom[: dom.index("<main")]
+
+
+def test_a_run_without_labels_names_the_commands_that_add_the_rest(tmp_path: Path) -> None:
+    page = build(make(tmp_path / "my run", classes=[])).read_text()
+    assert set(sections(page)) == {
+        "data",
+        "hidden",
+        "training",
+        "neighbours",
+        "embedding-map",
+        "cost",
+        "missing",
+        "use",
+    }
+    assert "finetune &#39;" in page, "a path with a space is quoted"
+    assert "--labels labels.csv" in page
+    assert "What it is worth with few labels has not been measured yet." in page
+
+
+def test_what_is_there_is_not_called_missing(whole: Path) -> None:
+    assert "missing" not in sections(whole.read_text())
+    assert json.loads((whole.parent / "report.json").read_text())["missing"] == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "section", "command"),
+    [
+        ("results/map.json", "embedding-map", "foretell embed"),
+        ("results/comparison.json", "label-efficiency", "foretell finetune"),
+        ("exhibits/views.png", None, "foretell pretrain --recipe"),
+        ("exhibits/neighbours.png", None, "foretell neighbours"),
+        ("facts.json", "data", None),
+        ("metrics.jsonl", "training", None),
+    ],
+)
+def test_a_missing_part_is_left_out_and_named(
+    whole: Path, tmp_path: Path, gone: str, section: str | None, command: str | None
+) -> None:
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(whole.parent, copy)
+    (copy / gone).unlink()
+    page = build(copy).read_text()
+    if section is not None:
+        assert section not in sections(page)
+    if command is not None:
+        assert f"<code>{command} {copy}" in page
+
+
+def test_the_page_needs_nothing_from_elsewhere(whole: Path) -> None:
+    text = whole.read_text()
+    links = re.findall(r"""(?:src|href|srcset|data|action)\s*=\s*["']([^"']*)["']""", text)
+    assert links
+    assert all(link.startswith("data:image/png;base64,") for link in links)
+    assert not re.search(r"url\(|@import|@font-face", text)
+    assert "default-src 'none'" in text.replace("&#39;", "'")
+    assert whole.stat().st_size < 2_000_000
+
+
+def test_the_json_beside_the_page_holds_its_numbers(whole: Path) -> None:
+    told = json.loads((whole.parent / "report.json").read_text())
+    source = json.loads((whole.parent / "results" / "comparison.json").read_text())
+    assert told["summary"] == source["summary"]
+    assert told["verdict"] == source["verdict"]
+    assert told["key_labels"] == 50
+    pretrained = next(
+        row for row in source["summary"] if (row["arm"], row["labels"], row["metric"]) == ("pretrained", 50, "accuracy")
+    )
+    assert told["figures"][0] == {
+        "title": "Pretrained",
+        "value": f"{100 * pretrained['mean']:.1f}%",
+        "note": f"{100 * pretrained['low']:.1f} to {100 * pretrained['high']:.1f} (5 seeds); "
+        "accuracy with 50 labels (5 a class)",
+    }
+
+
+def test_one_seed_and_one_number_of_labels(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    found: dict[str, Any] = comparison(ANIMALS, fractions=(5,))
+    for row in found["summary"] + found["paired"]:
+        row |= {"low": None, "high": None, "n": 1}
+    for row in found["paired"]:
+        row["verdict"] = "undecided"
+    found |= {"seeds": [0], "labels_saved": None, "to_reach_scratch": None, "confusion": None, "search": []}
+    write(run / "results" / "comparison.json", found)
+    page = build(run).read_text()
+    assert "One seed was run, so that no interval can be given" in page
+    assert 'id="efficiency"' in page
+    assert "NaN" not in page
+    assert not {"labels-saved", "reaching-scratch", "confusion-matrix"} & set(sections(page))
+
+
+def test_a_report_is_a_function_of_the_run(whole: Path) -> None:
+    first = whole.read_bytes()
+    assert build(whole.parent).read_bytes() == first
+
+
+def test_not_a_run_and_a_damaged_one_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a run folder"):
+        build(tmp_path)
+    run = make(tmp_path / "run", exhibits=False)
+    (run / "results" / "comparison.json").write_text('{"metric": ')
+    with pytest.raises(InputError, match=r"comparison\.json: not valid JSON .*delete it"):
+        build(run)
