@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
@@ -128,11 +129,13 @@ class Recipe(Settings):
 
     def to_toml(self) -> str:
         """The recipe as TOML; what is None is left out, or written "" where the default is something else."""
-        return tomli_w.dumps(_plain(self))
+        text = tomli_w.dumps(_plain(self))
+        return re.sub(r"\[\n((?:    [^\n]+,\n)+)\]", _one_line, text)  # a list of numbers reads better on one line
 
     def save(self, path: str | Path) -> None:
-        """Write ``to_toml`` aside and rename."""
-        write_aside(Path(path), self.to_toml())
+        """Write ``to_toml`` aside and rename, with the command that runs it again on top."""
+        path = Path(path)
+        write_aside(path, f"# Run it again: foretell pretrain --recipe {path.name}\n\n{self.to_toml()}")
 
     def changed(self, overrides: Mapping[str, Any]) -> Recipe:
         """A copy with dotted keys set to values."""
@@ -208,6 +211,10 @@ def budget_settings(text: str) -> dict[str, Any]:
     if text.strip()[-1:] in ("s", "m", "h") and digits.replace(".", "", 1).isdigit():
         return {"training.time": text.strip()}
     raise InputError(f"--budget: expected a time (90s, 5m, 2h), '50 epochs' or '3000 steps', not '{text}'")
+
+
+def _one_line(array: re.Match[str]) -> str:
+    return "[" + ", ".join(line.strip().rstrip(",") for line in array[1].splitlines()) + "]"
 
 
 # layers --------------------------------------------------------------------------------

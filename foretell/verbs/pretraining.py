@@ -15,13 +15,14 @@ import torch
 from foretell import distributed, objectives
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.store import ImageStore
-from foretell.encoders import build_encoder, resolve, save_encoder
+from foretell.encoders import build_encoder, check_name, resolve, save_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import ForetellError, InputError
 from foretell.objectives.base import Objective
 from foretell.options import Overrides
 from foretell.recipe import Recipe, budget_settings
 from foretell.run import Run
+from foretell.train.accumulate import check_batch
 from foretell.train.loop import FitResult, fit
 from foretell.train.progress import make_progress
 from foretell.transfer.features import random_encoder
@@ -63,7 +64,8 @@ def start(
     """Pretrain a new run."""
     settings = {**options, **(budget_settings(budget) if budget is not None else {})}
     asked = Recipe.load(recipe, settings, overrides)
-    objectives.get(asked.objective.name)
+    if asked.encoder.name != "auto":
+        check_name(asked.encoder.name)
     distributed.start()
     common.device_of(asked.training.device)
     if out is not None and distributed.rank() == 0:
@@ -75,11 +77,14 @@ def start(
     parts = common.divide(store, asked.data)
     settled, notes = settle(asked, store, parts)
     setting = build(settled, store, parts)
+    _check_batch(setting)
     run = _create(Path(out) if out is not None else default_folder(store.source, settled.objective.name), setting)
     try:
         say(f"run: {run.path if run else out}")
         for note in notes:
             say(f"  {note}")
+        if run is not None:
+            _show(run, setting)
         return _train(setting, run, resume=False)
     finally:
         if run is not None:
@@ -159,6 +164,13 @@ def build(recipe: Recipe, store: ImageStore, parts: Parts) -> Setting:
     return Setting(recipe, store, parts, part, objective, encoder)
 
 
+def _check_batch(setting: Setting) -> None:
+    """Raise InputError for a batch that cannot be trained with, before a run folder is made."""
+    training = setting.recipe.training
+    setting.objective.steps_per_epoch(training.batch)
+    check_batch(setting.objective, training.batch, training.batch // distributed.world(), training.chunk)
+
+
 def default_folder(source: str, objective: str) -> Path:
     """runs/<source>-<objective>-<date-time>, the first such name that is free."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source.lstrip("@")).name.partition(".")[0]).strip("-.") or "data"
@@ -193,7 +205,6 @@ def _create(path: Path, setting: Setting) -> Run | None:
             "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
         },
     )
-    _show(run, setting)
     return run
 
 
