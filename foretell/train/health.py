@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from foretell.counters import Rng, Rows, seed_of
-from foretell.objectives.base import Batch, Trainable
+from foretell.objectives.base import Batch, Task, Trainable
 from foretell.train.monitor import undisturbed
 
 # Embeddings whose spread (deviation x sqrt(D), about sqrt(1 - mean cosine)) is below this have a mean cosine above
@@ -23,11 +23,12 @@ COLLAPSED_SPREAD = 0.01
 # An effective rank this small leaves less than one direction beside the mean.
 COLLAPSED_RANK = 1.05
 # Share of the largest value seen so far below which spread or effective rank counts as falling.
-FALLING = 0.4
-# A loss above this share of its chance value says that nothing is foretold.
-AT_CHANCE = 0.995
-# Samples the judgement is made on.
-SAMPLES = 512
+FALLING = 1 / 3
+# A mean loss this near its chance value, as a share of it, says that nothing is foretold. (Not any loss above it: the
+# first steps are often worse than chance.)
+AT_CHANCE = 0.005
+# Samples the judgement is made on, and how many are embedded at a time.
+SAMPLES, AT_ONCE = 512, 128
 
 
 def rankme(z: Tensor, epsilon: float = 1e-7) -> float:
@@ -137,31 +138,40 @@ class Health:
         """
         with undisturbed(self.trainable), torch.no_grad():
             self.trainable.eval()
-            z = self.trainable.health(self.batch).float()
-            views = self._views()
+            z, views = self._embed()
         rank, spread = rankme(z), deviation(z)
-        at_chance = warm and chance is not None and loss >= AT_CHANCE * chance
+        at_chance = warm and chance is not None and abs(loss - chance) <= AT_CHANCE * chance
         verdict = self.verdict.judge(step, rank, spread * math.sqrt(z.shape[1]), loss_at_chance=at_chance)
         measured: dict[str, Any] = {"rankme": rank, "deviation": spread, "verdict": verdict}
         if views is not None:
-            both = torch.cat(views)
-            measured |= {"alignment": alignment(*views), "uniformity": uniformity(both[: 2 * SAMPLES : 2])}
+            measured |= {"alignment": alignment(*views), "uniformity": uniformity(views[0])}
         return measured
 
-    def _views(self) -> tuple[Tensor, Tensor] | None:
-        """(N, D) embeddings of the two views the loss compares, where there are two."""
-        task = self.trainable.hide(self.batch, Rng(self.seed, 0, self.rows, self.device))
+    def _embed(self) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """(N, D) embeddings, and those of the two views the loss compares, where there are two."""
+        plain, first, second = [], [], []
+        for start in range(0, len(self.rows), AT_ONCE):
+            rows = Rows(start, min(start + AT_ONCE, len(self.rows)), self.rows.total)
+            batch = self.batch.rows(rows.start, rows.stop)
+            plain.append(self.trainable.health(batch).float())
+            views = self._views(self.trainable.hide(batch, Rng(self.seed, 0, rows, self.device)))
+            if views is not None:
+                first.append(views[0].float())
+                second.append(views[1].float())
+        return torch.cat(plain), (torch.cat(first), torch.cat(second)) if first else None
+
+    def _views(self, task: Task) -> tuple[Tensor, Tensor] | None:
         if not {"a", "b"} <= task.visible.keys():
             return None
         embed = getattr(self.trainable, "embed", None)
         if embed is not None:
             z = embed(task)
             if z.ndim == 3 and z.shape[1] == 2:
-                return z[:, 0].float(), z[:, 1].float()
+                return z[:, 0], z[:, 1]
         pooled = getattr(getattr(self.trainable, "encoder", None), "pooled", None)
         if pooled is None:
             return None
-        return pooled(task.visible["a"]).float(), pooled(task.visible["b"]).float()
+        return pooled(task.visible["a"]), pooled(task.visible["b"])
 
 
 def chance_of(trainable: Trainable, batch: int) -> float | None:

@@ -107,11 +107,12 @@ class Journal:
         lines = str(error).splitlines()
         message = lines[0] if lines else type(error).__name__
         with contextlib.suppress(ForetellError, OSError, ValueError):
-            self._status("failed", step, force=True, message=message)
+            state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+            self._status(state, step, force=True, message=message)
         with contextlib.suppress(ForetellError, OSError, ValueError):
             self._log("event", step=step, text=message)
         if self.progress is not None:
-            self.progress.close(f"failed at step {step}")
+            self.progress.close(f"ended at step {step}")
         with contextlib.suppress(OSError, ValueError):
             self._close()
 
@@ -155,11 +156,16 @@ class Journal:
             self._writer = None
 
 
-def _tensorboard(run: Run, step: int) -> Any:
+def tensorboard_writer() -> Any:
+    """TensorBoard's writer. Raises InputError naming the extra when it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InputError(
             "training.tensorboard needs TensorBoard: pip install 'foretell[track]', or set training.tensorboard = false"
         ) from None
-    return SummaryWriter(str(run.path / "tensorboard"), purge_step=step + 1 if step else None)
+    return SummaryWriter
+
+
+def _tensorboard(run: Run, step: int) -> Any:
+    return tensorboard_writer()(str(run.path / "tensorboard"), purge_step=step + 1 if step else None)

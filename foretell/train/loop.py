@@ -23,8 +23,8 @@ from foretell.train.budget import seconds_of
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
 from foretell.train.health import Health, chance_of
-from foretell.train.journal import Journal
-from foretell.train.machine import default_device, describe, limits
+from foretell.train.journal import Journal, tensorboard_writer
+from foretell.train.machine import describe, device_of, limits
 from foretell.train.measure import Measured
 from foretell.train.monitor import Best, Monitor, undisturbed
 from foretell.train.progress import Progress, spoken
@@ -42,8 +42,8 @@ class FitResult:
 
     ``seconds`` of training with its measurements; ``samples`` seen; ``state``: "finished", "early" (no improvement for
     ``patience`` rounds) or "stopped" (by a signal); ``best`` of the first monitor; ``flops`` an estimate, None where
-    nobody asked for it (neither run nor progress); ``curve``: (step, seconds, value) of the first monitor; ``loss`` of
-    the last step.
+    nobody reads it (no run, no progress, nothing measured); ``curve``: (step, seconds, value) of the first monitor;
+    ``loss`` of the last step; ``measured``: the fields of ``measure.Measured``, such as precision and layout.
     """
 
     steps: int
@@ -55,6 +55,7 @@ class FitResult:
     flops: float | None
     curve: list[tuple[int, float, float]] = field(default_factory=list)
     loss: float | None = None
+    measured: dict[str, Any] = field(default_factory=dict)
 
 
 def fit(
@@ -71,6 +72,9 @@ def fit(
     Without a ``run`` nothing is written; precision and layout "auto" are measured, and given ones cost nothing.
     ``resume`` goes on from the last checkpoint of ``run``, or from the checkpoint at a path, bit-equal on CPU to never
     having stopped. Under torchrun every process calls this with the same arguments, ``run`` on rank 0 alone.
+
+    A trainable may also have ``exclude(name, parameter)``, true for parameters without weight decay and adaptation, and
+    ``chance_loss``, the loss (or a function of the global batch) of foretelling nothing, for the verdict on its health.
 
     Raises InputError for settings or data that cannot be trained on (fewer samples than a batch, a batch of one where
     samples are compared, chunks with batch norm, another recipe on resuming), and ForetellError for a loss that is not
@@ -94,13 +98,15 @@ class _Fit:
         self.run = run if self.first else None
         self.config = config
         self.monitors = list(monitors) if self.first else []
-        self.device = default_device() if config.device == "auto" else torch.device(config.device)
+        self.device = device_of(config.device)
         if config.batch % distributed.world():
             raise InputError(
                 f"training.batch = {config.batch} is not a multiple of the {distributed.world()} processes; "
                 "change one of them"
             )
         self.rows = Rows.of_rank(config.batch, distributed.rank(), distributed.world())
+        if config.tensorboard and self.run is not None:
+            tensorboard_writer()
         self.journal = Journal(self.run, progress if self.first else None, config.batch, tensorboard=config.tensorboard)
         self.trainable = _placed(trainable, self.device)
         # what a checkpoint holds beside the parameters
@@ -329,7 +335,8 @@ class _Fit:
 
     def _watch(self, measured: Measured) -> None:
         """Know the operations a sample and the machine's limit, where somebody will read them."""
-        if not distributed.broadcast_object(self.journal.wanted):
+        measuring = "auto" in (self.config.precision, self.config.layout)
+        if not distributed.broadcast_object(self.journal.wanted or measuring):
             return
         if measured.flops_per_sample is None:
             measured.flops_per_sample = measure.flops_per_sample(self.trainable, self.config, self.rows, self.device)
@@ -392,6 +399,7 @@ class _Fit:
             flops=None if per_sample is None else per_sample * samples,
             curve=self.curve,
             loss=self.last_loss,
+            measured=asdict(self.measured),
         )
         spent = {
             "seconds": result.seconds,

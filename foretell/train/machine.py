@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from foretell.errors import ForetellError
+from foretell.errors import ForetellError, InputError
 from foretell.run import write_aside
 
 
@@ -54,6 +54,22 @@ def default_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     return torch.device("cpu")
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a setting: "auto", "cpu", "cuda" (this process's own) or "cuda:N".
+
+    Raises InputError for others, and for a GPU that is not there.
+    """
+    if name == "auto":
+        return default_device()
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"training.device = '{name}' is no device; expected auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"training.device = '{name}': torch finds no such GPU here; set it to cpu or auto")
+    return default_device() if device.type == "cuda" and device.index is None else device
 
 
 def synchronise(device: torch.device) -> None:

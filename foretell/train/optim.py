@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from foretell.errors import InputError
 from foretell.objectives.base import Player
 from foretell.train.config import TrainingConfig
 
@@ -110,7 +111,10 @@ def make_optimizer(player: Player, config: TrainingConfig, exclude: Exclude | No
     Parameters for which ``exclude(name, parameter)`` is true get no weight decay and, under LARS, no adaptation, as do
     all biases and norm parameters; SimCLR's code excludes the supervised head by this. Each group holds its factor of
     the schedule (``player.rate`` x ``player.scales``) as ``scale``; ``set_rate`` applies it.
+    Raises InputError when the player has no parameter.
     """
+    if not player.parameters:
+        raise InputError("there is nothing to train: all parameters are frozen")
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in player.parameters:
         excluded = one_dimensional(name, parameter) or (exclude is not None and exclude(name, parameter))

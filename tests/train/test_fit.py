@@ -402,5 +402,39 @@ def test_tensorboard_missing(tmp_path, monkeypatch):
         fit(Classes(), settings(tensorboard=True), run)
 
 
+def test_a_slow_run_is_saved_by_the_clock(tmp_path, monkeypatch):
+    from foretell.train import loop
+
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    with new_run(tmp_path / "run") as run:
+        fit(Classes(), settings(steps=4, checkpoint_every=100, keep=9), run)
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 5
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(device):
+    with pytest.raises(InputError, match=f"training.device = '{device}'"):
+        fit(Classes(), settings(device=device))
+
+
+def test_nothing_to_train():
+    toy = Classes()
+    toy.requires_grad_(False)
+    with pytest.raises(InputError, match="nothing to train"):
+        fit(toy, settings())
+
+
+def test_ctrl_c_before_the_first_step(tmp_path, monkeypatch):
+    from foretell.train import measure
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure, "choose", interrupted)
+    with new_run(tmp_path / "run") as run, pytest.raises(KeyboardInterrupt):
+        fit(Classes(), settings(), run)
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "stopped"
+
+
 def test_seeds_depend_on_names():
     assert seed_of(0, 1, "torch") != seed_of(0, "1", "torch")
