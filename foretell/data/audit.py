@@ -14,6 +14,7 @@ import numpy as np
 from foretell.data.duplicates import clusters, exact_groups, near_pairs
 from foretell.data.splits import canonical
 from foretell.data.store import ImageStore, open_images
+from foretell.data.table import many
 
 SHOWN = 5  # examples of each finding in the text; the data class holds all
 FEW = 10  # images of a class below which its figures mean little
@@ -173,7 +174,7 @@ def render(found: Audit) -> str:
     height, width = found.usual
     depth = "16-bit" if found.dtype == "uint16" else "8-bit"
     colour = {1: "grey", 3: "colour"}.get(found.channels, f"{found.channels} channels")
-    lines = [f"{found.source}: {found.count} images ({found.kind}), {colour}, {depth}"]
+    lines = [f"{found.source}: {many(found.count, 'image')} ({found.kind}), {colour}, {depth}"]
     small, large = found.smallest, found.largest
     if small == large:
         lines.append(f"  size: all {width} x {height} pixels (width x height)")
@@ -193,11 +194,14 @@ def render(found: Audit) -> str:
     lines += _listed("image files that the table does not name", found.extra)
     lines += _listed("images without a label", found.unlabelled)
     copies = sum(len(group) - 1 for group in found.equal)
-    lines += _listed("equal images", [" = ".join(_short(group)) for group in found.equal], f"{copies} copies")
-    alike = [" ~ ".join(_short(group)) for group in found.alike]
-    lines += _listed("images alike to the eye", alike, "groups")
+    lines += _listed(
+        "equal images",
+        [" = ".join(_short(group)) for group in found.equal],
+        "1 copy" if copies == 1 else f"{copies} copies",
+    )
+    lines += _listed("groups of images alike to the eye", [" ~ ".join(_short(group)) for group in found.alike])
     if found.flat:
-        lines.append(f"  {found.flat} images are of one shade all over")
+        lines.append(f"  of one shade all over: {many(found.flat, 'image')}")
     titles = {
         "equal": "LEAK: equal images in two splits",
         "alike": "LEAK: images alike to the eye in two splits",
@@ -244,8 +248,6 @@ def _short(names: list[str]) -> list[str]:
 def _listed(title: str, items: list[str], extra: str = "") -> list[str]:
     if not items:
         return []
-    count = f"{len(items)}" + (f" ({extra})" if extra and not extra.endswith("groups") else "")
-    if extra.endswith("groups"):
-        count = f"{len(items)} {extra}"
+    count = f"{len(items)} ({extra})" if extra else f"{len(items)}"
     lines = [f"  {title}: {count}"] + [f"    {os.fspath(item)}" for item in items[:SHOWN]]
     return [*lines, f"    and {len(items) - SHOWN} more"] if len(items) > SHOWN else lines

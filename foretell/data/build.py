@@ -23,6 +23,7 @@ from foretell.data.arrays import Member, channels_first, channels_of, image_part
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import decode_all
 from foretell.data.source import Source
+from foretell.data.table import many
 from foretell.data.worker import content_hash, shard_paths
 from foretell.errors import ForetellError, InputError
 
@@ -197,9 +198,9 @@ def settle_channels(
             if kind == asked:
                 continue
             if (kind, asked) in ((1, 3), (3, 1)):
-                notes.append(f"{count} images turned from {_channel_name(kind)} into {_channel_name(asked)}")
+                notes.append(f"{many(count, 'image')} turned from {_channel_name(kind)} into {_channel_name(asked)}")
             elif kind > asked:
-                notes.append(f"{count} images have {kind} channels: the first {asked} are kept")
+                notes.append(f"{many(count, 'image')} of {kind} channels: the first {asked} kept")
             else:
                 raise InputError(
                     f"{source.name}: {name} has {_channels(kind)}, fewer than channels={asked}; "
@@ -209,7 +210,7 @@ def settle_channels(
     if len(have) == 1:
         return next(iter(have)), []
     if set(have) == {1, 3}:
-        return 3, [f"{have[1][1]} grey images beside {have[3][1]} in colour: stored as RGB"]
+        return 3, [f"{many(have[1][1], 'grey image')} beside {have[3][1]} in colour: stored as RGB"]
     (one, (name, _)), (two, (other, _)) = sorted(have.items(), key=lambda item: -item[1][1])[:2]
     raise InputError(
         f"{source.name}: {name} has {_channels(one)} and {other} has {_channels(two)}; expected one number "
@@ -254,7 +255,7 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
             notes.append(f"16-bit pixels reach {peak}: shifted up by {shift} bits (scale {1 << shift})")
         shallow = int((facts.depths == 1).sum())
         if shallow:
-            notes.append(f"{shallow} 8-bit images beside 16-bit ones: stored as 16-bit")
+            notes.append(f"{many(shallow, '8-bit image')} beside 16-bit ones: stored as 16-bit")
     plan = work / "join.json"
     next_shard, written = 0, 0
     if plan.exists():

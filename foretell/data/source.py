@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from foretell.data import table as tables
-from foretell.data.table import Table
+from foretell.data.table import Table, many
 from foretell.errors import InputError
 
 # .npy files inside a folder are images too (any number of channels)
@@ -132,7 +132,7 @@ def _folder(name: str, root: Path) -> Source:
     notes = []
     if others:
         kinds = ", ".join(f"{suffix} {count}" for suffix, count in others.most_common(6))
-        notes.append(f"{sum(others.values())} files of other kinds passed over: {kinds}")
+        notes.append(f"{many(sum(others.values()), 'file')} of other kinds passed over: {kinds}")
     if manifests:
         notes.append(f"a table lies in the folder ({manifests[0]}): give it as the source or as labels to use it")
     columns = _folder_columns(images, notes)
@@ -174,7 +174,7 @@ def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Sourc
     if twice:
         raise InputError(f"{name}: {twice[0]} is named in {names.count(twice[0])} rows; expected one row a file")
     used = [known for known in tables.COLUMNS if known in table]
-    notes = [f"{len(table)} rows; columns understood: {', '.join(used)}"]
+    notes = [f"{many(len(table), 'row')}; columns understood: {', '.join(used)}"]
     rest = [other for other in table.columns if other not in tables.COLUMNS]
     if rest:
         notes.append(f"columns without a meaning here: {', '.join(rest[:12])}")
@@ -216,10 +216,14 @@ def with_labels(source: Source, labels: str | Path, columns: Mapping[str, str] |
     table = Table({**source.table.columns, **{k: v for k, v in found.columns.items() if k != "path"}}, rows=len(source))
     notes = list(source.notes)
     if missing:
-        notes.append(
-            f"{labels}: {len(missing)} rows name files that are not among the images ({', '.join(missing[:3])})"
-        )
+        notes.append(not_among(labels, missing))
     return replace(source, table=table, notes=notes)
+
+
+def not_among(labels: str | Path, missing: list[str]) -> str:
+    """The note on rows of a table that name no image."""
+    rows = "1 row names a file" if len(missing) == 1 else f"{len(missing)} rows name files"
+    return f"{labels}: {rows} not among the images ({', '.join(missing[:3])})"
 
 
 def join(

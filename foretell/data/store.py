@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from foretell.data import build
 from foretell.data.images import Images
 from foretell.data.pixels import Pixels, shrink
-from foretell.data.source import Source, join, scan
+from foretell.data.source import Source, join, not_among, scan
 from foretell.data.table import Table
 from foretell.data.worker import content_hash
 from foretell.errors import ForetellError, InputError
@@ -260,8 +260,7 @@ def open_images(
     if labels is not None:
         store, missing = store.with_labels(labels, columns)
         if missing:
-            rows = "row names a file" if len(missing) == 1 else "rows name files"
-            store.notes.append(f"{labels}: {len(missing)} {rows} not among the images ({', '.join(missing[:3])})")
+            store.notes.append(not_among(labels, missing))
     return store
 
 
@@ -269,9 +268,10 @@ def _embedded(found: Source, side: int) -> ImageStore:
     from foretell.data import embedded
 
     images, table = embedded.load(found.name[1:])
+    found.table = table
     arrays: Iterable[Pixels] = (shrink(image if image.ndim == 3 else image[:, :, None], side) for image in images)
-    names = [value or f"{found.name}[{i}]" for i, value in enumerate(table.columns.get("path", []))]
-    return ImageStore.of(list(arrays), table, names=names or None, source=found.name, kind="embedded")
+    found.names = [value or f"{found.name}[{i}]" for i, value in enumerate(table.column("path"))]
+    return ImageStore.of(list(arrays), table, names=found.names, source=found.name, kind="embedded")
 
 
 def _cached(

@@ -84,6 +84,11 @@ class Table:
         return found
 
 
+def many(count: int, noun: str) -> str:
+    """'1 image', '2 images'."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def sort_names(names: Iterable[str]) -> list[str]:
     """Sorted; as numbers when all of them are whole numbers."""
     chosen = list(names)

@@ -18,7 +18,7 @@ def test_a_flat_folder(tmp_path: Path) -> None:
     found = scan(tmp_path)
     assert (found.kind, found.names) == ("folder", ["000.png", "001.png", "002.png"])
     assert "label" not in found.table
-    assert any("1 files of other kinds passed over: .txt 1" in note for note in found.notes)
+    assert any("1 file of other kinds passed over: .txt 1" in note for note in found.notes)
 
 
 def test_class_folders_become_labels(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_labels_are_joined_by_path_or_by_name(tmp_path: Path) -> None:
     labels.write_text("path,label\nin/deep/000.png,x\n001,y\nnone.png,z\n")
     found = with_labels(scan(tmp_path / "in"), labels)
     assert found.table.column("label") == ["x", "y", None]
-    assert any("1 rows name files that are not among the images (none.png)" in note for note in found.notes)
+    assert any("1 row names a file not among the images (none.png)" in note for note in found.notes)
 
 
 def test_labels_that_match_nothing_or_twice(tmp_path: Path) -> None:
