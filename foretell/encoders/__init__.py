@@ -2,6 +2,7 @@
 
 from foretell.encoders.base import Encoder, EncoderConfig
 from foretell.encoders.build import build_encoder, check_name, resolve
+from foretell.encoders.convolution import gemm_weight_gradients
 from foretell.encoders.folder import load_encoder, save_encoder
 from foretell.encoders.norm import (
     CrossProcessBatchNorm1d,
@@ -22,6 +23,7 @@ __all__ = [
     "build_encoder",
     "check_name",
     "convert_batchnorm",
+    "gemm_weight_gradients",
     "load_encoder",
     "resolve",
     "save_encoder",

@@ -45,7 +45,8 @@ class _Normalise(torch.autograd.Function):
         variance = ((variances + (means - mean).square()) * counts).sum(0) / total
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.total, ctx.eps = float(total), eps
-        out = F.batch_norm(x, mean.to(x.dtype), variance.to(x.dtype), weight, bias, False, 0.0, eps)
+        kind = x.dtype if weight is None else weight.dtype  # torch wants statistics of the parameters' type
+        out = F.batch_norm(x, mean.to(kind), variance.to(kind), weight, bias, False, 0.0, eps)
         ctx.mark_non_differentiable(mean, variance, total)
         return out, mean, variance, total
 
