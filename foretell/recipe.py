@@ -172,7 +172,7 @@ class Recipe(Settings):
 def read_toml(file: str | Path) -> tuple[str, dict[str, Any]]:
     """(what to call it, its tables) of a recipe file, or of a packaged recipe by its name. Raises InputError."""
     path = Path(file)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file() and not (path / "recipe.toml").is_file() and path.name == str(file):
         folder = resources.files("foretell") / "recipes"
         packaged = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
         if str(file) not in packaged:
@@ -182,7 +182,7 @@ def read_toml(file: str | Path) -> tuple[str, dict[str, Any]]:
         path = path / "recipe.toml" if path.is_dir() else path
         where = str(path)
         try:
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not a text file"
             raise InputError(f"{where}: the recipe cannot be read ({reason})") from None

@@ -8,27 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import save
-
 from foretell.data.store import ImageStore
-from foretell.encoders import save_encoder
-from foretell.encoders.timm_encoder import TimmEncoder
-from foretell.errors import ForetellError, InputError
+from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
-from foretell.run import write_aside
 from foretell.transfer.arms import DEFAULT_ARMS
 from foretell.transfer.compare import compare as run_comparison
 from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.finetune import Classifier
 from foretell.transfer.fit import finetune_once
+from foretell.transfer.saved import save_classifier
 from foretell.verbs import common, worth
 from foretell.verbs.common import Parts, Pretrained, say
 from foretell.verbs.finetune import Finetuned
-
-HEAD = "head.safetensors"
 
 
 @dataclass
@@ -224,7 +216,8 @@ def finetune(
             trials=trials,
             progress=_telling(),
         )
-        save_classifier(classifier, target, found, facts)
+        extra = {"labels": facts["labels"], "pretrained_in": str(found.read.run.path)}
+        save_classifier(classifier, target, crop=found.config.crop, extra=extra)
         scores = facts["test"]
         say(f"classifier: {target}")
         say(
@@ -238,32 +231,3 @@ def finetune(
         return Finetuned(target, page, {key: value for key, value in scores.items() if key != "confusion"}, result)
     finally:
         found.read.run.close()
-
-
-def save_classifier(classifier: Classifier, folder: Path, found: Labelled, facts: dict[str, Any]) -> None:
-    """The fine-tuned encoder in timm's format, the linear head beside it, and the names of the classes in the config."""
-    encoder = classifier.encoder
-    assert isinstance(encoder, TimmEncoder)
-    how = found.read.facts
-    extra = {"classes": facts["classes"], "labels": facts["labels"], "pretrained_in": str(found.read.run.path)}
-    save_encoder(
-        encoder, folder, mean=how["mean"], std=how["std"], extra=extra,
-        interpolation=how["interpolation"], crop=found.config.crop,
-    )  # fmt: skip
-    head = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.head.state_dict().items()}
-    try:
-        write_aside(folder / HEAD, save(head, metadata={"format": "pt"}))
-    except OSError as error:
-        raise ForetellError(f"{folder / HEAD}: could not be written ({error})") from error
-
-
-def load_head(folder: Path) -> torch.nn.Linear | None:
-    """The linear head of a fine-tuned folder, None when it has none."""
-    from safetensors.torch import load_file
-
-    if not (folder / HEAD).is_file():
-        return None
-    state = load_file(folder / HEAD)
-    head = torch.nn.Linear(state["weight"].shape[1], state["weight"].shape[0])
-    head.load_state_dict(state)
-    return head

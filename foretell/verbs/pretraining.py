@@ -25,7 +25,10 @@ from foretell.run import Run
 from foretell.train.accumulate import check_batch
 from foretell.train.loop import FitResult, fit
 from foretell.train.progress import make_progress
+from foretell.transfer.evaluate import at_most
 from foretell.transfer.features import random_encoder
+from foretell.transfer.labelled import labelled
+from foretell.transfer.monitors import KnnMonitor, ProbeMonitor
 from foretell.verbs import common, worth
 from foretell.verbs.common import Parts, say
 from foretell.verbs.pretrain import Pretraining
@@ -33,6 +36,7 @@ from foretell.views.config import ViewConfig
 
 LARGEST_SIDE = {"cpu": 96, "cuda": 224}
 EXHIBIT = 8  # images in exhibits/views.png
+MONITORED = 3000  # labelled images that the monitors look at, where there are more
 
 
 @dataclass
@@ -224,16 +228,19 @@ def _show(run: Run, setting: Setting) -> None:
 # training ------------------------------------------------------------
 
 
-def _monitors(setting: Setting, run: Run | None) -> list[worth.NeighbourMonitor]:
+def _monitors(setting: Setting, run: Run | None) -> list[KnnMonitor | ProbeMonitor]:
     """kNN on the training part, when it has labels enough."""
     if run is None or not common.class_names(setting.store):
         return []
     every = setting.recipe.training.health_every
+    seed, transfer = setting.recipe.training.seed, setting.recipe.transfer
     try:
-        monitor = worth.NeighbourMonitor(setting.store, setting.parts.train, setting.views, every)
+        # the test part is not looked at, so that a checkpoint may be chosen by these
+        data = at_most(labelled(setting.store, setting.parts.train), MONITORED, seed)
+        knn = KnnMonitor(data, setting.views, every, k=transfer.neighbours, seed=seed, crop=transfer.crop)
+        return [knn, ProbeMonitor(data, setting.views, every, seed=seed, crop=transfer.crop)]
     except InputError:  # too few labels in the training part to measure with
         return []
-    return [monitor]
 
 
 def _train(setting: Setting, run: Run | None, *, resume: bool) -> Pretraining:
@@ -242,10 +249,11 @@ def _train(setting: Setting, run: Run | None, *, resume: bool) -> Pretraining:
     try:
         if run is not None and monitors and not resume:
             views, rows = setting.views, setting.parts.train
-            untrained = monitors[0].accuracy(random_encoder(setting.encoder, 0, setting.store, rows, views))
-            run.log("monitor", step=0, name="knn", value=untrained)
-            say(f"nearest neighbours before training (random features): {untrained:.1%} right; chance is "
-                f"{1 / monitors[0].classes:.1%}")  # fmt: skip
+            untrained = random_encoder(setting.encoder, 0, setting.store, rows, views)
+            for monitor in monitors:
+                value = monitor.accuracy(untrained)
+                run.log("monitor", step=0, name=monitor.name, value=value)
+                say(f"{monitor.name} accuracy before training (random features): {value:.1%}")
         result = fit(
             setting.objective,
             setting.recipe.training,

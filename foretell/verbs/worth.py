@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from foretell.data.store import ImageStore
 from foretell.encoders.base import Encoder
-from foretell.objectives.base import Trainable
 from foretell.report.exhibits import write_map, write_neighbours
 from foretell.run import Run
 from foretell.transfer.compare import held_out
@@ -18,7 +17,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.evaluate import at_most, judge_frozen, retrieval, with_intervals
 from foretell.transfer.features import extract, pixels, random_encoder
 from foretell.transfer.knn import knn
-from foretell.transfer.labelled import Index, Labelled, labelled
+from foretell.transfer.labelled import Index
 from foretell.verbs.common import Parts
 from foretell.views.config import ViewConfig
 
@@ -136,47 +135,3 @@ def draw(run: Run, encoder: Encoder, store: ImageStore, views: ViewConfig, rows:
         codes, classes = part.table.codes("label")
     write_map(run, features, codes, classes, names=part.names, seed=seed)
     write_neighbours(run, part, features, codes, seed=seed)
-
-
-class NeighbourMonitor:
-    """kNN accuracy while training, within the training part alone.
-
-    About 30% of its labelled images (whole groups) ask the others; at most ``most`` images take part. The test part is
-    not looked at, so that a checkpoint may be chosen by this value.
-    """
-
-    name = "knn"
-    higher_is_better = True
-
-    def __init__(
-        self,
-        store: ImageStore,
-        rows: Index,
-        views: ViewConfig,
-        every: int,
-        k: int = 20,
-        most: int = 3000,
-        seed: int = 0,
-    ) -> None:
-        from foretell.data.splits import split
-
-        self.every, self.k, self.views, self.store = every, k, views, store
-        data: Labelled = at_most(labelled(store, rows), most, seed)
-        columns = [name for name in ("label", "group") if name in store.table]
-        table = store.table.subset(data.index)
-        chosen = type(table)({name: table.column(name) for name in columns}, rows=len(data))
-        halves = split(chosen, {"gallery": 0.7, "query": 0.3}, seed)
-        self.gallery, self.query = data.take(halves["gallery"]), data.take(halves["query"])
-        self.classes = len(data.classes)
-
-    def __call__(self, trainable: Trainable, step: int) -> float:
-        encoder = trainable.encoder
-        assert isinstance(encoder, Encoder)
-        return self.accuracy(encoder)
-
-    def accuracy(self, encoder: Encoder) -> float:
-        """The share of the asking images whose class is found by ``encoder``."""
-        gallery = features_of(encoder, self.store, self.gallery.index, self.views)
-        query = features_of(encoder, self.store, self.query.index, self.views)
-        votes = knn(gallery, self.gallery.codes, query, k=self.k, classes=self.classes)
-        return float((votes.argmax(dim=1).cpu().numpy() == self.query.codes).mean())
