@@ -6,6 +6,7 @@ Each is a function from the gathered run to what its piece of the template shows
 from __future__ import annotations
 
 import shlex
+from functools import partial
 
 from foretell.report import analysis, charts, words
 from foretell.report.gather import Gathered, Json
@@ -84,26 +85,35 @@ def training(run: Gathered) -> list[Json]:
     parts = [p for p in parts if p not in same]
     beside = [p for p in parts if _comparable(run.steps, p)][:4]
     apart = [p for p in parts if p not in beside][:4]
+    last = last_step(run)
+    alone = partial(charts.curve, lines=run.steps, zero=True, until=last)
     drawn = [
-        ("Loss", charts.curve("loss", "Loss", run.steps, ["total", *beside], labels=bool(beside))),
+        ("Loss", charts.curve("loss", "Loss", run.steps, ["total", *beside], labels=bool(beside), until=last)),
         *[
-            (f"{name.replace('_', ' ').capitalize()} (pretext task)", charts.curve(f"part-{place}", name, run.steps, [name]))
+            (f"{name.replace('_', ' ').capitalize()} (pretext task)", alone(f"part-{place}", name, parts=[name], zero=False))
             for place, name in enumerate(apart)
         ],
-        ("Learning rate", charts.curve("rate", "Learning rate", run.steps, ["rate"], zero=True)),
+        ("Learning rate", alone("rate", "Learning rate", parts=["rate"])),
         (
             "Images a second",
-            charts.curve("speed", "Images a second", run.steps, ["samples_per_second"], format=words.count, zero=True),
+            alone("speed", "Images a second", parts=["samples_per_second"], format=words.count),
         ),
         (
             "Share of the machine's peak",
-            charts.curve(
-                "peak", "Share of the machine's peak", run.steps, ["share_of_peak"],
-                format=lambda v: words.percent(v, 0), zero=True,
-            ),
+            alone("peak", "Share of the machine's peak", parts=["share_of_peak"], format=whole_percent),
         ),
-    ]  # fmt: skip
+    ]
     return [{"title": title, "chart": chart} for title, chart in drawn if chart]
+
+
+def whole_percent(value: float) -> str:
+    return words.percent(value, 0)
+
+
+def last_step(run: Gathered) -> float | None:
+    """The last step of which anything is known; None when nothing is."""
+    steps = [line["step"] for line in (*run.steps, *run.health) if words.known(line.get("step"))]
+    return max(steps, default=None)
 
 
 def _comparable(steps: list[Json], part: str) -> bool:
@@ -127,11 +137,18 @@ def health(run: Gathered) -> Json | None:
     if not run.health:
         return None
     drawn = [
-        {"title": title, "note": note, "chart": charts.curve(f"health-{name}", title, run.health, [name])}
+        {
+            "title": title,
+            "note": note,
+            "chart": charts.curve(f"health-{name}", title, run.health, [name], until=last_step(run)),
+        }
         for name, (title, note) in HEALTH.items()
     ]
     told = next((line.get("verdict") for line in reversed(run.health) if line.get("verdict")), None)
     return {"verdict": str(told or ""), "charts": [item for item in drawn if item["chart"]]}
+
+
+MONITORS = {"knn": "kNN accuracy", "probe": "Linear-probe accuracy"}
 
 
 def monitors(run: Gathered) -> list[Json]:
@@ -139,12 +156,12 @@ def monitors(run: Gathered) -> list[Json]:
     for place, (name, lines) in enumerate(run.monitors.items()):
         values = [line["value"] for line in lines if words.known(line.get("value"))]
         share = bool(values) and all(0 <= value <= 1 for value in values)
-        form: words.Format = (lambda v: words.percent(v, 0)) if share else words.number
-        chart = charts.curve(f"monitor-{place}", name, lines, ["value"], format=form)
+        form: words.Format = whole_percent if share else words.number
+        chart = charts.curve(f"monitor-{place}", name, lines, ["value"], format=form, until=last_step(run))
         if chart:
             out.append(
                 {
-                    "title": name,
+                    "title": MONITORS.get(name, name),
                     "chart": chart,
                     "last": words.percent(values[-1]) if share else words.number(values[-1]),
                 }
@@ -179,11 +196,17 @@ def cost(run: Gathered) -> Json | None:
             "scratch once; the encoder is paid for once and serves every later task on such data."
         )
     return {
-        "sentence": sentence, "table": Table(head, rows), "chart": charts.spent(spent),
+        "sentence": sentence, "table": _known_columns(Table(head, rows)), "arms": len(spent) > 1, "chart": charts.spent(spent),
         "peak": words.operations(analysis.peak_of(run), "FLOP/s"),
         "precision": run.part("measured").get("precision", "float32"),
         "estimated": any(item.estimated for item in spent),
     }  # fmt: skip
+
+
+def _known_columns(table: Table) -> Table:
+    """Without the columns in which nothing is known."""
+    kept = [c for c in range(len(table.head)) if any(row[c] != words.MISSING for row in table.rows)]
+    return Table([table.head[c] for c in kept], [[row[c] for c in kept] for row in table.rows], table.words)
 
 
 def search(run: Gathered) -> Table | None:

@@ -29,7 +29,7 @@ def snippet(run: Gathered) -> str:
         "from PIL import Image",
         *(own if config.get("architecture") == SMALL_STEM else []),
         "",
-        f'encoder = timm.create_model("local-dir:{_python(str(run.path / "encoder"))}", pretrained=True).eval()',
+        'encoder = timm.create_model("local-dir:encoder", pretrained=True).eval()  # in the folder of the run',
     ]
     embedded = "with torch.inference_mode():"
     if channels in MODES:
@@ -55,10 +55,6 @@ def snippet(run: Gathered) -> str:
     )
 
 
-def _python(path: str) -> str:
-    return path.replace("\\", "\\\\").replace('"', '\\"')
-
-
 def _plain(text: object) -> str:
     """Data as Markdown text: nothing of it is read as a mark, a tag or a table's edge."""
     return re.sub(r"([\\`*_\[\]<>|~]|^[#+-])", r"\\\1", " ".join(str(text).split()))
@@ -80,6 +76,10 @@ def _table(table: Table) -> str:
 def model_card(run: Gathered) -> str:
     """The card in Markdown, with the front matter that model hubs read."""
     facts, encoder, measured = run.part("data"), run.part("encoder"), run.part("measured")
+    data = run.encoder.get("pretrained_cfg") or {}
+    shape = data.get("input_size") or [facts.get("channels"), facts.get("side")]
+    forward = encoder.get("flops_per_sample")
+    work = f", {words.operations(forward)} an image" if forward else ""
     out = [
         "---",
         "library_name: timm" if run.encoder.get("architecture") else "library_name: foretell",
@@ -96,9 +96,8 @@ def model_card(run: Gathered) -> str:
         "## What it is",
         "",
         f"- Encoder: {_plain(encoder.get('name', 'unknown'))}, {words.count(encoder.get('dim'))} dimensions, "
-        f"{words.count(encoder.get('parameters'))} parameters, "
-        f"{words.operations(encoder.get('flops_per_sample'))} an image",
-        f"- Input: {words.count(facts.get('channels'))} channels, {words.count(facts.get('side'))} pixels a side",
+        f"{words.count(encoder.get('parameters'))} parameters{work}",
+        f"- Input: {words.counted(shape[0], 'channel')}, {words.count(shape[-1])} pixels a side",
         f"- Written by Foretell {__version__}; the whole recipe is `recipe.toml` beside this card",
         "",
         "## Data",
@@ -131,6 +130,7 @@ def model_card(run: Gathered) -> str:
     out += [
         f"- {_plain(name.replace('_', ' '))}: {words.number(value) if words.known(value) else _plain(value)}"
         for name, value in measured.items()
+        if value is not None
     ]
     if health and health["verdict"]:
         out.append(f"- Health of the embeddings: {_plain(health['verdict'])}")

@@ -168,10 +168,13 @@ def curve(
     *,
     format: words.Format = words.number,
     labels: bool = False,
-    width: float = NARROW,
     zero: bool = False,
+    until: float | None = None,
 ) -> Markup | None:
-    """One small chart of ``parts`` of metrics.jsonl over steps, thinned by averaging; None when there are no values."""
+    """One small chart of ``parts`` of metrics.jsonl over steps, thinned by averaging; None when there are no values.
+
+    The steps go from zero to ``until``, so that all charts of a run share them.
+    """
     series = []
     for index, part in enumerate(parts):
         points = _thinned(
@@ -185,8 +188,8 @@ def curve(
         return None
     first, last = series[0].points[0], series[0].points[-1]
     description = f"from {format(first.y)} at step {first.x:.0f} to {format(last.y)} at step {last.x:.0f}"
-    x, y = Axis("step", format=_compact), Axis("", format=format, low=0.0 if zero else None)
-    drawn = line_chart(name, title, description, series, x, y, width=width, height=200)
+    x, y = Axis("step", format=_compact, low=0.0, high=until), Axis("", format=format, low=0.0 if zero else None)
+    drawn = line_chart(name, title, description, series, x, y, width=NARROW, height=200)
     return Markup(drawn)
 
 

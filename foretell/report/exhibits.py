@@ -247,7 +247,7 @@ def write_map(
     if len(rows) >= 10 and reduced.shape[1] > 2:
         perplexity = min(30.0, (len(rows) - 1) / 3)
         method = f"PCA to {reduced.shape[1]} dimensions, then t-SNE with perplexity {perplexity:.3g}"
-        placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, max_iter=750).fit_transform(reduced)
+        placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, max_iter=500).fit_transform(reduced)
     if placed.shape[1] < 2:
         placed = np.column_stack([placed, np.zeros(len(placed))])
     kept = None

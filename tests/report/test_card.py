@@ -60,8 +60,8 @@ def test_the_python_of_the_card_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     encoder = build_encoder(EncoderConfig(name="resnet18", stem=stem), channels, 32)  # type: ignore[arg-type]
     save_encoder(encoder.eval(), run / "encoder", mean=[0.5] * channels, std=[0.25] * channels)
     picture = pictures(1, 32, 3)[0].mul(255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(picture).save(tmp_path / "picture.png")
-    monkeypatch.chdir(tmp_path)
+    Image.fromarray(picture).save(run / "picture.png")
+    monkeypatch.chdir(run)
     code = re.search(r"```python\n(.*?)```", model_card(gather(run)), re.S)
     assert code is not None
     names: dict[str, object] = {}
