@@ -14,11 +14,12 @@ import torch
 
 from benchmarks.harness import described, paired, parser, report
 from benchmarks.peers import LightlySimCLR, lightly_loader, small_stem_resnet18
+from foretell.counters import Rows
 from foretell.data.store import open_images
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.objectives.simclr import SimCLR
-from foretell.train import fit
+from foretell.train import fit, measure
 from foretell.train.config import TrainingConfig
 from foretell.train.machine import limits
 from foretell.views import plain
@@ -40,10 +41,12 @@ def main() -> None:
     views = ViewConfig(side=args.side, blur=0.0)
     encoder = build_encoder(EncoderConfig(name="resnet18", stem="small"), 3, args.side)
     ours = SimCLR(SimCLR.Config(views=views, temperature=0.5), encoder, store)
-    chosen = {"precision": "auto", "layout": "auto"}
-    start = TrainingConfig(batch=args.batch, steps=1, optimizer="sgd", rate=0.06, device=args.device, **chosen)
-    measured = fit(ours, start).measured  # chooses precision and layout, and warms up
-    config = start.model_copy(update={"steps": args.steps, **{key: measured[key] for key in chosen}})
+    start = TrainingConfig(batch=args.batch, steps=1, optimizer="sgd", rate=0.06, device=args.device)
+    rows, device = Rows.of_rank(args.batch), torch.device(args.device)
+    precision, layout = measure.choose(ours, start, rows, device, print)
+    work = measure.flops_per_sample(ours, start, rows, device)
+    config = start.model_copy(update={"steps": args.steps, "precision": precision, "layout": layout})
+    fit(ours, config.model_copy(update={"steps": 1}))  # warm-up
 
     peer = LightlySimCLR(*small_stem_resnet18(), device=args.device)
     loader = lightly_loader(images, args.batch, args.side)
@@ -65,13 +68,13 @@ def main() -> None:
     done = args.batch * args.steps
     rates = [done / second for second in pairing.ours]
     rate = float(np.median(rates))
-    flops = measured["flops_per_sample"] * rate
-    peak = max(machine["float32_flops"], machine["bfloat16_flops"])
+    flops = work * rate
+    peak = max(machine.float32_flops, machine.bfloat16_flops)
     figures = described(pairing) | {
-        "precision and layout chosen": f"{measured['precision']}, {measured['layout']}",
+        "precision and layout chosen": f"{precision}, {layout}",
         "images a second, ours": f"{rate:.1f}",
         "images a second, lightly": f"{done / float(np.median(pairing.peer)):.1f}",
-        "work an image (two views, both ways)": f"{measured['flops_per_sample'] / 1e9:.2f} GFLOP",
+        "work an image (two views, both ways)": f"{work / 1e9:.2f} GFLOP",
         "matrix product, float32": f"{machine['float32_flops'] / 1e9:.0f} GFLOP/s",
         "matrix product, bfloat16": f"{machine['bfloat16_flops'] / 1e9:.1f} GFLOP/s",
         "share of the faster peak, ours": f"{flops / peak:.2f}",
@@ -82,7 +85,7 @@ def main() -> None:
         "python -m benchmarks.training_step",
         figures,
         "at least 3 times lightly's loop, at least 0.60 of the measured bf16 peak",
-        pairing.ratio >= 3 and flops >= 0.6 * machine["bfloat16_flops"],
+        pairing.ratio >= 3 and flops >= 0.6 * machine.bfloat16_flops,
     )
 
 

@@ -173,7 +173,7 @@ def test_resume_is_bit_equal(name: str, store: ImageStore, tmp_path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bad_setting_names_the_nearest_key(name: str) -> None:
     with pytest.raises(InputError, match=r"objective\.viws.*did you mean .*views"):
-        Recipe.from_dict({"objective": {"name": name, "viws": {}}})
+        Recipe.load(None, {"objective.name": name}, ["objective.viws=1"])
 
 
 @pytest.mark.parametrize("name", NAMES)
