@@ -234,13 +234,11 @@ def test_epochs():
 def test_a_time_budget_becomes_steps_and_changes_nothing_else(tmp_path):
     timed = Rivals(dropout=0.2, norm=True)
     with new_run(tmp_path / "run") as run:
-        begin = time.perf_counter()
-        result = fit(timed, settings(steps=None, time="1s"), run, monitors=[Score([1.0])])
-        took = time.perf_counter() - begin
+        result = fit(timed, settings(steps=None, time="4s"), run, monitors=[Score([1.0])])
         measured = run.read_json("facts.json")["measured"]
-    assert measured["steps"] == result.steps > 5
-    assert measured["seconds_per_step"] > 0
-    assert took < 30  # on a machine that may be busy with other tests
+    assert measured["steps"] == result.steps > 1
+    # what is left after measuring, in steps of the measured length
+    assert 0 < result.steps * measured["seconds_per_step"] <= 4
     told = Rivals(dropout=0.2, norm=True)
     fit(told, settings(steps=result.steps))
     assert same(weights(timed), weights(told))

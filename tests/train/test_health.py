@@ -152,9 +152,9 @@ def test_a_run_that_collapses_says_so(tmp_path, monkeypatch):
 
     config = TrainingConfig(
         batch=64,
-        steps=200,
+        steps=120,
         optimizer="adamw",
-        rate=0.03,
+        rate=0.05,
         weight_decay=0.0,
         precision="float32",
         layout="contiguous",

@@ -18,7 +18,7 @@ from train_toys import Rivals, new_run, old_run, same, weights
 from foretell.errors import ForetellError
 from foretell.train import TrainingConfig, checkpoint, fit
 
-STEPS = 350
+STEPS = 300
 FORK = multiprocessing.get_context("forkserver")
 # loaded once, in the process that the children are forked from
 FORK.set_forkserver_preload(["torch", "sklearn.datasets", "foretell.train.loop", "torch.optim", "torch._dynamo"])
@@ -61,7 +61,7 @@ def test_twenty_kills(tmp_path):
         wait_for_step(tmp_path / "run" / "metrics.jsonl", saved + chance.randint(1, 15))
         time.sleep(chance.uniform(0.0, 0.01))
         os.kill(child.pid, signal.SIGKILL)
-        child.join(60)
+        child.join(300)
         assert child.exitcode == -signal.SIGKILL
         reached.append(checkpoint.load(checkpoint.latest(tmp_path / "run" / "checkpoints"))["step"])
     assert reached == sorted(reached)
@@ -78,13 +78,13 @@ def test_twenty_kills(tmp_path):
 
 def wait_for_step(path: Path, step: int) -> None:
     """Until a process that trains has logged ``step``."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300  # the machine may be busy
     while time.monotonic() < until:
         lines = path.read_text().splitlines() if path.is_file() else []
         if any('"kind": "step"' in line and f'"step": {step},' in line for line in lines[-40:]):
             return
         time.sleep(0.002)
-    raise AssertionError(f"step {step} was not reached in a minute")
+    raise AssertionError(f"step {step} was not reached")
 
 
 def fit_for_a_step(run) -> None:
@@ -180,9 +180,9 @@ def test_a_limit_on_file_size(tmp_path):
     ours, theirs = FORK.Pipe(duplex=False)
     child = FORK.Process(target=_limited, args=(tmp_path / "run", os.environ["FORETELL_CACHE"], theirs))
     child.start()
-    assert ours.poll(60)
+    assert ours.poll(300)
     text = ours.recv()
-    child.join(60)
+    child.join(300)
     assert child.exitcode == 0
     assert "the checkpoint could not be written (File too large); earlier checkpoints are kept" in text
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["00000000.pt"]

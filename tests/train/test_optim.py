@@ -94,7 +94,7 @@ def test_rates_of_players_and_parameters():
         p.grad = torch.ones_like(p)
     set_rate(made, 0.1)
     made.step()
-    moved = [float((a - b).abs().max()) for a, b in zip(before, model.parameters(), strict=True)]
+    moved = [float((a - b.detach()).abs().max()) for a, b in zip(before, model.parameters(), strict=True)]
     assert moved == pytest.approx([0.05] + [0.2] * (len(moved) - 1), rel=1e-4)
 
 

@@ -96,7 +96,7 @@ def two(target, folder, *args) -> list[dict]:
     for child in children:
         child.start()
     for child in children:
-        child.join(100)
+        child.join(300)
         assert child.exitcode == 0
     return [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
