@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from foretell.data.store import ImageStore
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def held_out(
     store: ImageStore, train: Index | Sequence[int], test: Index | Sequence[int], column: str = "label"
 ) -> tuple[Labelled, Labelled, list[str]]:
@@ -41,7 +45,7 @@ def held_out(
     both = np.intersect1d(np.asarray(train), np.asarray(test))
     if len(both):
         raise InputError(
-            f"{store.source}: {len(both)} samples are both in the training and in the test part (the first is "
+            f"{store.source}: {_counted(len(both), 'sample')} both in the training and in the test part (the first is "
             f"'{store.names[int(both[0])]}'); give each sample one split"
         )
     fit, held = labelled(store, train, column), labelled(store, test, column)
@@ -50,21 +54,22 @@ def held_out(
         shared = {groups[row] for row in fit.index if groups[row]} & {groups[row] for row in held.index if groups[row]}
         if shared:
             raise InputError(
-                f"{store.source}: group '{min(str(g) for g in shared)}' and {len(shared) - 1} more are both in the "
-                "training and in the test part; keep every group in one split"
+                f"{store.source}: {_counted(len(shared), 'group')} both in the training and in the test part (the first is "
+                f"'{min(str(group) for group in shared)}'); keep every group in one split"
             )
-    notes = []
+    notes = [
+        f"{_counted(data.unlabelled, f'{part} sample')} without a label left out"
+        for data, part in ((fit, "training"), (held, "test"))
+        if data.unlabelled
+    ]
     known = np.isin(held.codes, fit.codes)
     if not known.all():
         names = sorted({held.classes[code] for code in held.codes[~known]})
         notes.append(
-            f"{int((~known).sum())} test samples of {len(names)} classes without a training label are left out "
-            f"({', '.join(names[:5])})"
+            f"{_counted(int((~known).sum()), 'test sample')} left out: no training label names "
+            f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}"
         )
         held = held.take(np.flatnonzero(known))
-    for data, part in ((fit, "training"), (held, "test")):
-        if data.unlabelled:
-            notes.append(f"{data.unlabelled} {part} samples without a label are left out")
     return fit, held, notes
 
 

@@ -58,8 +58,7 @@ def blocks(encoder: nn.Module) -> list[list[str]]:
         numbers = [at for at, part in enumerate(parts) if part.isdigit()]
         key = ".".join(parts[: numbers[0] + 1] if numbers else parts)
         module = modules[key]
-        bare_norm = "norm" in type(module).__name__.lower() and not list(module.children())
-        if last and (bare_norm or not parts):
+        if last and "norm" in type(module).__name__.lower():
             key = last
         found.setdefault(key, []).append(name)
         last = key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -45,9 +45,9 @@ class Labelled:
         return self.reader.read(self.index[positions])
 
     def take(self, positions: Index) -> Labelled:
-        """The samples at ``positions``; the images are shared."""
+        """The samples at ``positions``."""
         groups = None if self.groups is None else self.groups[positions]
-        return Labelled(self.reader, self.index[positions], self.codes[positions], self.classes, groups)
+        return replace(self, index=self.index[positions], codes=self.codes[positions], groups=groups)
 
 
 def group_codes(store: ImageStore, rows: Index) -> Index | None:

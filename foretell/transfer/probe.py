@@ -61,7 +61,9 @@ def fit_probe(
     dead = scale < 1e-6 * max(float(scale.max()), 1e-12)
     scale = np.where(dead, 1.0, scale)
     z = np.where(dead, 0.0, (x64 - mean) / scale)
-    model = LogisticRegression(C=1.0 / (strength * len(x)), max_iter=iterations, warm_start=start is not None)
+    # With two classes scikit-learn fits w alone, where W = (-w / 2, w / 2) and |W|^2 = |w|^2 / 2.
+    inverse = (2.0 if len(found) == 2 else 1.0) / (strength * len(x))
+    model = LogisticRegression(C=inverse, max_iter=iterations, warm_start=start is not None)
     if start is not None and len(found) > 2:
         model.classes_ = found
         model.coef_ = start.weight[found].astype(z.dtype) * scale

@@ -1,0 +1,75 @@
+"""The digits of scikit-learn as a labelled store, and an encoder that has seen labels of other digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from foretell.data.store import ImageStore
+from foretell.data.table import Table
+from foretell.encoders import build_encoder
+from foretell.encoders.base import Encoder, EncoderConfig
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.fit import Start, fine_tune
+from foretell.transfer.labelled import labelled, resolved
+from foretell.transfer.search import Trial
+from foretell.views.config import ViewConfig
+
+
+@dataclass
+class Digits:
+    store: ImageStore
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+    spare: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    flat: NDArray[np.float32]
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    """1,797 digits of 8 x 8; 400 train, 300 test, the rest spare."""
+    found = load_digits()
+    images = (found.images * 15.9).astype(np.uint8)[..., None]
+    store = ImageStore.of(images, Table({"label": [str(code) for code in found.target]}))
+    order = np.random.default_rng(0).permutation(len(images))
+    return Digits(
+        store,
+        np.sort(order[:400]),
+        np.sort(order[400:700]),
+        np.sort(order[700:]),
+        found.target.astype(np.int64),
+        (found.data / 16).astype(np.float32),
+    )
+
+
+@pytest.fixture(scope="session")
+def views(digits: Digits) -> ViewConfig:
+    config = ViewConfig(scale=(0.6, 1.0), flip=0, brightness=0.2, contrast=0.2, saturation=0, hue=0, grey=0, blur=0)
+    return resolved(config, digits.store, 8)
+
+
+def new_encoder(seed: int = 0) -> Encoder:
+    torch.manual_seed(seed)
+    return build_encoder(EncoderConfig(name="resnet_tiny"), 1, 8)
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    return new_encoder()
+
+
+@pytest.fixture(scope="session")
+def trained(digits: Digits, views: ViewConfig) -> Encoder:
+    """An encoder that knows digits: trained with the labels of the spare part, which no test reads again."""
+    data = labelled(digits.store, digits.spare)
+    start = Start(new_encoder(), scratch=True)
+    fitted = fine_tune(
+        start, data, views=views, config=TransferConfig(device="cpu"), trial=Trial(3e-3, 120, 1e-4), seed=0
+    )
+    return fitted.classifier.encoder
