@@ -181,6 +181,16 @@ def check_free(path: Path) -> None:
         Run.create(path).close()  # says what is wrong
 
 
+def make_place(file: Path) -> None:
+    """The folder that ``file`` is to be written in. Raises InputError when it cannot be made."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{file}: cannot be written (it lies below a file); choose another --out") from None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written ({error.strerror}); choose another --out") from None
+
+
 @dataclass
 class Pretrained:
     """A run read back: its recipe, its encoder in evaluation mode, and how images enter it."""

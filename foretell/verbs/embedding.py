@@ -67,10 +67,7 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str) -
     encoder, facts, store, run = _open(place, data, device)
     if out is None:
         out = (run.path if run is not None else Path()) / "features.npz"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
+    common.make_place(out)
     features = _features(encoder, facts, store)
     write_aside(out, _packed(features, store.names, store.table, out.suffix))
     print(f"features: {out} ({features.shape[0]:,} images, {features.shape[1]} dimensions)")
@@ -114,6 +111,8 @@ def neighbours(
     if k < 1:
         raise InputError(f"--k {k}: expected at least 1 neighbour")
     encoder, facts, store, run = _open(place, data, device)
+    if out is not None:
+        common.make_place(out)
     asked, pictures, own = _query(image, encoder, facts, store)
     if asked is None and run is None and out is None:
         raise InputError("--out is missing: where to write the pictures of the neighbours in other data")

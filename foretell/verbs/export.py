@@ -22,7 +22,8 @@ def export(
     Returns the path written. Raises InputError when there is no encoder, ForetellError when ``out`` cannot be written.
     """
     from foretell.encoders import load_encoder, save_encoder
-    from foretell.errors import ForetellError, InputError
+    from foretell.errors import InputError
+    from foretell.verbs import common
 
     encoder, facts = load_encoder(run)
     target = Path(out)
@@ -41,10 +42,7 @@ def export(
 
     if target.is_dir():
         raise InputError(f"{target}: is a folder; give a file, as encoder.onnx")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ForetellError(f"{target}: cannot be written ({error.strerror})") from error
+    common.make_place(target)
     difference = to_onnx(encoder, target, mean=facts["mean"], std=facts["std"])
     print(f"encoder: {target} (largest difference from torch: {difference:.1e} of the largest feature)")
     return target

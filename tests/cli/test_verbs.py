@@ -1,0 +1,414 @@
+"""The verbs on a small folder of real pictures: from images to a report, and every message on the way."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_words import SMALL, refused
+
+import foretell as package
+from foretell.recipe import Recipe
+from foretell.run import Run
+
+Call = Callable[..., Any]
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def losses(run: Path) -> list[float]:
+    return [row["total"] for row in rows_of(run / "metrics.jsonl") if row["kind"] == "step"]
+
+
+# pretrain --------------------------------------------------------------------------------------------------
+
+
+def test_a_run_holds_all_that_is_promised(run: Path) -> None:
+    for name in (
+        "recipe.toml", "facts.json", "metrics.jsonl", "status.json", "split.json", "encoder/model.safetensors",
+        "encoder/config.json", "exhibits/views.png", "exhibits/neighbours.png", "results/map.json",
+        "results/comparison.json", "report.html", "report.json", "MODEL_CARD.md",
+    ):  # fmt: skip
+        assert (run / name).is_file(), name
+    facts = json.loads((run / "facts.json").read_text())
+    assert facts["data"]["count"] == 200
+    assert facts["data"]["kind"] == "class folders"
+    assert len(facts["data"]["classes"]) == 4
+    assert facts["encoder"]["name"] == "resnet_tiny"
+    assert json.loads((run / "status.json").read_text())["state"] == "finished"
+
+
+def test_the_test_part_is_held_out_of_pretraining(run: Path) -> None:
+    parts = json.loads((run / "split.json").read_text())
+    assert len(parts["train"]) + len(parts["test"]) == 200
+    assert not set(parts["train"]) & set(parts["test"])
+    assert len(parts["test"]) == 40
+    scores = json.loads((run / "results" / "comparison.json").read_text())
+    assert scores["test"]["samples"] == 40
+    assert sorted(scores["knn"]) == ["pixels", "pretrained", "random"]
+
+
+def test_the_resolved_recipe_runs_again_and_is_the_same(foretell: Call, run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert foretell("pretrain", "--recipe", run, "--out", again).status == 0
+    assert Recipe.load(again) == Recipe.load(run)
+    assert losses(again) == losses(run)
+    recipe = Recipe.load(run)
+    assert recipe.encoder.stem != "auto"
+    assert recipe.objective.model_dump()["views"]["side"] == 28
+    assert recipe.objective.model_dump()["views"]["mean"] is not None
+
+
+def test_python_and_the_command_line_do_the_same(run: Path, pictures: Path, tmp_path: Path) -> None:
+    made = package.pretrain(
+        pictures,
+        out=tmp_path / "python",
+        encoder="resnet_tiny",
+        batch=32,
+        budget="3 steps",
+        set={"training.precision": "float32", "training.layout": "contiguous", "training.warmup": 0.0},
+    )
+    assert made.steps == 3
+    assert made.encoder == tmp_path / "python" / "encoder"
+    assert Recipe.load(made.run) == Recipe.load(run)
+    assert losses(made.run) == losses(run)
+    assert (made.encoder / "model.safetensors").read_bytes() == (run / "encoder" / "model.safetensors").read_bytes()
+    assert 0 <= made.knn["pretrained"] <= 1
+
+
+def test_without_labels_every_image_is_used(foretell: Call, flat: Path, tmp_path: Path) -> None:
+    said = foretell("pretrain", flat, "--out", tmp_path / "run", *SMALL)
+    assert said.status == 0, said.err
+    assert f"next: foretell finetune {tmp_path / 'run'} --labels labels.csv" in said.out
+    parts = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert (len(parts["train"]), len(parts["test"])) == (200, 0)
+
+
+def test_a_small_folder_gets_a_smaller_batch_and_is_told(foretell: Call, pictures: Path, tmp_path: Path) -> None:
+    words = [word for word in SMALL if word not in ("--batch", "32")]
+    said = foretell("pretrain", pictures, "--out", tmp_path / "run", *words)
+    assert said.status == 0, said.err
+    assert "batches of 32, since there are 160 images to learn from; --batch changes it" in said.out
+    assert Recipe.load(tmp_path / "run").training.batch == 32
+
+
+def test_the_default_folder_is_named_by_data_objective_and_time(
+    foretell: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foretell.verbs.pretraining import default_folder
+
+    monkeypatch.chdir(tmp_path)
+    first = default_folder("/data/my photos/", "simclr")
+    assert first.parts[0] == "runs"
+    assert first.name.startswith("my-photos-simclr-20")
+    first.mkdir(parents=True)
+    monkeypatch.setattr(time, "strftime", lambda *_: first.name.removeprefix("my-photos-simclr-"))
+    assert default_folder("/data/my photos/", "simclr").name == f"{first.name}-2"
+    assert default_folder("@animals", "simclr").name.startswith("animals-simclr-")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--objective", "simclar"], ["unknown objective 'simclar'; did you mean 'simclr'?"]),
+        (["--encoder", "resnet1"], ["unknown encoder 'resnet1'; did you mean 'resnet18'?"]),
+        (["--set", "training.epoch=5"], ["unknown key 'training.epoch'; did you mean 'training.epochs'?"]),
+        (["--set", "training.schedule=cosin"], ["did you mean 'cosine'?"]),
+        (["--recipe", "claimz"], ["unknown recipe 'claimz'; did you mean 'claims'?"]),
+        (["--budget", "5 apples"], ["--budget: expected a time (90s, 5m, 2h)"]),
+        (["--batch", "161"], ["160 images are fewer than a batch of 161"]),
+        (["--batch", "1"], ["training.batch = 1: simclr compares the samples of a batch"]),
+        (["--device", "gpu"], ["unknown device 'gpu'; expected auto, cpu, cuda or cuda:N"]),
+        (["--weights", "/nowhere"], ["/nowhere"]),
+    ],
+)
+def test_wrong_settings_make_no_run(
+    foretell: Call, pictures: Path, tmp_path: Path, words: list[str], parts: list[str]
+) -> None:
+    refused(foretell("pretrain", pictures, "--out", tmp_path / "run", *words), *parts)
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_is_not_there(foretell: Call, tmp_path: Path) -> None:
+    refused(foretell("pretrain"), "DATA is missing")
+    refused(foretell("pretrain", tmp_path / "none"), f"{tmp_path / 'none'}: does not exist")
+    (tmp_path / "empty").mkdir()
+    refused(foretell("pretrain", tmp_path / "empty"), str(tmp_path / "empty"))
+    refused(foretell("pretrain", "@animols"), "did you mean '@animals'?")
+
+
+def test_a_folder_that_is_not_empty(foretell: Call, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    refused(foretell("pretrain", pictures, "--out", tmp_path), f"{tmp_path}: not empty; choose another --out")
+    assert sorted(os.listdir(tmp_path)) in (["notes.txt"], [".lock", "notes.txt"])
+
+
+def test_a_folder_below_a_file(foretell: Call, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    said = foretell("pretrain", pictures, "--out", tmp_path / "file" / "run")
+    refused(said, f"{tmp_path / 'file' / 'run'}: cannot make the run folder (Not a directory); choose another --out")
+
+
+def test_a_run_in_use(foretell: Call, run: Path, pictures: Path) -> None:
+    held = Run.resume(run)
+    try:
+        for words in (["pretrain", pictures, "--out", run], ["pretrain", "--resume", run], ["evaluate", run]):
+            refused(foretell(*words), f"{run}: in use by process {os.getpid()}")
+    finally:
+        held.close()
+
+
+# labels ----------------------------------------------------------------------------------------------------
+
+
+def write_labels(path: Path, rows: list[tuple[str, str]]) -> Path:
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([("path", "label"), *rows])
+    return path
+
+
+def test_labels_join_by_file_name(foretell: Call, flat: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in flat.iterdir())
+    some = [(name, name[:3]) for name in names[::2]]
+    table = write_labels(tmp_path / "labels.csv", [*some, ("gone1.png", "x"), ("gone2.png", "x")])
+    said = foretell("pretrain", flat, "--labels", table, "--out", tmp_path / "run", *SMALL)
+    assert said.status == 0, said.err
+    assert "2 rows name files not among the images (gone1.png, gone2.png)" in said.out
+    assert "100 images have no label" in said.out
+    parts = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert (len(parts["train"]), len(parts["test"])) == (180, 20)
+
+
+def test_labels_that_match_nothing(foretell: Call, flat: Path, tmp_path: Path) -> None:
+    table = write_labels(tmp_path / "labels.csv", [("gone1.png", "a"), ("gone2.png", "b")])
+    refused(foretell("pretrain", flat, "--labels", table, *SMALL), f"{table}: none of its 2 rows names an image")
+    missing = tmp_path / "none.csv"
+    refused(foretell("pretrain", flat, "--labels", missing, *SMALL), f"{missing}: does not exist")
+
+
+def test_labels_of_one_class(foretell: Call, flat: Path, run: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in flat.iterdir())
+    table = write_labels(tmp_path / "labels.csv", [(name, "animal") for name in names])
+    for words in (["pretrain", flat, "--out", tmp_path / "run", *SMALL], ["finetune", run, "--data", flat]):
+        refused(foretell(*words, "--labels", table), "one class only ('animal')")
+
+
+def test_a_run_without_labels_cannot_be_finetuned_without_some(foretell: Call, run: Path, flat: Path) -> None:
+    refused(foretell("finetune", run, "--data", flat), "has no labels to measure by; give --labels FILE")
+
+
+def test_the_split_of_the_pretraining_is_used_again(run: Path) -> None:
+    from foretell.verbs import common
+
+    read = common.read_run(run)
+    data = common.data_for(read, None)
+    store = common.open_data(data)
+    parts = common.divide_again(read, store, data)
+    kept = json.loads((run / "split.json").read_text())
+    assert parts.test.tolist() == kept["test"]
+    assert parts.train.tolist() == kept["train"]
+
+
+def test_unlabelled_rows_are_pretrained_on_unless_their_group_is_tested() -> None:
+    from foretell.data.store import ImageStore
+    from foretell.data.table import Table
+    from foretell.recipe import DataConfig
+    from foretell.verbs.common import divide
+
+    groups = [f"g{row // 4}" for row in range(40)]
+    labels = [None if row % 4 == 3 else "ab"[row // 4 % 2] for row in range(40)]
+    images = np.arange(40 * 4 * 4, dtype=np.uint8).reshape(40, 4, 4, 1)
+    store = ImageStore.of(images, Table({"label": labels, "group": groups}))
+    parts = divide(store, DataConfig())
+    tested = {groups[row] for row in parts.test}
+    assert tested
+    assert all(labels[row] is not None for row in parts.test)
+    assert not tested & {groups[row] for row in parts.train}
+    assert {row for row in range(40) if groups[row] not in tested} == set(parts.train.tolist())
+
+
+# going on --------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_says_how_to_go_on_and_resuming_finishes(foretell: Call, pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def interrupt() -> None:
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            log = folder / "metrics.jsonl"
+            if log.is_file() and '"kind": "step"' in log.read_text():
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    words = [word if word != "3 steps" else "30 steps" for word in SMALL]
+    said = foretell("pretrain", pictures, "--out", folder, *words)
+    thread.join()
+    assert said.status == 130
+    last = said.err.splitlines()[-1]
+    assert last.startswith("interrupted; stopped at step ")
+    assert last.endswith(f"go on with: foretell pretrain --resume {folder}")
+    refused(
+        foretell("embed", folder),
+        f"no encoder yet (the run is stopped); go on with: foretell pretrain --resume {folder}",
+    )
+    refused(foretell("pretrain", "--resume", folder, "--budget", "5m"), "leave out --budget")
+    said = foretell("pretrain", "--resume", folder)
+    assert said.status == 0, said.err
+    assert len(losses(folder)) == 30
+    assert (folder / "report.html").is_file()
+
+
+def test_resuming_needs_a_run_and_the_same_images(foretell: Call, run: Path, flat: Path, tmp_path: Path) -> None:
+    refused(foretell("pretrain", "--resume"), "--resume: which run?")
+    refused(foretell("pretrain", "--resume", flat), f"{flat}: not a run folder")
+    refused(foretell("pretrain", flat, "--out", run, "--resume"), "give its folder once")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("recipe.toml", "split.json"):
+        (copy / name).write_text((run / name).read_text())
+    parts = json.loads((copy / "split.json").read_text())
+    (copy / "split.json").write_text(json.dumps({**parts, "fingerprint": "another"}))
+    refused(foretell("pretrain", "--resume", copy), "have changed since the run began")
+
+
+# after pretraining -----------------------------------------------------------------------------------------
+
+
+def test_evaluate_measures_beside_its_baselines(foretell: Call, run: Path) -> None:
+    said = foretell("evaluate", run, "--trials", 2)
+    assert said.status == 0, said.err
+    for part in ("nearest neighbours", "linear probe", "retrieval by class", "random features", "raw pixels"):
+        assert part in said.out
+    scores = json.loads((run / "results" / "comparison.json").read_text())
+    assert sorted(scores["linear_probe"]) == ["pixels", "pretrained", "random"]
+    assert 0.25 < scores["linear_probe"]["pixels"]["accuracy"] <= 1
+
+
+def test_finetune_gives_a_classifier_and_a_comparison(foretell: Call, run: Path) -> None:
+    from foretell.transfer.saved import load_classifier
+
+    said = foretell(
+        "finetune", run, "--per-class", "2", "--seeds", 2, "--trials", 1,
+        "--set", "transfer.steps=2", "--set", "transfer.curve_points=0",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    classifier, facts = load_classifier(run / "classifier")
+    assert facts["classes"] == classifier.classes
+    assert len(classifier.classes) == 4
+    comparison = json.loads((run / "results" / "comparison.json").read_text())
+    assert {row["arm"] for row in comparison["rows"]} == {"pretrained", "scratch", "probe", "random"}
+    assert comparison["verdict"] in said.out
+    assert "held out at random by class" in comparison["test"]["split"]
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--per-class", "0"], "--per-class 0: expected numbers of at least 1 or 'all'"),
+        (["--seeds", "0"], "--seeds 0: expected at least 1"),
+        (["--set", "transfer.step=3"], "did you mean 'transfer.steps'?"),
+    ],
+)
+def test_wrong_settings_of_a_comparison(foretell: Call, run: Path, words: list[str], part: str) -> None:
+    refused(foretell("finetune", run, *words), part)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])
+def test_embed_writes_features_in_the_order_of_the_data(
+    foretell: Call, run: Path, pictures: Path, tmp_path: Path, suffix: str
+) -> None:
+    out = tmp_path / f"features{suffix}"
+    assert foretell("embed", run / "encoder", pictures, "--out", out).status == 0
+    names = sorted(str(path.relative_to(pictures)) for path in pictures.glob("*/*.png"))
+    if suffix == ".npz":
+        with np.load(out) as read:
+            features, paths, labels = read["features"], read["path"].tolist(), read["label"].tolist()
+        assert labels == [name.split("/")[0] for name in paths]
+        assert sorted(paths) == names
+    elif suffix == ".npy":
+        features = np.load(out)
+    else:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(out).to_pydict()
+        features = np.array(table["features"], np.float32)
+        assert sorted(table["path"]) == names
+    assert features.shape == (200, json.loads((run / "facts.json").read_text())["encoder"]["dim"])
+    assert features.dtype == np.float32
+
+
+def test_embed_refuses(foretell: Call, run: Path, pictures: Path, tmp_path: Path) -> None:
+    refused(foretell("embed", run, "--out", tmp_path / "f.csv"), "unknown suffix '.csv'; expected one of .npz, .npy")
+    refused(foretell("embed", run / "encoder"), "is an encoder without a run")
+    (tmp_path / "file").write_text("")
+    refused(
+        foretell("embed", run, "--out", tmp_path / "file" / "f.npz"),
+        "cannot be written (it lies below a file); choose another",
+    )
+
+
+def test_neighbours_of_a_file_of_the_data_and_of_another(
+    foretell: Call, run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    path = next(iter(sorted(pictures.glob("*/*.png"))))
+    found = package.neighbours(run, path, k=3)
+    assert found[0]["query"] == str(path)
+    assert found[0]["neighbours"][0]["name"] == str(path.relative_to(pictures))
+    assert found[0]["neighbours"][0]["similarity"] == pytest.approx(1, abs=1e-4)
+    named = foretell("neighbours", run, path.relative_to(pictures), "-k", 3, "--out", tmp_path / "n.png")
+    assert named.status == 0, named.err
+    assert named.out.count(".png  (") == 3
+    assert (tmp_path / "n.png").stat().st_size > 0
+    refused(foretell("neighbours", run, "nothing.png"), "nothing.png: neither a file nor an image of")
+    (tmp_path / "text.png").write_text("not a picture")
+    refused(foretell("neighbours", run, tmp_path / "text.png"), "expected an image file")
+
+
+def test_export_for_timm_gives_the_same_features(foretell: Call, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "exported"
+    assert foretell("export", run, out).status == 0
+    assert (out / "model.safetensors").read_bytes() == (run / "encoder" / "model.safetensors").read_bytes()
+    refused(foretell("export", run, out), f"{out}: exists already; give a new folder")
+
+
+def test_check_and_report_and_objectives(foretell: Call, run: Path, pictures: Path) -> None:
+    said = foretell("check", pictures)
+    assert said.status == 0
+    assert "200 images (class folders)" in said.out
+    (run / "report.html").unlink()
+    assert foretell("report", run).status == 0
+    assert (run / "report.html").is_file()
+    refused(foretell("report", pictures), "not a run folder")
+    said = foretell("objectives")
+    assert "simclr\n" in said.out
+    assert "autoencoder\n" in said.out
+    assert "objective.temperature = 0.1  (a number above 0)" in foretell("objectives", "simclr").out
+    refused(foretell("objectives", "simclar"), "did you mean 'simclr'?")
+
+
+def test_reproduce_lists_the_claims_and_refuses_an_unknown_one(foretell: Call) -> None:
+    said = foretell("reproduce")
+    assert said.status == 0
+    assert "simclr-label-efficiency" in said.out
+    refused(foretell("reproduce", "simclr-haed"), "unknown claim 'simclr-haed'; did you mean 'simclr-head'?")
+
+
+def test_the_verbs_return_what_their_docstrings_say() -> None:
+    for verb in package.VERBS:
+        assert "Returns" in (inspect.getdoc(package._verb(verb)) or "")
