@@ -9,7 +9,19 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foretell.verbs.check import check as check
+    from foretell.verbs.demo import demo as demo
+    from foretell.verbs.embed import embed as embed
+    from foretell.verbs.evaluate import evaluate as evaluate
+    from foretell.verbs.export import export as export
+    from foretell.verbs.finetune import finetune as finetune
+    from foretell.verbs.neighbours import neighbours as neighbours
+    from foretell.verbs.pretrain import pretrain as pretrain
+    from foretell.verbs.report import report as report
+    from foretell.verbs.reproduce import reproduce as reproduce
 
 __version__ = "0.1.0"
 

@@ -66,10 +66,10 @@ def objective_settings(name: str) -> type[ObjectiveSettings]:
     """The settings class of the objective ``name``. Raises InputError when there is none."""
     if name not in _classes:
         config = objectives.get(name).Config
-        _classes[name] = create_model(
-            f"{config.__qualname__.replace('.', '')}", __base__=(config, ObjectiveSettings), name=(str, name)
-        )
-        _classes[name].__doc__ = config.__doc__
+        make: Any = create_model  # its types do not foresee two bases
+        made = make(config.__qualname__.replace(".", ""), __base__=(config, ObjectiveSettings), name=(str, name))
+        made.__doc__ = config.__doc__
+        _classes[name] = made
     return _classes[name]
 
 

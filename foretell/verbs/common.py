@@ -205,7 +205,8 @@ class Pretrained:
         """The views of the run's objective, with side, mean and deviation as the encoder was trained with."""
         chosen = getattr(self.recipe.objective, "views", None) or ViewConfig()
         settled = {"side": self.facts["side"], "mean": self.facts["mean"], "std": self.facts["std"]}
-        return chosen.model_copy(update=settled)  # type: ignore[no-any-return]
+        views: ViewConfig = chosen.model_copy(update=settled)
+        return views
 
 
 def read_run(path: str | Path) -> Pretrained:

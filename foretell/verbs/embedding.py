@@ -134,11 +134,11 @@ def neighbours(
         }
         for query, row, values in zip(queries, index, similarity, strict=True)
     ]
-    for line in answer:
-        print(line["query"])
-        for found in line["neighbours"]:
-            told = f"  ({found['label']})" if found["label"] is not None else ""
-            print(f"  {found['similarity']:.3f}  {found['name']}{told}")
+    for query, row, values in zip(queries, index, similarity, strict=True):
+        print(query)
+        for j, value in zip(row.tolist(), values.tolist(), strict=True):
+            told = f"  ({labels[j]})" if labels[j] is not None else ""
+            print(f"  {value:.3f}  {store.names[j]}{told}")
     if image is None and out is None and run is not None:
         held = Run.resume(run.path)
         try:

@@ -65,7 +65,13 @@ def pretrain(
     from foretell.verbs import pretraining
 
     if resume:
-        given = {"objective": objective, "budget": budget, "recipe": recipe, "encoder": encoder, "weights": weights}
+        given: dict[str, Any] = {
+            "objective": objective,
+            "budget": budget,
+            "recipe": recipe,
+            "encoder": encoder,
+            "weights": weights,
+        }
         given |= {"labels": labels, "side": side, "batch": batch, "seed": seed, "device": device, "set": set or None}
         extra = [f"--{name}" for name, value in given.items() if value is not None]
         if data is not None and out is not None:

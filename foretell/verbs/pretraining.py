@@ -163,8 +163,8 @@ def build(recipe: Recipe, store: ImageStore, parts: Parts) -> Setting:
     views = getattr(recipe.objective, "views", ViewConfig())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(recipe.training.seed, "weights"))
-        encoder = build_encoder(recipe.encoder, store.channels, views.side)
-        objective = objectives.get(recipe.objective.name)(recipe.objective, encoder, part)  # type: ignore[call-arg]
+        encoder = build_encoder(recipe.encoder, store.channels, views.side or store.usual_side)
+        objective = objectives.get(recipe.objective.name)(recipe.objective, encoder, part)
     return Setting(recipe, store, parts, part, objective, encoder)
 
 
