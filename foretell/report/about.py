@@ -90,7 +90,10 @@ def training(run: Gathered) -> list[Json]:
     drawn = [
         ("Loss", charts.curve("loss", "Loss", run.steps, ["total", *beside], labels=bool(beside), until=last)),
         *[
-            (f"{name.replace('_', ' ').capitalize()} (pretext task)", alone(f"part-{place}", name, parts=[name], zero=False))
+            (
+                f"{name.replace('_', ' ').capitalize()} (pretext task)",
+                alone(f"part-{place}", name, parts=[name], zero=False),
+            )
             for place, name in enumerate(apart)
         ],
         ("Learning rate", alone("rate", "Learning rate", parts=["rate"])),
