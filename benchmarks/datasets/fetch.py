@@ -151,13 +151,13 @@ def read_archive(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
             )
             assert unpacker.stdout is not None
             stack.callback(unpacker.stdout.close)
-            archive = stack.enter_context(tarfile.open(fileobj=unpacker.stdout, mode="r|"))
+            tar = stack.enter_context(tarfile.open(fileobj=unpacker.stdout, mode="r|"))
         else:
-            archive = stack.enter_context(tarfile.open(path, mode="r|gz"))
-        for entry in archive:
+            tar = stack.enter_context(tarfile.open(path, mode="r|gz"))
+        for entry in tar:
             if entry.isreg() and wanted(_safe(entry.name, path)):
                 _bounded(entry.name, entry.size, path)
-                content = archive.extractfile(entry)
+                content = tar.extractfile(entry)
                 assert content is not None
                 yield _safe(entry.name, path), content.read()
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets.fetch import Unsafe
 
-# both spellings: numpy moved the module between 1 and 2
+_RECONSTRUCT = np.empty(0).__reduce__()[0]
+# both spellings of its module: numpy 2 moved it
 _ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
