@@ -21,7 +21,6 @@ SHA256 = "aeebf3d9de4552d6fd2d5701424e1a5b9020f8e5115d68df9db252f2f53ce2ce"
 LICENCE = "MIT"
 PACKAGE = Package("pypi", NAME, VERSION, SHA256, LICENCE)
 CLASSES = ("bear", "bird", "cat", "cow", "dog", "elephant", "giraffe", "horse", "sheep", "zebra")
-NOTICE = "animal_mnist-0.4.dist-info/licenses/LICENSE"
 
 
 def load(*, unique: bool = True) -> Loaded:

@@ -22,7 +22,6 @@ VERSION = "16.0.0"
 SHA256 = "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438"
 LICENCE = "Apache-2.0 (images), MIT (names)"
 PACKAGE = Package("npm", NAME, VERSION, SHA256, LICENCE)
-NOTICE = "package/LICENSE"
 _IMAGES = "package/img/google/64/"
 _TABLE = "package/emoji.json"
 

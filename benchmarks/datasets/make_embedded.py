@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.datasets import animal_mnist, emoji_google
-from benchmarks.datasets.fetch import member
 from foretell.data import embedded
 from foretell.data.table import Table
 
@@ -145,14 +144,6 @@ def main() -> int:
         )
         print(f"pixels and table {'equal' if same else 'DIFFER'}, bytes {'equal' if same_bytes else 'differ'}")
     return 1 if wrong else 0
-
-
-def notices() -> dict[str, str]:
-    """The licence texts as they stand in the packages."""
-    return {
-        "animals": member(animal_mnist.PACKAGE, animal_mnist.NOTICE).decode(),
-        "emoji": member(emoji_google.PACKAGE, emoji_google.NOTICE).decode(),
-    }
 
 
 if __name__ == "__main__":
