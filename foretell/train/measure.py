@@ -30,7 +30,7 @@ from foretell.train.step import Stepper, to_layout
 LAYOUT_GAIN = 1.03
 PRECISION_GAIN = 1.10
 # Rows of the first trial; more are taken when they are quick.
-FEW, MANY = 8, 64
+FEW, MANY = 4, 64
 
 
 @dataclass
@@ -101,16 +101,12 @@ class _Trial:
 
         return once
 
-    def seconds(self, work: Callable[[], None], times: int) -> float:
-        """The shortest of ``times`` calls: what else the machine does only ever adds to one."""
-        taken = []
-        for _ in range(times):
-            synchronise(self.device)
-            begin = time.perf_counter()
-            work()
-            synchronise(self.device)
-            taken.append(time.perf_counter() - begin)
-        return min(taken)
+    def seconds(self, work: Callable[[], None]) -> float:
+        synchronise(self.device)
+        begin = time.perf_counter()
+        work()
+        synchronise(self.device)
+        return time.perf_counter() - begin
 
 
 def candidates(trainable: Trainable, config: TrainingConfig, device: torch.device) -> list[tuple[str, str]]:
@@ -144,15 +140,19 @@ def choose(
         trial = _Trial(trainable, config, _part(rows, FEW), device)
         work = trial.work(trial.stepper(*pairs[0]))
         work()
-        quick = trial.seconds(work, 1)
+        quick = trial.seconds(work)
+        rounds = distributed.broadcast_object(2 if quick > 0.3 else 4)
         # about 0.15 s a trial, the same on every process, as a trial may exchange embeddings
         more = distributed.broadcast_object(int(2 ** math.floor(math.log2(max(1.0, 0.15 / max(quick, 1e-6))))))
         if more > 1 and len(rows) > FEW:
             trial = _Trial(trainable, config, _part(rows, min(MANY, FEW * more)), device)
-        for pair in pairs:
-            work = trial.work(trial.stepper(*pair))
-            work()
-            seconds[pair] = trial.seconds(work, 3)
+        # in turns, so that a machine that is busy for a while is so for all
+        for round_number in range(rounds):
+            for pair in pairs:
+                work = trial.work(trial.stepper(*pair))
+                if round_number == 0:
+                    work()
+                seconds[pair] = min(seconds.get(pair, math.inf), trial.seconds(work))
         to_layout(trainable, "contiguous")
     best = pairs[0]
     for pair in pairs[1:]:
