@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from foretell.options import Arg, Overrides, Where
@@ -22,7 +23,8 @@ def demo(
     """The whole way on pictures that come with Foretell, in minutes.
 
     Pretrains on 28-pixel pictures of ten animals, compares with training from scratch and writes the report.
-    Needs no data and no network. There is something to see from the first half minute.
+    Needs no data and no network. There is something to see from the first half minute, and the same command goes on
+    with a demo that was cut short.
 
     Returns the comparison, as ``foretell.evaluate(..., compare=True)`` does.
     """
@@ -33,7 +35,10 @@ def demo(
 
     began = time.monotonic()
     print("1. Pretraining on unlabelled pictures: no label is read.")
-    made = pretrain(recipe="demo", out=out, budget=budget, device=device, set=set)
+    if out is not None and (Path(out) / "recipe.toml").is_file() and budget is None and not set:
+        made = pretrain(out, resume=True)  # an earlier demo that was cut short, or is shown again
+    else:
+        made = pretrain(recipe="demo", out=out, budget=budget, device=device, set=set)
     print("\n2. What that was worth: few labels, with and without the pretraining.")
     found = evaluate(made.run, compare=True, per_class=per_class, seeds=seeds, trials=trials, device=device)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)

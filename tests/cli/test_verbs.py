@@ -402,6 +402,21 @@ def test_check_and_report_and_objectives(foretell: Call, run: Path, pictures: Pa
     refused(foretell("objectives", "simclar"), "did you mean 'simclr'?")
 
 
+def test_the_demo_goes_the_whole_way_and_goes_on(foretell: Call, pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    few = ["--out", folder, "--per-class", "1", "--seeds", 2, "--trials", 1]
+    small = [f"data.source={pictures}", "encoder.name=resnet_tiny", "training.batch=32", "transfer.steps=2"]
+    settings = [word for setting in small for word in ("--set", setting)]
+    said = foretell("demo", *few, "--budget", "2 steps", *settings)
+    assert said.status == 0, said.err
+    comparison = json.loads((folder / "results" / "comparison.json").read_text())
+    assert {row["arm"] for row in comparison["rows"]} == {"pretrained", "scratch", "probe", "random"}
+    assert comparison["verdict"] in said.out
+    again = foretell("demo", *few)
+    assert again.status == 0, again.err
+    assert json.loads((folder / "results" / "comparison.json").read_text())["cost"]["reused"] > 0
+
+
 def test_reproduce_lists_the_claims_and_refuses_an_unknown_one(foretell: Call) -> None:
     said = foretell("reproduce")
     assert said.status == 0
