@@ -60,7 +60,9 @@ def main() -> None:
     scores: dict[str, list[float]] = {"ours": [], "lightly": [], "random": []}
     seen: dict[str, list[int]] = {"ours": [], "lightly": []}
     for seed in range(args.seeds):
-        recipe = Recipe.load("colour", {"training.seed": seed, "training.time": args.ours, "training.device": args.device})
+        recipe = Recipe.load(
+            "colour", {"training.seed": seed, "training.time": args.ours, "training.device": args.device}
+        )
         encoder = fresh(recipe, store, seed)
         task = objectives.get("simclr")(recipe.objective, encoder, part)  # type: ignore[call-arg]
         mean, std = task.views.mean, task.views.std  # type: ignore[attr-defined]

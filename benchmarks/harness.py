@@ -56,7 +56,9 @@ def parser(description: str, rounds: int = 5) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--rounds", type=int, default=rounds, help="paired rounds")
     made.add_argument("--device", default="cpu", help="cpu or cuda")
-    made.add_argument("--json", type=Path, default=None, help=f"add the result to this file (kept ones: {RESULTS.name})")
+    made.add_argument(
+        "--json", type=Path, default=None, help=f"add the result to this file (kept ones: {RESULTS.name})"
+    )
     return made
 
 
@@ -69,7 +71,9 @@ def machine(device: str = "cpu") -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     return f"{model}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
 

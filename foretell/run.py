@@ -38,9 +38,7 @@ def write_aside(path: Path, content: bytes | str) -> None:
         os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise ForetellError(
-            f"{path}: could not be written ({error.strerror}); the earlier version is kept"
-        ) from error
+        raise ForetellError(f"{path}: could not be written ({error.strerror}); the earlier version is kept") from error
 
 
 def _plain(value: Any) -> Any:
@@ -75,9 +73,7 @@ class Run:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
-                f"{path}: cannot make the run folder ({error.strerror}); choose another --out"
-            ) from error
+            raise InputError(f"{path}: cannot make the run folder ({error.strerror}); choose another --out") from error
         lock = cls._take(path)
         if any(child.name != ".lock" for child in path.iterdir()):
             lock.close()
@@ -98,9 +94,7 @@ class Run:
         """An existing run, to read from."""
         path = Path(path)
         if not (path / "recipe.toml").is_file():
-            raise InputError(
-                f"{path}: not a run folder (it has no recipe.toml); give the --out of an earlier run"
-            )
+            raise InputError(f"{path}: not a run folder (it has no recipe.toml); give the --out of an earlier run")
         return cls(path, None)
 
     @staticmethod

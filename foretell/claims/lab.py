@@ -76,7 +76,7 @@ class Lab:
             torch.manual_seed(seed_of(recipe.training.seed, "weights"))
             side = getattr(recipe.objective, "views").side or store.usual_side  # noqa: B009
             encoder = build_encoder(recipe.encoder, store.channels, side)
-            made = objectives.get(recipe.objective.name)(recipe.objective, encoder, part)  # type: ignore[call-arg]
+            made = objectives.get(recipe.objective.name)(recipe.objective, encoder, part)
         assert isinstance(made, ImageObjective)
         return made
 

@@ -15,7 +15,7 @@ from foretell.errors import InputError
 
 Features = Tensor | NDArray[np.float32]
 
-_BLOCK_BYTES = 96 << 20
+_BLOCK_BYTES = 192 << 20
 
 
 def _unit(x: Features, device: torch.device | str | None) -> Tensor:
