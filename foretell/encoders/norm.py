@@ -71,7 +71,8 @@ class _Normalise(torch.autograd.Function):
         result = torch.addcmul(result, grad.float(), gain.view(shape)).to(x.dtype)
         if weight is None:
             return result, None, None, None
-        return result, of_weight.to(weight.dtype), of_bias.to(weight.dtype), None
+        # SimCLR's last norm has a weight and no bias
+        return result, of_weight.to(weight.dtype), of_bias.to(weight.dtype) if ctx.needs_input_grad[2] else None, None
 
 
 class _CrossProcess(_BatchNorm):
