@@ -20,6 +20,7 @@ from foretell.counters import Rows
 from foretell.objectives.base import Batch, Contrastive, Trainable
 from foretell.train import cost
 from foretell.train.accumulate import cut, gradients
+from foretell.train.budget import seconds_of
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed, stream_of
 from foretell.train.machine import limits, synchronise
@@ -29,7 +30,7 @@ from foretell.train.step import Stepper, to_layout
 # A faster choice must be faster by this to be taken over plainer arithmetic.
 LAYOUT_GAIN = 1.03
 PRECISION_GAIN = 1.10
-# Rows of the first trial; more are taken when they are quick.
+# Rows of the first trial, which only tells how long a row takes, and the most of the others.
 FEW, MANY = 4, 64
 
 
@@ -127,6 +128,21 @@ def candidates(trainable: Trainable, config: TrainingConfig, device: torch.devic
     return [(p, layout) for p in precisions for layout in layouts if p == "float32" or layout == layouts[-1]]
 
 
+def _seconds_a_trial(config: TrainingConfig) -> float:
+    """At most 2.5 s, or a fiftieth of a budget in time."""
+    return 2.5 if config.time is None else min(2.5, max(0.1, seconds_of(config.time) / 50))
+
+
+def _trial_size(each: float, allowed: float, pairs: int) -> tuple[int, int]:
+    """Rows of a trial, a power of two, and how often each pair is tried, when a row takes ``each`` seconds.
+
+    Rows come first: which layout is faster depends on them, and few rows mislead.
+    """
+    rows = int(2 ** math.floor(math.log2(max(allowed / max(each, 1e-9), 1))))
+    rows = min(max(rows, FEW), MANY)
+    return rows, min(max(int(2 * allowed / (pairs * rows * max(each, 1e-9))), 1), 4)
+
+
 def choose(
     trainable: Trainable, config: TrainingConfig, rows: Rows, device: torch.device, progress: Callable[[str], None]
 ) -> tuple[str, str]:
@@ -138,20 +154,17 @@ def choose(
     seconds: dict[tuple[str, str], float] = {}
     with throwaway(trainable):
         trial = _Trial(trainable, config, _part(rows, FEW), device)
-        work = trial.work(trial.stepper(*pairs[0]))
-        work()
-        quick = trial.seconds(work)
-        rounds = distributed.broadcast_object(2 if quick > 0.3 else 4)
-        # about 0.15 s a trial, the same on every process, as a trial may exchange embeddings
-        more = distributed.broadcast_object(int(2 ** math.floor(math.log2(max(1.0, 0.15 / max(quick, 1e-6))))))
-        if more > 1 and len(rows) > FEW:
-            trial = _Trial(trainable, config, _part(rows, min(MANY, FEW * more)), device)
+        for pair in pairs:
+            work = trial.work(trial.stepper(*pair))
+            work()
+        each = trial.seconds(work) / len(trial.rows)
+        # the same on every process, as a trial may exchange embeddings
+        count, rounds = distributed.broadcast_object(_trial_size(each, _seconds_a_trial(config), len(pairs)))
+        trial = _Trial(trainable, config, _part(rows, count), device)
         # in turns, so that a machine that is busy for a while is so for all
-        for round_number in range(rounds):
+        for _ in range(rounds):
             for pair in pairs:
                 work = trial.work(trial.stepper(*pair))
-                if round_number == 0:
-                    work()
                 seconds[pair] = min(seconds.get(pair, math.inf), trial.seconds(work))
         to_layout(trainable, "contiguous")
     best = pairs[0]

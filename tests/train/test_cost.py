@@ -91,3 +91,12 @@ def test_peak_memory_is_that_of_the_process():
     assert cost.peak_memory(CPU) >= before
     assert cost.peak_memory(CPU) >= 400_000_000
     del held
+
+
+def test_the_size_of_a_trial():
+    assert measure._trial_size(1e-5, 2.5, 2) == (64, 4)
+    assert measure._trial_size(0.08, 2.5, 2) == (16, 1)
+    assert measure._trial_size(0.02, 2.5, 3) == (64, 1)
+    assert measure._trial_size(30.0, 2.5, 2) == (4, 1)
+    assert measure._seconds_a_trial(TrainingConfig()) == 2.5
+    assert measure._seconds_a_trial(TrainingConfig(time="10s")) == 0.2
