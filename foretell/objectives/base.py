@@ -50,7 +50,7 @@ class Promises:
     """
 
     resume: str = "bit-equal at equal thread count, versions and processor"
-    processes: str = "equal within 1e-5 in float32"
+    processes: str = "loss equal within 1e-5, gradients within 3e-5 of their norm, in float32"
     accumulation: Literal["mean", "cached", "none"] = "mean"
 
 
