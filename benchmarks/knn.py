@@ -1,6 +1,6 @@
 """kNN of 50,000 x 10,000 x 512 beside one float32 matrix product of that size plus top-k, in one process.
 
-python benchmarks/knn.py --json knn.json python benchmarks/knn.py --device cuda
+    python -m benchmarks.knn [--device cuda] [--json benchmarks/results.json]
 
 Ours: ``foretell.transfer.knn.nearest`` with both sides normalised inside the call. Peer: ``torch.mm(queries,
 gallery.T)`` on features normalised beforehand, then ``torch.topk``. Each pair runs ours and the peer one after the
@@ -11,7 +11,6 @@ smallest and largest. Peak memory is measured in one more, separate call of each
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from benchmarks.harness import parser, report
 from foretell.transfer.knn import nearest
 
 
@@ -45,7 +45,7 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
 
 def grown(args: argparse.Namespace, who: str) -> int:
     """Bytes by which the peak memory of a fresh process grows during one call."""
-    command = [sys.executable, __file__, "--memory-of", who, "--device", args.device, "--k", str(args.k)]
+    command = [sys.executable, "-m", "benchmarks.knn", "--memory-of", who, "--device", args.device, "--k", str(args.k)]
     command += ["--gallery", str(args.gallery), "--queries", str(args.queries), "--dim", str(args.dim)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1])
 
@@ -70,17 +70,14 @@ def resident(field: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gallery", type=int, default=50_000)
-    parser.add_argument("--queries", type=int, default=10_000)
-    parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--k", type=int, default=20)
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", default=None, metavar="FILE")
-    parser.add_argument("--memory-of", choices=("ours", "peer"), default=None, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--gallery", type=int, default=50_000)
+    options.add_argument("--queries", type=int, default=10_000)
+    options.add_argument("--dim", type=int, default=512)
+    options.add_argument("--k", type=int, default=20)
+    options.add_argument("--threads", type=int, default=None)
+    options.add_argument("--memory-of", choices=("ours", "peer"), default=None, help=argparse.SUPPRESS)
+    args = options.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
@@ -97,39 +94,26 @@ def main() -> None:
     (found, value), (expected, other) = calls["ours"](), calls["peer"]()
     agree = float((found == expected).float().mean())
     times: dict[str, list[float]] = {"ours": [], "peer": []}
-    for pair in range(args.pairs):
+    for pair in range(args.rounds):
         for name in ("ours", "peer") if pair % 2 == 0 else ("peer", "ours"):
             times[name].append(timed(calls[name], device))
     product = statistics.median(timed(lambda: torch.mm(unit_query, unit_gallery.T), device) for _ in range(3))
     ratios = [ours / theirs for ours, theirs in zip(times["ours"], times["peer"], strict=True)]
-    result = {
-        "benchmark": "knn",
+    ratio = statistics.median(ratios)
+    figures = {
         "size": f"{args.gallery} x {args.queries} x {args.dim}, k {args.k}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
-        "pairs": args.pairs,
-        "ours_seconds": statistics.median(times["ours"]),
-        "peer_seconds": statistics.median(times["peer"]),
-        "product_alone_seconds": product,
-        "ratio": statistics.median(ratios),
-        "ratio_spread": [min(ratios), max(ratios)],
-        "ratio_to_product_alone": statistics.median(times["ours"]) / product,
-        "ours_extra_bytes": grown(args, "ours"),
-        "peer_extra_bytes": grown(args, "peer"),
-        "same_neighbours": agree,
-        "largest_difference_of_cosine": float((value - other).abs().max()),
+        "ours / (matrix product + top-k), median": f"{ratio:.3f}",
+        "spread": f"{min(ratios):.3f} to {max(ratios):.3f} over {args.rounds} rounds",
+        "ours, median seconds": f"{statistics.median(times['ours']):.3f}",
+        "matrix product + top-k, median seconds": f"{statistics.median(times['peer']):.3f}",
+        "matrix product alone, median seconds": f"{product:.3f}",
+        "ours, extra memory": f"{grown(args, 'ours') / 2**20:,.0f} MiB",
+        "matrix product + top-k, extra memory": f"{grown(args, 'peer') / 2**20:,.0f} MiB",
+        "same neighbours": f"{agree:.5f}",
+        "largest difference of a cosine": f"{float((value - other).abs().max()):.1e}",
     }
-    print(f"kNN {result['size']} on {result['device']}, {result['threads']} threads, {args.pairs} pairs")
-    print(f"  ours {result['ours_seconds']:.3f} s, +{result['ours_extra_bytes'] / 2**20:,.0f} MiB")
-    print(
-        f"  mm + topk {result['peer_seconds']:.3f} s, +{result['peer_extra_bytes'] / 2**20:,.0f} MiB (mm {product:.3f} s)"
-    )
-    print(f"  ratio {result['ratio']:.3f} (spread {min(ratios):.3f} to {max(ratios):.3f}; aim below 1.2)")
-    print(f"  ours over the product alone: {result['ratio_to_product_alone']:.3f}")
-    print(f"  same neighbours {agree:.5f}")
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump(result, file, indent=1)
+    wanted = "under 1.2 times one float32 matrix product of that size plus top-k"
+    report(args, "kNN", "python -m benchmarks.knn", figures, wanted, ratio < 1.2)
 
 
 if __name__ == "__main__":

@@ -75,8 +75,8 @@ def main() -> None:
         "images a second, ours": f"{rate:.1f}",
         "images a second, lightly": f"{done / float(np.median(pairing.peer)):.1f}",
         "work an image (two views, both ways)": f"{work / 1e9:.2f} GFLOP",
-        "matrix product, float32": f"{machine['float32_flops'] / 1e9:.0f} GFLOP/s",
-        "matrix product, bfloat16": f"{machine['bfloat16_flops'] / 1e9:.1f} GFLOP/s",
+        "matrix product, float32": f"{machine.float32_flops / 1e9:.0f} GFLOP/s",
+        "matrix product, bfloat16": f"{machine.bfloat16_flops / 1e9:.1f} GFLOP/s",
         "share of the faster peak, ours": f"{flops / peak:.2f}",
     }
     report(

@@ -24,7 +24,7 @@ from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
 from foretell.train.health import Health, chance_of
 from foretell.train.journal import Journal, tensorboard_writer
-from foretell.train.machine import describe, device_of, limits
+from foretell.train.machine import checked_limits, describe, device_of
 from foretell.train.measure import Measured
 from foretell.train.monitor import Best, Monitor, undisturbed
 from foretell.train.progress import Progress, spoken
@@ -342,7 +342,7 @@ class _Fit:
             measured.flops_per_sample = measure.flops_per_sample(self.trainable, self.config, self.rows, self.device)
         self.journal.flops_per_sample = measured.flops_per_sample
         # one process's limit times the processes: on one machine they share its cores by threads
-        self.journal.peak_flops = limits(self.device).flops(measured.precision) * distributed.world()
+        self.journal.peak_flops = checked_limits(self.device).flops(measured.precision) * distributed.world()
 
     def _aside(self) -> float:
         """Seconds a step that health and monitors take beside it, by trying each once."""

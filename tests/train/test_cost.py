@@ -9,7 +9,7 @@ from train_toys import Classes, Pairs
 
 from foretell.counters import Rows
 from foretell.train import TrainingConfig, cost, machine, measure
-from foretell.train.machine import Limits, describe, limits
+from foretell.train.machine import Limits, checked_limits, describe, limits
 
 CPU = torch.device("cpu")
 
@@ -26,6 +26,18 @@ def test_limits_are_measured_once(tmp_path, monkeypatch):
     assert limits(refresh=True).float32_flops == 7.0
     file.write_text("{")
     assert limits().float32_flops == 7.0
+
+
+def test_a_limit_of_a_busy_machine_does_not_stay(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORETELL_CACHE", str(tmp_path))
+    monkeypatch.setattr(machine, "_copy_rate", lambda device: 3.0)
+    monkeypatch.setattr(machine, "_product_rate", lambda dtype, device: 7.0)
+    assert limits().float32_flops == 7.0
+    monkeypatch.setattr(machine, "_checked", set())
+    monkeypatch.setattr(machine, "_product_rate", lambda dtype, device: 9.0)
+    assert checked_limits().float32_flops == 9.0
+    monkeypatch.setattr(machine, "_product_rate", lambda dtype, device: 99.0)
+    assert checked_limits().float32_flops == 9.0  # once a process
 
 
 def test_limits_are_plausible(tmp_path, monkeypatch):

@@ -1,0 +1,76 @@
+"""Every block of README.md is run as written, with small budgets; every packaged recipe trains."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foretell import cli
+from foretell.data.embedded import load
+from foretell.recipe import Recipe
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, re.S)
+SHORT = {"5m": "3 steps"}
+FEWER = {"finetune": ["--per-class", "2", "--seeds", "2", "--trials", "2", "--set", "transfer.steps=3"]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """photos/ (a flat folder of 96 real pictures), labels.csv for them, and manifest.csv with a patient's two images."""
+    path = tmp_path_factory.mktemp("readme")
+    images, table = load("emoji")
+    codes, classes = table.codes("label")
+    order = np.concatenate([np.flatnonzero(codes == code)[:32] for code in np.argsort(-np.bincount(codes))[:3]])
+    (path / "photos").mkdir()
+    rows = []
+    for number, row in enumerate(order):
+        name = "example.png" if number == 0 else f"{number:03d}.png"
+        Image.fromarray(images[row]).resize((32, 32)).save(path / "photos" / name)
+        rows.append((name, classes[codes[row]], f"patient {number // 2}"))
+    with open(path / "labels.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("path", "label"), *((name, label) for name, label, _ in rows)])
+    with open(path / "manifest.csv", "w", newline="") as file:
+        header = ("path", "diagnosis", "patient")
+        csv.writer(file).writerows([header, *((f"photos/{name}", label, who) for name, label, who in rows)])
+    return path
+
+
+def test_the_blocks_run_as_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, in one folder, since later blocks use what earlier ones made."""
+    monkeypatch.chdir(folder)
+    assert len(BLOCKS) >= 4
+    for language, block in BLOCKS:
+        if language == "python":
+            exec(compile(block.replace("20 steps", "2 steps"), "README.md", "exec"), {})
+            continue
+        for line in block.strip().splitlines():
+            program, verb, *words = shlex.split(line)
+            assert program == "foretell"
+            words = [SHORT.get(word, word) for word in words] + FEWER.get(verb, [])
+            assert cli.main([verb, *words]) == 0, line
+    assert (folder / "runs/photos/report.html").is_file()
+    assert (folder / "runs/photos/classifier/model.safetensors").is_file()
+    assert np.load(folder / "features.npz")
+    assert (folder / "exported/config.json").is_file()
+
+
+def test_its_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "foretell/recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_a_packaged_recipe_trains(path: Path, tmp_path: Path) -> None:
+    assert Recipe.load(path.stem).data.source
+    out = tmp_path / "run"
+    assert cli.main(["pretrain", "--recipe", path.stem, "--out", str(out), "--budget", "2 steps", "--batch", "32"]) == 0
+    assert Recipe.load(out).training.steps == 2
+    assert (out / "encoder/model.safetensors").is_file()
