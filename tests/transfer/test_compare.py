@@ -64,7 +64,7 @@ def test_an_encoder_that_knows_the_digits_is_found_to_be_worth_it(result) -> Non
     found, _, _ = result
     means = {(row["arm"], row["labels"]): row["mean"] for row in found["summary"] if row["metric"] == "accuracy"}
     for labels in (10, 40):
-        assert means["pretrained", labels] > 0.9 > means["scratch", labels] + 0.2
+        assert means["pretrained", labels] > 0.85 > means["scratch", labels] + 0.2
         assert means["probe", labels] > means["random", labels] + 0.1
     assert found["verdict"].startswith("Pretraining was worth it with 10 and 40 labels")
     assert "had not ended at 40 labels" in found["verdict"]
