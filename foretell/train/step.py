@@ -34,8 +34,7 @@ class Outcome:
 def to_layout(module: nn.Module, layout: str) -> None:
     """Lay convolution weights out as ``layout`` ("contiguous" or "channels_last"), in place.
 
-    With channels_last on a CPU, weight gradients are matrix products (``encoders.convolution``): 1.03 to 1.05 times
-    the images a second for the small networks and ResNet-18, on two cores with AVX2.
+    With channels_last on a CPU, weight gradients are matrix products (``encoders.convolution``).
     """
     gemm_weight_gradients(module, on=layout == "channels_last")
     form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
