@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import io
 import sys
+import tempfile
 import zipfile
 from collections import Counter
 from itertools import pairwise
@@ -21,6 +22,8 @@ from PIL import Image
 
 from benchmarks.datasets import animal_mnist, emoji_google
 from foretell.data import embedded
+from foretell.data.duplicates import clusters, near_pairs
+from foretell.data.store import open_images
 from foretell.data.table import Table
 
 SEED = 2
@@ -46,10 +49,28 @@ def with_split(table: Table) -> Table:
     return table.with_column("split", ["test" if key in chosen else "train" for key in keys])
 
 
+def without_leaks(images: Pixels, table: Table) -> Table:
+    """The table with every test row in training whose near duplicate, or a near duplicate of its group, is there."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images.npy"
+        np.save(path, images)
+        pairs = [(a, b) for a, b, _ in near_pairs(open_images(path, cache=Path(folder) / "cache"))[0]]
+    rows_of: dict[str | None, list[int]] = {}
+    for row, group in enumerate(table.columns.get("group", [])):
+        rows_of.setdefault(group, []).append(row)
+    pairs += [pair for rows in rows_of.values() for pair in pairwise(rows)]
+    split = list(table.column("split"))
+    for cluster in clusters(len(table), pairs):
+        if any(split[row] == "train" for row in cluster):
+            for row in cluster:
+                split[row] = "train"
+    return table.with_column("split", split)
+
+
 def animals() -> tuple[Pixels, Table]:
     loaded = animal_mnist.load()
     assert loaded.images is not None
-    return loaded.images, with_split(loaded.table)
+    return loaded.images, without_leaks(loaded.images, with_split(loaded.table))
 
 
 def emoji() -> tuple[Pixels, Table]:
@@ -69,7 +90,7 @@ def emoji() -> tuple[Pixels, Table]:
     rows = sorted(first.values())
     table = loaded.table.subset(rows)
     del table.columns["name"]
-    return images[rows], with_split(table)
+    return images[rows], without_leaks(images[rows], with_split(table))
 
 
 def strips(images: Pixels, table: Table) -> list[Pixels]:

@@ -10,7 +10,7 @@ from foretell.claims.lab import Lab
 from foretell.transfer.compare import compare
 from foretell.transfer.config import TransferConfig
 
-PER_CLASS = (1, 10, 80)  # about 0.1, 1 and 10 per cent of the 7,775 training images
+PER_CLASS = (1, 10, 80)  # about 0.1, 1 and 10 per cent of the 7,867 training images
 TRIALS = 8
 TEST = 1000
 

@@ -3,8 +3,9 @@
 They are real, permissively licensed (a notice lies beside each file) and need no network. Every row has a ``split``:
 'train' or 'test', fixed once and for all, so that figures from different places may be compared. A fifth of the groups
 of each class is for testing: the groups of a class (where there are none, the images) are sorted by subcategory, size
-and the SHA-256 of ``2:`` with the group's name, and every fifth of them, starting with the third, is for testing. So no
-group is in both parts.
+and the SHA-256 of ``2:`` with the group's name, and every fifth of them, starting with the third, is for testing, unless
+it has a near duplicate (as ``foretell check`` finds them) in the training part: then it is for training too. So no group
+and no near duplicate is in both parts.
 
 The files are made from the packages named in ``SETS`` by ``benchmarks/datasets/make_embedded.py``.
 """
