@@ -72,7 +72,7 @@ class SimCLRLabelEfficiency(Claim):
             lab.store(simclr.SOURCE),
             train=train,
             test=test,
-            views=objective.views,
+            views=config.views_after(objective.views),
             per_class=PER_CLASS,
             seeds=(seed,),
             trials=TRIALS,

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from foretell.settings import Settings
+from foretell.views.config import ViewConfig
 
 
 class ClassifierConfig(Settings):
@@ -20,7 +21,7 @@ class ClassifierConfig(Settings):
     )
     head_rate: float = Field(1.0, gt=0, description="rate of the head over that of the encoder's last block")
     freeze_norm: bool = Field(
-        True, description="keep batch norm at the pretrained mean and variance. Not used from scratch"
+        False, description="keep batch norm at the pretrained mean and variance. Not used from scratch"
     )
     freeze_encoder: bool = Field(False, description="train the head only")
     head: Literal["probe", "zero", "random"] = Field(
@@ -32,9 +33,15 @@ class ClassifierConfig(Settings):
 
 
 class TransferConfig(ClassifierConfig):
-    """What every arm of a comparison shares: steps, search, folds, and how a test set is seen."""
+    """What every arm of a comparison shares: views, steps, search, folds, and how a test set is seen."""
 
-    steps: int | None = Field(None, ge=1, description="steps of one fine-tuning; default: 6 sqrt(labels), 60 to 2000")
+    views: ViewConfig | None = Field(
+        None, description="random views of fine-tuning, the same for every arm; default: the objective's, milder"
+    )
+    steps: int | None = Field(
+        None, ge=1, description="steps of one fine-tuning; default: 20 sqrt(labels), from 100 to most_steps"
+    )
+    most_steps: int = Field(5000, ge=1, description="most steps of one fine-tuning where steps is not set")
     batch: int = Field(64, ge=2, description="largest batch of a fine-tuning; no larger than the labels need")
     optimizer: Literal["adamw", "sgd"] = "adamw"
     rates: tuple[float, float] = Field(
@@ -93,7 +100,13 @@ class TransferConfig(ClassifierConfig):
 
     def steps_for(self, labels: int) -> int:
         """Steps of one fine-tuning on ``labels`` labelled samples."""
-        return self.steps if self.steps is not None else min(2000, max(60, round(6 * labels**0.5)))
+        return self.steps if self.steps is not None else min(self.most_steps, max(100, round(20 * labels**0.5)))
+
+    def views_after(self, pretraining: ViewConfig) -> ViewConfig:
+        """The random views of fine-tuning; side, mean and deviation are those of ``pretraining``."""
+        if self.views is None:
+            return pretraining.milder()
+        return self.views.model_copy(update={name: getattr(pretraining, name) for name in ("side", "mean", "std")})
 
     def batch_for(self, labels: int) -> int:
         """Batch of one fine-tuning: with very few labels a batch holds several views of the same image."""

@@ -112,7 +112,7 @@ def _compare(found: Labelled, per_class: str, seeds: int, trials: int, arms: str
         found.store,
         train=found.parts.train,
         test=found.parts.test,
-        views=found.read.views,
+        views=found.config.views_after(found.read.views),
         per_class=_per_class(per_class),
         seeds=_seeds(seeds),
         arms=chosen,
@@ -210,7 +210,7 @@ def finetune(
         classifier, facts = finetune_once(
             found.read.encoder,
             train,
-            views=found.read.views,
+            views=found.config.views_after(found.read.views),
             config=found.config,
             test=test,
             trials=trials,

@@ -54,3 +54,25 @@ class ViewConfig(Settings):
         if value is not None and min(value, default=1.0) <= 0:
             raise ValueError("each std must be above 0")
         return value
+
+    def milder(self) -> ViewConfig:
+        """These views for training with labels: half the crop range and colour strength, no grey, blur, solarising or
+        erasing; flips and rotation as they are.
+
+        Strong views make a pretext task hard on purpose; with few labels they cost accuracy (SimCLR, appendix B.5,
+        fine-tunes with crops and flips alone).
+        """
+        low, high = self.scale
+        return self.model_copy(
+            update={
+                "scale": ((low + high) / 2, high),
+                "brightness": self.brightness / 2,
+                "contrast": self.contrast / 2,
+                "saturation": self.saturation / 2,
+                "hue": self.hue / 2,
+                "grey": 0.0,
+                "blur": 0.0,
+                "solarise": 0.0,
+                "erase": 0.0,
+            }
+        )

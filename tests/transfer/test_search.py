@@ -5,6 +5,7 @@ import pytest
 from foretell.errors import ForetellError
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.search import best, grid
+from foretell.views.config import ViewConfig
 
 
 @pytest.mark.parametrize("trials", [1, 2, 4, 6, 8, 9])
@@ -40,5 +41,17 @@ def test_settings_are_checked() -> None:
     scratch = config.classifier(scratch=True)
     assert (scratch.layer_decay, scratch.freeze_norm, scratch.head) == (1.0, False, "zero")
     assert config.classifier().layer_decay == 0.5
-    assert [config.steps_for(n) for n in (10, 500, 10**6)] == [60, 134, 2000]
+    assert [config.steps_for(n) for n in (10, 500, 10**6)] == [100, 447, 5000]
     assert [config.batch_for(n) for n in (10, 50, 500)] == [16, 50, 64]
+
+
+def test_fine_tuning_views_are_milder_unless_they_are_given() -> None:
+    strong = ViewConfig(
+        side=28, scale=(0.2, 1.0), contrast=0.4, rotation=20, flip=0.0, blur=0.5, mean=(0.5,), std=(0.2,)
+    )
+    milder = TransferConfig().views_after(strong)
+    assert milder.scale == (0.6, 1.0)
+    assert (milder.contrast, milder.blur, milder.grey) == (0.2, 0.0, 0.0)
+    assert (milder.rotation, milder.flip, milder.side, milder.mean) == (20, 0.0, 28, (0.5,))
+    own = TransferConfig(views=ViewConfig(side=99, scale=(0.9, 1.0), contrast=0.1)).views_after(strong)
+    assert (own.scale, own.contrast, own.side, own.std) == ((0.9, 1.0), 0.1, 28, (0.2,))
