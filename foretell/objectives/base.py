@@ -78,11 +78,16 @@ class Task:
 
 @dataclass
 class Exhibit:
-    """Pictures for a person. ``panels``: (caption, (B, C, H, W) float32 in [0, 1]); one grid column a panel."""
+    """Pictures for a person. ``panels``: (caption, (B, C, H, W) float32 in [0, 1]); one grid column a panel.
+
+    ``name`` is the stem of its file in the run folder, and ``table`` the figures that go with it, the head first.
+    """
 
     title: str
     caption: str
     panels: list[tuple[str, Tensor]] = field(default_factory=list)
+    name: str = ""
+    table: list[tuple[str, ...]] = field(default_factory=list)
 
 
 class Trainable(nn.Module):
@@ -144,6 +149,15 @@ class Objective(Trainable):
     good_for: ClassVar[str]
 
     encoder: nn.Module
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of how this task takes the data, one line each."""
+        return []
+
+    def findings(self, store: Any, rows: Any, seed: int) -> list[Exhibit]:
+        """Exhibits of what was learnt, made once after training from ``rows`` of ``store``; labels may be read here."""
+        return []
 
 
 class Contrastive(Objective):
