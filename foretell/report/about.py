@@ -47,9 +47,8 @@ def hidden(run: Gathered) -> Json | None:
     picture = image(run, "views")
     if not picture and not about:
         return None
-    extra = [
-        (stem, image(run, stem)) for stem in run.pictures if stem not in ("views", "neighbours") and stem.isprintable()
-    ]
+    elsewhere = {"views", "neighbours", *(one.get("name") for one in run.results.get("findings", {}).get("findings", []))}
+    extra = [(stem, image(run, stem)) for stem in run.pictures if stem not in elsewhere and stem.isprintable()]
     return {
         "about": about,
         "picture": picture,

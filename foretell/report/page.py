@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from foretell import __version__
 from foretell.report import about, analysis, results, words
 from foretell.report.card import model_card, snippet
+from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
 from foretell.run import write_aside
 
@@ -77,6 +78,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "reaching": results.reaching(run),
         "data": about.data(run),
         "hidden": about.hidden(run),
+        "findings": findings(run),
         "training": about.training(run),
         "health": about.health(run),
         "monitors": about.monitors(run),
@@ -123,6 +125,7 @@ def numbers(run: Gathered) -> dict[str, Any]:
         "figures": [{"title": f.title, "value": f.value, "note": f.note} for f in results.key_figures(run)],
         **{name: comparison.get(name) for name in (*kept, "linear_probe")},
         "cost": [vars(item) for item in analysis.costs(run)],
+        "findings": run.results.get("findings", {}).get("findings", []),
         "health": run.health[-1] if run.health else None,
         "monitors": {name: lines[-1].get("value") for name, lines in run.monitors.items()},
         "facts": run.facts,

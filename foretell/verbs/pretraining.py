@@ -21,6 +21,7 @@ from foretell.errors import ForetellError, InputError
 from foretell.objectives.base import Objective
 from foretell.options import Overrides
 from foretell.recipe import Recipe, budget_settings
+from foretell.report.findings import write_findings
 from foretell.run import Run
 from foretell.train.accumulate import check_batch
 from foretell.train.loop import FitResult, fit
@@ -85,7 +86,7 @@ def start(
     run = _create(Path(out) if out is not None else default_folder(store.source, settled.objective.name), setting)
     try:
         say(f"run: {run.path if run else out}")
-        for note in notes:
+        for note in [*notes, *setting.objective.notes]:
             say(f"  {note}")
         if run is not None:
             _show(run, setting)
@@ -222,6 +223,7 @@ def _show(run: Run, setting: Setting) -> None:
     path = run.path / "exhibits" / "views.png"
     side = setting.views.side or 64
     picture_grid(exhibit.panels, path, scale=max(1, round(96 / side)))
+    common.write_facts(run, objective={"shown": exhibit.caption})
     say(f"what is hidden, as pictures: {path}")
 
 
@@ -309,7 +311,9 @@ def _finish(setting: Setting, run: Run, result: FitResult) -> Pretraining:
 def _measure(setting: Setting, run: Run) -> dict[str, float]:
     encoder, store, parts, views = setting.encoder.eval(), setting.store, setting.parts, setting.views
     rows = parts.test if len(parts.test) >= 100 else parts.train
-    worth.draw(run, encoder, store, views, rows, setting.recipe.training.seed)
+    seed = setting.recipe.training.seed
+    worth.draw(run, encoder, store, views, rows, seed)
+    write_findings(run, setting.objective.findings(store, rows, seed))
     if not common.class_names(store) or not len(parts.test):
         return {}
     result = worth.frozen(encoder, store, parts, views=views, config=setting.recipe.transfer, probe=False)

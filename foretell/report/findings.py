@@ -1,0 +1,52 @@
+"""What a pretext task showed after training: its pictures and figures, kept in the run and laid out for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foretell.objectives.base import Exhibit
+from foretell.report.exhibits import picture_grid
+from foretell.report.gather import Gathered, Json
+from foretell.report.parts import Table, image, inscription, pixel_width
+from foretell.run import Run
+
+FILE = "results/findings.json"
+WIDE = 96  # pixels a picture is enlarged to, where it is smaller
+
+
+def write_findings(run: Run, exhibits: Sequence[Exhibit]) -> None:
+    """Write exhibits/NAME.png for each of ``exhibits``, and results/findings.json with their words and tables."""
+    if not exhibits:
+        return
+    for exhibit in exhibits:
+        side = max(pictures.shape[3] for _, pictures in exhibit.panels)
+        scale = max(1, round(WIDE / side))
+        picture_grid(exhibit.panels, run.path / "exhibits" / f"{exhibit.name}.png", scale=scale, blocks=1)
+    told = [
+        {"name": one.name, "title": one.title, "caption": one.caption, "table": [list(row) for row in one.table]}
+        for one in exhibits
+    ]
+    run.write_json(FILE, {"findings": told})
+
+
+def findings(run: Gathered) -> list[Json]:
+    """One section of the page for each exhibit whose picture is there."""
+    out = []
+    for one in run.results.get("findings", {}).get("findings", []):
+        name = str(one.get("name", ""))
+        picture = image(run, name)
+        if picture is None:
+            continue
+        rows = one.get("table") or []
+        out.append(
+            {
+                "name": name,
+                "title": str(one.get("title", name)),
+                "caption": str(one.get("caption", "")),
+                "picture": picture,
+                "width": pixel_width(run, name),
+                "panels": inscription(run, name, "Panels"),
+                "table": Table(rows[0], rows[1:]) if len(rows) > 1 else None,
+            }
+        )
+    return out
