@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from foretell.verbs.evaluate import evaluate as evaluate
     from foretell.verbs.export import export as export
     from foretell.verbs.finetune import finetune as finetune
+    from foretell.verbs.inpaint import inpaint as inpaint
     from foretell.verbs.neighbours import neighbours as neighbours
     from foretell.verbs.pretrain import pretrain as pretrain
     from foretell.verbs.report import report as report
@@ -32,6 +33,7 @@ VERBS = {
     "evaluate": "foretell.verbs.evaluate:evaluate",
     "embed": "foretell.verbs.embed:embed",
     "neighbours": "foretell.verbs.neighbours:neighbours",
+    "inpaint": "foretell.verbs.inpaint:inpaint",
     "check": "foretell.verbs.check:check",
     "report": "foretell.verbs.report:report",
     "objectives": "foretell.verbs.objectives:objectives",

@@ -41,3 +41,15 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, *, normalise: boo
 def mean_squared(foretold: Tensor, target: Tensor) -> Tensor:
     """Mean over all elements of the squared difference of two tensors of one shape."""
     return (foretold.float() - target.float()).square().mean()
+
+
+def hole_error(foretold: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """The reconstruction loss of context encoders (arXiv 1604.07379, equation 1), normalised by what is foretold.
+
+    Squared error of ``foretold`` and ``truth`` (B, C, H, W) times ``weights`` (B, 1, H, W): the mean over a sample's
+    values whose weight is not zero, then over samples, so that it is the same in parts of a batch. Its gradient is
+    exactly zero where the weight is zero.
+    """
+    squared = weights * (foretold.float() - truth.float()).square()
+    count = foretold.shape[1] * (weights > 0).sum((1, 2, 3)).clamp(min=1)
+    return (squared.sum((1, 2, 3)) / count).mean()

@@ -11,6 +11,7 @@ _WHERE = {
     "simclr": "foretell.objectives.simclr:SimCLR",
     "autoencoder": "foretell.objectives.autoencoder:Autoencoder",
     "patch_localization": "foretell.objectives.patch_localization:PatchLocalization",
+    "context_encoder": "foretell.objectives.context_encoder:ContextEncoder",
 }
 
 

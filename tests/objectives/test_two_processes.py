@@ -33,9 +33,11 @@ def step(task: Objective, rows: Rows) -> dict[str, Tensor]:
     """Loss and gradients of one step, averaged over processes as the loop does."""
     task.train()
     hidden = task.hide(task.draw("image", 3, 1, rows), Rng(3, 1, rows))
-    loss = task.loss(hidden, "all")["total"]
-    loss.backward()
-    found = {"loss": loss.detach().clone()}
+    found = {}
+    for player, its in task.players().items():
+        loss = task.loss(hidden, player)["total"]
+        torch.autograd.backward(loss, inputs=[p for _, p in its.parameters], retain_graph=True)
+        found[f"loss {player}"] = loss.detach().clone()
     found |= {name: p.grad for name, p in task.named_parameters() if p.grad is not None}
     distributed.average_(list(found.values()))
     return found
@@ -74,5 +76,5 @@ def test_two_processes_equal_one(name: str, folder: Path) -> None:
         assert torch.equal(halves[0][key], halves[1][key]), key
         # Relative to the tensor as a whole. The first convolution's gradient is a sum that nearly cancels (batch norm
         # follows it), so that float32 rounding alone leaves about 1.2e-5 of its norm.
-        allowed = 1e-5 if key == "loss" else 3e-5
+        allowed = 1e-5 if key.startswith("loss ") else 3e-5
         assert (halves[0][key] - expected).norm() <= allowed * max(1e-3, float(expected.norm())), key

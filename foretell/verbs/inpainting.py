@@ -1,0 +1,152 @@
+"""The work behind ``foretell inpaint``."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from foretell.data.build import convert
+from foretell.data.decode import decode
+from foretell.data.pixels import LONGEST, Pixels, Unreadable
+from foretell.errors import InputError
+from foretell.report.exhibits import fitted, picture_grid
+from foretell.run import write_aside
+from foretell.transfer.filling import load_inpainter
+from foretell.verbs import common
+from foretell.verbs.inpaint import Inpainting
+
+Hole = NDArray[np.bool_]
+# formats that keep every pixel as it is
+SAVED = {".png": {}, ".tif": {}, ".tiff": {}, ".bmp": {}, ".webp": {"lossless": True}}
+BESIDE = 384  # pixels of the longest side in the exhibit
+
+
+def inpaint(
+    place: Path, image: Path, mask: str | Path | None, box: str | None, out: Path | None, device: str
+) -> Inpainting:
+    """See ``foretell.verbs.inpaint``."""
+    out = out if out is not None else image.with_name(f"{image.stem}-filled.png")
+    _check_out(out, image, mask)
+    chosen = common.device_of(device)
+    picture = _read(image)
+    if _transparent(image):
+        print(f"{image}: transparent pixels are laid over white")
+    hole = _hole(image, picture, mask, box)
+    inpainter = load_inpainter(place, chosen)
+    channels = inpainter.encoder.channels
+    if picture.shape[2] not in (1, channels):
+        raise InputError(
+            f"{image}: has {picture.shape[2]} channels, and the run learnt from images with {channels}; give a picture of "
+            f"that kind, or a run that was trained with data.channels={picture.shape[2]}"
+        )
+    common.make_place(out)
+    planes = convert(picture.transpose(2, 0, 1), channels, picture.dtype.itemsize, 0)
+    peak = float(np.iinfo(picture.dtype).max)
+    filled = inpainter.fill(torch.from_numpy(planes.astype(np.float32) / peak), hole).numpy()
+    result = picture.copy()
+    fill = filled.mean(0)[:, :, None] if picture.shape[2] == 1 else filled.transpose(1, 2, 0)
+    result[hole] = np.rint(fill[hole] * peak).astype(picture.dtype)
+    write_aside(out, _packed(result, out))
+    beside = out.with_name(f"{out.stem}-beside.png")
+    _exhibit(picture, result, hole, inpainter.filler.mean.flatten().tolist(), beside)
+    print(f"filled: {out} ({int(hole.sum()):,} of {hole.size:,} pixels)")
+    print(f"side by side: {beside}")
+    return Inpainting(out, beside, int(hole.sum()))
+
+
+def _check_out(out: Path, image: Path, mask: str | Path | None) -> None:
+    if out.suffix.lower() not in SAVED:
+        raise InputError(
+            f"{out}: cannot be written as '{out.suffix}' without changing pixels outside the hole; expected one of "
+            f"{', '.join(SAVED)}"
+        )
+    for given in [image] if mask is None else [image, Path(mask)]:
+        if out.absolute() == given.absolute():
+            raise InputError(f"{out}: is the picture or the mask itself; choose another --out")
+
+
+def _read(path: Path) -> Pixels:
+    try:
+        pixels = decode(path, LONGEST)
+    except Unreadable as error:
+        raise InputError(f"{path}: {error}; expected an image file") from None
+    if pixels.dtype == np.uint16 and pixels.shape[2] > 1:
+        raise InputError(f"{path}: has 16 bits a channel in {pixels.shape[2]} channels; save it with 8, or in grey")
+    return pixels
+
+
+def _transparent(path: Path) -> bool:
+    try:
+        with Image.open(path) as opened:
+            return opened.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in opened.info
+    except OSError:  # a kind of file that is not Pillow's
+        return False
+
+
+def _hole(image: Path, picture: Pixels, mask: str | Path | None, box: str | None) -> Hole:
+    """(H, W) bool. Raises InputError for none or two descriptions of it, and for a hole that cannot be filled."""
+    height, width = picture.shape[:2]
+    if (mask is None) == (box is None):
+        raise InputError("where is the hole? Give one of --mask PNG and --box X,Y,W,H")
+    if box is not None:
+        return _box(box, image, height, width)
+    path = Path(str(mask))
+    shade = _read(path)
+    if shade.shape[:2] != (height, width):
+        raise InputError(
+            f"{path}: is {shade.shape[1]} x {shade.shape[0]} pixels and {image} {width} x {height}; expected a mask of the "
+            "picture's own size"
+        )
+    hole = np.asarray(shade.max(2) > np.iinfo(shade.dtype).max // 2)
+    if hole.all():
+        raise InputError(
+            f"{path}: covers the whole picture; leave some of it black, since a hole is filled from the rest"
+        )
+    if not hole.any():
+        raise InputError(f"{path}: covers nothing; paint the hole white")
+    return hole
+
+
+def _box(box: str, image: Path, height: int, width: int) -> Hole:
+    try:
+        left, top, wide, high = (int(part) for part in box.split(","))
+    except ValueError:
+        raise InputError(f"--box {box}: expected four whole numbers X,Y,W,H, as 40,30,24,24") from None
+    if wide < 1 or high < 1:
+        raise InputError(f"--box {box}: has no pixel; expected a width and a height of at least 1")
+    if left < 0 or top < 0 or left + wide > width or top + high > height:
+        raise InputError(f"--box {box}: reaches beyond {image}, which is {width} x {height} pixels; move or shrink it")
+    if wide == width and high == height:
+        raise InputError(
+            f"--box {box}: covers the whole picture; make it smaller, since a hole is filled from the rest"
+        )
+    hole = np.zeros((height, width), dtype=bool)
+    hole[top : top + high, left : left + wide] = True
+    return hole
+
+
+def _packed(pixels: Pixels, out: Path) -> bytes:
+    buffer = io.BytesIO()
+    kind = Image.registered_extensions()[out.suffix.lower()]
+    saved = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+    try:
+        saved.save(buffer, kind, **SAVED[out.suffix.lower()])
+    except (OSError, ValueError) as error:
+        raise InputError(f"{out}: cannot hold this picture ({error}); give a name that ends in .png") from None
+    return buffer.getvalue()
+
+
+def _exhibit(picture: Pixels, result: Pixels, hole: Hole, mean: list[float], path: Path) -> None:
+    """The picture, the picture with its hole, and the filled one; the hole has the mean the network sees there."""
+    cut = picture.copy()
+    shade = mean if picture.shape[2] == len(mean) else [sum(mean) / len(mean)]
+    cut[hole] = np.rint(np.array(shade) * np.iinfo(picture.dtype).max).astype(picture.dtype)
+    side = min(BESIDE, max(picture.shape[:2]))
+    panels = [("picture", picture), ("hole", cut), ("filled", result)]
+    shown = [(caption, fitted(pixels, side)[None]) for caption, pixels in panels]
+    picture_grid(shown, path, scale=max(1, round(192 / side)), blocks=1)

@@ -1,0 +1,201 @@
+"""``foretell inpaint``: the filled picture, its exhibit, and what bad input gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_words import Said, refused
+from PIL import Image
+
+import foretell as api
+from foretell.cli import main
+from foretell.data import embedded
+from foretell.report.gather import gather
+from foretell.run import Run
+
+SETTINGS = (
+    "--objective", "context_encoder", "--encoder", "resnet_tiny", "--batch", "16", "--budget", "2 steps", "--side", "32",
+    "--set", "training.precision=float32", "--set", "training.layout=contiguous", "--set", "training.optimizer=adamw",
+    "--set", "objective.width=8", "--set", "objective.discriminator_width=8",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def colour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 emoji in two class folders."""
+    images, table = embedded.load("emoji")
+    labels = np.array(table.column("label"))
+    folder = tmp_path_factory.mktemp("colour")
+    for label in sorted(set(labels))[:2]:
+        (folder / label).mkdir()
+        for number, row in enumerate(np.flatnonzero(labels == label)[:24]):
+            Image.fromarray(images[row]).save(folder / label / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def filler(colour: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a context encoder."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("FORETELL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    folder = tmp_path_factory.mktemp("filler") / "run"
+    assert main(["pretrain", str(colour), "--out", str(folder), *SETTINGS]) == 0
+    patch.undo()
+    return folder
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A picture of 120 x 90 of real pixels."""
+    images, _ = embedded.load("emoji")
+    pixels = np.concatenate([images[5], images[6]], 1)[:, :120]
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.concatenate([pixels, pixels[::-1]], 0)[:90]).save(path)
+    return path
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_a_box_is_filled_and_nothing_else(foretell: Callable[..., Said], filler: Path, photo: Path) -> None:
+    said = foretell("inpaint", filler, photo, "--box", "40,30,24,20")
+    assert said.status == 0, said.err
+    before, after = pixels_of(photo), pixels_of(photo.with_name("photo-filled.png"))
+    assert after.shape == before.shape
+    hole = np.zeros(before.shape[:2], dtype=bool)
+    hole[30:50, 40:64] = True
+    assert (after[~hole] == before[~hole]).all()
+    assert (after[hole] != before[hole]).any()
+    assert "480 of 10,800 pixels" in said.out
+    with Image.open(photo.with_name("photo-filled-beside.png")) as exhibit:
+        assert exhibit.info["Panels"] == "picture, hole and filled"
+        assert exhibit.width > 3 * 120
+
+
+def test_a_mask_gives_what_the_box_of_its_shape_gives(filler: Path, photo: Path, tmp_path: Path) -> None:
+    mask = np.zeros((90, 120), dtype=np.uint8)
+    mask[30:50, 40:64] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    masked = api.inpaint(filler, photo, mask=tmp_path / "mask.png", out=tmp_path / "a.png")
+    boxed = api.inpaint(str(filler), str(photo), box="40,30,24,20", out=tmp_path / "b.tif")
+    assert masked.pixels == boxed.pixels == 480
+    assert masked.exhibit == tmp_path / "a-beside.png"
+    assert (pixels_of(masked.filled) == pixels_of(boxed.filled)).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16"])
+def test_grey_pictures_stay_grey(filler: Path, photo: Path, tmp_path: Path, mode: str) -> None:
+    grey = np.asarray(Image.open(photo).convert("L"))
+    Image.fromarray(grey if mode == "L" else grey.astype(np.uint16) * 257).save(tmp_path / "grey.png")
+    api.inpaint(filler, tmp_path / "grey.png", box="10,10,12,12")
+    after = pixels_of(tmp_path / "grey-filled.png")
+    assert after.shape == grey.shape
+    before = pixels_of(tmp_path / "grey.png")
+    assert after.dtype == before.dtype
+    hole = np.zeros(grey.shape, dtype=bool)
+    hole[10:22, 10:22] = True
+    assert (after[~hole] == before[~hole]).all()
+    assert (after[hole] != before[hole]).any()
+
+
+def test_transparency_is_told(foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path) -> None:
+    Image.open(photo).convert("RGBA").save(tmp_path / "clear.png")
+    assert (
+        "transparent pixels are laid over white"
+        in foretell("inpaint", filler, tmp_path / "clear.png", "--box", "1,1,9,9").out
+    )
+
+
+def test_the_run_and_its_report_have_the_figures(filler: Path) -> None:
+    told = gather(filler).results["findings"]["findings"]
+    (found,) = [one for one in told if one["name"] == "inpainting"]
+    assert [row[0] for row in found["table"][1:]] == [
+        "context encoder",
+        "the same, surroundings of other images",
+        "nearest neighbour, copied",
+        "mean fill",
+    ]
+    assert (filler / "exhibits" / "inpainting.png").is_file()
+    page = (filler / "report.html").read_text()
+    assert "Holes filled" in page
+    assert "nearest neighbour, copied" in page
+
+
+# bad input -----------------------------------------------------------------------------------------------------------------
+
+
+def masked(tmp_path: Path, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels).save(tmp_path / "mask.png")
+    return tmp_path / "mask.png"
+
+
+def test_a_mask_of_another_size(foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path) -> None:
+    mask = masked(tmp_path, np.full((64, 64), 255, np.uint8))
+    refused(foretell("inpaint", filler, photo, "--mask", mask), "mask.png", "64 x 64", "120 x 90", "own size")
+
+
+@pytest.mark.parametrize(
+    ("shade", "words"), [(255, "covers the whole picture"), (0, "covers nothing; paint the hole white")]
+)
+def test_a_mask_of_everything_or_nothing(
+    foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path, shade: int, words: str
+) -> None:
+    mask = masked(tmp_path, np.full((90, 120), shade, np.uint8))
+    refused(foretell("inpaint", filler, photo, "--mask", mask), "mask.png", words)
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ("100,30,24,20", "reaches beyond"),
+        ("-1,0,5,5", "reaches beyond"),
+        ("0,0,120,90", "covers the whole picture"),
+        ("5,5,0,3", "has no pixel"),
+        ("1,2,3", "expected four whole numbers"),
+        ("a,b,c,d", "expected four whole numbers"),
+    ],
+)
+def test_a_box_that_cannot_be(foretell: Callable[..., Said], filler: Path, photo: Path, box: str, words: str) -> None:
+    said = foretell("inpaint", filler, photo, f"--box={box}")
+    refused(said, f"--box {box}", words)
+    assert not photo.with_name("photo-filled.png").exists()
+
+
+def test_no_hole_or_two(foretell: Callable[..., Said], filler: Path, photo: Path) -> None:
+    refused(foretell("inpaint", filler, photo), "where is the hole", "--mask", "--box")
+    refused(foretell("inpaint", filler, photo, "--box", "1,1,2,2", "--mask", photo), "where is the hole")
+
+
+def test_a_run_of_another_objective(foretell: Callable[..., Said], run: Path, photo: Path) -> None:
+    refused(foretell("inpaint", run, photo, "--box", "1,1,9,9"), "'simclr', which fills no holes", "context_encoder")
+
+
+def test_places_that_are_no_run_or_no_picture(
+    foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path
+) -> None:
+    refused(foretell("inpaint", tmp_path, photo, "--box", "1,1,9,9"), "not a run folder")
+    refused(foretell("inpaint", filler, tmp_path / "none.png", "--box", "1,1,9,9"), "none.png", "does not exist")
+    refused(foretell("inpaint", filler, photo, "--box", "1,1,9,9", "--out", tmp_path / "a.jpg"), "a.jpg", ".png")
+    refused(
+        foretell("inpaint", filler, photo, "--box", "1,1,9,9", "--out", photo), "photo.png", "the picture or the mask"
+    )
+
+
+def test_a_run_without_a_checkpoint(foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path) -> None:
+    early = Run.create(tmp_path / "early")
+    (early.path / "recipe.toml").write_text((filler / "recipe.toml").read_text())
+    early.close()
+    refused(foretell("inpaint", early.path, photo, "--box", "1,1,9,9"), "no checkpoint yet", "--resume")
+
+
+def test_a_picture_of_other_channels(
+    foretell: Callable[..., Said], photo: Path, pictures: Path, tmp_path: Path
+) -> None:
+    settings = [word if word != "32" else "28" for word in SETTINGS]
+    assert foretell("pretrain", pictures, "--out", tmp_path / "grey", *settings).status == 0
+    said = foretell("inpaint", tmp_path / "grey", photo, "--box", "1,1,9,9")
+    refused(said, "photo.png", "3 channels", "images with 1", "data.channels=3")
