@@ -179,7 +179,7 @@ def cost(run: Gathered) -> Json | None:
         [
             Cell(item.title, kind=f"c-{charts.key_of(item.key)}" if item.key in analysis.ARMS else ""),
             words.percent(item.quality), words.duration(item.seconds), words.count(item.samples),
-            words.memory(item.memory), ("≈ " if item.estimated else "") + words.operations(item.flops),
+            words.memory(item.memory), words.operations(item.flops),
             words.percent(item.share, 0),
         ]
         for item in spent
@@ -201,7 +201,6 @@ def cost(run: Gathered) -> Json | None:
         "sentence": sentence, "table": _known_columns(Table(head, rows)), "arms": len(spent) > 1, "chart": charts.spent(spent),
         "peak": words.operations(analysis.peak_of(run), "FLOP/s"),
         "precision": run.part("measured").get("precision", "float32"),
-        "estimated": any(item.estimated for item in spent),
     }  # fmt: skip
 
 

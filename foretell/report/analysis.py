@@ -244,12 +244,9 @@ class Cost:
     memory: float | None = None
     flops: float | None = None
     share: float | None = None
-    estimated: bool = False
 
 
 SILENT = 300.0  # seconds without a heartbeat after which a running process is taken for dead
-PASSES = 3  # forward passes that training on a sample costs: the backward pass is about two
-TUNED = ("pretrained", "scratch", "supervised")
 
 
 def costs(run: Gathered) -> list[Cost]:
@@ -270,25 +267,23 @@ def costs(run: Gathered) -> list[Cost]:
     comparison = run.comparison
     few = few_labels(comparison)
     cells = summary_of(comparison)
-    forward = run.part("encoder").get("flops_per_sample")
     for arm in arms_of(comparison) if few else []:
         rows = [r for r in comparison.get("rows", []) if r.get("arm") == arm and few and r.get("labels") == few[0]]
-        seconds, samples = _mean(rows, "seconds"), _mean(rows, "samples")
-        flops, estimated = _mean(rows, "flops"), False
-        if flops is None and forward and samples and arm in TUNED:
-            flops, estimated = PASSES * forward * samples, True
+        seconds, flops = _mean(rows, "seconds"), _mean(rows, "flops")
         cell = at_labels(cells.get(arm, []), few[0]) if few else None
         out.append(
             Cost(
-                arm, arm_name(comparison, arm, short=False), cell.mean if cell else None, seconds, samples,
-                _mean(rows, "peak_memory_bytes"), flops,
-                _share(flops, seconds, peak), estimated,
+                arm, arm_name(comparison, arm, short=False), cell.mean if cell else None, seconds,
+                _mean(rows, "samples"), _mean(rows, "peak_memory_bytes"), flops, _share(flops, seconds, peak),
             )
         )  # fmt: skip
     whole = comparison.get("cost") or {}
     if whole.get("seconds"):
         done = f" ({words.count(whole['evaluations'])} trainings)" if whole.get("evaluations") else ""
-        out.append(Cost("comparison", f"the whole comparison{done}", seconds=whole["seconds"]))
+        most = max(
+            (r["peak_memory_bytes"] for r in comparison.get("rows", []) if "peak_memory_bytes" in r), default=None
+        )
+        out.append(Cost("comparison", f"the whole comparison{done}", seconds=whole["seconds"], memory=most))
     return out
 
 

@@ -78,7 +78,7 @@ def model_card(run: Gathered) -> str:
     facts, encoder, measured = run.part("data"), run.part("encoder"), run.part("measured")
     data = run.encoder.get("pretrained_cfg") or {}
     shape = data.get("input_size") or [facts.get("channels"), facts.get("side")]
-    forward = encoder.get("flops_per_sample")
+    forward = encoder.get("flops_per_image")
     work = f", {words.operations(forward)} an image" if forward else ""
     out = [
         "---",

@@ -11,6 +11,7 @@ import numpy as np
 
 from foretell.counters import seed_of
 from foretell.encoders.base import Encoder
+from foretell.train.cost import PeakMemory, forward_flops
 from foretell.transfer.arms import ARMS, TUNED
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
@@ -19,6 +20,7 @@ from foretell.transfer.features import (
     FeatureBank,
     Given,
     PlainViews,
+    device_of,
     embed,
     pixels,
     random_encoder,
@@ -29,7 +31,7 @@ from foretell.transfer.fit import Look, Start, TestSet, fine_tune, fits_of_searc
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.metrics import Tally, score
-from foretell.transfer.probe import linear_probe
+from foretell.transfer.probe import fit_probe, linear_probe
 from foretell.transfer.search import Trial
 from foretell.transfer.summary import differences, labels_saved, summarise, to_reach
 from foretell.transfer.verdict import verdict
@@ -89,7 +91,7 @@ class Comparison:
         self._weights = {name: weights_hash(module) for name, module in self.encoders.items()}
         self._weights["scratch"] = encoder.name
         self._base = {
-            "version": 1,
+            "version": 2,
             "data": store.fingerprint,
             "classes": train.classes,
             "train": fingerprint(train.index.tolist()),
@@ -202,6 +204,8 @@ class Comparison:
             "steps": trial.steps,
             "seconds": fitted.seconds,
             "samples": fitted.samples,
+            "flops": fitted.flops,
+            "peak_memory_bytes": fitted.peak_memory_bytes,
             "rate": trial.rate,
             "curve": [list(point) for point in fitted.curve],
             **_confusion(tally),
@@ -272,17 +276,14 @@ class Comparison:
         return rows, {"arm": arm, "labels": fraction.labels(first), **record}
 
     def _probe(self, name: str, data: Labelled, strength: float) -> dict[str, Any]:
-        test_x = self.test_features(name)
+        encoder, test_x = self.encoder_of(name), self.test_features(name)
         began = time.perf_counter()
-        probe, _ = linear_probe(
-            self.features(name, data.index),
-            data.codes,
-            len(data.classes),
-            splits=[],
-            trials=1,
-            span=(strength, strength),
-        )
+        with PeakMemory(device_of(encoder)) as memory:
+            # Embedded anew: what the arm costs must not depend on which features an earlier arm left behind.
+            x = embed(encoder, PlainViews(self.store, data.index, self.views, crop=self.config.crop, limit=0))
+            probe = fit_probe(x, data.codes, len(data.classes), strength)
         seconds = time.perf_counter() - began
+        assert self.views.side is not None
         tally = Tally(len(data.classes))
         tally.add(probe.probabilities(test_x), self.test.codes)
         return {
@@ -290,6 +291,8 @@ class Comparison:
             "steps": 0,
             "seconds": seconds,
             "samples": len(data),
+            "flops": len(data) * forward_flops(encoder, self.views.side),
+            "peak_memory_bytes": memory.bytes,
             "rate": None,
             "curve": [],
             **_confusion(tally),

@@ -91,12 +91,18 @@ class Look:
 
 @dataclass
 class Fitted:
-    """A trained classifier and what training took; ``seconds`` leave out looks at the test set."""
+    """A trained classifier and what training took; ``seconds`` leave out looks at the test set.
+
+    ``flops`` of the steps, of embedding for the probe that the head starts from and of measuring batch norm again;
+    ``peak_memory_bytes`` as ``train.cost.PeakMemory`` counts.
+    """
 
     classifier: Classifier
     trial: Trial
     seconds: float
     samples: int
+    flops: float
+    peak_memory_bytes: int
     curve: list[tuple[int, float, float]] = field(default_factory=list)
 
 
@@ -135,18 +141,18 @@ def fine_tune(
     ForetellError when the loss is not finite.
     """
     from foretell.train import fit
+    from foretell.train.cost import PeakMemory, forward_flops
+    from foretell.train.measure import flops_per_sample
 
     began = time.perf_counter()
-    encoder = fresh_encoder(start.encoder, seed_of(seed, "scratch")) if start.scratch else copied(start.encoder)
-    classifier = Classifier(
-        config.classifier(scratch=start.scratch),
-        encoder,
-        data,
-        views,
-        data.classes,
-        probe=_head(start, data, views, config),
-        seed=seed,
-    )
+    embedded = 0  # images that are embedded beside the steps
+    with PeakMemory(device_of(start.encoder)) as making:
+        encoder = fresh_encoder(start.encoder, seed_of(seed, "scratch")) if start.scratch else copied(start.encoder)
+        probe = _head(start, data, views, config)
+        embedded += len(data) if probe is not None else 0
+        classifier = Classifier(
+            config.classifier(scratch=start.scratch), encoder, data, views, data.classes, probe=probe, seed=seed
+        )
     batch = config.batch_for(len(data))
     training = TrainingConfig(
         seed=seed_of(seed, "finetune") % (1 << 31),
@@ -166,11 +172,17 @@ def fine_tune(
         health_every=_NEVER,
     )
 
+    before = time.perf_counter()
+    each = flops_per_sample(classifier, training, Rows.of_rank(batch), device_of(classifier))
+    counting = time.perf_counter() - before
+
+    rows = Rows.of_rank(max(batch, 32))
+    turns = -(-256 // len(rows))
+
     def settle(trained: Classifier) -> None:
         # Views are drawn as in training, since batches sorted by class would miss the variance between classes.
-        where, rows = device_of(trained), Rows.of_rank(max(batch, 32))
-        seeded = seed_of(seed, "calibrate")
-        drawn = (trained.draw("labelled", seeded, step, rows).to(where) for step in range(-(-256 // len(rows))))
+        where, seeded = device_of(trained), seed_of(seed, "calibrate")
+        drawn = (trained.draw("labelled", seeded, step, rows).to(where) for step in range(turns))
         views_of = (trained.hide(b, Rng(seeded, at, rows, where)).visible["view"] for at, b in enumerate(drawn))
         calibrate(trained.encoder, trained.encoder.pooled, views_of)
 
@@ -179,12 +191,22 @@ def fine_tune(
     lagging = config.recalibrate and not frozen
     if watch is not None and lagging:
         watch.settle = settle
-    fit(classifier, training, monitors=[watch] if watch is not None else [])
+    trained = fit(classifier, training, monitors=[watch] if watch is not None else [])
     if lagging:
         settle(classifier)
+        embedded += turns * len(rows)
     classifier.eval()
-    spent = time.perf_counter() - began - (watch.spent if watch is not None else 0.0)
-    return Fitted(classifier, trial, spent, trial.steps * batch, watch.curve if watch is not None else [])
+    spent = time.perf_counter() - began - counting - (watch.spent if watch is not None else 0.0)
+    assert views.side is not None
+    return Fitted(
+        classifier,
+        trial,
+        spent,
+        trained.samples,
+        each * trained.samples + embedded * forward_flops(encoder, views.side),
+        max(making.bytes, trained.peak_memory_bytes),
+        watch.curve if watch is not None else [],
+    )
 
 
 def _validate(fitted: Fitted, batches: Iterator[tuple[Tensor, NDArray[np.int64]]]) -> tuple[int, float, int]:
@@ -309,6 +331,8 @@ def finetune_once(
         "steps": chosen.steps,
         "samples": fitted.samples,
         "seconds": fitted.seconds,
+        "flops": fitted.flops,
+        "peak_memory_bytes": fitted.peak_memory_bytes,
     }
     if test is not None and len(test):
         tally = TestSet.of(test, views, config.crop).tally(fitted.classifier)

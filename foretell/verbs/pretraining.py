@@ -24,6 +24,7 @@ from foretell.recipe import Recipe, budget_settings
 from foretell.report.findings import write_findings
 from foretell.run import Run
 from foretell.train.accumulate import check_batch
+from foretell.train.cost import forward_flops
 from foretell.train.loop import FitResult, fit
 from foretell.train.progress import make_progress
 from foretell.transfer.evaluate import at_most
@@ -208,6 +209,7 @@ def _create(path: Path, setting: Setting) -> Run | None:
             "name": encoder.name,
             "dim": encoder.dim,
             "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
+            "flops_per_image": forward_flops(encoder, setting.views.side or encoder.side),
         },
     )
     return run

@@ -85,7 +85,7 @@ def facts(classes: list[str] | None) -> dict[str, Any]:
             "foretells": "the partner of each view among all views of the batch", "needs": "image",
             "paper": "Chen et al. 2020, arXiv 2002.05709",
         },
-        "encoder": {"name": "resnet9_small", "dim": 256, "parameters": 2_431_000, "flops_per_sample": 8.4e6},
+        "encoder": {"name": "resnet9_small", "dim": 256, "parameters": 2_431_000, "flops_per_image": 8.4e6},
         "cost": {"seconds": 291.4, "samples": 471_040, "peak_memory_bytes": 6.1e8, "flops": 2.4e13},
     }  # fmt: skip
 
@@ -112,7 +112,8 @@ def comparison(classes: list[str], fractions: tuple[int, ...] = (1, 2, 5, 10, 20
                         "arm": arm, "per_class": per_class, "labels": labels, "seed": seed, "accuracy": value,
                         "balanced_accuracy": value, "macro_f1": value - 0.01, "auroc": 0.9, "steps": steps,
                         "seconds": {"probe": 1.4, "random": 1.3}.get(arm, 9.4), "samples": steps * 64,
-                        "rate": 0.003, "curve": [] if seed or arm in ("probe", "random") else curve,
+                        "flops": {"probe": labels, "random": labels}.get(arm, 3 * steps * 64) * 8.4e6,
+                        "peak_memory_bytes": 5.2e8, "rate": 0.003, "curve": [] if seed or arm in ("probe", "random") else curve,
                     }
                 )  # fmt: skip
             half = 2.776 * float(np.std(scores[arm], ddof=1)) / math.sqrt(5)

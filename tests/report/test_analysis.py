@@ -93,18 +93,17 @@ def test_labels_saved_says_why_there_is_no_number() -> None:
     assert analysis.savings(found) == []
 
 
-def test_costs_take_the_mean_over_seeds_and_mark_estimates(tmp_path: Path) -> None:
+def test_costs_take_the_mean_over_seeds(tmp_path: Path) -> None:
     run = gather(make(tmp_path / "run", exhibits=False))
     found = {cost.key: cost for cost in analysis.costs(run)}
     assert list(found) == ["pretraining", "pretrained", "scratch", "probe", "random", "comparison"]
     assert found["pretraining"].flops == 2.4e13
     assert found["pretraining"].share == pytest.approx(0.44, abs=0.01)
-    assert not found["pretraining"].estimated
     assert found["scratch"].seconds == pytest.approx(9.4)
     assert found["scratch"].flops == pytest.approx(3 * 8.4e6 * 19200)
-    assert found["scratch"].estimated
     assert found["scratch"].share == pytest.approx(3 * 8.4e6 * 19200 / 9.4 / 1.9e11)
-    assert found["probe"].flops is None
+    assert found["probe"].flops == pytest.approx(50 * 8.4e6)
+    assert found["pretrained"].memory == found["comparison"].memory == 5.2e8
     assert found["comparison"].seconds == 71.0
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import threading
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from train_toys import Classes, Pairs
 
 from foretell.counters import Rows
+from foretell.encoders import EncoderConfig, build_encoder
 from foretell.train import TrainingConfig, cost, machine, measure
 from foretell.train.machine import Limits, checked_limits, describe, limits
 
@@ -97,12 +100,53 @@ def test_cached_gradients_cost_one_forward_more():
     assert parts - whole == pytest.approx(2 * 2 * (64 * 16 + 16 * 8))
 
 
-def test_peak_memory_is_that_of_the_process():
-    before = cost.peak_memory(CPU)
-    held = torch.ones(100_000_000)
-    assert cost.peak_memory(CPU) >= before
-    assert cost.peak_memory(CPU) >= 400_000_000
-    del held
+def test_peak_memory_is_the_most_that_was_held_in_the_block(tmp_path):
+    big = 100_000_000
+    np.save(tmp_path / "file.npy", np.ones(big, np.float32))
+    with cost.PeakMemory(CPU) as before:
+        pass
+    with cost.PeakMemory(CPU) as within:
+        held = torch.ones(big)
+        seen = within.bytes
+        del held
+    assert seen - before.bytes == pytest.approx(4 * big, rel=0.05)
+    assert within.bytes == seen
+    with cost.PeakMemory(CPU) as mapped:
+        assert np.load(tmp_path / "file.npy", mmap_mode="r").sum() == big
+    assert mapped.bytes - before.bytes < big
+
+
+def test_memory_is_looked_at_while_the_block_works(monkeypatch):
+    looks = iter([5, 5, 9, 4, 4])
+    looked = threading.Event()
+
+    def in_use():
+        value = next(looks, 4)
+        if value == 9:
+            looked.set()
+        return value
+
+    monkeypatch.setattr(cost, "_in_use", in_use)
+    with cost.PeakMemory(CPU) as memory:
+        assert looked.wait(10)
+    assert memory.bytes == 9
+
+
+def test_operations_of_embedding_an_image():
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), 1, 32).train()
+    shapes = []
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(
+                lambda module, given, made: shapes.append((module.weight.numel(), made[0, 0].numel()))
+            )
+    count = cost.forward_flops(encoder, 32)
+    assert count == sum(2 * weights * places for weights, places in shapes) > 1e6
+    assert encoder.training
+    seen = len(shapes)
+    assert cost.forward_flops(encoder, 32) == count
+    assert len(shapes) == seen, "a shape is counted once"
+    assert cost.forward_flops(encoder, 64) == 4 * count
 
 
 def test_the_size_of_a_trial():

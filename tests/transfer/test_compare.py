@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 from foretell.data.store import ImageStore
@@ -94,6 +95,7 @@ def test_the_file_has_what_the_report_reads(result) -> None:
             "rate",
             "curve",
         } <= row.keys()
+        assert 50e6 < row["peak_memory_bytes"] < 10e9
     assert {(entry["arm"], entry["labels"], len(entry["trials"])) for entry in found["search"]} == {
         (arm, labels, 2) for arm in ("pretrained", "scratch", "probe", "random") for labels in (10, 40)
     }
@@ -114,6 +116,32 @@ def test_arms_are_treated_alike(result) -> None:
         assert [ours[key] for key in ("labels", "seed", "steps", "samples")] == [
             others[key] for key in ("labels", "seed", "steps", "samples")
         ]
+
+
+def test_the_work_of_every_arm_is_counted(result, trained) -> None:
+    _, found, _ = result
+    layers: list[float] = []  # a layer's forward pass on one image
+
+    def note(module, given, made) -> None:
+        layers.append(2 * module.weight.numel() * made[0, 0].numel())
+
+    hooks = [m.register_forward_hook(note) for m in trained.modules() if isinstance(m, torch.nn.Conv2d)]
+    with torch.no_grad():
+        trained(torch.zeros(1, 1, 8, 8))
+    for hook in hooks:
+        hook.remove()
+    forward = sum(layers)
+    head = 2 * trained.dim * 10
+    step = 3 * (forward + head) - layers[0]  # no gradient of the image
+    for row in found["rows"]:
+        if row["arm"] in ("pretrained", "scratch"):
+            # the probe that the pretrained head starts from, and batch norm measured again
+            embedded = (row["labels"] if row["arm"] == "pretrained" else 0) + 256
+            counted = row["samples"] * step + embedded * forward
+            # the resizing of the views is a matrix product, too
+            assert 0 < row["flops"] - counted < 1e-3 * counted
+        else:
+            assert row["flops"] == row["labels"] * forward
 
 
 def test_progress_ends_where_it_said_it_would(result) -> None:
