@@ -13,6 +13,7 @@ report.html, report.json, MODEL_CARD.md
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import math
@@ -21,7 +22,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from foretell.errors import ForetellError, InputError
 
@@ -37,8 +38,29 @@ def write_aside(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # below a file there is nothing to unlink either
+            aside.unlink()
         raise ForetellError(f"{path}: could not be written ({error.strerror}); the earlier version is kept") from error
+
+
+def _append(file: BinaryIO, data: bytes) -> None:
+    """Write all of ``data`` at the end of an unbuffered ``file``; where there is no room for it, leave it as it was."""
+    size = os.fstat(file.fileno()).st_size
+    rest = memoryview(data)
+    try:
+        while rest:  # a full disk may take a part first
+            rest = rest[file.write(rest) :]
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.truncate(size)
+        raise
+
+
+def _unwritten(path: Path, error: OSError) -> ForetellError:
+    return ForetellError(
+        f"{path}: could not be written ({error.strerror}); checkpoints are kept. Make room on the disk and go on with "
+        "--resume"
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -59,10 +81,10 @@ def _plain(value: Any) -> Any:
 class Run:
     """A run folder held by this process. Open it with ``create``, ``resume`` or ``read``."""
 
-    def __init__(self, path: Path, lock: IO[str] | None) -> None:
+    def __init__(self, path: Path, lock: BinaryIO | None) -> None:
         self.path = path
         self._lock = lock
-        self._metrics: IO[str] | None = None
+        self._metrics: BinaryIO | None = None
 
     # opening ---------------------------------------------------------------------------------------------------------
 
@@ -78,8 +100,12 @@ class Run:
         if any(child.name != ".lock" for child in path.iterdir()):
             lock.close()
             raise InputError(f"{path}: not empty; choose another --out, or go on with it by --resume")
-        for name in ("checkpoints", "results", "exhibits"):
-            (path / name).mkdir()
+        try:
+            for name in ("checkpoints", "results", "exhibits"):
+                (path / name).mkdir()
+        except OSError as error:
+            lock.close()
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
         return cls(path, lock)
 
     @classmethod
@@ -98,28 +124,39 @@ class Run:
         return cls(path, None)
 
     @staticmethod
-    def _take(path: Path) -> IO[str]:
+    def _take(path: Path) -> BinaryIO:
         try:
-            lock = open(path / ".lock", "a+")  # noqa: SIM115 (held for the life of the run)
+            # Held for the life of the run. Without a buffer, as closing it on a full disk must not fail.
+            lock = open(path / ".lock", "ab+", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.seek(0)
-            holder = lock.read().strip() or "another process"
+            holder = lock.read().decode(errors="replace").strip() or "another process"
             lock.close()
             raise InputError(f"{path}: in use by {holder}; wait for it or choose another --out") from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-        lock.flush()
+        with contextlib.suppress(OSError):  # on a full disk the lock holds all the same, without saying whose it is
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         return lock
 
     def close(self) -> None:
-        for file in (self._metrics, self._lock):
-            if file is not None:
-                file.close()
+        """Give the folder free. Raises ForetellError, when all is closed, if the system could not keep what was
+        written.
+        """
+        failed: list[tuple[str, OSError]] = []
+        for name, file in (("metrics.jsonl", self._metrics), (".lock", self._lock)):
+            try:
+                if file is not None:
+                    file.close()
+            except OSError as error:
+                failed.append((name, error))
         self._metrics = self._lock = None
+        if failed:
+            name, first = failed[0]
+            raise _unwritten(self.path / name, first) from first
 
     # writing ---------------------------------------------------------------------------------------------------------
 
@@ -130,10 +167,15 @@ class Run:
         write_aside(target, json.dumps(_plain(value), indent=1, ensure_ascii=False) + "\n")
 
     def log(self, kind: str, **values: Any) -> None:
-        """Append one line to metrics.jsonl."""
-        if self._metrics is None:
-            self._metrics = open(self.path / "metrics.jsonl", "a", buffering=1)  # noqa: SIM115
-        self._metrics.write(json.dumps(_plain({"kind": kind, "time": time.time(), **values})) + "\n")
+        """Append one line to metrics.jsonl: all of it or, raising ForetellError, nothing."""
+        line = json.dumps(_plain({"kind": kind, "time": time.time(), **values})) + "\n"
+        path = self.path / "metrics.jsonl"
+        try:
+            if self._metrics is None:
+                self._metrics = open(path, "ab", buffering=0)  # noqa: SIM115 (what is kept in a buffer may be lost)
+            _append(self._metrics, line.encode())
+        except OSError as error:
+            raise _unwritten(path, error) from error
 
     def cut_metrics(self, step: int) -> None:
         """Drop lines after ``step`` (what a killed process logged past its last checkpoint)."""

@@ -138,13 +138,7 @@ class Journal:
     def _log(self, kind: str, **values: Any) -> None:
         if self.run is None:
             return
-        try:
-            self.run.log(kind, **values)
-        except OSError as error:
-            raise ForetellError(
-                f"{self.run.path / 'metrics.jsonl'}: could not be written ({error.strerror}); checkpoints are kept. "
-                "Make room on the disk and go on with --resume"
-            ) from error
+        self.run.log(kind, **values)
         if self._writer is not None:
             for name, value in values.items():
                 if isinstance(value, int | float) and name != "step":

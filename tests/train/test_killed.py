@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import random
@@ -15,6 +16,7 @@ import pytest
 import torch
 from train_toys import Rivals, new_run, old_run, same, weights
 
+import foretell.run
 from foretell.errors import ForetellError
 from foretell.train import TrainingConfig, checkpoint, fit
 
@@ -149,17 +151,23 @@ def test_a_full_disk(tmp_path, monkeypatch, room):
 
 
 def test_a_full_disk_while_logging(tmp_path, monkeypatch):
-    with new_run(tmp_path / "run") as run:
-        log = run.log
+    append = foretell.run._append
 
-        def full(kind, **values):
-            if values.get("step", 0) > 10:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            log(kind, **values)
+    def full(file, data):
+        if json.loads(data).get("step", 0) > 10:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(file, data)
 
-        monkeypatch.setattr(run, "log", full)
-        with pytest.raises(ForetellError, match=r"metrics.jsonl: could not be written \(No space left on device\)"):
-            fit(toy(), settings(steps=30), run)
+    monkeypatch.setattr(foretell.run, "_append", full)
+    with new_run(tmp_path / "run") as run, pytest.raises(ForetellError, match=r"metrics.jsonl: could not be written"):
+        fit(toy(), settings(steps=30), run)
+    monkeypatch.undo()
+    whole, again = toy(), toy(3)
+    fit(whole, settings(steps=30))
+    with old_run(tmp_path / "run") as run:
+        fit(again, settings(steps=30), run, resume=True)
+        assert [line["step"] for line in run.metrics("step")] == list(range(1, 31))
+    assert same(weights(again), weights(whole))
 
 
 def _limited(path: Path, cache: str, answer) -> None:

@@ -1,0 +1,103 @@
+"""The run folder on a disk that is full."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from foretell.errors import ForetellError, InputError
+from foretell.run import Run, write_aside
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.is_char_device(), reason="no /dev/full on this system")
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond ``size`` bytes: a write up to it is cut short, the next one fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def new(path: Path) -> Run:
+    run = Run.create(path)
+    (path / "recipe.toml").write_text("")
+    return run
+
+
+def test_a_line_for_which_there_is_no_room_leaves_no_half(tmp_path: Path) -> None:
+    run = new(tmp_path / "run")
+    run.log("step", step=1)
+    whole = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    with largest_file(len(whole) + 20), pytest.raises(ForetellError) as raised:
+        run.log("step", step=2)
+    text = str(raised.value)
+    assert "metrics.jsonl: could not be written (File too large); checkpoints are kept" in text
+    assert "--resume" in text
+    assert "\n" not in text
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == whole
+    run.log("step", step=3)  # there is room again
+    with largest_file(0):
+        run.close()
+    assert [line["step"] for line in run.metrics()] == [1, 3]
+
+
+@needs_full
+def test_a_run_on_a_full_disk_closes(tmp_path: Path) -> None:
+    run = new(tmp_path / "run")
+    (tmp_path / "run" / "metrics.jsonl").symlink_to(FULL)
+    for _ in range(2):
+        with pytest.raises(ForetellError, match=r"metrics.jsonl: could not be written \(No space left on device\)"):
+            run.log("step", step=1)
+    run.close()
+    Run.resume(tmp_path / "run").close()
+
+
+def test_a_disk_that_fails_only_on_closing_is_told_when_all_is_closed(tmp_path: Path) -> None:
+    run = new(tmp_path / "run")
+    run.log("step", step=1)
+
+    class Late:
+        def close(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    run._metrics.close()
+    run._metrics = Late()
+    with pytest.raises(ForetellError) as raised:
+        run.close()
+    assert str(raised.value).startswith(f"{tmp_path / 'run' / 'metrics.jsonl'}: could not be written (No space left")
+    assert "\n" not in str(raised.value)
+    run.close()
+    Run.resume(tmp_path / "run").close()  # the lock is free
+
+
+def test_a_run_is_held_even_where_its_holder_cannot_be_noted(tmp_path: Path) -> None:
+    new(tmp_path / "run").close()
+    (tmp_path / "run" / ".lock").write_bytes(b"")
+    with largest_file(0):
+        run = Run.resume(tmp_path / "run")
+    with pytest.raises(InputError, match="in use by another process"):
+        Run.resume(tmp_path / "run")
+    run.close()
+
+
+def test_what_is_written_aside_keeps_the_earlier_version(tmp_path: Path) -> None:
+    target = tmp_path / "facts.json"
+    write_aside(target, "{}")
+    with largest_file(100), pytest.raises(ForetellError, match=r"facts.json: could not be written \(File too large\)"):
+        write_aside(target, json.dumps(list(range(1000))))
+    assert target.read_text() == "{}"
+    assert list(tmp_path.iterdir()) == [target]
+    with pytest.raises(ForetellError, match=r"below.json: could not be written \(Not a directory\)"):
+        write_aside(target / "below.json", "{}")
