@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any, Protocol
 
 from foretell.errors import unknown
 
+FIRST_LINE = 2.0  # seconds to the first plain line
 LINE_EVERY = 10.0  # seconds between plain lines
 
 
@@ -35,8 +36,8 @@ def spoken(seconds: float) -> str:
     return f"{whole} s"
 
 
-def line_of(values: Mapping[str, Any]) -> str:
-    """One line of ``values``, leaving out what is not known."""
+def line_of(values: Mapping[str, Any], *, left: bool = True) -> str:
+    """One line of ``values``, leaving out what is not known, and the time that is left if not ``left``."""
     parts = []
     if values.get("loss") is not None:
         parts.append(f"loss {values['loss']:.4f}")
@@ -46,13 +47,17 @@ def line_of(values: Mapping[str, Any]) -> str:
         parts.append(f"{values['share_of_peak']:.0%} of this machine's peak")
     if values.get("health"):
         parts.append(str(values["health"]))
-    if values.get("seconds_left") is not None:
-        parts.append(f"{spoken(values['seconds_left'])} left")
+    if left and values.get("seconds_left") is not None:
+        parts.append(_left(values))
     return ", ".join(parts)
 
 
+def _left(values: Mapping[str, Any]) -> str:
+    return f"{spoken(values['seconds_left'])} left" if values.get("seconds_left") is not None else ""
+
+
 class PlainProgress:
-    """A line at the start, about every 10 seconds, and at the end."""
+    """A line at the start, soon after, about every 10 seconds, and at the end."""
 
     def __init__(self, title: str = "training", stream: IO[str] | None = None) -> None:
         self.title = title
@@ -65,8 +70,8 @@ class PlainProgress:
 
     def start(self, step: int, steps: int) -> None:
         self.steps = steps
-        self._next = time.monotonic() + LINE_EVERY
-        self._print(f"{steps} steps" + (f", from step {step}" if step else ""))
+        self._next = time.monotonic() + FIRST_LINE
+        self._print(f"{steps} step{'' if steps == 1 else 's'}" + (f", from step {step}" if step else ""))
 
     def update(self, step: int, values: Mapping[str, Any]) -> None:
         now = time.monotonic()
@@ -82,23 +87,31 @@ class PlainProgress:
 
 
 class RichProgress:
-    """A bar with the same values beside it."""
+    """A bar with the time that is left, and under it a line of the other values, which fits 80 columns."""
 
     def __init__(self, title: str = "training", stream: IO[str] | None = None) -> None:
-        from rich.console import Console
+        from rich.console import Console, RenderableType
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bar
+        from rich.text import Text
+
+        class WithLine(Bar):
+            def get_renderables(self) -> Iterable[RenderableType]:
+                yield from super().get_renderables()
+                for task in self.tasks:
+                    if task.fields["line"]:
+                        yield Text(task.fields["line"])
 
         self.console = Console(file=stream if stream is not None else sys.stderr)
-        self._bar = Bar(
+        self._bar = WithLine(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[line]}"),
+            TextColumn("{task.fields[left]}"),
             console=self.console,
             refresh_per_second=4,
         )
-        self._task = self._bar.add_task(title, total=None, line="")
+        self._task = self._bar.add_task(title, total=None, line="", left="")
         self._next = 0.0
         self._latest = 0
 
@@ -112,13 +125,13 @@ class RichProgress:
         self._latest = step
         if now >= self._next:
             self._next = now + 0.25
-            self._bar.update(self._task, completed=step, line=line_of(values))
+            self._bar.update(self._task, completed=step, line=line_of(values, left=False), left=_left(values))
 
     def event(self, text: str) -> None:
         self._bar.console.print(text, highlight=False, markup=False)
 
     def close(self, text: str) -> None:
-        self._bar.update(self._task, completed=self._latest)
+        self._bar.update(self._task, completed=self._latest, left="")
         self._bar.stop()
         self._bar.console.print(text, highlight=False, markup=False)
 

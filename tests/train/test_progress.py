@@ -43,16 +43,17 @@ def test_plain_lines_come_now_and_then(monkeypatch):
     lines = out.getvalue().splitlines()
     assert lines == [
         "pretraining: 500 steps",
-        f"pretraining: step 80/500, {LINE}",
-        f"pretraining: step 160/500, {LINE}",
-        f"pretraining: step 240/500, {LINE}",
+        f"pretraining: step 16/500, {LINE}",
+        f"pretraining: step 96/500, {LINE}",
+        f"pretraining: step 176/500, {LINE}",
         "pretraining: step 250: collapsing since step 250",
         "pretraining: finished",
     ]
 
 
-def test_a_bar_on_a_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_a_bar_on_a_terminal(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("FORETELL_PROGRESS", raising=False)
     out = Terminal()
@@ -60,11 +61,13 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert isinstance(shown, RichProgress)
     shown.start(0, 500)
     shown.update(100, VALUES)
+    shown._bar.refresh()
     shown.event("step 100: [collapsing] since step 100")
     shown.close("finished at step 500")
     text = out.getvalue()
     assert "100/500" in text
-    assert "61% of this machine's peak" in text
+    assert "1 min 15 s left" in text
+    assert LINE.removesuffix(", 1 min 15 s left") in text
     assert "step 100: [collapsing] since step 100" in text
     assert "finished at step 500" in text
 
