@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from foretell.encoders.base import Encoder
@@ -54,17 +56,8 @@ class KnnMonitor(_FrozenMonitor):
 
     name = "knn"
 
-    def __init__(
-        self,
-        data: Labelled,
-        views: ViewConfig,
-        every: int,
-        *,
-        k: int = 20,
-        seed: int = 0,
-        crop: float = 1.0,
-    ) -> None:
-        super().__init__(data, views, every, seed=seed, crop=crop)
+    def __init__(self, data: Labelled, views: ViewConfig, every: int, *, k: int = 20, **setting: Any) -> None:
+        super().__init__(data, views, every, **setting)
         self.k = k
 
     def foretell(self, x: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -76,18 +69,7 @@ class ProbeMonitor(_FrozenMonitor):
 
     name = "probe"
 
-    def __init__(
-        self,
-        data: Labelled,
-        views: ViewConfig,
-        every: int,
-        *,
-        strength: float = 1e-2,
-        seed: int = 0,
-        crop: float = 1.0,
-    ) -> None:
-        super().__init__(data, views, every, seed=seed, crop=crop)
-        self.strength = strength
+    strength = 1e-2
 
     def foretell(self, x: np.ndarray, asked: np.ndarray) -> np.ndarray:
         return fit_probe(x, self.known.codes, len(self.known.classes), self.strength, iterations=100).logits(asked)
