@@ -1,0 +1,111 @@
+"""What goes wrong with a person's data and disk, through the command line: one line, the right status, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_words import SMALL, Said, refused
+from PIL import Image
+
+Call = Callable[..., Any]
+
+
+def failed(said: Said, *parts: str) -> None:
+    """Status 1 and one line of error, the last, that holds ``parts``."""
+    assert said.status == 1, said
+    *before, last = said.err.splitlines()
+    assert last.startswith("error: ")
+    assert not any(line.startswith(("error: ", "Traceback")) for line in before), said.err
+    for part in parts:
+        assert part in last
+
+
+def losses(run: Path) -> list[float]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [row["total"] for row in rows if row["kind"] == "step"]
+
+
+def test_what_cannot_be_read_among_good_images_is_told_and_passed_over(
+    foretell: Call, flat: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in flat.iterdir():
+        Image.open(path).save(folder / f"{path.stem}.jpg")
+    first, second, third, *_ = sorted(folder.iterdir())
+    first.write_text("id,label\n17,cat\n")
+    second.write_bytes(second.read_bytes()[:300])
+    Image.new("L", (1, 1)).save(third)
+    said = foretell("pretrain", folder, "--out", tmp_path / "run", *SMALL)
+    assert said.status == 0, said.err
+    assert f"3 unreadable, passed over: {first.name} (is text, not an image" in said.out
+    assert " and 2 more; see 'foretell check'" in said.out
+    checked = foretell("check", folder)
+    assert checked.status == 0
+    assert "is cut short" in checked.out
+    assert "is 1 x 1 pixels; expected at least 4 x 4" in checked.out
+    strict = ["--set", "data.max_unreadable=0"]
+    refused(foretell("pretrain", folder, *SMALL, *strict), "3 of 200 files cannot be read", "max_unreadable")
+
+
+def test_a_folder_of_other_files(foretell: Call, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_text("hello")
+    refused(foretell("pretrain", tmp_path), "2 of 3 files cannot be read", "the first, 0.jpg, is text, not an image")
+
+
+def test_images_of_different_channels(foretell: Call, flat: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for path in flat.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    np.save(folder / "five.npy", np.full((28, 28, 5), 9, np.uint8))
+    refused(foretell("pretrain", folder, *SMALL), "has 1 channel and five.npy has 5 channels", "set channels=")
+
+
+@pytest.mark.parametrize("value", ["NaN", "an infinite value"])
+def test_an_array_that_is_not_finite(foretell: Call, tmp_path: Path, value: str) -> None:
+    array = np.random.default_rng(0).random((40, 28, 28))
+    array[31, 5, 7] = np.nan if value == "NaN" else np.inf
+    np.save(tmp_path / "scans.npy", array)
+    said = foretell("pretrain", tmp_path / "scans.npy", "--out", tmp_path / "run", *SMALL)
+    refused(said, f"scans.npy: row 31 holds {value}; expected finite numbers")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["finetune", "RUN", "--out", "PLACE"], ["export", "RUN", "PLACE"], ["embed", "RUN", "--out", "PLACE.npz"]]
+)
+def test_every_output_below_a_file_is_refused(foretell: Call, run: Path, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "file").write_text("mine")
+    place = tmp_path / "file" / "out"
+    said = foretell(*(word.replace("RUN", str(run)).replace("PLACE", str(place)) for word in words))
+    assert said.status in (1, 2), said
+    errors = [line for line in said.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, said.err
+    assert errors[0].startswith(f"error: {place}")
+    assert "unexpected" not in errors[0]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_disk_that_fills_while_checkpointing_loses_nothing(
+    foretell: Call, run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        said = foretell("pretrain", pictures, "--out", folder, *SMALL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    failed(said, "00000000.pt: the checkpoint could not be written (File too large)", "--resume")
+    assert json.loads((folder / "status.json").read_text())["state"] == "failed"
+    resumed = foretell("pretrain", "--resume", folder)
+    assert resumed.status == 0, resumed.err
+    assert losses(folder) == losses(run)
