@@ -1,0 +1,431 @@
+"""The one training loop: pretext tasks, fine-tuning heads and students alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel
+
+from foretell import distributed
+from foretell.counters import Rows
+from foretell.errors import ForetellError, InputError
+from foretell.objectives.base import Trainable
+from foretell.run import Run
+from foretell.train import checkpoint, cost, measure
+from foretell.train.accumulate import check_batch
+from foretell.train.budget import seconds_of
+from foretell.train.config import TrainingConfig
+from foretell.train.feed import Feed
+from foretell.train.health import Health, chance_of
+from foretell.train.journal import Journal, tensorboard_writer
+from foretell.train.machine import checked_limits, describe, device_of
+from foretell.train.measure import Measured
+from foretell.train.monitor import Best, Monitor, undisturbed
+from foretell.train.progress import Progress, spoken
+from foretell.train.schedule import warmup_steps
+from foretell.train.step import Stepper, finite_parameters, to_layout
+from foretell.train.stop import Interruption
+
+CHECKPOINT_SECONDS = 300.0
+DEFAULT_EPOCHS = 100.0
+
+
+@dataclass
+class FitResult:
+    """What ``fit`` did, over all its parts when it was resumed.
+
+    ``seconds`` of training with its measurements; ``samples`` seen; ``state``: "finished", "early" (no improvement for
+    ``patience`` rounds) or "stopped" (by a signal); ``best`` of the first monitor; ``peak_memory_bytes`` as
+    ``cost.PeakMemory`` counts, of the last part; ``flops`` as ``cost.count_flops`` counts, None where
+    nobody reads it (no run, no progress, nothing measured); ``curve``: (step, seconds, value) of the first monitor;
+    ``loss`` of the last step; ``measured``: the fields of ``measure.Measured``, such as precision and layout.
+    """
+
+    steps: int
+    seconds: float
+    samples: int
+    state: Literal["finished", "early", "stopped"]
+    best: Best | None
+    peak_memory_bytes: int
+    flops: float | None
+    curve: list[tuple[int, float, float]] = field(default_factory=list)
+    loss: float | None = None
+    measured: dict[str, Any] = field(default_factory=dict)
+
+
+def fit(
+    trainable: Trainable,
+    config: TrainingConfig,
+    run: Run | None = None,
+    *,
+    resume: bool | str | Path = False,
+    monitors: Sequence[Monitor] = (),
+    progress: Progress | None = None,
+) -> FitResult:
+    """Train ``trainable`` in place for the budget of ``config``.
+
+    Without a ``run`` nothing is written; precision and layout "auto" are measured, and given ones cost nothing.
+    ``resume`` goes on from the last checkpoint of ``run``, or from the checkpoint at a path, bit-equal on CPU to never
+    having stopped. Under torchrun every process calls this with the same arguments, ``run`` on rank 0 alone.
+
+    A trainable may also have ``exclude(name, parameter)``, true for parameters without weight decay and adaptation, and
+    ``chance_loss``, the loss (or a function of the global batch) of foretelling nothing, for the verdict on its health.
+
+    Raises InputError for settings or data that cannot be trained on (fewer samples than a batch, a batch of one where
+    samples are compared, chunks with batch norm, another recipe on resuming), and ForetellError for a loss that is not
+    finite, a disk that is full and an unreadable checkpoint; the last checkpoint is kept.
+    """
+    distributed.start()
+    return _Fit(trainable, config, run, monitors, progress).run_all(resume)
+
+
+class _Fit:
+    def __init__(
+        self,
+        trainable: Trainable,
+        config: TrainingConfig,
+        run: Run | None,
+        monitors: Sequence[Monitor],
+        progress: Progress | None,
+    ) -> None:
+        self.begun = time.perf_counter()
+        self.first = distributed.rank() == 0
+        self.run = run if self.first else None
+        self.config = config
+        self.monitors = list(monitors) if self.first else []
+        self.device = device_of(config.device)
+        if config.batch % distributed.world():
+            raise InputError(
+                f"training.batch = {config.batch} is not a multiple of the {distributed.world()} processes; "
+                "change one of them"
+            )
+        self.rows = Rows.of_rank(config.batch, distributed.rank(), distributed.world())
+        if config.tensorboard and self.run is not None:
+            tensorboard_writer()
+        self.journal = Journal(self.run, progress if self.first else None, config.batch, tensorboard=config.tensorboard)
+        self.trainable = _placed(trainable, self.device)
+        # what a checkpoint holds beside the parameters
+        self.step = 0
+        self._known: dict[str, Any] | None = None
+        self.earlier = 0.0
+        self.best: Best | None = None
+        self.early = False
+        self.curve: list[tuple[int, float, float]] = []
+        self.loss_sum, self.loss_count = 0.0, 0
+        self.last_loss: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.earlier + time.perf_counter() - self.begun
+
+    def run_all(self, resume: bool | str | Path) -> FitResult:
+        threads = torch.get_num_threads()
+        with undisturbed(self.trainable), cost.PeakMemory(self.device) as self.memory:
+            try:
+                return self._run_all(resume)
+            except (Exception, KeyboardInterrupt) as error:
+                if not (isinstance(error, InputError) and resume):  # a refused resume leaves the run as it is
+                    self.journal.fail(self.step, error)
+                raise
+            finally:
+                torch.set_num_threads(threads)
+
+    def _run_all(self, resume: bool | str | Path) -> FitResult:
+        self.trainable.train()
+        per_epoch = self.trainable.steps_per_epoch(self.config.batch)
+        check_batch(self.trainable, self.config.batch, len(self.rows), self.config.chunk)
+        saved = self._saved(resume)
+        self.measured = self._measured(saved, per_epoch)
+        to_layout(self.trainable, self.measured.layout)
+        self.stepper = Stepper(
+            self.trainable,
+            self.config,
+            self.rows,
+            steps=self.measured.steps,
+            device=self.device,
+            precision=self.measured.precision,
+            layout=self.measured.layout,
+        )
+        if saved is not None:
+            self._restore(saved)
+        distributed.broadcast_([*self.trainable.parameters(), *self.trainable.buffers()])
+        self._prepare_health(saved)
+        self._write_facts()
+        if saved is None:
+            self._save()
+        with Interruption(distributed.broadcast_object(self.run is not None)) as interruption:
+            state = self._loop(interruption)
+        return self._result(state)
+
+    # the loop --------------------------------------------------------------------------------------------------------
+
+    def _loop(self, interruption: Interruption) -> Literal["finished", "early", "stopped"]:
+        config, steps = self.config, self.measured.steps
+        self.journal.begin(self.step, steps)
+        rounds: set[int] = distributed.broadcast_object({m.every for m in self.monitors})
+        feed = Feed(self.trainable, config.seed, self.rows, self.device)
+        saved_at, saved_time = self.step, time.monotonic()
+        stopped = False
+        try:
+            while self.step < steps and not self.early and not stopped:
+                batch = feed.get(self.step, last=self.step + 1 == steps)
+                outcome = self.stepper(self.step, batch, interruption.requested)
+                self.step += 1
+                stopped = outcome.stop
+                self.last_loss = outcome.parts["total"]
+                self.loss_sum += self.last_loss
+                self.loss_count += 1
+                self.journal.step(self.step, outcome.parts, outcome.rate, self.seconds)
+                self._look(last=self.step == steps)
+                if config.patience is not None and any(self.step % every == 0 for every in rounds):
+                    self.early = distributed.broadcast_object(self.early)
+                ending = self.step == steps or self.early or stopped
+                if (
+                    ending
+                    or self.step % config.checkpoint_every == 0
+                    or time.monotonic() - saved_time > CHECKPOINT_SECONDS
+                ):
+                    self._save()
+                    saved_at, saved_time = self.step, time.monotonic()
+        finally:
+            feed.close()
+        assert saved_at == self.step or self.run is None
+        return "early" if self.early else "stopped" if self.step < steps else "finished"
+
+    def _look(self, last: bool) -> None:
+        """Health and monitors that are due, on the first process."""
+        if self.health is not None and (self.step % self.config.health_every == 0 or last):
+            warm = self.step >= warmup_steps(self.measured.steps, self.config)
+            loss = self.loss_sum / self.loss_count if self.loss_count else 0.0
+            values = self.health(self.step, loss=loss, chance=self.chance, warm=warm)
+            self.loss_sum, self.loss_count = 0.0, 0
+            self.journal.measured("health", self.step, **values)
+            self.journal.skip()
+        for number, monitor in enumerate(self.monitors):
+            if self.step % monitor.every and not last:
+                continue
+            with undisturbed(self.trainable):
+                value = float(monitor(self.trainable, self.step))
+            self.journal.measured("monitor", self.step, name=monitor.name, value=value)
+            self.journal.skip()
+            if number == 0:
+                self._judge(monitor, value)
+
+    def _judge(self, monitor: Monitor, value: float) -> None:
+        self.curve.append((self.step, self.seconds, value))
+        self.best = Best.after(self.best, monitor, value, self.step)
+        if self.best.step == self.step and self.run is not None:
+            checkpoint.save(self.run.path / "checkpoints" / "best.pt", self._payload())
+        if self.config.patience is not None and self.best.rounds >= self.config.patience:
+            self.early = True
+            text = f"stopped early, {monitor.name} has not improved since step {self.best.step}"
+            self.journal.event(f"step {self.step}: {text}", self.step)
+
+    # checkpoints -----------------------------------------------------------------------------------------------------
+
+    def _recipe(self) -> dict[str, Any]:
+        """What must be the same on resuming."""
+        recipe: dict[str, Any] = {"training": self.config.model_dump(mode="json")}
+        own = getattr(self.trainable, "config", None)
+        if isinstance(own, BaseModel):
+            recipe["objective"] = own.model_dump(mode="json")
+        fingerprint = getattr(getattr(self.trainable, "store", None), "fingerprint", None)
+        if fingerprint is not None:
+            recipe["data"] = {"fingerprint": str(fingerprint)}
+        return recipe
+
+    def _payload(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            **self.stepper.state(),
+            "recipe": self._recipe(),
+            "measured": asdict(self.measured),
+            "seconds": self.seconds,
+            "best": asdict(self.best) if self.best else None,
+            "early": self.early,
+            "curve": self.curve,
+            "loss": [self.loss_sum, self.loss_count, self.last_loss],
+            "health": self.health.verdict.state() if self.health else None,
+        }
+
+    def _save(self) -> None:
+        if self.run is None:
+            return
+        if not finite_parameters(self.trainable.parameters()):
+            raise ForetellError(
+                f"step {self.step}: parameters are not finite; the last checkpoint is kept. Try a lower training.rate, "
+                "a longer training.warmup, training.clip = 1, or training.precision = 'float32'"
+            )
+        folder = self.run.path / "checkpoints"
+        checkpoint.save(checkpoint.path_of(folder, self.step), self._payload())
+        checkpoint.prune(folder, self.config.keep)
+        self.journal.skip()
+
+    def _saved(self, resume: bool | str | Path) -> dict[str, Any] | None:
+        """The checkpoint to go on from, on every process; None to start at the beginning."""
+        if resume is False:
+            return None
+        content: bytes | None = None
+        if self.first:
+            if self.run is None:
+                raise InputError("resuming needs a run folder")
+            folder = self.run.path / "checkpoints"
+            path = checkpoint.latest(folder) if resume is True else Path(resume)
+            if path is not None:
+                payload = checkpoint.load(path)
+                checkpoint.check_same(payload["recipe"], self._recipe())
+                checkpoint.drop_after(folder, payload["step"])
+                self.run.cut_metrics(payload["step"])
+                if distributed.world() == 1:
+                    return payload
+                content = path.read_bytes()
+            else:
+                # killed before its first checkpoint
+                self.run.cut_metrics(0)
+                self._known = (self.run.read_json("facts.json") or {}).get("measured")
+        content = distributed.broadcast_object(content)
+        return None if content is None else checkpoint.load_bytes(BytesIO(content))
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.stepper.load(saved)
+        self.step = saved["step"]
+        self.earlier = saved["seconds"]
+        self.best = Best(**saved["best"]) if saved["best"] else None
+        self.early = saved["early"]
+        self.curve = [(step, seconds, value) for step, seconds, value in saved["curve"]]
+        self.loss_sum, self.loss_count, self.last_loss = saved["loss"]
+
+    # the start -------------------------------------------------------------------------------------------------------
+
+    def _measured(self, saved: dict[str, Any] | None, per_epoch: int) -> Measured:
+        """Precision, layout, threads and steps: as stored when resuming, else as given or measured."""
+        stored = saved["measured"] if saved else distributed.broadcast_object(self._known)
+        if stored is not None:
+            measured = Measured(**stored)
+            _set_threads(measured.threads)
+            self._watch(measured)
+            return measured
+        _set_threads(self.config.threads or torch.get_num_threads())
+        precision, layout = measure.choose(self.trainable, self.config, self.rows, self.device, self._say)
+        measured = Measured(precision, layout, torch.get_num_threads())
+        self._watch(measured)
+        if self.config.steps is not None:
+            measured.steps = self.config.steps
+        elif self.config.time is not None:
+            self._say("measuring how many steps fit into the time")
+            allowed = seconds_of(self.config.time)
+            each = measure.seconds_per_step(
+                self.trainable, self.config, self.rows, self.device, (precision, layout), allowed
+            )
+            each += self._aside()
+            measured.seconds_per_step = each
+            measured.steps = max(1, int((allowed - self.seconds) / each))
+        else:
+            epochs = self.config.epochs if self.config.epochs is not None else DEFAULT_EPOCHS
+            measured.steps = max(1, round(epochs * per_epoch))
+        measured.steps = distributed.broadcast_object(measured.steps)
+        return measured
+
+    def _watch(self, measured: Measured) -> None:
+        """Know the operations a sample and the machine's limit, where somebody will read them."""
+        measuring = "auto" in (self.config.precision, self.config.layout)
+        if not distributed.broadcast_object(self.journal.wanted or measuring):
+            return
+        if measured.flops_per_sample is None:
+            measured.flops_per_sample = measure.flops_per_sample(self.trainable, self.config, self.rows, self.device)
+        self.journal.flops_per_sample = measured.flops_per_sample
+        # one process's limit times the processes: on one machine they share its cores by threads
+        self.journal.peak_flops = checked_limits(self.device).flops(measured.precision) * distributed.world()
+
+    def _aside(self) -> float:
+        """Seconds a step that health and monitors take beside it, by trying each once."""
+        total = 0.0
+        if self.first:
+            work: list[tuple[int, Any]] = [(m.every, lambda m=m: m(self.trainable, 0)) for m in self.monitors]
+            if self.run is not None:
+                health = self._new_health(None)
+                if health is not None:
+                    work.append((self.config.health_every, lambda: health(0, loss=0.0, chance=None, warm=False)))
+            for every, call in work:
+                begin = time.perf_counter()
+                with measure.throwaway(self.trainable):
+                    call()
+                total += (time.perf_counter() - begin) / every
+        result: float = distributed.broadcast_object(total)
+        return result
+
+    def _prepare_health(self, saved: dict[str, Any] | None) -> None:
+        self.chance = chance_of(self.trainable, self.config.batch)
+        self.health = self._new_health(saved["health"] if saved else None) if self.journal.wanted else None
+        if self.health is not None and self.health.verdict.since is not None:
+            self.journal.health = self.health.verdict.last
+
+    def _new_health(self, state: dict[str, Any] | None) -> Health | None:
+        if type(self.trainable).health is Trainable.health:
+            return None
+        return Health(self.trainable, self.config.seed, self.device, state)
+
+    def _say(self, text: str) -> None:
+        if self.journal.progress is not None:
+            self.journal.progress.event(text)
+
+    # the end ---------------------------------------------------------------------------------------------------------
+
+    def _write_facts(self, **more: Any) -> None:
+        if self.run is None:
+            return
+        facts = self.run.read_json("facts.json") or {}
+        facts["measured"] = asdict(self.measured)
+        facts["machine"] = describe(self.device)
+        self.run.write_json("facts.json", facts | more)
+
+    def _result(self, state: Literal["finished", "early", "stopped"]) -> FitResult:
+        samples = self.step * self.config.batch
+        per_sample = self.measured.flops_per_sample
+        result = FitResult(
+            steps=self.step,
+            seconds=self.seconds,
+            samples=samples,
+            state=state,
+            best=self.best,
+            peak_memory_bytes=self.memory.bytes,
+            flops=None if per_sample is None else per_sample * samples,
+            curve=self.curve,
+            loss=self.last_loss,
+            measured=asdict(self.measured),
+        )
+        spent = {
+            "seconds": result.seconds,
+            "samples": samples,
+            "peak_memory_bytes": result.peak_memory_bytes,
+            "flops": result.flops,
+        }
+        self._write_facts(cost=spent)
+        ended = "stopped" if state == "stopped" else "finished"
+        text = f"{ended} at step {self.step} of {self.measured.steps} after {spoken(result.seconds)}"
+        if state == "stopped":
+            text += "; go on with --resume"
+            self.journal.event(f"step {self.step}: stopped by a signal", self.step)
+        self.journal.finish(ended, self.step, text, loss=self.last_loss, seconds=result.seconds)
+        return result
+
+
+def _placed(trainable: Trainable, device: torch.device) -> Trainable:
+    """On ``device``, with batch norm over all processes where there are several."""
+    trainable.to(device)
+    if distributed.world() > 1:
+        from foretell.encoders.norm import convert_batchnorm
+
+        convert_batchnorm(trainable)
+    return trainable
+
+
+def _set_threads(threads: int) -> None:
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
