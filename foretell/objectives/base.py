@@ -125,6 +125,10 @@ class Trainable(nn.Module):
         """Scalars: "total" (with gradient) and named parts (detached)."""
         raise NotImplementedError
 
+    def notice(self, parts: dict[str, float]) -> str | None:
+        """What a person should know of a step's loss parts, such as a player that has won; asked after every step."""
+        return None
+
     def health(self, batch: Any) -> Tensor:
         """(B, D) embeddings to judge without labels."""
         raise NotImplementedError

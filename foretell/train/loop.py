@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from foretell import distributed
 from foretell.counters import Rows
-from foretell.errors import ForetellError, InputError
+from foretell.errors import ForetellError, ForetellWarning, InputError
 from foretell.objectives.base import Trainable
 from foretell.run import Run
 from foretell.train import checkpoint, cost, measure
@@ -182,6 +183,7 @@ class _Fit:
                 self.loss_sum += self.last_loss
                 self.loss_count += 1
                 self.journal.step(self.step, outcome.parts, outcome.rate, self.seconds)
+                self._notice(outcome.parts)
                 self._look(last=self.step == steps)
                 if config.patience is not None and any(self.step % every == 0 for every in rounds):
                     self.early = distributed.broadcast_object(self.early)
@@ -197,6 +199,15 @@ class _Fit:
             feed.close()
         assert saved_at == self.step or self.run is None
         return "early" if self.early else "stopped" if self.step < steps else "finished"
+
+    def _notice(self, parts: dict[str, float]) -> None:
+        """What the trainable finds remarkable: an event of the run, or a warning where there is nobody to read events."""
+        told = self.trainable.notice(parts)
+        if told is None or not self.first:
+            return
+        self.journal.event(f"step {self.step}: {told}", self.step)
+        if not self.journal.wanted:
+            warnings.warn(f"step {self.step}: {told}", ForetellWarning, stacklevel=2)
 
     def _look(self, last: bool) -> None:
         """Health and monitors that are due, on the first process."""

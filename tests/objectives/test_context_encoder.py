@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,13 @@ from foretell.counters import Rng, Rows
 from foretell.data.store import ImageStore, open_images
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
-from foretell.errors import InputError
+from foretell.errors import ForetellWarning, InputError
 from foretell.losses import hole_error
 from foretell.objectives.base import Task
 from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.context_networks import Discriminator, Won
 from foretell.recipe import Recipe
+from foretell.run import Run
 from foretell.train import fit
 from foretell.train.config import TrainingConfig
 from foretell.train.step import Stepper
@@ -248,6 +251,21 @@ def test_notice_reads_the_discriminators_loss(store: ImageStore) -> None:
     parts = {"total": 1.0, "discriminator.total": 0.0, "generator.total": 1.0}
     assert [bool(objective.notice(parts)) for _ in range(Won.LONG)] == [False] * (Won.LONG - 1) + [True]
     assert make(store, adversarial=0.0).notice({"total": 0.0}) is None
+
+
+def test_the_loop_tells_it(store: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an event of the run; as a warning where there is none."""
+    monkeypatch.setattr(Won, "LOW", 1e9)
+    monkeypatch.setattr(Won, "LONG", 2)
+    settings = {"batch": 8, "steps": 4, "optimizer": "adamw", "precision": "float32", "layout": "contiguous"}
+    run = Run.create(tmp_path / "run")
+    (run.path / "recipe.toml").write_text("")
+    fit(make(store), TrainingConfig(**settings), run)
+    run.close()
+    told = [line["text"] for line in Run.read(run.path).metrics("event")]
+    assert [text for text in told if text.startswith("step 2: the discriminator has won")]
+    with pytest.warns(ForetellWarning, match="step 2: the discriminator has won"):
+        fit(make(store), TrainingConfig(**settings))
 
 
 # encoders and settings --------------------------------------------------------------------------------------------------
