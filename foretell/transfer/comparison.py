@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 METRIC = "accuracy"
 _MOST_CONFUSION = 64
+_FROZEN = 1000  # samples of training that take about as long as a probe
 
 
 @dataclass
@@ -103,8 +104,9 @@ class Comparison:
 
     # bookkeeping ------------------------------------------------------------------------------------------------
 
-    def advance(self, count: int, what: str) -> None:
-        self.done += count
+    def advance(self, samples: int, what: str) -> None:
+        """Progress counts samples, since a training on many labels takes many times as long as one on few."""
+        self.done += samples
         if self.progress is not None:
             self.progress(min(self.done, self.total), self.total, what)
 
@@ -169,7 +171,9 @@ class Comparison:
             trials=self.trials,
             seed=first,
             remember=lambda parts, work: self.cache.get(key(data, **parts), work),
-            advance=lambda count: self.advance(count, f"{title}, {len(data)} labels: choosing settings"),
+            advance=lambda count: self.advance(
+                count * self.config.samples_for(len(data)), f"{title}, {len(data)} labels: choosing settings"
+            ),
         )
         rows = []
         for seed in self.seeds:
@@ -184,7 +188,7 @@ class Comparison:
             )
             self.evaluations += 1
             rows.append({"arm": arm, "per_class": fraction.per_class, "labels": len(data), "seed": seed, **answer})
-            self.advance(1, f"{title}, {len(data)} labels, seed {seed}")
+            self.advance(self.config.samples_for(len(data)), f"{title}, {len(data)} labels, seed {seed}")
         return rows, {"arm": arm, "labels": fraction.labels(first), **record}
 
     def _fit(self, start: Start, data: Labelled, trial: Trial, seed: int, curve: bool) -> dict[str, Any]:
@@ -272,7 +276,7 @@ class Comparison:
             )
             self.evaluations += 1
             rows.append({"arm": arm, "per_class": fraction.per_class, "labels": len(data), "seed": seed, **answer})
-        self.advance(1, f"{ARMS[arm]['title']}, {fraction.labels(first)} labels")
+        self.advance(_FROZEN, f"{ARMS[arm]['title']}, {fraction.labels(first)} labels")
         return rows, {"arm": arm, "labels": fraction.labels(first), **record}
 
     def _probe(self, name: str, data: Labelled, strength: float) -> dict[str, Any]:
@@ -321,17 +325,18 @@ class Comparison:
             answer = self.cache.get(key, work)
             neighbours[title] = {**answer["knn"], "k": min(self.config.neighbours, len(train)), "labels": len(train)}
             probes[title] = {**answer["linear_probe"], "labels": len(train)}
-            self.advance(1, f"nearest neighbours and probe: {title}")
+            self.advance(_FROZEN, f"nearest neighbours and probe: {title}")
         return neighbours, probes
 
     # the whole --------------------------------------------------------------------------------------------------
 
     def run(self, arms: tuple[str, ...], fractions: list[Fraction]) -> dict[str, Any]:
-        self.total = 3
+        self.total = 3 * _FROZEN
         for fraction in fractions:
             data = self.train.take(fraction.positions[self.seeds[0]])
-            tuned = fits_of_search(data, self.config, self.trials, self.seeds[0]) + len(self.seeds)
-            self.total += sum(tuned if arm in TUNED else 1 for arm in arms)
+            fits = fits_of_search(data, self.config, self.trials, self.seeds[0]) + len(self.seeds)
+            tuned = fits * self.config.samples_for(len(data))
+            self.total += sum(tuned if arm in TUNED else _FROZEN for arm in arms)
         neighbours, probes = self.with_all_labels()
         rows: list[dict[str, Any]] = []
         searches = []

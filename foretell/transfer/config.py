@@ -102,6 +102,10 @@ class TransferConfig(ClassifierConfig):
         """Steps of one fine-tuning on ``labels`` labelled samples."""
         return self.steps if self.steps is not None else min(self.most_steps, max(100, round(20 * labels**0.5)))
 
+    def samples_for(self, labels: int) -> int:
+        """Samples that one fine-tuning on ``labels`` labelled samples sees."""
+        return self.steps_for(labels) * self.batch_for(labels)
+
     def views_after(self, pretraining: ViewConfig) -> ViewConfig:
         """The random views of fine-tuning; side, mean and deviation are those of ``pretraining``."""
         if self.views is None:

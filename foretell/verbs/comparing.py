@@ -98,7 +98,7 @@ def _telling() -> Callable[[int, int, str], None]:
         last[0] = now
         left = (now - began) * (total - done) / done if done else None
         ending = f", about {left:,.0f} s left" if left is not None and done < total else ""
-        say(f"  {done} of {total} trainings: {what}{ending}")
+        say(f"  {done / max(total, 1):.0%}: {what}{ending}")
 
     return progress
 
