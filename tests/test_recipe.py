@@ -311,3 +311,11 @@ def test_types_in_words() -> None:
     }
     assert words(bool) == "true or false"
     assert shown([True, 0.5, "no"]) == "[true, 0.5, no]"
+
+
+def test_a_setting_of_the_views_leaves_the_others_as_the_objective_has_them() -> None:
+    for options in ({"objective.name": "autoencoder", "objective.views.side": 16}, {"objective.name": "autoencoder"}):
+        views = Recipe.load(None, options).objective.views
+        assert (views.side, views.jitter, views.scale) == (options.get("objective.views.side"), 0, (0.5, 1.0))
+    again = Recipe.load(None, options, ["objective.views.jitter=0.3"]).objective.views
+    assert (again.jitter, again.grey) == (0.3, 0)

@@ -9,16 +9,18 @@ from foretell.encoders.norm import (
     CrossProcessBatchNorm2d,
     convert_batchnorm,
 )
-from foretell.encoders.small import SMALL, Small, small_stem
+from foretell.encoders.small import SMALL, TRANSFORMERS, Small, SmallTransformer, small_stem
 from foretell.encoders.timm_encoder import TimmEncoder
 
 __all__ = [
     "SMALL",
+    "TRANSFORMERS",
     "CrossProcessBatchNorm1d",
     "CrossProcessBatchNorm2d",
     "Encoder",
     "EncoderConfig",
     "Small",
+    "SmallTransformer",
     "TimmEncoder",
     "build_encoder",
     "check_name",

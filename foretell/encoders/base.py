@@ -54,8 +54,15 @@ class Encoder(nn.Module):
         """(B, map_dim, h, w): the features before pooling."""
         raise NotImplementedError
 
-    def tokens(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """(B, T, map_dim), row by row; ``keep`` (B, K) int64: the positions that are embedded (transformers only)."""
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``map`` and ``pooled`` of one pass."""
+        return self.map(x), self.pooled(x)
+
+    def tokens(self, x: Tensor, keep: Tensor | None = None, *, prefix: bool = False) -> Tensor:
+        """(B, T, map_dim), row by row; ``keep`` (B, K) int64: the positions that are embedded (transformers only).
+
+        ``prefix``: with the class and register tokens before them, where the network has such.
+        """
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:

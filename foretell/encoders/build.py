@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from foretell.encoders.base import EncoderConfig
 from foretell.encoders.registered import SMALL_STEM
-from foretell.encoders.small import ARCHITECTURE, SMALL, small_stem
+from foretell.encoders.small import ARCHITECTURE, SMALL, TRANSFORMER, TRANSFORMERS, small_stem, usual_patch
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.encoders.weights import described, load_weights
 from foretell.errors import InputError, unknown
@@ -23,13 +23,16 @@ SMALL_SIDE = 96
 """Up to this side (px) stem 'auto' is the small one."""
 
 
-def resolve(config: EncoderConfig, channels: int, side: int, device: str = "cpu") -> EncoderConfig:
+def resolve(
+    config: EncoderConfig, channels: int, side: int, device: str = "cpu", *, transformer: bool = False
+) -> EncoderConfig:
     """``config`` with name and stem settled.
 
     Name 'auto': what the weights are of, where weights are given as a folder; otherwise by device and side. On a CPU
     resnet_small up to 96 px and resnet18 above; on a GPU resnet18 up to 96 px and resnet50 above. Stem 'auto': small up
     to 96 px for ResNet-like timm networks, whose standard stem would leave a 32 px image a map of 1x1; else standard.
-    Raises InputError for an unknown name.
+    ``transformer``: 'auto' is a vision transformer; on a CPU vit_mini up to 96 px and vit_tiny_patch16_224 above, on a GPU
+    vit_midi and vit_base_patch16_224. Raises InputError for an unknown name.
     """
     settled = config.model_copy()
     if config.weights is not None and config.name == "auto":
@@ -40,7 +43,11 @@ def resolve(config: EncoderConfig, channels: int, side: int, device: str = "cpu"
     if settled.name == "auto":
         large = side > SMALL_SIDE
         on_cpu = device.startswith("cpu")
-        settled.name = ("resnet18" if large else "resnet_small") if on_cpu else ("resnet50" if large else "resnet18")
+        if transformer:
+            small, usual = ("vit_mini", "vit_tiny_patch16_224") if on_cpu else ("vit_midi", "vit_base_patch16_224")
+        else:
+            small, usual = ("resnet_small", "resnet18") if on_cpu else ("resnet18", "resnet50")
+        settled.name = usual if large else small
     check_name(settled.name)
     if settled.stem == "auto":
         fits = settled.name not in SMALL and settled.name.split(".")[0] in _resnet_names()
@@ -50,7 +57,7 @@ def resolve(config: EncoderConfig, channels: int, side: int, device: str = "cpu"
 
 def check_name(name: str) -> None:
     """Raises InputError, with the nearest names, unless ``name`` is a small network of Foretell or a timm name."""
-    if name in SMALL:
+    if name in SMALL or name in TRANSFORMERS:
         return
     if ":" in name or "/" in name:
         raise InputError(
@@ -59,7 +66,7 @@ def check_name(name: str) -> None:
         )
     if not is_model(name.split(".")[0]) or name.split(".")[0] == SMALL_STEM:
         near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
-        error = unknown("encoder", name, ["auto", *SMALL, *near])
+        error = unknown("encoder", name, ["auto", *SMALL, *TRANSFORMERS, *near])
         raise InputError(f"{error}, and every name of timm.list_models()")
 
 
@@ -91,6 +98,7 @@ def build_encoder(config: EncoderConfig, channels: int, side: int) -> TimmEncode
     encoder.norm, encoder.patch = config.norm, config.patch
     if config.weights is not None:
         load_weights(encoder, config.weights)
+        encoder.untrained = False
     return encoder
 
 
@@ -114,6 +122,9 @@ def _recipe(config: EncoderConfig, channels: int, side: int) -> tuple[str, dict[
     if config.name in SMALL:
         architecture = ARCHITECTURE
         arguments |= SMALL[config.name].arguments()
+    elif config.name in TRANSFORMERS:
+        architecture = TRANSFORMER
+        arguments |= TRANSFORMERS[config.name].arguments() | {"patch_size": usual_patch(side)}
     else:
         architecture = config.name.split(".")[0]
     known = get_pretrained_cfg(architecture)

@@ -87,6 +87,7 @@ def load_encoder(folder: str | Path) -> tuple[TimmEncoder, dict[str, Any]]:
     )
     encoder.norm, encoder.patch = own.pop("norm", "batch"), own.pop("patch", None)
     fit(encoder.net, read_tensors(path / WEIGHTS), path / WEIGHTS, name)
+    encoder.untrained = False
     facts = {
         "side": side,
         "channels": channels,

@@ -4,7 +4,7 @@ The small networks are residual networks whose first stage is the three-convolut
 Tricks", arXiv 1812.01187) at half resolution (14x14 for 28 px), followed by basic blocks (He et al., arXiv 1512.03385)
 at a quarter and an eighth. Nearly all work is dense 3x3 convolutions of at least 32 channels on maps that fit the
 cache, which is what a processor does fastest. They are arguments of timm's own ResNet, so that plain timm loads what is
-exported.
+exported. The small transformers are arguments of timm's VisionTransformer likewise.
 """
 
 from __future__ import annotations
@@ -46,6 +46,40 @@ SMALL: dict[str, Small] = {
     "resnet_small": Small(32, (96, 192), (1, 1), "0.7 M parameters, 42 MFLOP forward at 28 px, 192 features"),
     "resnet_base": Small(64, (128, 256), (2, 2), "2.8 M parameters, 168 MFLOP forward at 28 px, 256 features"),
 }
+
+
+@dataclass(frozen=True)
+class SmallTransformer:
+    """A small vision transformer: averaged patch tokens, no class token, four-fold MLPs."""
+
+    width: int
+    depth: int
+    heads: int
+    about: str
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of ``timm.create_model(TRANSFORMER, ...)``."""
+        return {
+            "embed_dim": self.width,
+            "depth": self.depth,
+            "num_heads": self.heads,
+            "class_token": False,
+            "global_pool": "avg",
+            "fc_norm": False,
+        }
+
+
+TRANSFORMER = "vit_tiny_patch16_224"
+
+TRANSFORMERS: dict[str, SmallTransformer] = {
+    "vit_mini": SmallTransformer(128, 4, 4, "0.8 M parameters, 77 MFLOP forward at 28 px, 128 features"),
+    "vit_midi": SmallTransformer(192, 6, 3, "2.7 M parameters, 260 MFLOP forward at 28 px, 192 features"),
+}
+
+
+def usual_patch(side: int) -> int:
+    """Pixels a side of a small transformer's patch: about 8 to 12 patches along the image."""
+    return 4 if side <= 48 else 8 if side <= 96 else 16
 
 
 def stem_places(net: nn.Module) -> tuple[str, str, bool]:

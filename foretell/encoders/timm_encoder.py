@@ -37,6 +37,7 @@ class TimmEncoder(Encoder):
         self.arguments = arguments
         self.norm = "batch"
         self.patch: int | None = None
+        self.untrained = True
         self._measure()
 
     def _measure(self) -> None:
@@ -66,7 +67,14 @@ class TimmEncoder(Encoder):
 
     def map(self, x: Tensor) -> Tensor:
         """(B, map_dim, h, w); a transformer's class and register tokens are left out."""
+        return self._as_map(x, self.net.forward_features(x))  # type: ignore[operator]
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``map`` and ``pooled`` of one pass."""
         features = self.net.forward_features(x)  # type: ignore[operator]
+        return self._as_map(x, features), self.net.forward_head(features)  # type: ignore[operator]
+
+    def _as_map(self, x: Tensor, features: object) -> Tensor:
         if not isinstance(features, Tensor) or features.ndim not in (3, 4):
             raise InputError(f"encoder '{self.name}' gives no feature map; choose another timm network")
         if features.ndim == 4:
@@ -76,21 +84,30 @@ class TimmEncoder(Encoder):
         height, width = self._grid(x, tokens.shape[1])
         return tokens.transpose(1, 2).reshape(x.shape[0], -1, height, width)
 
-    def tokens(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """(B, T, map_dim), positions row by row, without class and register tokens.
+    def tokens(self, x: Tensor, keep: Tensor | None = None, *, prefix: bool = False) -> Tensor:
+        """(B, T, map_dim), positions row by row, without class and register tokens unless ``prefix``.
 
         ``keep`` (B, K) int64: only those patches are embedded and attended to (with the class token, where there is
         one), so that the cost is that of K tokens (masked autoencoders, arXiv 2111.06377). Raises InputError for
-        networks other than timm's VisionTransformer.
+        networks other than timm's VisionTransformer, which take no ``keep``.
         """
-        if keep is None:
+        if keep is None and not prefix:
             return self.map(x).flatten(2).transpose(1, 2)
+        if keep is None:
+            found: Tensor = self.net.forward_features(x)  # type: ignore[operator]
+            return found if found.ndim == 3 else found.flatten(2).transpose(1, 2)
+        net = self.positions()
+        tokens = self._visible(net, x, keep)
+        return tokens if prefix else tokens[:, net.num_prefix_tokens :]
+
+    def positions(self) -> VisionTransformer:
+        """The network, if a part of its positions can be embedded. Raises InputError for others."""
         if type(self.net) is not VisionTransformer or self.net.pos_embed is None:
             raise InputError(
                 f"encoder '{self.name}' cannot embed a part of the positions; choose a vision transformer "
-                "(vit_tiny_patch16_224, vit_small_patch16_224, ...)"
+                "(vit_mini, vit_midi, vit_tiny_patch16_224, vit_small_patch16_224, ...)"
             )
-        return self._visible(self.net, x, keep)
+        return self.net
 
     @staticmethod
     def _visible(net: Any, x: Tensor, keep: Tensor) -> Tensor:
@@ -112,8 +129,7 @@ class TimmEncoder(Encoder):
                 first = first + net.pos_embed[:, : net.num_prefix_tokens]
             tokens = torch.cat([first.expand(x.shape[0], -1, -1), tokens], dim=1)
         tokens = net.norm_pre(net.pos_drop(tokens))
-        tokens = net.norm(net.blocks(tokens))
-        return tokens[:, net.num_prefix_tokens :]  # type: ignore[no-any-return]
+        return net.norm(net.blocks(tokens))  # type: ignore[no-any-return]
 
     def _prefix(self) -> int:
         return int(getattr(self.net, "num_prefix_tokens", 0) or 0)

@@ -10,6 +10,7 @@ from foretell.objectives.base import Objective
 _WHERE = {
     "simclr": "foretell.objectives.simclr:SimCLR",
     "autoencoder": "foretell.objectives.autoencoder:Autoencoder",
+    "masked_autoencoder": "foretell.objectives.masked_autoencoder:MaskedAutoencoder",
     "patch_localization": "foretell.objectives.patch_localization:PatchLocalization",
     "context_encoder": "foretell.objectives.context_encoder:ContextEncoder",
 }

@@ -142,7 +142,8 @@ class Objective(Trainable):
     """A pretext task. One file each; registered by name in ``foretell.objectives``.
 
     ``encoder`` is what is kept after pretraining. ``hides``, ``needs`` and ``good_for`` are the line
-    ``foretell objectives`` prints; ``paper`` is its source.
+    ``foretell objectives`` prints; ``paper`` is its source. ``transformer``: it embeds a part of an image's positions, which
+    vision transformers can, so that encoder "auto" is one.
     """
 
     name: ClassVar[str]
@@ -151,6 +152,7 @@ class Objective(Trainable):
     foretells: ClassVar[str]
     needs: ClassVar[str]
     good_for: ClassVar[str]
+    transformer: ClassVar[bool] = False
 
     encoder: nn.Module
 

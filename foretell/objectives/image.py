@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from pydantic import field_validator
 from torch import Tensor
 
 from foretell.counters import Rows
@@ -27,6 +28,13 @@ class ImageObjective(Objective):
 
     class Config(Settings):
         views: ViewConfig = ViewConfig()
+
+        @field_validator("views")
+        @classmethod
+        def _beside_own_defaults(cls, given: ViewConfig) -> ViewConfig:
+            """What is not given is the objective's own default, not that of views in general."""
+            own: ViewConfig = cls.model_fields["views"].default
+            return own.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
 
     def __init__(self, config: ImageObjective.Config, encoder: Encoder, store: ImageStore) -> None:
         super().__init__()

@@ -28,7 +28,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ImageStore:
 def make(name: str, store: ImageStore, norm: str = "batch", **settings: object) -> Objective:
     torch.manual_seed(0)
     kind = objectives.get(name)
-    encoder = build_encoder(EncoderConfig(name="resnet_tiny", norm=norm), store.channels, 28)
+    network = "vit_mini" if kind.transformer else "resnet_tiny"
+    encoder = build_encoder(EncoderConfig(name=network, norm=norm), store.channels, 28)
     return kind(kind.Config(**settings), encoder, store)
 
 
