@@ -38,6 +38,7 @@ class Finding:
         interval = self.difference
         return {
             "what": self.what,
+            "unit": self.unit,
             "published": self.published,
             "ours": list(self.ours),
             "against": list(self.against),
@@ -65,6 +66,11 @@ class Claim:
     def work(self, lab: Lab) -> list[Finding]:
         """Train and measure through ``lab``; pieces that were done before are not done again."""
         raise NotImplementedError
+
+
+def signed(value: float, unit: str) -> str:
+    """A difference as it is shown: one decimal of points, two of other units."""
+    return f"{value:+.1f}" if unit == "points" else f"{value:+.2f}"
 
 
 def overall(findings: Sequence[Finding]) -> Outcome:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell import claims
-from foretell.claims.base import Claim, overall
+from foretell.claims.base import Claim, overall, signed
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.run import write_aside
 from foretell.train.machine import processor
@@ -55,10 +55,10 @@ def reproduce(
             continue
         outcome = overall(findings)
         for finding in findings:
-            difference = finding.difference
+            interval, unit = finding.difference, finding.unit
+            mean, low, high = (signed(value, unit) for value in (interval.mean, interval.low, interval.high))
             say(
-                f"  {finding.outcome:<14} {finding.what}: {difference.mean:+.1f} points "
-                f"({difference.low:+.1f} to {difference.high:+.1f}); published: {finding.published}"
+                f"  {finding.outcome:<14} {finding.what}: {mean} {unit} ({low} to {high}); published: {finding.published}"
             )
         say(f"  => {outcome}")
         made.outcomes[claim.name] = outcome
@@ -90,6 +90,12 @@ def _keep(folder: Path, claim: Claim, record: dict[str, Any]) -> None:
     write_aside(folder / "RESULTS.md", page(kept))
 
 
+def _row(row: dict[str, Any]) -> str:
+    unit = row.get("unit", "points")
+    mean, low, high = (signed(row[name], unit) for name in ("difference", "low", "high"))
+    return f"| {row['what']} | {row['published']} | {mean} {unit} | {low} to {high} | {row['outcome']} |"
+
+
 def page(kept: dict[str, Any]) -> str:
     """RESULTS.md: every claim with its findings."""
     lines = [
@@ -102,12 +108,8 @@ def page(kept: dict[str, Any]) -> str:
     for name in [known for known in claims.names() if known in kept]:
         one = kept[name]
         lines += ["", f"## {name}: {one['outcome']}", "", one["statement"], "", f"Source: {one['source']}.", ""]
-        lines += ["| finding | published | here, points | 95% interval | outcome |", "| --- | --- | ---: | --- | --- |"]
-        lines += [
-            f"| {row['what']} | {row['published']} | {row['difference']:+.1f} | {row['low']:+.1f} to {row['high']:+.1f} "
-            f"| {row['outcome']} |"
-            for row in one["findings"]
-        ]
+        lines += ["| finding | published | here | 95% interval | outcome |", "| --- | --- | ---: | --- | --- |"]
+        lines += [_row(row) for row in one["findings"]]
         lines += [""] + [f"* {note}" for note in one["notes"]]
         lines += [
             f"* Data {one['data']}, seeds {', '.join(map(str, one['seeds']))}; {one['seconds'] / 60:.1f} minutes on "
