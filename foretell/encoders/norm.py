@@ -21,6 +21,11 @@ from foretell.distributed import world
 Module = TypeVar("Module", bound=nn.Module)
 
 
+def _wide(x: Tensor) -> Tensor:
+    """``x`` in float32 at least: sums over a batch are too long for half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class _Normalise(torch.autograd.Function):
     """(x - mean) / sqrt(var + eps) * weight + bias with mean and var over all processes' rows."""
 
@@ -30,9 +35,9 @@ class _Normalise(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         axes = [axis for axis in range(x.ndim) if axis != 1]
         rows = x.numel() // x.shape[1]
-        own = x.new_empty(2 * x.shape[1] + 1, dtype=torch.float32)
+        own = x.new_empty(2 * x.shape[1] + 1, dtype=_wide(x).dtype)
         if rows:
-            variance, mean = torch.var_mean(x.float(), axes, correction=0)
+            variance, mean = torch.var_mean(_wide(x), axes, correction=0)
             torch.cat([mean, variance, mean.new_full((1,), rows)], out=own)
         else:
             own.zero_()
@@ -53,22 +58,22 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
-        grad = grads[0]
-        x, weight, mean, variance = ctx.saved_tensors
+        kept, weight, mean, variance = ctx.saved_tensors
+        grad, x = _wide(grads[0]), _wide(kept)
         axes = [axis for axis in range(x.ndim) if axis != 1]
         shape = [1, -1] + [1] * (x.ndim - 2)
         scale = torch.rsqrt(variance + ctx.eps)
-        of_bias = grad.float().sum(axes)
-        of_weight = ((grad.float() * (x.float() - mean.view(shape))).sum(axes)) * scale
+        of_bias = grad.sum(axes)
+        of_weight = ((grad * (x - mean.view(shape))).sum(axes)) * scale
         sums = torch.cat([of_bias, of_weight])
         dist.all_reduce(sums)
         bias_sum, weight_sum = (sums / ctx.total).chunk(2)
         # dL/dx = weight/sd (g - mean(g) - xhat mean(g xhat)), as one multiply-add for x and one for the gradient
-        gain = scale if weight is None else scale * weight.float()
+        gain = scale if weight is None else scale * _wide(weight)
         slope = -gain * scale * weight_sum
         offset = -gain * bias_sum - slope * mean
-        result = torch.addcmul(offset.view(shape), x.float(), slope.view(shape))
-        result = torch.addcmul(result, grad.float(), gain.view(shape)).to(x.dtype)
+        result = torch.addcmul(offset.view(shape), x, slope.view(shape))
+        result = torch.addcmul(result, grad, gain.view(shape)).to(kept.dtype)
         if weight is None:
             return result, None, None, None
         # SimCLR's last norm has a weight and no bias
