@@ -14,6 +14,13 @@ _WHERE = {
     "simclr-label-efficiency": "foretell.claims.simclr_label_efficiency:SimCLRLabelEfficiency",
     "simclr-head": "foretell.claims.simclr_head:SimCLRHead",
     "simclr-temperature": "foretell.claims.simclr_temperature:SimCLRTemperature",
+    "patch-aberration": "foretell.claims.patch_aberration:PatchAberration",
+    "patch-colour": "foretell.claims.patch_colour:PatchColour",
+    "patch-gap": "foretell.claims.patch_gap:PatchGap",
+    "patch-layout": "foretell.claims.patch_layout:PatchLayout",
+    "patch-neighbours": "foretell.claims.patch_neighbours:PatchNeighbours",
+    "patch-collapse": "foretell.claims.patch_collapse:PatchCollapse",
+    "patch-swap": "foretell.claims.patch_swap:PatchSwap",
 }
 
 

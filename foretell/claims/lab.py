@@ -47,10 +47,16 @@ class Lab:
         self.deadline = deadline
         self.say = say
         self._stores: dict[str, ImageStore] = {}
+        self._makers: dict[str, Callable[[], ImageStore]] = {}
+
+    def add(self, source: str, make: Callable[[], ImageStore]) -> None:
+        """Let the name ``source`` stand for a store that ``make`` makes when it is first asked for."""
+        self._makers[source] = make
 
     def store(self, source: str) -> ImageStore:
         if source not in self._stores:
-            self._stores[source] = open_images(source)
+            make = self._makers.get(source)
+            self._stores[source] = make() if make is not None else open_images(source)
         return self._stores[source]
 
     def split(self, source: str) -> tuple[Index, Index]:
