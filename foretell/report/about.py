@@ -47,7 +47,11 @@ def hidden(run: Gathered) -> Json | None:
     picture = image(run, "views")
     if not picture and not about:
         return None
-    elsewhere = {"views", "neighbours", *(one.get("name") for one in run.results.get("findings", {}).get("findings", []))}
+    elsewhere = {
+        "views",
+        "neighbours",
+        *(one.get("name") for one in run.results.get("findings", {}).get("findings", [])),
+    }
     extra = [(stem, image(run, stem)) for stem in run.pictures if stem not in elsewhere and stem.isprintable()]
     return {
         "about": about,
@@ -180,7 +184,7 @@ def cost(run: Gathered) -> Json | None:
             Cell(item.title, kind=f"c-{charts.key_of(item.key)}" if item.key in analysis.ARMS else ""),
             words.percent(item.quality), words.duration(item.seconds), words.count(item.samples),
             words.memory(item.memory), words.operations(item.flops),
-            words.percent(item.share, 0),
+            "<1%" if item.share and item.share < 0.005 else words.percent(item.share, 0),
         ]
         for item in spent
     ]  # fmt: skip

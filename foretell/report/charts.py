@@ -146,6 +146,7 @@ def reaching(comparison: Json) -> Markup | None:
         )
         for arm, curve in curves.items()
     ]  # fmt: skip
+    metric = analysis.metric_of(comparison).replace("_", " ")
     rules = [Rule(reached["score"], "final score from scratch")] if words.known(reached.get("score")) else []
     steps = ", ".join(
         f"{analysis.arm_name(comparison, arm)} {words.count(value)}" for arm, value in reached["steps"].items()
@@ -154,7 +155,7 @@ def reaching(comparison: Json) -> Markup | None:
         "reaching",
         lambda name, width: line_chart(
             name, "Test score while fine-tuning", f"Steps to the scratch arm's final score: {steps}", series,
-            Axis("fine-tuning steps", format=words.count, low=0), Axis("score", format=lambda v: words.percent(v, 0)),
+            Axis("fine-tuning steps", format=words.count, low=0), Axis(f"test {metric}", format=lambda v: words.percent(v, 0)),
             width=width, height=300, rules=rules,
         ),
     )  # fmt: skip

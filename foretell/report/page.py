@@ -16,6 +16,7 @@ from foretell.report import about, analysis, results, words
 from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
+from foretell.report.glossary import glossary
 from foretell.run import write_aside
 
 HERE = Path(__file__).parent
@@ -61,8 +62,7 @@ def title_of(run: Gathered) -> str:
 def context(run: Gathered) -> dict[str, Any]:
     """Everything the template shows."""
     heartbeat = run.status.get("heartbeat")
-    legend = results.embedding_map(run)
-    return {
+    shown: dict[str, Any] = {
         "title": title_of(run),
         "run": run,
         "policy": _policy(),
@@ -86,7 +86,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "neighbours": results.neighbours(run),
         "probe": results.probe(run),
         "retrieval": results.retrieval(run),
-        "map": legend,
+        "map": results.embedding_map(run),
         "confusion": results.confusion(run),
         "cost": about.cost(run),
         "method": about.method(run),
@@ -95,6 +95,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "missing": about.missing(run),
         "snippet": snippet(run),
     }
+    return {**shown, "glossary": glossary(shown)}
 
 
 def _environment() -> Environment:

@@ -37,8 +37,10 @@ def key_figures(run: Gathered) -> list[Figure]:
         out += _progress_figures(run)
     cost = run.part("cost")
     if words.known(cost.get("seconds")):
-        device = run.part("machine").get("device") or run.part("machine").get("cpu") or ""
-        out.append(Figure(words.duration(cost["seconds"]), "Pretraining time", words.shorten(str(device), 48)))
+        machine = run.part("machine")
+        named = [str(machine[name]) for name in ("device", "cpu") if machine.get(name) not in (None, "", "cpu")]
+        device = named[0] if named else ""
+        out.append(Figure(words.duration(cost["seconds"]), "Pretraining time", words.shorten(device, 48)))
     if words.known(cost.get("samples")):
         rate = cost["samples"] / cost["seconds"] if cost.get("seconds") else None
         out.append(Figure(words.count(cost["samples"]), "Images seen", f"{words.count(rate)} a second, no label read"))
@@ -121,7 +123,7 @@ def saved(run: Gathered) -> Json | None:
             f" Training from scratch does not reach the score of {words.counted(beyond[0].labels, 'pretrained label')} "
             f"with all {words.count(beyond[0].most)} that were tried."
         )
-    return {"sentence": sentence.strip(), "chart": charts.saved(savings)}
+    return {"sentence": sentence.strip(), "chart": charts.saved(savings), "open": bool(beyond)}
 
 
 def reaching(run: Gathered) -> Json | None:

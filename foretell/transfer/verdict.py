@@ -15,6 +15,11 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f}%"
 
 
+def _points(value: float) -> str:
+    """A difference of shares in percentage points, signed with a true minus."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
 def _listed(numbers: Sequence[int]) -> str:
     if len(numbers) == 1:
         return f"{numbers[0]}"
@@ -26,7 +31,8 @@ def _labels(numbers: Sequence[int]) -> str:
 
 
 def _span(row: Row) -> str:
-    return f"{100 * row['difference']:+.1f} points, 95% interval {100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
+    low, high = _points(row["low"]), _points(row["high"])
+    return f"{_points(row['difference'])} points, 95% interval {low} to {high}"
 
 
 def _missing(value: Any) -> bool:
@@ -55,7 +61,7 @@ def verdict(paired: Sequence[Row], summary: Sequence[Row], metric: str = "accura
         best = max(rows, key=lambda row: float(row["difference"]))
         return (
             f"One seed leaves the spread unknown, so it is undecided whether pretraining was worth it "
-            f"(largest difference {100 * best['difference']:+.1f} points of {name}, at {_labels([best['labels']])}). "
+            f"(largest difference {_points(best['difference'])} points of {name}, at {_labels([best['labels']])}). "
             "Compare with three seeds or more."
         )
     means = {(row["arm"], row["labels"]): row["mean"] for row in summary if row["metric"] == metric}

@@ -171,7 +171,7 @@ def comparison(classes: list[str], fractions: tuple[int, ...] = (1, 2, 5, 10, 20
         "cost": {"seconds": 71.0, "evaluations": 132},
         "verdict": "Pretraining was worth it with 10, 20, 50, 100 and 200 labels: with 10, accuracy is 70.1% after "
         "pretraining and 42.4% from scratch (+27.7 points, 95% interval +24.1 to +31.4 over 5 seeds). The advantage "
-        "ends between 200 and 500 labels: with 500 the difference is within its spread (+0.3 points, 95% interval -0.7 "
+        "ends between 200 and 500 labels: with 500 the difference is within its spread (+0.3 points, 95% interval −0.7 "
         "to +1.4), so there pretraining was not shown to be worth it.",
     }  # fmt: skip
 

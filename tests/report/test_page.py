@@ -14,6 +14,7 @@ from made_up_run import ANIMALS, comparison, make, write
 
 from foretell.errors import InputError
 from foretell.report import build
+from foretell.report.glossary import WORDS
 
 needs_chromium = pytest.mark.skipif(FOUND is None, reason="no Chromium is installed")
 
@@ -21,7 +22,7 @@ ODD = ["<script>alert(1)</script>", "a long name " + "x" * 68, 'tabby & "tom" \'
 FIFTY = [f"class {place:02d} of fifty" for place in range(50)]
 RESULTS = ("label-efficiency", "labels-saved", "reaching-scratch", "confusion-matrix")
 PARTS = (
-    *RESULTS, "data", "hidden", "training", "neighbours", "embedding-map", "cost", "method", "use",
+    *RESULTS, "data", "hidden", "training", "neighbours", "embedding-map", "cost", "method", "words", "use",
 )  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def test_every_part_is_rendered_in_order_and_no_script_fails(whole: Path) -> Non
     assert errors(dom) == ""
     order = [
         "label-efficiency", "labels-saved", "reaching-scratch", "data", "hidden", "training", "neighbours",
-        "embedding-map", "confusion-matrix", "cost", "method", "use",
+        "embedding-map", "confusion-matrix", "cost", "method", "words", "use",
     ]  # fmt: skip
     assert sections(dom) == order
     head = dom[: dom.index("<main")]
@@ -109,11 +110,25 @@ def test_an_unfinished_run_shows_what_it_has(tmp_path: Path, state: str) -> None
     page = build(make(tmp_path / "run", state=state, heartbeat=time.time()))
     dom = dump(page)
     assert errors(dom) == ""
-    assert sections(dom) == ["data", "hidden", "training", "missing", "use"]
+    assert sections(dom) == ["data", "hidden", "training", "words", "missing", "use"]
     assert f"foretell pretrain --resume {tmp_path / 'run'}" in dom
     assert "timm.create_model" not in dom, "there is no encoder yet"
     told = {"running": "Pretraining is at step 610 of 1,840", "failed": "the loss is not finite at step 610"}
     assert told[state] in dom[: dom.index("<main")]
+
+
+def test_the_words_that_a_page_uses_are_explained(whole: Path, tmp_path: Path) -> None:
+    def explained(page: Path) -> set[str]:
+        text = page.read_text()
+        told = text[text.index('<dl class="words">') :]
+        return set(re.findall(r"<dt>([^<]+)</dt>", told[: told.index("</dl>")]))
+
+    every = explained(whole)
+    assert len(every) == len(WORDS)
+    assert {"From scratch", "95% interval", "AUROC", "Recall@k, mAP", "FLOP"} <= every
+    few = explained(build(make(tmp_path / "run", classes=[])))
+    assert {"Pretraining", "Nearest neighbours", "FLOP"} <= few
+    assert not few & {"From scratch", "95% interval", "AUROC", "Recall@k, mAP"}
 
 
 def test_a_run_without_labels_names_the_commands_that_add_the_rest(tmp_path: Path) -> None:
@@ -125,6 +140,7 @@ def test_a_run_without_labels_names_the_commands_that_add_the_rest(tmp_path: Pat
         "neighbours",
         "embedding-map",
         "cost",
+        "words",
         "missing",
         "use",
     }
@@ -168,7 +184,7 @@ def test_the_page_needs_nothing_from_elsewhere(whole: Path) -> None:
     text = whole.read_text()
     links = re.findall(r"""(?:src|href|srcset|data|action)\s*=\s*["']([^"']*)["']""", text)
     assert links
-    assert all(link.startswith("data:image/png;base64,") for link in links)
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in links)
     assert not re.search(r"url\(|@import|@font-face", text)
     assert "default-src 'none'" in text.replace("&#39;", "'")
     assert whole.stat().st_size < 2_000_000

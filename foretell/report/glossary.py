@@ -1,0 +1,88 @@
+"""The report's words, in plain language, for a reader who does not train networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+COMPARED = ("efficiency",)
+FROZEN = ("probe", "neighbours", "retrieval")
+
+# (word, sections of the page that use it (empty: every page), meaning)
+WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    (
+        "Pretraining", (),
+        "Learning from images alone: the network foretells a hidden part of what it is given, and no label is read.",
+    ),
+    (
+        "Encoder, embedding", (),
+        "The network that is kept, and the row of numbers it makes of an image. Images with similar numbers look alike to it.",
+    ),
+    ("Label", COMPARED, "The class a person gave to an image. 5 a class: five labelled images of every class."),
+    ("Fine-tuning", COMPARED, "Training the whole network further, on the labelled images."),
+    (
+        "From scratch", COMPARED,
+        "The same network, labelled images and training, without the pretraining: what one would do otherwise.",
+    ),
+    (
+        "Linear probe", (*COMPARED, "probe"),
+        "The simplest classifier (a weighted sum of the embedding), with the encoder left as it is: what it knows already.",
+    ),
+    (
+        "Random features", (*COMPARED, *FROZEN),
+        "The same network untrained, its embedding used as it is: what the network's build alone is worth.",
+    ),
+    (
+        "Seed", COMPARED,
+        "One repetition, with other images labelled and other random numbers. Their spread shows how much is chance.",
+    ),
+    (
+        "95% interval", COMPARED,
+        "A range made so that 95 of 100 such ranges hold the true mean. Where that of a difference holds zero, the "
+        "difference may be chance: undecided.",
+    ),
+    ("Accuracy", (*COMPARED, *FROZEN), "The share of test images whose class is named rightly."),
+    (
+        "Balanced accuracy", ("probe",),
+        "The accuracy within each class (its sensitivity), averaged over classes, so that a rare class counts as much.",
+    ),
+    (
+        "Macro-F1", ("probe",),
+        "For each class, how many of its images are found and how many so named are right, in one number (their harmonic "
+        "mean); averaged over classes.",
+    ),
+    (
+        "AUROC", ("probe",),
+        "How often an image of a class gets a higher score for it than an image of another class: 50% is guessing.",
+    ),
+    (
+        "Nearest neighbours", ("neighbours",),
+        "The labelled images whose embeddings are most similar; they vote on the class.",
+    ),
+    (
+        "Recall@k, mAP", ("retrieval",),
+        "Searching by an image: how often one of its kind is among the first k found; and how far to the front all of its "
+        "kind come (mean average precision).",
+    ),
+    (
+        "Loss", ("training",),
+        "How wrong the network is at foretelling what was hidden. It should fall; its size means little by itself.",
+    ),
+    (
+        "RankMe, collapse", ("health",),
+        "In how many independent ways embeddings differ. Collapse: nearly the same embedding for every image, so that "
+        "nothing was learnt.",
+    ),
+    (
+        "FLOP", ("cost",),
+        "One addition or multiplication. GFLOP: a billion; TFLOP: a million millions; FLOP/s: as many in a second.",
+    ),
+)  # fmt: skip
+
+
+def glossary(shown: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The words that the sections of ``shown`` (name -> what is shown, or nothing) use, and their meanings."""
+    return [
+        (word, meaning)
+        for word, sections, meaning in WORDS
+        if not sections or any(shown.get(name) for name in sections)
+    ]
