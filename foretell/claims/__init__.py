@@ -21,6 +21,16 @@ _WHERE = {
     "patch-neighbours": "foretell.claims.patch_neighbours:PatchNeighbours",
     "patch-collapse": "foretell.claims.patch_collapse:PatchCollapse",
     "patch-swap": "foretell.claims.patch_swap:PatchSwap",
+    "context-encoder-sharpness": "foretell.claims.context_losses:ContextEncoderSharpness",
+    "context-encoder-error": "foretell.claims.context_losses:ContextEncoderError",
+    "context-encoder-loss": "foretell.claims.context_losses:ContextEncoderLoss",
+    "context-encoder-modes": "foretell.claims.context_modes:ContextEncoderModes",
+    "context-encoder-context": "foretell.claims.context_surroundings:ContextEncoderContext",
+    "context-encoder-seam": "foretell.claims.context_surroundings:ContextEncoderSeam",
+    "context-encoder-conditioned": "foretell.claims.context_surroundings:ContextEncoderConditioned",
+    "context-encoder-channelwise": "foretell.claims.context_layer:ContextEncoderChannelwise",
+    "context-encoder-features": "foretell.claims.context_features:ContextEncoderFeatures",
+    "context-encoder-masks": "foretell.claims.context_masks:ContextEncoderMasks",
 }
 
 
