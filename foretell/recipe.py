@@ -44,6 +44,12 @@ class DataConfig(Settings):
     )
     side: int = Field(512, ge=4, description="pixels of the longest side kept in the store")
     channels: int | None = Field(None, ge=1, description="channels to convert to; default: what the images have")
+    frames: int = Field(
+        0,
+        ge=0,
+        description="above 0: sequences; every n-th frame of animations, DICOM and video is an image, and group and order "
+        "are taken from the names where no table says them; 0: of an animation the first frame",
+    )
     max_unreadable: float = Field(0.01, ge=0, le=1, description="share of unreadable files that is passed over")
     workers: int | None = Field(None, ge=0, description="decoding processes; default: one a core")
     split: dict[str, float] = Field(

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.data.arrays import Member, channels_first, channels_of, image_parts, scale_of
+from foretell.data.frames import split_name
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import decode_all
 from foretell.data.source import Source
@@ -65,7 +66,7 @@ def key_of(source: Source, side: int) -> str:
     root = str(source.root)
     for name in source.names or [""]:
         try:
-            status = os.stat(os.path.join(root, name) if name else root)
+            status = os.stat(os.path.join(root, split_name(name)[0]) if name else root)
             digest.update(f"\0{name}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogateescape"))
         except OSError:
             digest.update(f"\0{name}\0missing".encode("utf-8", "surrogateescape"))

@@ -2,7 +2,7 @@
 
 Rules, the same for every format:
 
-* EXIF orientation is applied. Of an animation or a multi-page file the first frame is read.
+* EXIF orientation is applied. Of an animation or a multi-page file the first frame is read; ``clip.gif[3]`` is frame 3.
 * A palette becomes its colours; a palette of greys stays grey. CMYK, YCbCr and Lab become RGB.
 * Alpha is composited over white.
 * 16-bit pixels stay 16-bit. A float image must lie in [0, 1] and becomes 16-bit; whole numbers must fit in 16 bits.
@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from foretell.data import png, tiff
+from foretell.data.frames import DICOM, MOVING, VIDEO, read_frame, split_name
 from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size, finish, whole_numbers
 
 
@@ -26,6 +27,10 @@ def decode(path: Path | str, side: int) -> Pixels:
     """(H, W, C) uint8 or uint16, longest side at most ``side``. Raises Unreadable."""
     path = Path(path)
     try:
+        if path.suffix.lower() in MOVING or path.name.endswith("]"):
+            file, frame = split_name(str(path))
+            if frame is not None or path.suffix.lower() in DICOM | VIDEO:
+                return read_frame(Path(file), frame or 0, side)
         if path.suffix.lower() == ".npy":
             return _decode_array(path, side)
         with warnings.catch_warnings():

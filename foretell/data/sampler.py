@@ -21,9 +21,10 @@ def _permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
 class Sampler:
     """Every epoch visits ``n`` samples once, in its own random order; the incomplete last batch is left out."""
 
-    def __init__(self, n: int, seed: int) -> None:
+    def __init__(self, n: int, seed: int, what: str = "images") -> None:
         self.n = n
         self.seed = seed
+        self.what = what
 
     def steps(self, batch: int) -> int:
         """Steps of an epoch at a global ``batch``. Raises InputError when there are fewer samples than that."""
@@ -31,8 +32,8 @@ class Sampler:
             raise InputError(f"a batch of {batch} is not possible; expected at least 1")
         if self.n < batch:
             raise InputError(
-                f"{self.n} images are fewer than a batch of {batch}; "
-                f"set training.batch to {self.n} or less, or give more images"
+                f"{self.n} {self.what} are fewer than a batch of {batch}; "
+                f"set training.batch to {self.n} or less, or give more {self.what}"
             )
         return self.n // batch
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from foretell.data import table as tables
+from foretell.data.frames import MOVING, split_name
 from foretell.data.table import Table, many
 from foretell.errors import InputError
 
@@ -49,13 +50,20 @@ class Source:
         return self.root / self.names[i]
 
 
-def scan(source: str | Path, columns: Mapping[str, str] | None = None, labels: str | Path | None = None) -> Source:
+def scan(
+    source: str | Path,
+    columns: Mapping[str, str] | None = None,
+    labels: str | Path | None = None,
+    *,
+    moving: bool = False,
+) -> Source:
     """Understand a source without decoding it.
 
     ``source`` is a folder (flat, or one folder a class, or train/test folders of those), a table (CSV, TSV, JSONL,
     Parquet) with a ``path`` column, an ``.npy`` or ``.npz`` file, or ``@animals`` or ``@emoji``. ``columns`` names the
     columns that stand for the known ones (``{"label": "diagnosis"}``). ``labels`` is a table that is joined to a folder
-    by ``path``. Raises InputError in words.
+    by ``path``. ``moving``: video and DICOM count as images too, and one such file (or an animation) is a source. Raises
+    InputError in words.
     """
     name = str(source)
     if name.startswith("@"):
@@ -66,11 +74,14 @@ def scan(source: str | Path, columns: Mapping[str, str] | None = None, labels: s
             raise InputError(f"{source}: does not exist; expected a folder of images, a table, an array or @animals")
         suffix = path.suffix.lower()
         if path.is_dir():
-            found = _folder(name, path.resolve())
+            found = _folder(name, path.resolve(), IMAGES | MOVING if moving else IMAGES)
         elif suffix in tables.SUFFIXES:
             found = _manifest(name, path.resolve(), columns)
         elif suffix in (".npy", ".npz"):
             found = Source(name, "array", path.resolve(), [], Table())
+        elif moving and suffix in IMAGES | MOVING:
+            whole = path.resolve()
+            found = Source(name, "folder", whole.parent, [whole.name], Table({"path": [whole.name]}))
         else:
             raise InputError(
                 f"{source}: expected a folder of images, a table ({', '.join(tables.SUFFIXES)}) or an array "
@@ -87,7 +98,7 @@ def _embedded(name: str) -> Source:
     return Source(name, "embedded", Path(name), [], Table())
 
 
-def walk(root: Path) -> tuple[list[str], Counter[str], list[str]]:
+def walk(root: Path, suffixes: frozenset[str] = IMAGES) -> tuple[list[str], Counter[str], list[str]]:
     """(image files, suffixes of other files, tables), relative to ``root`` with '/', sorted; hidden ones left out."""
     images: list[str] = []
     others: Counter[str] = Counter()
@@ -112,7 +123,7 @@ def walk(root: Path) -> tuple[list[str], Counter[str], list[str]]:
                 waiting.append((name + "/", folder / entry.name))
                 continue
             suffix = os.path.splitext(entry.name)[1].lower()
-            if suffix in IMAGES:
+            if suffix in suffixes:
                 images.append(name)
             else:
                 others[suffix or "(none)"] += 1
@@ -121,8 +132,8 @@ def walk(root: Path) -> tuple[list[str], Counter[str], list[str]]:
     return sorted(images), others, sorted(manifests)
 
 
-def _folder(name: str, root: Path) -> Source:
-    images, others, manifests = walk(root)
+def _folder(name: str, root: Path, suffixes: frozenset[str]) -> Source:
+    images, others, manifests = walk(root, suffixes)
     if not images:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(4))
         raise InputError(
@@ -235,12 +246,15 @@ def join(
     given = tables.read_table(labels, columns)
     if "path" not in given:
         raise InputError(f"{labels}: no column 'path' among {', '.join(given.columns)}; map one with path=NAME")
-    where = {os.path.normpath(root / name): i for i, name in enumerate(names)}
-    short: dict[str, int] = {}
+    where: dict[str, list[int]] = {}
+    short: dict[str, str | None] = {}
     for i, name in enumerate(names):
-        base = os.path.basename(name)
+        file = os.path.normpath(root / split_name(name)[0])
+        for whole in {os.path.normpath(root / name), file}:
+            where.setdefault(whole, []).append(i)  # a row for a clip is one for each of its frames
+        base = os.path.basename(file)
         for key in {base, os.path.splitext(base)[0]}:
-            short[key] = -1 if key in short else i
+            short[key] = file if short.get(key, file) == file else None
     rows = [-1] * len(names)
     missing = []
     for row, value in enumerate(given.column("path")):
@@ -251,13 +265,14 @@ def join(
         if at is None:
             at = where.get(os.path.normpath(labels.resolve().parent / value))
         if at is None and "/" not in value:
-            at = short.get(value, -1)
-        if at is None or at < 0:
+            at = where.get(short.get(value) or "")
+        if at is None:
             missing.append(value)
-        elif rows[at] >= 0:
-            raise InputError(f"{labels}: rows {rows[at] + 1} and {row + 1} are both for {names[at]}")
-        else:
-            rows[at] = row
+            continue
+        for i in at:
+            if rows[i] >= 0:
+                raise InputError(f"{labels}: rows {rows[i] + 1} and {row + 1} are both for {names[i]}")
+            rows[i] = row
     if len(missing) == len(given):
         raise InputError(
             f"{labels}: none of its {len(given)} rows names an image of {root} (the first is '{missing[0]}'); "

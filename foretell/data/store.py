@@ -228,6 +228,7 @@ def open_images(
     workers: int | None = None,
     max_unreadable: float = 0.01,
     channels: int | None = None,
+    frames: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageStore:
     """The store of a source, built at the first call and found in the cache from then on.
@@ -241,6 +242,8 @@ def open_images(
         workers: decoding processes; the number of usable cores by default.
         max_unreadable: share of the files that may be unreadable; up to 3 are passed over unless it is 0.
         channels: number to bring all images to; see ``foretell.data.build.settle_channels``.
+        frames: above 0, the source is one of sequences: every ``frames``-th frame of animations, DICOM and video is an
+            image, and the columns ``group`` and ``order`` are completed from the names (``data.sequences.arrange``).
         progress: called with (files decoded, files).
 
     Raises InputError for a source that is not as expected, ForetellError when the cache cannot be written.
@@ -249,7 +252,11 @@ def open_images(
         raise InputError(f"side={side}: expected at least 4 pixels")
     if not 0 <= max_unreadable < 1:
         raise InputError(f"max_unreadable={max_unreadable}: expected a share in [0, 1)")
-    found = scan(source, columns)
+    found = scan(source, columns, moving=frames > 0)
+    if frames and found.names:
+        from foretell.data.sequences import arrange
+
+        found = arrange(found, frames)
     if found.kind == "embedded":
         store = _embedded(found, side)
     else:
@@ -257,6 +264,11 @@ def open_images(
         store = _cached(found, root, side, workers, max_unreadable, channels, progress)
     store.found = found
     store.notes = [*found.notes, *store.notes]
+    if frames and found.kind == "array" and not {"group", "order"} & store.table.columns.keys():
+        count = len(store)
+        store.table = store.table.with_column("group", [found.name] * count)
+        store.table = store.table.with_column("order", [str(row) for row in range(count)])
+        store.notes.append("the rows of the array are understood as the frames of one sequence")
     if labels is not None:
         store, missing = store.with_labels(labels, columns)
         if missing:

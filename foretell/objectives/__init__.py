@@ -13,6 +13,7 @@ _WHERE = {
     "masked_autoencoder": "foretell.objectives.masked_autoencoder:MaskedAutoencoder",
     "patch_localization": "foretell.objectives.patch_localization:PatchLocalization",
     "context_encoder": "foretell.objectives.context_encoder:ContextEncoder",
+    "next_frame": "foretell.objectives.next_frame:NextFrame",
 }
 
 

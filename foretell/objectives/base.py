@@ -143,7 +143,8 @@ class Objective(Trainable):
 
     ``encoder`` is what is kept after pretraining. ``hides``, ``needs`` and ``good_for`` are the line
     ``foretell objectives`` prints; ``paper`` is its source. ``transformer``: it embeds a part of an image's positions, which
-    vision transformers can, so that encoder "auto" is one.
+    vision transformers can, so that encoder "auto" is one. ``columns``: those of the table that say which images belong
+    together (never what they show), where the task needs that; with "order" among them, files are read frame by frame.
     """
 
     name: ClassVar[str]
@@ -153,6 +154,7 @@ class Objective(Trainable):
     needs: ClassVar[str]
     good_for: ClassVar[str]
     transformer: ClassVar[bool] = False
+    columns: ClassVar[tuple[str, ...]] = ()
 
     encoder: nn.Module
 

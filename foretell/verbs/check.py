@@ -36,6 +36,7 @@ def check(
         labels=chosen.labels,
         side=chosen.side,
         channels=chosen.channels,
+        frames=chosen.frames,
         workers=chosen.workers,
         progress=common.counting("reading and comparing images"),
     )

@@ -86,6 +86,7 @@ def open_data(data: DataConfig) -> ImageStore:
         workers=data.workers,
         max_unreadable=data.max_unreadable,
         channels=data.channels,
+        frames=data.frames,
         progress=counting("reading images"),
     )
     if not distributed.rank():
@@ -149,6 +150,8 @@ def divide(store: ImageStore, data: DataConfig) -> Parts:
         test = parts.get("test", parts.get("validation", rows[:0]))
         how = "the split column of the data"
         return Parts(np.sort(parts["train"]), np.sort(test), how)
+    if not class_names(store) and data.frames:
+        return _divide_sequences(store, data)
     if not class_names(store):
         return Parts(rows, rows[:0], "no labels: all images are used for pretraining, none is held out")
     codes = np.asarray(table.codes("label")[0])
@@ -165,6 +168,26 @@ def divide(store: ImageStore, data: DataConfig) -> Parts:
     whole = ", groups kept whole" if "group" in table else ""
     how = f"{len(test):,} labelled images held out at random by class{whole} (seed {data.split_seed})"
     return Parts(rows[~held], test, how)
+
+
+def _divide_sequences(store: ImageStore, data: DataConfig) -> Parts:
+    """Whole groups for testing, or where there are fewer than 5 the end of each sequence."""
+    from foretell.data.sequences import last_part, sequences
+
+    total = sum(data.split.values())
+    share = 1 - data.split.get("train", 0.0) / total if total else 0.0
+    groups = {value for value in store.table.column("group") if value is not None} if "group" in store.table else set()
+    if share <= 0:
+        rows = np.arange(len(store), dtype=np.int64)
+        return Parts(rows, rows[:0], "no labels: all frames are used for pretraining, none is held out")
+    if len(groups) < 5 or not sequences(store):
+        train, test = last_part(store, share)
+        return Parts(train, test, f"{len(test):,} frames held out: the last {share:.0%} of each sequence")
+    parts = split(store.table, data.split, data.split_seed, stratify=False)
+    test = np.sort(np.concatenate([rows for name, rows in parts.items() if name != "train"]))
+    tested = {store.table.column("group")[row] for row in test}
+    how = f"{len(test):,} frames of {len(tested):,} whole sequences held out at random (seed {data.split_seed})"
+    return Parts(np.sort(parts["train"]), test, how)
 
 
 # runs ------------------------------------------------------------

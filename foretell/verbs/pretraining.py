@@ -72,6 +72,8 @@ def start(
     asked = Recipe.load(recipe, settings, overrides)
     if asked.encoder.name != "auto":
         check_name(asked.encoder.name)
+    if "order" in objectives.get(asked.objective.name).columns and not asked.data.frames:
+        asked = asked.changed({"data.frames": 1})
     distributed.start()
     common.device_of(asked.training.device)
     if out is not None and distributed.rank() == 0:
@@ -218,10 +220,11 @@ def _create(path: Path, setting: Setting) -> Run | None:
 def _show(run: Run, setting: Setting) -> None:
     from foretell.report.exhibits import picture_grid
 
-    count = min(EXHIBIT, len(setting.part))
-    chosen = np.sort(np.random.default_rng(setting.recipe.training.seed).permutation(len(setting.part))[:count])
-    batch = setting.part.read(chosen)
-    exhibit = setting.objective.show(batch, Rng(setting.recipe.training.seed, 0, Rows(0, count, count)))
+    objective, seed = setting.objective, setting.recipe.training.seed
+    count = min(EXHIBIT, objective.steps_per_epoch(1))
+    rows = Rows(0, count, count)
+    batch = objective.draw(next(iter(objective.streams())), seed, 0, rows)
+    exhibit = objective.show(batch, Rng(seed, 0, rows))
     path = run.path / "exhibits" / "views.png"
     side = setting.views.side or 64
     picture_grid(exhibit.panels, path, scale=max(1, round(96 / side)))

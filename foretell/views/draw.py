@@ -39,6 +39,11 @@ class Drawn:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         return Drawn(**{name: full[start:stop] for name, full in given.items() if full is not None})
 
+    def repeated(self, times: int) -> Drawn:
+        """The same parameters for ``times`` images in place of each one: the frames of a window get one view."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Drawn(**{name: full.repeat_interleave(times, 0) for name, full in given.items() if full is not None})
+
 
 def draw(sizes: Tensor, config: ViewConfig, rng: Rng, name: str) -> Drawn:
     """Draw the parameters of one view of each image of ``sizes`` (B, 2), on the device of ``rng``.

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
+from contract_data import animals
 from torch import Tensor
 
 from foretell import distributed, objectives
@@ -34,7 +34,7 @@ ALLOWED = {"float32": (1e-5, 3e-5), "float64": (1e-12, 1e-11)}
 def made(name: str) -> Objective:
     torch.manual_seed(0)
     kind = objectives.get(name)
-    store = open_images("@animals").subset(np.arange(64))
+    store = animals(64)
     return kind(kind.Config(), build_encoder(EncoderConfig(name="resnet_tiny"), store.channels, 28), store)
 
 

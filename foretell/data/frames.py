@@ -1,0 +1,113 @@
+"""Files of many frames: animations (GIF, APNG, WebP), multi-frame DICOM, video. ``clip.gif[3]`` names the fourth of one.
+
+Frames are read one after another: the last file stays open, so that a whole clip in order is decoded once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from foretell.data.pixels import Pixels, Unreadable, check_size, finish
+
+# .png may hold an APNG, .webp a still or an animation: their headers say
+ANIMATED = frozenset((".gif", ".png", ".apng", ".webp"))
+DICOM = frozenset((".dcm", ".dicom"))
+VIDEO = frozenset(
+    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".3gp")
+)
+MOVING = DICOM | VIDEO | {".gif", ".apng"}  # beyond what is read as a still anyway
+
+_NAMED = re.compile(r"^(?P<file>.*)\[(?P<frame>\d+)\]$", re.DOTALL)
+
+
+def split_name(name: str) -> tuple[str, int | None]:
+    """(file, frame) of ``clip.gif[3]``; (name, None) for any other.
+
+    >>> split_name("clip.gif[3]"), split_name("still.png")
+    (('clip.gif', 3), ('still.png', None))
+    """
+    found = _NAMED.match(name)
+    return (found["file"], int(found["frame"])) if found else (name, None)
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a file has, from its headers where they say: 1 for a still. Raises Unreadable."""
+    suffix = path.suffix.lower()
+    if suffix in VIDEO:
+        from foretell.data import video
+
+        return video.count(path)
+    if suffix in DICOM:
+        from foretell.data import dicom
+
+        return dicom.count(path)
+    if suffix not in ANIMATED:
+        return 1
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1))
+    except Exception as error:  # decoders raise anything on damaged input
+        raise Unreadable(f"is damaged ({' '.join(str(error).split()) or type(error).__name__})") from None
+
+
+class _Open(NamedTuple):
+    key: tuple[Path, int, int]
+    frames: Iterator[Pixels]
+    next: int
+
+
+_last: list[_Open] = []
+
+
+def read_frame(path: Path, frame: int, side: int) -> Pixels:
+    """(H, W, C) of one frame of ``path``, its longest side at most ``side``. Raises Unreadable when there is no such one."""
+    status = path.stat()
+    key = (path, status.st_mtime_ns, side)
+    if not _last or _last[0].key != key or _last[0].next > frame:
+        _last[:] = [_Open(key, _reader(path)(path), 0)]
+    opened = _last[0]
+    try:
+        for number in range(opened.next, frame + 1):
+            image = next(opened.frames, None)
+            if image is None:
+                raise Unreadable(f"has no frame {frame} (it ends after {number})")
+    except Exception:
+        _last.clear()  # an iterator that has failed gives nothing more
+        raise
+    _last[:] = [opened._replace(next=frame + 1)]
+    assert image is not None
+    check_size(*image.shape[:2])
+    return finish(image, side)
+
+
+def _reader(path: Path) -> Callable[[Path], Iterator[Pixels]]:
+    suffix = path.suffix.lower()
+    if suffix in VIDEO:
+        from foretell.data import video
+
+        return video.frames
+    if suffix in DICOM:
+        from foretell.data import dicom
+
+        return dicom.frames
+    return _animation
+
+
+def _animation(path: Path) -> Iterator[Pixels]:
+    """The frames of an animation as they are shown: each is composed over those before it, then over white."""
+    from PIL import Image
+
+    from foretell.data.decode import pixels_of
+
+    with Image.open(path) as image:
+        for number in range(int(getattr(image, "n_frames", 1))):
+            image.seek(number)
+            shown = image.convert("RGBA") if image.mode in ("P", "PA") else image
+            pixels = pixels_of(shown.copy(), max(image.size))
+            # whether frames of a palette are grey may change from one to the next: all of them as RGB
+            yield pixels if pixels.shape[2] != 1 or image.mode in ("L", "LA", "1") else pixels.repeat(3, axis=2)

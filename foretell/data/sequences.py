@@ -1,0 +1,252 @@
+"""Frames in order of time: the columns ``group`` (a sequence) and ``order`` (a frame's place in it), and windows of them.
+
+A sequence is the rows of one ``group``, and of one ``case`` within it where the table has that column (two clips of one
+patient), by ``order``. Where a source does not say, names do: ``walk/003.png`` and ``walk-003.png`` are frame 3 of the
+sequence ``walk``, and ``clip.gif`` is a sequence of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from foretell.data.frames import count_frames, split_name
+from foretell.data.images import Images
+from foretell.data.pixels import Unreadable
+from foretell.data.source import Source
+from foretell.data.store import ImageStore
+from foretell.data.table import Table, many
+from foretell.errors import InputError
+
+Index = NDArray[np.int64]
+SHOWN = 3  # sequences named in a message
+CUT = 1.5  # a step of more than this many usual ones is a cut: frames are missing there
+
+_NUMBERED = re.compile(r"^(?P<prefix>.*?)[-_. ]*(?P<number>\d+)$", re.DOTALL)
+
+
+def numbered(name: str) -> tuple[str, str | None]:
+    """(sequence, number) that a file's name says; the number is None where it ends in none.
+
+    >>> numbered("walk/003.png"), numbered("elf/bow-12.png"), numbered("elf/bow.png")
+    (('walk', '3'), ('elf/bow', '12'), ('elf/bow', None))
+    """
+    path = PurePosixPath(name)
+    found = _NUMBERED.match(path.stem)
+    folder = "" if str(path.parent) == "." else str(path.parent)
+    if found is None:
+        return os.path.join(folder, path.stem), None
+    return os.path.join(folder, found["prefix"]).rstrip("/") or ".", str(int(found["number"]))
+
+
+def arrange(source: Source, every: int = 1) -> Source:
+    """``source`` with one row a frame, and the columns ``group`` and ``order``.
+
+    A file of many frames becomes its every ``every``-th frame, in order; its ``group`` is the given one (and its ``case``
+    the file), or else the file. Stills keep the columns that are given, and take the others from their names. A file that
+    cannot be opened is left as one row, to be reported when it is read.
+    """
+    given = source.table.columns
+    columns: dict[str, list[str | None]] = {name: [] for name in given}
+    columns |= {name: [] for name in ("group", "order") if name not in given}
+    names: list[str] = []
+    films = frames = unnumbered = 0
+    cases: list[str | None] = []
+    for row, name in enumerate(source.names):
+        count = _count(source, row)
+        said, number = numbered(name)
+        group = given["group"][row] if "group" in given else (name if count > 1 else said)
+        many_frames = range(0, count, every) if count > 1 else [None]
+        films, frames = films + (count > 1), frames + (len(many_frames) if count > 1 else 0)
+        for frame in many_frames:
+            order = number if "order" not in given else given["order"][row]
+            for column, values in given.items():
+                columns[column].append(values[row])
+            names.append(name if frame is None else f"{name}[{frame}]")
+            if "path" in columns:
+                columns["path"][-1] = names[-1]
+            for column, value in (("group", group), ("order", order if frame is None else str(frame))):
+                if column in given:
+                    columns[column].pop()
+                columns[column].append(value)
+            cases.append(name if frame is not None else (given["case"][row] if "case" in given else group))
+            unnumbered += columns["order"][-1] is None
+    if "group" in given and films:
+        columns["case"] = cases
+    notes = list(source.notes)
+    kind = source.kind
+    if kind == "class folders" and len(set(zip(columns["label"], columns["group"], strict=True))) == len(
+        set(columns["label"])
+    ):  # walk/001.png: the folder is the sequence, and no class
+        kind, notes = "folder", [note for note in notes if not note.endswith("understood as classes")]
+        del columns["label"]
+    if films:
+        each = "" if every == 1 else f", every {every}th of them"
+        notes.append(f"{many(films, 'file')} of many frames: {many(frames, 'frame')}{each}")
+    if unnumbered:
+        notes.append(f"{many(unnumbered, 'file')} without a number in the name or an order: no frame of a sequence")
+    return replace(source, kind=kind, names=names, table=Table(columns, rows=len(names)), notes=notes)
+
+
+def _count(source: Source, row: int) -> int:
+    if split_name(source.names[row])[1] is not None:
+        return 1  # a manifest may name single frames
+    try:
+        return count_frames(source.path(row))
+    except (Unreadable, OSError):
+        return 1
+
+
+@dataclass
+class Frames:
+    """Windows of ``length`` frames: ``images`` holds (B * length) frames, those of a window one after another."""
+
+    images: Images
+    length: int
+
+    def __len__(self) -> int:
+        return len(self.images) // self.length
+
+    @property
+    def sizes(self) -> Tensor:
+        """(B, 2) the size of each window's frames: within a window all have the same."""
+        return self.images.sizes[:: self.length]
+
+    def to(self, device: torch.device) -> Frames:
+        return Frames(self.images.to(device), self.length)
+
+    def rows(self, start: int, stop: int) -> Frames:
+        return Frames(self.images.rows(start * self.length, stop * self.length), self.length)
+
+
+class Windows:
+    """All runs of ``length`` frames, ``stride`` frames apart, of the sequences of a store.
+
+    ``rows`` (W, length) int64 rows of the store, in order of time; ``sequence`` (W,) the number of each one's sequence
+    in ``names``. No window crosses a cut: a place where frames are missing, or where they change their size. Sequences
+    that are too short are ``passed_over``, as (name, frames). Raises InputError when the table has no sequences, two
+    frames have one place, or no sequence is long enough.
+    """
+
+    def __init__(self, store: ImageStore, length: int, stride: int = 1) -> None:
+        self.length, self.stride = length, stride
+        span = (length - 1) * stride + 1
+        self.passed_over: list[tuple[str, int]] = []
+        self.names: list[str] = []
+        rows: list[Index] = []
+        numbers: list[Index] = []
+        offsets = np.arange(length) * stride
+        for name, members in sequences(store).items():
+            starts = [
+                start + np.arange(stop - start - span + 1)
+                for start, stop in _runs(store, name, members)
+                if stop - start >= span
+            ]
+            if not starts:
+                self.passed_over.append((name, len(members)))
+                continue
+            first = np.concatenate(starts)
+            rows.append(members[first[:, None] + offsets])
+            numbers.append(np.full(len(first), len(self.names), np.int64))
+            self.names.append(name)
+        if not rows:
+            longest = max((count for _, count in self.passed_over), default=0)
+            raise InputError(
+                f"{store.source}: no sequence has {span} frames without a gap ({many(len(self.passed_over), 'sequence')}, "
+                f"the longest of {many(longest, 'frame')}); give longer ones, or set fewer frames or a smaller stride"
+            )
+        self.rows: Index = np.concatenate(rows)
+        self.sequence: Index = np.concatenate(numbers)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, store: ImageStore, index: Sequence[int] | Index) -> Frames:
+        """The windows ``index`` (B,) as one batch."""
+        return Frames(store.read(self.rows[np.asarray(index, np.int64)].ravel()), self.length)
+
+    @property
+    def note(self) -> str:
+        """What was passed over, in words; "" when nothing was."""
+        if not self.passed_over:
+            return ""
+        span = (self.length - 1) * self.stride + 1
+        shown = ", ".join(f"{name} ({count})" for name, count in self.passed_over[:SHOWN])
+        more = ", ..." if len(self.passed_over) > SHOWN else ""
+        total = len(self.passed_over) + len(self.names)
+        return (
+            f"{len(self.passed_over):,} of {many(total, 'sequence')} have fewer than {span} frames in a row and are passed "
+            f"over: {shown}{more}"
+        )
+
+
+def sequences(store: ImageStore) -> dict[str, Index]:
+    """Sequence -> (n,) rows of the store in order of time. Raises InputError naming two rows at one place of a sequence."""
+    table = store.table
+    lacking = [name for name in ("group", "order") if name not in table]
+    if lacking:
+        raise InputError(
+            f"{store.source}: no column {' nor '.join(lacking)}, so there are no sequences of frames; expected numbered "
+            "frames (walk/001.png, ...), animations, video, or a manifest with the columns group and order"
+        )
+    cases = table.column("case") if "case" in table else [None] * len(table)
+    found: dict[str, list[tuple[float, int]]] = {}
+    for row, (group, case, order) in enumerate(zip(table.column("group"), cases, table.column("order"), strict=True)):
+        if group is None or order is None:
+            continue
+        name = group if case in (None, group) else f"{group}/{case}"
+        found.setdefault(name, []).append((_place(store, row, order), row))
+    result = {}
+    for name, places in found.items():
+        places.sort()
+        for (place, row), (after, other) in itertools.pairwise(places):
+            if place == after:
+                raise InputError(
+                    f"{store.source}: {store.names[row]} and {store.names[other]} are both frame {place:g} of the sequence "
+                    f"{name}; give each its own order, or its own group or case"
+                )
+        result[name] = np.array([row for _, row in places], np.int64)
+    return result
+
+
+def _place(store: ImageStore, row: int, order: str) -> float:
+    try:
+        place = float(order)
+    except ValueError:
+        place = np.nan
+    if not np.isfinite(place):
+        raise InputError(
+            f"{store.source}: order '{order}' of {store.names[row]} is no number; expected a frame or a time"
+        )
+    return place
+
+
+def _runs(store: ImageStore, name: str, members: Index) -> list[tuple[int, int]]:
+    """(start, stop) of the stretches of ``members`` without a cut."""
+    if len(members) < 2:
+        return [(0, len(members))]
+    order = store.table.column("order")
+    steps = np.diff([_place(store, int(row), order[int(row)] or "") for row in members])
+    sizes = store.sizes[members]
+    cut = (steps > CUT * np.median(steps)) | (sizes[1:] != sizes[:-1]).any(axis=1)
+    edges = [0, *(np.flatnonzero(cut) + 1).tolist(), len(members)]
+    return list(itertools.pairwise(edges))
+
+
+def last_part(store: ImageStore, share: float) -> tuple[Index, Index]:
+    """Rows of the beginning of every sequence, and of its last ``share``: how a few long sequences are divided in time."""
+    first, last = [], []
+    for members in sequences(store).values():
+        cut = len(members) - round(share * len(members))
+        first.append(members[:cut])
+        last.append(members[cut:])
+    return np.sort(np.concatenate(first)), np.sort(np.concatenate(last))

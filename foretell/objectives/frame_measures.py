@@ -1,0 +1,121 @@
+"""How well frames are foretold: errors beside those of copying the nearest frame, over whole sequences."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foretell.data.sequences import Windows
+from foretell.data.store import ImageStore
+from foretell.errors import InputError
+from foretell.views import denormalise
+
+if TYPE_CHECKING:
+    from foretell.objectives.next_frame import NextFrame
+
+MOST = 2000  # windows that are measured, evenly spaced, where there are more
+BATCH = 32
+DRAWS = 400
+FEW = 5  # sequences below which windows are drawn again in the interval, and not whole sequences
+
+
+@dataclass
+class FrameErrors:
+    """Mean squared error of each window, pixels in [0, 1], and the sequence it belongs to.
+
+    ``line``: going on in a straight line from the last two frames, NaN where one frame is seen.
+    """
+
+    foretold: NDArray[np.float64]
+    copied: NDArray[np.float64]
+    line: NDArray[np.float64]
+    sequence: NDArray[np.int64]
+    direction: str
+
+    def skill(self, other: NDArray[np.float64]) -> tuple[float, float, float]:
+        """1 - error / error of ``other`` with its 95% interval: above 0 is better than that guess, 1 is perfect.
+
+        A bootstrap over whole sequences (over windows where there are fewer than 5).
+        """
+        groups = self.sequence if len(np.unique(self.sequence)) >= FEW else np.arange(len(self.sequence))
+        _, codes = np.unique(groups, return_inverse=True)
+        own = np.bincount(codes, self.foretold)
+        against = np.bincount(codes, other)
+        rng = np.random.default_rng(0)
+        rows = rng.integers(0, len(own), (DRAWS, len(own)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            drawn = 1 - own[rows].sum(1) / against[rows].sum(1)
+            low, high = (
+                np.quantile(drawn[np.isfinite(drawn)], [0.025, 0.975]) if np.isfinite(drawn).any() else (math.nan,) * 2
+            )
+            return float(1 - own.sum() / against.sum()), float(low), float(high)
+
+    @property
+    def sentence(self) -> str:
+        sequences = len(np.unique(self.sequence))
+        where = f"{len(self.foretold):,} windows of {sequences:,} sequence{'' if sequences == 1 else 's'}"
+        if not self.copied.sum():
+            return f"In {where} nothing moves: copying is exact."
+        value, low, high = self.skill(self.copied)
+        told = f"Its squared error is {1 - value:.1%} of that of copying ({1 - high:.1%} to {1 - low:.1%}), in {where}"
+        return f"{told}: no better than copying." if low <= 0 else f"{told}."
+
+    def table(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = [("Guess", "Root mean squared error", "PSNR", "Foretold is better by")]
+        named = [
+            ("Foretold", self.foretold),
+            ("Nearest frame, copied", self.copied),
+            ("Going on in a straight line", self.line),
+        ]
+        for name, errors in named:
+            mean = float(errors.mean())
+            if math.isnan(mean):
+                continue
+            psnr = f"{-10 * math.log10(mean):.1f} dB" if mean > 0 else "exact"
+            gain = ""
+            if errors is not self.foretold and mean > 0:
+                value, low, high = self.skill(errors)
+                gain = f"{value:.1%} ({low:.1%} to {high:.1%})"
+            rows.append((name, f"{math.sqrt(mean):.4f}", psnr, gain))
+        return rows
+
+    def record(self) -> dict[str, Any]:
+        value, low, high = self.skill(self.copied)
+        return {
+            "direction": self.direction,
+            "windows": len(self.foretold),
+            "sequences": len(np.unique(self.sequence)),
+            "mse": float(self.foretold.mean()),
+            "copy_mse": float(self.copied.mean()),
+            "line_mse": float(self.line.mean()),
+            "skill": {"mean": value, "low": low, "high": high},
+        }
+
+
+def measured(objective: NextFrame, store: ImageStore) -> tuple[Windows, FrameErrors] | None:
+    """The windows of ``store`` and the errors at up to 2,000 of them; None when it has no whole window."""
+    try:
+        windows = objective.windows_of(store)
+    except InputError:
+        return None
+    chosen = np.unique(np.linspace(0, len(windows) - 1, min(MOST, len(windows))).round().astype(np.int64))
+    mean, std = objective.views.mean, objective.views.std
+    parts: list[list[NDArray[np.float64]]] = [[], [], []]
+    for start in range(0, len(chosen), BATCH):
+        task = objective.plain(windows.read(store, chosen[start : start + BATCH]))
+        seen, hidden = task.visible["frames"], denormalise(task.hidden["frame"], mean, std)
+        nearest = denormalise(seen[:, -1], mean, std)
+        guesses = [denormalise(objective.evaluated(seen), mean, std), nearest]
+        if seen.shape[1] > 1:
+            guesses.append((2 * nearest - denormalise(seen[:, -2], mean, std)).clamp(0, 1))
+        else:
+            guesses.append(torch.full_like(hidden, math.nan))
+        for part, guess in zip(parts, guesses, strict=True):
+            part.append((guess - hidden).square().mean((1, 2, 3)).double().numpy())
+    foretold, copied, line = (np.concatenate(part) for part in parts)
+    return windows, FrameErrors(foretold, copied, line, windows.sequence[chosen], objective.settings.direction)
