@@ -52,8 +52,10 @@ def nearest_key(wrong: str, known: typing.Sequence[str]) -> str | None:
     """The key meant by ``wrong``: one with the same last part, or a similar one."""
     last = wrong.rpartition(".")[2]
     same = [key for key in known if key.rpartition(".")[2] == last]
-    if len(same) == 1:
-        return same[0]
+    # "views.blur" means that of the objective, which stands before the one of the transfer
+    ending = [key for key in same if key.endswith(f".{wrong}")]
+    if len(same) == 1 or ending:
+        return (ending or same)[0]
     near = difflib.get_close_matches(wrong, same or known, n=1, cutoff=0.6)
     if near:
         return near[0]

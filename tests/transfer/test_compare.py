@@ -126,6 +126,7 @@ def test_the_work_of_every_arm_is_counted(result, trained) -> None:
         layers.append(2 * module.weight.numel() * made[0, 0].numel())
 
     hooks = [m.register_forward_hook(note) for m in trained.modules() if isinstance(m, torch.nn.Conv2d)]
+    trained.eval()
     with torch.no_grad():
         trained(torch.zeros(1, 1, 8, 8))
     for hook in hooks:
