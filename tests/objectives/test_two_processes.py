@@ -29,13 +29,17 @@ KINDS = {"float32": torch.float32, "float64": torch.float64}
 # Relative to the tensor as a whole. The first convolution's gradient is a sum that nearly cancels (batch norm follows
 # it), so that float32 rounding alone leaves about 1.2e-5 of its norm; in float64 it leaves about 6e-14.
 ALLOWED = {"float32": (1e-5, 3e-5), "float64": (1e-12, 1e-11)}
+# At the start the gradient of a frame is a sum of a million parts of either sign, each switched by a ReLU: one that
+# rounding switches the other way moves the sum by a thousandth of its norm. In float64 none is, and the limit holds.
+SWITCHED = {("next_frame", "float32"): 3e-3}
 
 
 def made(name: str) -> Objective:
     torch.manual_seed(0)
     kind = objectives.get(name)
     store = animals(64)
-    return kind(kind.Config(), build_encoder(EncoderConfig(name="resnet_tiny"), store.channels, 28), store)
+    encoder = EncoderConfig(name="vit_mini" if kind.transformer else "resnet_tiny")
+    return kind(kind.Config(), build_encoder(encoder, store.channels, 28), store)
 
 
 @contextmanager
@@ -103,5 +107,6 @@ def test_two_processes_equal_one(name: str, kind: str, folder: Path) -> None:
     assert whole.keys() == halves[0].keys()
     for key, expected in whole.items():
         assert torch.equal(halves[0][key], halves[1][key]), key
-        allowed = ALLOWED[kind][0 if key.startswith("loss ") else 1]
+        of_loss, of_gradient = ALLOWED[kind]
+        allowed = of_loss if key.startswith("loss ") else SWITCHED.get((name, kind), of_gradient)
         assert (halves[0][key] - expected).norm() <= allowed * max(1e-3, float(expected.norm())), key
