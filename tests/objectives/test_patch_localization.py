@@ -104,8 +104,9 @@ def test_any_encoder_is_a_tower(emoji: ImageStore, encoder: EncoderConfig, reads
     losses = task.loss(task_of(task, 4), "all")
     losses["total"].backward()
     assert torch.isfinite(losses["total"])
-    touched = [p.grad is not None and bool(p.grad.any()) for p in task.encoder.parameters()]
-    assert sum(touched) > 0.5 * len(touched)
+    # what a network has behind its map (MobileNetV3 widens after pooling) is not read from it
+    reached = [p.grad is not None for p in task.encoder.parameters()]
+    assert sum(reached) > 0.9 * len(reached)
 
 
 # images ----------------------------------------------------------------------------------------------------------------
