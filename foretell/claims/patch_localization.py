@@ -25,7 +25,7 @@ CHANCE = 12.5
 # what accuracy on some thousand pairs may be off by and still be called chance, in points: three binomial deviations
 MARGIN = 3.0
 LENS = 0.02
-STEPS = 200
+STEPS = 100
 GRASS = ("grass", "gravel")
 # (textures, k of the lens): the stores the claims are worked out on
 STORES = {
@@ -36,7 +36,7 @@ STORES = {
 UNPROTECTED = {"colour": "keep", "resample": 0.0, "contrast": False}
 
 
-def recipe(source: str, seed: int, **settings: object) -> Recipe:
+def recipe(source: str, seed: int, steps: int | None = None, **settings: object) -> Recipe:
     """A run on one of ``STORES``; ``settings`` are those of the objective. Gap and jitter stay on unless they are given."""
     options: dict[str, Any] = {
         "data.source": source,
@@ -46,7 +46,7 @@ def recipe(source: str, seed: int, **settings: object) -> Recipe:
         "encoder.name": "resnet_tiny",
         "training.seed": seed,
         "training.batch": 32,
-        "training.steps": STEPS,
+        "training.steps": steps or STEPS,
         "training.optimizer": "adamw",
         "training.rate": 2e-3,
         "training.weight_decay": 1e-4,

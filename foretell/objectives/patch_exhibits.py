@@ -25,13 +25,14 @@ HEAT = torch.tensor([[0.05, 0.03, 0.3], [0.4, 0.0, 0.6], [0.8, 0.28, 0.47], [0.9
 STEPS = 3  # positions of the confidence map from one patch to its neighbour
 
 
-def hidden_places(objective: PatchLocalization, batch: Images, rng: Rng) -> Exhibit:
-    """For each image one pair: where it was cut, all patches as the tower sees them, and the direction foretold."""
-    device = objective.weights.device
+def hidden_places(objective: PatchLocalization, batch: Images, rng: Rng, *, foretold: bool = False) -> Exhibit:
+    """For each image one pair: where it was cut, all patches as the tower sees them, and the direction asked for.
+
+    ``foretold``: how likely the network, once trained, holds each direction.
+    """
     config, grid = objective.settings, objective.grid
     drawn = draw_patches(batch.sizes, batch.channels, config, rng)
     seen = render(batch, drawn, config, objective.views.std or (1.0,))
-    probability = objective.foretell(seen.to(device)).cpu()
     places, labels, _ = pairs(grid)
     pair = torch.arange(len(batch)) * 7 % len(labels)
     image = torch.arange(len(batch))
@@ -40,19 +41,25 @@ def hidden_places(objective: PatchLocalization, batch: Images, rng: Rng) -> Exhi
     for row in range(len(batch)):
         for place, colour in ((first[row], FIRST), (second[row], SECOND)):
             _frame(framed[row], drawn.corners[row, place].tolist(), config.patch or 1, colour)
-    return Exhibit(
-        "What patch localisation sees",
-        "Each patch is shown to the network without its place. Of a pair (the first framed green, the second orange) it "
-        "must say in which of eight directions the second lies; the last column shows how likely it holds each, the true "
-        "one framed.",
-        [
-            ("image", _shrunk(framed)),
-            ("its patches as seen", _sheet(seen, grid)),
-            ("first", _shown(seen[image, first])),
-            ("second", _shown(seen[image, second])),
-            ("direction foretold", _compass(probability[image, pair], labels[pair])),
-        ],
+    answer = F.one_hot(labels[pair], 8).float()
+    if foretold:
+        answer = objective.foretell(seen.to(objective.weights.device)).cpu()[image, pair]
+    panels = [
+        ("image", _shrunk(framed)),
+        ("as seen", _sheet(seen, grid)),
+        ("first", _shown(seen[image, first])),
+        ("second", _shown(seen[image, second])),
+        ("foretold" if foretold else "answer", _compass(answer, labels[pair])),
+    ]
+    asked = "in which of eight directions the second lies from the first"
+    if foretold:
+        told = f"How likely the network holds each answer to the question {asked}: bright is likely, the true one is framed."
+        return Exhibit("What it foretells", told, panels, name="foretold")
+    told = (
+        "Each patch is shown to the network without its place. Of a pair (the first framed green, the second orange) it must "
+        f"say {asked}: the last column."
     )
+    return Exhibit("What patch localisation sees", told, panels)
 
 
 def findings(objective: PatchLocalization, store: ImageStore, rows: Any, seed: int) -> list[Exhibit]:
@@ -60,11 +67,12 @@ def findings(objective: PatchLocalization, store: ImageStore, rows: Any, seed: i
     rows = objective.usable(store, rows)
     if len(rows) < 4:
         return []
-    rng = np.random.default_rng(seed_of(seed, "patch exhibits"))
-    chosen = rng.permutation(rows)[:512]
+    chosen = np.random.default_rng(seed_of(seed, "patch exhibits")).permutation(rows)[:512]
+    few = np.sort(chosen[:8])
     return [
+        hidden_places(objective, store.read(few), Rng(seed, 0, Rows.of_rank(len(few))), foretold=True),
         nearest_patches(objective, store, np.sort(chosen), seed),
-        confidence_map(objective, store, np.sort(chosen[:8])),
+        confidence_map(objective, store, few),
     ]
 
 

@@ -67,7 +67,7 @@ def test_a_constant_answer_has_chance_accuracy_and_no_answer_the_chance_loss(emo
     task = make(emoji)
     hidden = task_of(task)
     torch.nn.init.zeros_(task.fusion.fc9.weight)
-    assert float(task.loss(hidden, "all")["total"]) == pytest.approx(math.log(8), abs=1e-6)
+    assert task.loss(hidden, "all")["total"].item() == pytest.approx(math.log(8), abs=1e-6)
     assert task.chance_loss(8) == math.log(8)
     for label in range(8):
         with torch.no_grad():
@@ -155,17 +155,18 @@ def test_agreement_of_neighbours_is_counted_as_by_hand() -> None:
 
 def test_findings_show_neighbours_and_confidence_with_their_base_rates(emoji: ImageStore) -> None:
     task = make(emoji)
-    neighbours, confidence = task.findings(emoji, np.arange(len(emoji)), seed=1)
+    answers, neighbours, confidence = task.findings(emoji, np.arange(len(emoji)), seed=1)
+    assert [caption for caption, _ in answers.panels][-1] == "foretold"
     assert neighbours.name == "nearest-patches"
     assert len(neighbours.table) == 3
-    for exhibit in (neighbours, confidence):
+    for exhibit in (answers, neighbours, confidence):
         counts = {len(images) for _, images in exhibit.panels}
         assert len(counts) == 1
         for _, images in exhibit.panels:
             assert 0 <= images.min() <= images.max() <= 1
     assert [caption for caption, _ in confidence.panels][2:] == list(confidence.table[0][1:])
     again = task.findings(emoji, np.arange(len(emoji)), seed=1)
-    assert again[0].table == neighbours.table
+    assert again[1].table == neighbours.table
 
 
 def test_blank_patches_have_no_neighbours(emoji: ImageStore) -> None:
