@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import resource
 import sys
 import threading
@@ -69,7 +71,7 @@ class PeakMemory:
     """The most memory in use while a block runs, in ``bytes`` (also readable within the block).
 
     On a GPU the most that tensors held there; else the anonymous memory of the whole process, looked at every 20 ms
-    (mapped files are the kernel's and do not count). Where the system has no /proc: the largest resident set since the
+    (mapped files are the kernel's and do not count), after what earlier work had freed was given back. Where the system has no /proc: the largest resident set since the
     process began. On a GPU blocks must not be nested: each begins the device's count anew.
     """
 
@@ -88,6 +90,7 @@ class PeakMemory:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         else:
+            _give_back()
             self._look()
             threading.Thread(target=self._watch, daemon=True, name="memory").start()
         return self
@@ -104,6 +107,12 @@ class PeakMemory:
         cuda = self._device.type == "cuda"
         now = int(torch.cuda.max_memory_allocated(self._device)) if cuda else _in_use()
         self._most = max(self._most, now)
+
+
+def _give_back() -> None:
+    """Have the C library return freed memory to the system: it keeps it, so that all later work seems to need it, too."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # malloc_trim is glibc's
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _in_use() -> int:

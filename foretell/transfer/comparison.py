@@ -281,12 +281,12 @@ class Comparison:
 
     def _probe(self, name: str, data: Labelled, strength: float) -> dict[str, Any]:
         encoder, test_x = self.encoder_of(name), self.test_features(name)
-        began = time.perf_counter()
         with PeakMemory(device_of(encoder)) as memory:
+            began = time.perf_counter()
             # Embedded anew: what the arm costs must not depend on which features an earlier arm left behind.
             x = embed(encoder, PlainViews(self.store, data.index, self.views, crop=self.config.crop, limit=0))
             probe = fit_probe(x, data.codes, len(data.classes), strength)
-        seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - began
         assert self.views.side is not None
         tally = Tally(len(data.classes))
         tally.add(probe.probabilities(test_x), self.test.codes)

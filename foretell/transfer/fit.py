@@ -144,9 +144,9 @@ def fine_tune(
     from foretell.train.cost import PeakMemory, forward_flops
     from foretell.train.measure import flops_per_sample
 
-    began = time.perf_counter()
     embedded = 0  # images that are embedded beside the steps
     with PeakMemory(device_of(start.encoder)) as making:
+        began = time.perf_counter()
         encoder = fresh_encoder(start.encoder, seed_of(seed, "scratch")) if start.scratch else copied(start.encoder)
         probe = _head(start, data, views, config)
         embedded += len(data) if probe is not None else 0
