@@ -76,3 +76,58 @@ def small_stem_resnet18() -> tuple[nn.Module, int]:
     net.maxpool = nn.Identity()
     net.fc = nn.Identity()
     return net, 512
+
+
+class LightlyMAE(nn.Module):
+    """lightly's MAE example (MaskedVisionTransformerTIMM, its decoder, AdamW 1.5e-4, fp32) at any size, CPU or GPU."""
+
+    def __init__(
+        self, name: str, *, side: int, patch: int, width: int, depth: int, heads: int, device: str = "cpu"
+    ) -> None:
+        import timm
+        from lightly.models.modules import MaskedVisionTransformerDecoderTIMM, MaskedVisionTransformerTIMM
+
+        super().__init__()
+        vit: Any = timm.create_model(name, img_size=side, patch_size=patch, num_classes=0)
+        self.patch = patch
+        self.backbone = MaskedVisionTransformerTIMM(vit=vit)
+        self.length = self.backbone.sequence_length
+        self.embed = nn.Linear(vit.embed_dim, width)
+        self.decoder = MaskedVisionTransformerDecoderTIMM(
+            num_patches=vit.patch_embed.num_patches, embed_dim=width, depth=depth, num_heads=heads
+        )
+        self.head = nn.Linear(width, patch**2 * 3)
+        self.criterion = nn.MSELoss()
+        self.device = torch.device(device)
+        self.to(self.device)
+        self.optimizer = torch.optim.AdamW(self.parameters(), lr=1.5e-4)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What is foretold of the hidden patches, and the target, normalised patch by patch."""
+        from lightly.models import utils
+
+        keep, mask = utils.random_token_mask(size=(len(images), self.length), mask_ratio=0.75, device=images.device)
+        encoded = self.backbone.encode(images=images, idx_keep=keep)
+        tokens = utils.repeat_token(self.decoder.mask_token, (len(images), self.length))
+        embedded = self.embed(encoded)
+        tokens = utils.set_at_index(tokens, keep, embedded.type_as(tokens))
+        decoded = self.decoder.decode(self.decoder.add_pos_embed(tokens))
+        found: Tensor = self.head(utils.get_at_index(decoded, mask))
+        patches = utils.patchify(images, self.patch)
+        return found, utils.normalize_mean_var(utils.get_at_index(patches, mask - 1))
+
+    def step(self, images: Tensor) -> float:
+        loss = self.criterion(*self(images.to(self.device)))
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(loss.detach())
+
+
+def mae_loader(images: np.ndarray, batch: int, side: int, workers: int = 2) -> DataLoader[Any]:
+    """lightly's example DataLoader with its MAETransform, dropped last batch."""
+    from lightly.transforms import MAETransform
+
+    return DataLoader(
+        PILImages(images, MAETransform(input_size=side)), batch, shuffle=True, drop_last=True, num_workers=workers
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from foretell.claims import patch_localization as shared
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 
-ARMS = {
+ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "lens": ("textures through a lens", shared.UNPROTECTED),
     "no lens": ("textures", shared.UNPROTECTED),
     "no lens, colour dropped": ("textures", {}),

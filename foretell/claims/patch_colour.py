@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from foretell.claims import patch_localization as shared
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 
 SOURCE = "textures through a lens"
-ARMS: dict[str, dict[str, object]] = {
+ARMS: dict[str, dict[str, Any]] = {
     "no countermeasure": dict(shared.UNPROTECTED),
     "colour dropped": {**shared.UNPROTECTED, "colour": "drop"},
     "uniform noise": {**shared.UNPROTECTED, "colour": "drop", "noise": "uniform"},

@@ -164,12 +164,13 @@ class Autoencoder(ImageObjective):
     def loss(self, task: Task, player: str) -> dict[str, Tensor]:
         return {"total": self.error(self.foretell(task.visible["image"]), task)}
 
-    def _clean(self, batch: Images) -> Tensor:
+    def undistorted(self, batch: Images) -> Tensor:
+        """(B, C, side, side) normalised: the images as they are, without random views and noise."""
         return plain(batch, self.side, self.views.mean, self.views.std, interpolation=self.views.interpolation)
 
     def taken(self, batch: Images) -> Tensor:
         """(B, C, side, side): undistorted images with each image's own noise."""
-        return self._noisy(self._clean(batch), own(batch.index))
+        return self._noisy(self.undistorted(batch), own(batch.index))
 
     @torch.no_grad()
     def restore(self, batch: Images) -> Restored:
@@ -177,7 +178,7 @@ class Autoencoder(ImageObjective):
 
         With blind spots every pixel is foretold while it is out of sight, about 1 / ``blind`` passes in all.
         """
-        clean = self._clean(batch)
+        clean = self.undistorted(batch)
         taken = self._noisy(clean, own(batch.index))
         if self.settings.target != "hidden":
             return Restored(clean, taken, self.foretell(taken).float())

@@ -6,7 +6,7 @@ Errors are means over pixels of normalised images, as the loss is: 1 is foretell
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from foretell.objectives.autoencoder import Autoencoder
 
 Index = NDArray[np.int64]
+Features = NDArray[np.float32]
 
 IMAGES = 1024  # images that are measured, where there are more
 AT_ONCE = 128
@@ -148,22 +149,28 @@ def _some(rows: Index, most: int, seed: int) -> Index:
 
 
 @torch.no_grad()
-def codes(objective: Autoencoder, store: ImageStore, rows: Index) -> NDArray[np.float32]:
-    """(N, bottleneck) float32: the codes of undistorted images with each image's own noise (clean ones without noise)."""
+def codes(objective: Autoencoder, store: ImageStore, rows: Index, *, clean: bool = False) -> Features:
+    """(N, bottleneck) float32: the codes of undistorted images with each image's own noise, or without it."""
     device = next(objective.parameters()).device
     was_training = objective.training
     objective.eval()
     parts = []
     for start in range(0, len(rows), AT_ONCE):
         batch = store.read(rows[start : start + AT_ONCE]).to(device)
-        parts.append(objective.encode(objective.taken(batch)).float().cpu())
+        image = objective.undistorted(batch) if clean else objective.taken(batch)
+        parts.append(objective.encode(image).float().cpu())
     objective.train(was_training)
     return torch.cat(parts).numpy()
 
 
-def code_probe(objective: Autoencoder, store: ImageStore, train: Index, test: Index, seed: int = 0) -> float | None:
-    """Accuracy on ``test`` of a linear probe of the code, fitted on labels of ``train``; None without labels."""
-    from foretell.transfer.probe import fit_probe  # labels are read here alone, never in training
+def probe(
+    embed: Callable[[Index], Features], store: ImageStore, train: Index, test: Index, seed: int = 0
+) -> float | None:
+    """Accuracy on ``test`` of a linear probe of what ``embed`` makes of rows, fitted on labels of ``train``.
+
+    None without labels of two classes. Labels are read here alone.
+    """
+    from foretell.transfer.probe import fit_probe
 
     if "label" not in store.table:
         return None
@@ -171,17 +178,18 @@ def code_probe(objective: Autoencoder, store: ImageStore, train: Index, test: In
     train, test = (_some(rows[labels[rows] >= 0], most, seed) for rows, most in ((train, LABELLED), (test, IMAGES)))
     if len(np.unique(labels[train])) < 2 or not len(test):
         return None
-    probe = fit_probe(codes(objective, store, train), labels[train], len(classes), PENALTY)
-    return float((probe.logits(codes(objective, store, test)).argmax(axis=1) == labels[test]).mean())
+    fitted = fit_probe(embed(train), labels[train], len(classes), PENALTY)
+    return float((fitted.logits(embed(test)).argmax(axis=1) == labels[test]).mean())
 
 
 def picked(losses: Sequence[float], worth: Sequence[float], names: Sequence[str]) -> dict[str, Any]:
     """Whether the pretext loss picks the model that is worth most: over models, one loss and one worth each.
 
-    {"rank": Spearman's correlation of low loss with high worth (1: the loss ranks them as their worth does), "by_loss"
-    and "best": names of the models picked, "right": whether they are one, "sentence"}.
+    {"rank": Spearman's correlation of low loss with high worth (1: the loss ranks them as their worth does; 0 where all
+    are alike), "by_loss" and "best": names of the models picked, "right": whether they are one, "sentence"}.
     """
-    rank = float(stats.spearmanr([-value for value in losses], worth).statistic)
+    alike = len(set(losses)) == 1 or len(set(worth)) == 1
+    rank = 0.0 if alike else float(stats.spearmanr([-value for value in losses], worth).statistic)
     by_loss, best = names[int(np.argmin(losses))], names[int(np.argmax(worth))]
     verdict = "its own loss picks the right model" if by_loss == best else "its own loss picks the wrong model"
     sentence = f"{verdict}: lowest loss {by_loss}, best {best}, rank correlation {rank:+.2f} over {len(names)}"

@@ -145,6 +145,8 @@ class Objective(Trainable):
     ``foretell objectives`` prints; ``paper`` is its source. ``transformer``: it embeds a part of an image's positions, which
     vision transformers can, so that encoder "auto" is one. ``columns``: those of the table that say which images belong
     together (never what they show), where the task needs that; with "order" among them, files are read frame by frame.
+
+    ``usual_training``: settings of training that are published for it, taken where no optimiser is given.
     """
 
     name: ClassVar[str]
@@ -155,6 +157,8 @@ class Objective(Trainable):
     good_for: ClassVar[str]
     transformer: ClassVar[bool] = False
     columns: ClassVar[tuple[str, ...]] = ()
+
+    usual_training: ClassVar[dict[str, Any]] = {}
 
     encoder: nn.Module
 

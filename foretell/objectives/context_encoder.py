@@ -9,7 +9,7 @@ Use it to fill holes (both losses) and, with ``adversarial`` 0 and region masks,
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -43,6 +43,13 @@ class ContextEncoder(ImageObjective):
     good_for = (
         "filling holes (foretell inpaint); features of scenes and textures, with region masks and adversarial = 0"
     )
+
+    usual_training: ClassVar[dict[str, Any]] = {
+        "optimizer": "adamw",
+        "rate": 2e-3,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+    }  # Adam
 
     class Config(ImageObjective.Config):
         views: ViewConfig = ViewConfig(scale=(0.5, 1.0), ratio=(1.0, 1.0), jitter=0, grey=0, blur=0)
@@ -88,8 +95,10 @@ class ContextEncoder(ImageObjective):
     def hide(self, batch: Images, rng: Rng) -> Task:
         clean = augment(batch, self.views, rng, "view")
         mask = draw_masks(self.settings.mask, rng, "mask", self.side)
-        # the mean of the data is 0 after normalisation
-        return Task({"context": clean * (1 - mask)}, {"clean": clean, "mask": mask})
+        # the mean of the data is 0 after normalisation; what is foretold is the hole with its overlap
+        return Task(
+            {"context": clean * (1 - mask)}, {"clean": clean, "mask": mask, "target": widened(mask, self.overlap)}
+        )
 
     def foretell(self, context: Tensor) -> Tensor:
         """(B, C, side, side) normalised: the whole picture, of which only the hole and its overlap are trained."""
@@ -112,7 +121,7 @@ class ContextEncoder(ImageObjective):
             return self._judge(task)
         foretold = self._foretold(task, keep=False)
         clean, mask = self._scaled(task.hidden["clean"]), task.hidden["mask"]
-        weights = error_weights(mask, self.overlap, self.settings.mask.border_weight)
+        weights = error_weights(mask, task.hidden["target"], self.settings.mask.border_weight)
         error = hole_error(self._scaled(foretold), clean, weights)
         with torch.no_grad():
             parts = {"l2": hole_error(self._scaled(foretold), clean, mask)}
@@ -146,7 +155,7 @@ class ContextEncoder(ImageObjective):
 
         For a centre mask that is cut out; with ``conditioned`` the surroundings are the true ones.
         """
-        shown = widened(task.hidden["mask"], self.overlap)
+        shown = task.hidden["target"]
         content = self._scaled(picture) * shown
         if self.settings.conditioned:
             return content + self._scaled(task.hidden["clean"]) * (1 - shown)

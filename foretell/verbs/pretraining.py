@@ -148,9 +148,15 @@ def settle(asked: Recipe, store: ImageStore, parts: Parts) -> tuple[Recipe, list
     mean, std = (views.mean, views.std) if views.mean and views.std else part.statistics()
     if hasattr(asked.objective, "views"):
         changes |= {"objective.views.side": side, "objective.views.mean": list(mean), "objective.views.std": list(std)}
-    encoder = resolve(asked.encoder, store.channels, side, device.type)
+    transformer = objectives.get(asked.objective.name).transformer
+    encoder = resolve(asked.encoder, store.channels, side, device.type, transformer=transformer)
     changes |= {f"encoder.{name}": getattr(encoder, name) for name in ("name", "stem", "norm", "patch")}
     notes.append(f"encoder {encoder.name} for {side} px, objective {asked.objective.name}, on {device}")
+    if "optimizer" not in asked.training.model_fields_set:
+        usual = objectives.get(asked.objective.name).usual_training
+        changes |= {
+            f"training.{name}": value for name, value in usual.items() if name not in asked.training.model_fields_set
+        }
     if "batch" not in asked.training.model_fields_set and len(part) < 4 * asked.training.batch:
         batch = max(2, min(asked.training.batch, 1 << max(1, (len(part) // 4).bit_length() - 1)))
         if batch < asked.training.batch:
@@ -315,7 +321,9 @@ def _finish(setting: Setting, run: Run, result: FitResult) -> Pretraining:
 
 def _measure(setting: Setting, run: Run) -> dict[str, float]:
     encoder, store, parts, views = setting.encoder.eval(), setting.store, setting.parts, setting.views
-    rows = parts.test if len(parts.test) >= 100 else parts.train
+    # A film's end is short, but what was learnt from tells nothing of it.
+    least = 1 if setting.objective.columns else 100
+    rows = parts.test if len(parts.test) >= least else parts.train
     seed = setting.recipe.training.seed
     worth.draw(run, encoder, store, views, rows, seed)
     write_findings(run, setting.objective.findings(store, rows, seed))

@@ -149,9 +149,14 @@ def widened(mask: Tensor, pixels: int) -> Tensor:
     """``mask`` (B, 1, H, W) grown by ``pixels`` to every side, corners included."""
     if pixels == 0:
         return mask
-    return functional.max_pool2d(mask, 2 * pixels + 1, stride=1, padding=pixels)
+    width = 2 * pixels + 1
+    tall = functional.max_pool2d(mask, (width, 1), stride=1, padding=(pixels, 0))
+    return functional.max_pool2d(tall, (1, width), stride=1, padding=(0, pixels))
 
 
-def error_weights(mask: Tensor, overlap: int, border_weight: float) -> Tensor:
-    """The weight of each pixel's error (B, 1, H, W): 1 in the hole, ``border_weight`` in its overlap, 0 elsewhere."""
-    return mask + border_weight * (widened(mask, overlap) - mask)
+def error_weights(mask: Tensor, target: Tensor, border_weight: float) -> Tensor:
+    """The weight of each pixel's error (B, 1, H, W): 1 in the hole, ``border_weight`` in its overlap, 0 elsewhere.
+
+    ``target`` is the hole with its overlap, as ``widened`` gives it.
+    """
+    return mask + border_weight * (target - mask)

@@ -13,12 +13,13 @@ from PIL import Image
 import foretell as api
 from foretell.cli import main
 from foretell.data import embedded
+from foretell.recipe import Recipe
 from foretell.report.gather import gather
 from foretell.run import Run
 
 SETTINGS = (
     "--objective", "context_encoder", "--encoder", "resnet_tiny", "--batch", "16", "--budget", "2 steps", "--side", "32",
-    "--set", "training.precision=float32", "--set", "training.layout=contiguous", "--set", "training.optimizer=adamw",
+    "--set", "training.precision=float32", "--set", "training.layout=contiguous",
     "--set", "objective.width=8", "--set", "objective.discriminator_width=8",
 )  # fmt: skip
 
@@ -108,6 +109,11 @@ def test_transparency_is_told(foretell: Callable[..., Said], filler: Path, photo
         "transparent pixels are laid over white"
         in foretell("inpaint", filler, tmp_path / "clear.png", "--box", "1,1,9,9").out
     )
+
+
+def test_the_published_optimiser_is_taken(filler: Path) -> None:
+    training = Recipe.load(filler / "recipe.toml").training
+    assert (training.optimizer, training.rate, training.weight_decay) == ("adamw", 2e-3, 0.0)
 
 
 def test_the_run_and_its_report_have_the_figures(filler: Path) -> None:

@@ -15,7 +15,7 @@ from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.objectives.autoencoder import Autoencoder, Decoder
-from foretell.objectives.autoencoder_measures import Figures, code_probe, detail, measure, noise_copy, picked, table
+from foretell.objectives.autoencoder_measures import Figures, codes, detail, measure, noise_copy, picked, probe, table
 from foretell.objectives.base import Task
 from foretell.recipe import Recipe
 from foretell.train import fit
@@ -57,7 +57,7 @@ def test_the_noise_of_the_other_targets_belongs_to_the_image(store: ImageStore) 
     assert torch.equal(first.visible["image"], first.hidden["target"])
     copies = task_of(make(store, target="copy", views=fixed))
     assert torch.equal(copies.visible["image"], first.visible["image"])
-    clean = plain._clean(plain.draw("image", 0, 0, ROWS))
+    clean = plain.undistorted(plain.draw("image", 0, 0, ROWS))
     noise = [copies.visible["image"] - clean, copies.hidden["target"] - clean]
     assert abs(float((noise[0] * noise[1]).mean())) < 0.02
     assert float(noise[1].std()) == pytest.approx(0.5, rel=0.05)
@@ -161,6 +161,7 @@ def test_picking_by_the_pretext_loss() -> None:
     assert wrong["rank"] == pytest.approx(-0.5)
     assert wrong["sentence"].startswith("its own loss picks the wrong model: lowest loss wide, best middle")
     assert picked([0.3, 0.2, 0.1], [0.5, 0.6, 0.9], names)["rank"] == pytest.approx(1)
+    assert picked([0.3, 0.2, 0.1], [0.5, 0.5, 0.5], names)["rank"] == 0
 
 
 def test_a_short_training_cleans_real_pictures(store: ImageStore) -> None:
@@ -176,7 +177,7 @@ def test_a_short_training_cleans_real_pictures(store: ImageStore) -> None:
     assert after.clean < after.given
     assert after.psnr > after.psnr_given
     assert 0 < after.copied < 0.5
-    found = code_probe(objective, store, np.arange(160), np.arange(160))
+    found = probe(lambda rows: codes(objective, store, rows), store, np.arange(160), np.arange(160))
     assert found is not None
     assert 0.5 < found <= 1  # on the images it was fitted to
     (exhibit,) = objective.findings(store, np.arange(20), 0)

@@ -113,12 +113,12 @@ def test_one_mask_a_sample_from_counters(kind: str) -> None:
 
 def test_weights_are_ten_in_the_overlap_and_zero_beyond() -> None:
     mask = centre_mask(32, 2)
-    weights = error_weights(mask, 2, 10.0)
+    weights = error_weights(mask, widened(mask, 2), 10.0)
     assert weights[mask == 1].eq(1).all()
     assert (weights == 10).sum() == 16 * 16 - 12 * 12
     assert weights[0, 0, 7].eq(0).all()
     assert weights[0, 0, 8, 8] == 10
-    assert error_weights(mask, 0, 10.0).equal(mask)
+    assert error_weights(mask, widened(mask, 0), 10.0).equal(mask)
 
 
 def test_settings_out_of_range_are_refused() -> None:
