@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -78,6 +78,7 @@ class Autoencoder(ImageObjective):
     foretells = "the clean image, the image as it is, another noisy copy of it, or its blind spots (target)"
     needs = "images"
     good_for = "a baseline; cleaning pictures. Least squares spends the code on pixels, not on classes"
+    usual_training: ClassVar[dict[str, Any]] = {"optimizer": "adamw"}
     drawn_as: ClassVar[Mapping[str, str]] = {"image": "view"}
 
     class Config(ImageObjective.Config):

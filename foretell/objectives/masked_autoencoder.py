@@ -10,7 +10,7 @@ one that embeds all; features want fine-tuning, or many epochs, more than those 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -78,6 +78,7 @@ class MaskedAutoencoder(ImageObjective):
         "pretraining transformers cheaply, to be fine-tuned; no views to design. Weaker than contrastive when frozen"
     )
     transformer = True
+    usual_training: ClassVar[dict[str, Any]] = {"optimizer": "adamw", "betas": (0.9, 0.95), "weight_decay": 0.05}
     drawn_as: ClassVar[Mapping[str, str]] = {"image": "view"}
 
     encoder: TimmEncoder

@@ -8,7 +8,7 @@ import torch
 
 from foretell.counters import Rng, Rows
 from foretell.data.store import ImageStore, open_images
-from foretell.encoders import build_encoder
+from foretell.encoders import build_encoder, resolve
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.objectives.base import Task
@@ -135,6 +135,20 @@ def test_a_ratio_out_of_range(ratio: str) -> None:
 def test_a_ratio_that_leaves_nothing_at_this_size(emoji: ImageStore, ratio: float, what: str) -> None:
     with pytest.raises(InputError, match=f"ratio = {ratio:g} hides {what} of the 4"):
         make(emoji, 32, "vit_mini", 16, ratio=ratio)
+
+
+@pytest.mark.parametrize(
+    ("device", "side", "name"),
+    [
+        ("cpu", 32, "vit_mini"),
+        ("cpu", 224, "vit_tiny_patch16_224"),
+        ("cuda", 96, "vit_midi"),
+        ("cuda", 224, "vit_base_patch16_224"),
+    ],
+)
+def test_encoder_auto_is_a_transformer(device: str, side: int, name: str) -> None:
+    settled = resolve(EncoderConfig(), 3, side, device, transformer=MaskedAutoencoder.transformer)
+    assert (settled.name, settled.stem) == (name, "standard")
 
 
 def test_an_encoder_that_is_no_transformer(emoji: ImageStore) -> None:
