@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
 import torch
 from pydantic import field_validator
 from torch import Tensor
 
-from foretell.counters import Rows
+from foretell.counters import Rng, Rows
 from foretell.data.images import Images
 from foretell.data.sampler import Sampler
 from foretell.data.store import ImageStore
 from foretell.encoders.base import Encoder
 from foretell.objectives.base import Objective
 from foretell.settings import Settings
-from foretell.views import plain
+from foretell.views import draw, plain
 from foretell.views.config import ViewConfig
 
 
@@ -24,7 +28,12 @@ def settle_views(views: ViewConfig, encoder: Encoder, store: ImageStore) -> View
 
 
 class ImageObjective(Objective):
-    """A pretext task whose sample is one image of a store; ``config.views`` says how it is looked at."""
+    """A pretext task whose sample is one image of a store; ``config.views`` says how it is looked at.
+
+    ``drawn_as``: the visible tensors of a task that are views of ``config.views``, and the name each was drawn under.
+    """
+
+    drawn_as: ClassVar[Mapping[str, str]] = {}
 
     class Config(Settings):
         views: ViewConfig = ViewConfig()
@@ -58,3 +67,19 @@ class ImageObjective(Objective):
         """(B, dim) pooled features of the undistorted images."""
         with torch.no_grad():
             return self.encoder.pooled(plain(batch, self.side, self.views.mean, self.views.std)).float()
+
+    def placed(self, batch: Images, rng: Rng) -> tuple[Tensor, Tensor] | None:
+        """What the encoder is shown of a batch, and where it lies: the position probe asks whether the one tells the other.
+
+        (n * B, C, h, w) n views of each image, all first ones first, and (n * B, 2) the centres (y, x) in shares of the
+        image's height and width. None where a task's views have no place.
+        """
+        if not self.drawn_as:
+            return None
+        task = self.hide(batch, rng)
+        where = replace(rng, device=batch.pixels.device)
+        places = []
+        for name in self.drawn_as.values():
+            box = draw(batch.sizes, self.views, where, name).box
+            places.append((box[:, :2] + box[:, 2:] / 2) / batch.sizes)
+        return torch.cat([task.visible[name] for name in self.drawn_as]), torch.cat(places).float()

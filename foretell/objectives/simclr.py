@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -55,6 +56,7 @@ class SimCLR(ImageObjective, Contrastive):
     foretells = "the partner of each view among all views of the batch"
     needs = "images"
     good_for = "classes that survive cropping and recolouring; batches of some hundred and more"
+    drawn_as = MappingProxyType({"a": "a", "b": "b"})
 
     class Config(ImageObjective.Config):
         """SimCLR's published defaults for ImageNet; small images want a milder setting (see the recipes)."""
