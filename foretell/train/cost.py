@@ -71,8 +71,9 @@ class PeakMemory:
     """The most memory in use while a block runs, in ``bytes`` (also readable within the block).
 
     On a GPU the most that tensors held there; else the anonymous memory of the whole process, looked at every 20 ms
-    (mapped files are the kernel's and do not count), after what earlier work had freed was given back. Where the system has no /proc: the largest resident set since the
-    process began. On a GPU blocks must not be nested: each begins the device's count anew.
+    (mapped files are the kernel's and do not count), after what earlier work had freed was given back. Where the system
+    has no /proc: the largest resident set since the process began. On a GPU blocks must not be nested: each begins the
+    device's count anew.
     """
 
     def __init__(self, device: torch.device) -> None:
