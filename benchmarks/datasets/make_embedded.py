@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.datasets import animal_mnist, emoji_google
+from benchmarks.datasets import heart as ultrasound
 from foretell.data import embedded
 from foretell.data.duplicates import clusters, near_pairs
 from foretell.data.store import open_images
@@ -93,6 +94,13 @@ def emoji() -> tuple[Pixels, Table]:
     return images[rows], without_leaks(images[rows], with_split(table))
 
 
+def heart() -> tuple[Pixels, Table]:
+    """One film: it has no classes and no parts."""
+    loaded = ultrasound.load()
+    assert loaded.images is not None
+    return loaded.images, loaded.table
+
+
 def strips(images: Pixels, table: Table) -> list[Pixels]:
     """Images below each other: a group in one strip, where its skin tones compress as repetitions of the plain form."""
     if "group" not in table:
@@ -101,7 +109,7 @@ def strips(images: Pixels, table: Table) -> list[Pixels]:
     starts = [0, *(row for row in range(1, len(group)) if group[row] != group[row - 1]), len(group)]
     found, at = [], 0
     for start, stop in pairwise(starts):
-        if stop - at > LONGEST // 4:
+        if stop - at > LONGEST // 4 and start > at:
             found.append(images[at:start])
             at = start
     return [*found, images[at:]]
@@ -146,9 +154,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=embedded.FOLDER)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--only", choices=embedded.names())
     given = parser.parse_args()
     wrong = 0
-    for name, make in (("animals", animals), ("emoji", emoji)):
+    for name, make in (("animals", animals), ("emoji", emoji), ("heart", heart)):
+        if given.only not in (None, name):
+            continue
         images, table = make()
         content = pack(images, table)
         path = given.out / f"{name}.npz"

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from foretell.data.duplicates import clusters, exact_groups, near_pairs
+from foretell.data.sequences import summary
 from foretell.data.splits import canonical
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import many
+from foretell.errors import InputError
 
 SHOWN = 5  # examples of each finding in the text; the data class holds all
 FEW = 10  # images of a class below which its figures mean little
@@ -57,6 +59,7 @@ class Audit:
     splits: dict[str, int] = field(default_factory=dict)
     groups: int | None = None
     leaks: list[Leak] = field(default_factory=list)
+    shortcuts: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -116,6 +119,11 @@ def audit(
         extra=list(store.found.extra) if store.found is not None else [],
     )
     table = store.table
+    if "group" in table and "order" in table:
+        try:
+            found.notes = [*found.notes, summary(store)]
+        except InputError as reason:
+            found.notes = [*found.notes, f"no sequences: {reason}"]
     if "label" in table:
         values = table.column("label")
         found.labels = dict(Counter(value for value in values if value is not None).most_common())

@@ -1,6 +1,7 @@
-"""The two small image sets that come with the package: grey animals and colour emoji.
+"""The small image sets that come with the package: grey animals, colour emoji, and a film of a beating heart.
 
-They are real, permissively licensed (a notice lies beside each file) and need no network. Every row has a ``split``:
+They are real, permissively licensed (a notice lies beside each file) and need no network. The film is one sequence of
+frames (columns ``group`` and ``order``) without classes or split. Every row of the others has a ``split``:
 'train' or 'test', fixed once and for all, so that figures from different places may be compared. A fifth of the groups
 of each class is for testing: the groups of a class (where there are none, the images) are sorted by subcategory, size
 and the SHA-256 of ``2:`` with the group's name, and every fifth of them, starting with the third, is for testing, unless
@@ -55,6 +56,12 @@ SETS = {
         licence="Apache-2.0 (images), MIT (names and categories)",
         made="drawn on white; exact duplicates are dropped; the group is the concept, which its skin tones share",
     ),
+    "heart": EmbeddedSet(
+        title="ultrasound film of a beating heart",
+        source="PyPI pydicom-data 1.0.0, color3d_jpeg_baseline.dcm",
+        licence="MIT",
+        made="the fan alone, grey, shrunk from 370 pixels; frames in order of time",
+    ),
 }
 
 
@@ -64,9 +71,10 @@ def names() -> list[str]:
 
 
 def load(name: str) -> tuple[NDArray[np.uint8], Table]:
-    """Images (N, H, W, C) uint8, C 1 (animals, 28 pixels) or 3 (emoji, 64 pixels), and a table of N rows.
+    """Images (N, H, W, C) uint8, C 1 (animals, 28 pixels; heart, 64) or 3 (emoji, 64), and a table of N rows.
 
-    Columns: ``path`` (a name, unique), ``label``, ``split``, and for emoji ``group`` (the concept) and ``subcategory``.
+    Columns: ``path`` (a name, unique), ``label``, ``split``, and for emoji ``group`` (the concept) and ``subcategory``; for
+    heart ``path``, ``group`` and ``order``.
     Raises InputError for an unknown name, ForetellError for a damaged installation.
     """
     with _open(name) as stored:
@@ -93,17 +101,19 @@ def describe(name: str) -> str:
     with _open(name) as stored:
         rows, side, channels = _table(stored), int(stored["side"]), int(stored["channels"])
     known = SETS[name]
-    parts = Counter(rows.column("split"))
-    labels = Counter(rows.column("label"))
-    groups = f" in {len(set(rows.column('group')))} groups" if "group" in rows else ""
-    classes = ", ".join(f"{label} {count}" for label, count in sorted(labels.items(), key=str))
+    about = f"{len(rows)} frames in order of time, no classes"
+    if "label" in rows:
+        parts = Counter(rows.column("split"))
+        labels = Counter(rows.column("label"))
+        groups = f" in {len(set(rows.column('group')))} groups" if "group" in rows else ""
+        classes = ", ".join(f"{label} {count}" for label, count in sorted(labels.items(), key=str))
+        about = f"{len(rows)} images ({parts['train']} train, {parts['test']} test){groups}\n{len(labels)} classes: {classes}"
     return "\n".join(
         (
             f"@{name}: {known.title}, {side} x {side} pixels, {'grey' if channels == 1 else 'RGB'}",
             f"source: {known.source}; {known.made}",
             f"licence: {known.licence}; notice in {name}.LICENSE.txt",
-            f"{len(rows)} images ({parts['train']} train, {parts['test']} test){groups}",
-            f"{len(labels)} classes: {classes}",
+            about,
         )
     )
 

@@ -218,6 +218,16 @@ def sequences(store: ImageStore) -> dict[str, Index]:
     return result
 
 
+def summary(store: ImageStore) -> str:
+    """How many sequences there are and how long they are, in words. Raises InputError as ``sequences``."""
+    lengths = [len(rows) for rows in sequences(store).values()]
+    if not lengths:
+        return "no frame belongs to a sequence"
+    alone = sum(length == 1 for length in lengths)
+    span = f"{min(lengths)} to {max(lengths)} frames" if len(set(lengths)) > 1 else many(lengths[0], "frame")
+    return f"{many(len(lengths), 'sequence')} of {span}" + (f", {alone} of one frame alone" if alone else "")
+
+
 def _place(store: ImageStore, row: int, order: str) -> float:
     try:
         place = float(order)

@@ -22,7 +22,7 @@ SPLITS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-EMBEDDED = ("animals", "emoji")
+EMBEDDED = ("animals", "emoji", "heart")
 
 Kind = Literal["folder", "class folders", "manifest", "array", "embedded"]
 

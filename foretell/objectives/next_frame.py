@@ -234,7 +234,8 @@ class NextFrame(ImageObjective):
         chosen = np.unique(np.linspace(0, len(windows) - 1, min(8, len(windows))).round().astype(np.int64))
         exhibit = self._exhibit("Frames it has foretold", self.plain(windows.read(part, chosen)))
         exhibit.name = "foretold"
-        exhibit.caption += f" {result.sentence}"
+        learnt = set(self.store.names) & set(part.names)
+        exhibit.caption += f" {result.sentence}" + (" They were learnt from." if learnt else " None was learnt from.")
         exhibit.table = result.table()
         return [exhibit]
 

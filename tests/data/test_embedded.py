@@ -10,8 +10,10 @@ import pytest
 from foretell.data import embedded
 from foretell.errors import ForetellError, InputError
 
+CLASSES = ("animals", "emoji")
 
-@pytest.fixture(scope="module", params=embedded.names())
+
+@pytest.fixture(scope="module", params=CLASSES)
 def loaded(request):
     return request.param, *embedded.load(request.param)
 
@@ -99,11 +101,27 @@ def test_table_alone_and_description(loaded):
         assert part in said
 
 
+def test_the_film_is_one_sequence_in_order():
+    images, table = embedded.load("heart")
+    assert images.shape == (120, 64, 64, 1)
+    assert table.column("order") == [str(i) for i in range(120)]
+    assert set(table.column("group")) == {"heart"}
+    values = images.astype(float)
+    steps = np.square(np.diff(values, axis=0)).mean((1, 2, 3))
+    far = np.square(values[30:] - values[:-30]).mean()
+    assert np.count_nonzero(steps == 0) == 7  # the film itself repeats a frame now and then; every other one moves
+    assert steps.max() < far  # and is nearer to the next than to one far away
+    for part in ("@heart", "120 frames", "MIT", "heart.LICENSE.txt"):
+        assert part in embedded.describe("heart")
+
+
 def test_files_are_small_and_come_with_their_notices():
     files = sorted(path.name for path in embedded.FOLDER.iterdir())
-    assert files == ["animals.LICENSE.txt", "animals.npz", "emoji.LICENSE.txt", "emoji.npz"]
+    assert files == [f"{name}.{end}" for name in sorted(embedded.names()) for end in ("LICENSE.txt", "npz")]
     assert sum(path.stat().st_size for path in embedded.FOLDER.glob("*.npz")) < 12e6
-    animals, emoji = ((embedded.FOLDER / f"{name}.LICENSE.txt").read_text() for name in embedded.names())
+    animals, emoji, heart = ((embedded.FOLDER / f"{name}.LICENSE.txt").read_text() for name in embedded.names())
+    assert "Permission is hereby granted" in heart
+    assert "Changed here" in heart
     assert "Copyright (c) 2025 SinaSR-6" in animals
     assert "Permission is hereby granted" in animals
     assert "Apache License" in emoji

@@ -11,9 +11,10 @@ import pytest
 from pictures import fill, picture, save
 from PIL import Image
 
+from foretell.data.audit import audit, render
 from foretell.data.frames import count_frames, read_frame
 from foretell.data.pixels import Unreadable
-from foretell.data.sequences import Windows, last_part, numbered, sequences
+from foretell.data.sequences import Windows, last_part, numbered, sequences, summary
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
 from foretell.errors import InputError
@@ -161,6 +162,12 @@ def test_short_sequences_are_counted_listed_and_passed_over() -> None:
         InputError, match=r"no sequence has 4 frames without a gap \(3 sequences, the longest of 3 frames\)"
     ):
         Windows(store, 4)
+
+
+def test_check_says_which_sequences_there_are() -> None:
+    store = store_of(["a", "b", "b", "b", "c", "c"], ["0", "0", "1", "2", "0", "1"])
+    assert summary(store) == "3 sequences of 1 to 3 frames, 1 of one frame alone"
+    assert f"understood: {summary(store)}" in render(audit(store))
 
 
 def test_rows_outside_any_sequence_are_left_out() -> None:
