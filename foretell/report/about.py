@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
-from foretell.report import analysis, charts, words
+from foretell.report import analysis, charts, leaks, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Table, image, inscription, pixel_width
 
@@ -319,6 +319,8 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
         out.append(("The map of the embeddings", f"foretell embed {path}"))
     if not (run.comparison.get("confusion") or {}).get("matrix"):
         out.append(("The confusion matrix", compare))
+    if leaks.can_be_probed(run):
+        out.append(("Whether the views show where they lie", f"foretell check {path} --shortcuts"))
     if "views" not in run.pictures:
         out.append(("A picture of what was hidden", f"foretell pretrain --recipe {path}"))
     return out

@@ -17,6 +17,7 @@ from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
 from foretell.report.glossary import glossary
+from foretell.report.leaks import shortcuts
 from foretell.run import write_aside
 
 HERE = Path(__file__).parent
@@ -79,6 +80,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "data": about.data(run),
         "hidden": about.hidden(run),
         "findings": findings(run),
+        "shortcuts": shortcuts(run),
         "training": about.training(run),
         "health": about.health(run),
         "monitors": about.monitors(run),
@@ -127,6 +129,7 @@ def numbers(run: Gathered) -> dict[str, Any]:
         **{name: comparison.get(name) for name in (*kept, "linear_probe")},
         "cost": [vars(item) for item in analysis.costs(run)],
         "findings": run.results.get("findings", {}).get("findings", []),
+        "shortcuts": run.results.get("shortcuts"),
         "health": run.health[-1] if run.health else None,
         "monitors": {name: lines[-1].get("value") for name, lines in run.monitors.items()},
         "facts": run.facts,

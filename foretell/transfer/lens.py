@@ -31,7 +31,7 @@ from foretell.views.aberration import aberrate
 
 CHANNELS = ("red", "green", "blue")
 SIDE = 256  # pixels of the longer side that are looked at
-LEVELS = (4, 2, 1, 1)  # each solution's reduction
+LEVELS = (4, 4, 2, 2, 1, 1)  # each solution's reduction
 BLOCK = 16
 SMALLEST = 48  # pixels of the shorter side below which a shift of some per mille cannot be seen
 WIDEST = 0.05  # solutions beyond this are no lens: the channels show different things
@@ -60,7 +60,7 @@ class ColourShift:
         return {"channel": self.channel, "k_percent": {name: 100 * value if name != "n" else value for name, value in self.k.record().items()}, "images": self.used}  # fmt: skip
 
 
-def colour_shift(store: ImageStore, rows: NDArray[np.int64] | None = None, *, most: int = 300, seed: int = 0) -> list[ColourShift]:  # fmt: skip
+def colour_shift(store: ImageStore, rows: NDArray[np.int64] | None = None, *, most: int = 200, seed: int = 0) -> list[ColourShift]:  # fmt: skip
     """The shift of green against red and against blue, over up to ``most`` of ``rows`` (default: all) of ``store``.
 
     Each is the median over images, its interval a bootstrap over images; the optical axis is taken to be the middle of

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Index = NDArray[np.int64]
 
-SEEDS = (0, 1, 2, 3)
+SEEDS = (0, 1, 2)
 IMAGES = 400  # images that are looked at, at most
 FEWEST = 24  # images below which nothing can be said of unseen ones
 HELD = 1 / 3  # share of the images (of the groups, where there are any) that is held out
@@ -48,26 +48,33 @@ VISITS = 24_000  # patches that one network is trained on, repetitions counted
 BATCH = 128
 LARGEST = 48  # pixels a side of what the network sees: of larger views the middle
 BEST = 0.1
+LEAST = 0.01  # gain below which a leak is too small to learn from
+SHARE = 0.3  # of the gain that closing a cue must take away for the cue to be named
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A countermeasure: the ``cue`` it closes, its ``settings`` in ``PatchConfig`` and how a person turns it on."""
+    """A countermeasure: the ``cue`` it closes, its ``settings`` in ``PatchConfig`` and how a person turns it on.
+
+    ``names``: whether a difference it makes says that this cue is there. Dropping colours takes away two thirds of all
+    that a patch shows, and so weakens every other cue too.
+    """
 
     cue: str
     words: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     inset: bool = False
     colour: bool = False
+    names: bool = True
 
 
 SWITCHES = {
     "projection": Switch("lens aberration", "colour projection", {"colour": "projection"}, colour=True),
-    "dropping": Switch("lens aberration", "colour dropping", {"colour": "drop"}, colour=True),
+    "dropping": Switch("lens aberration", "colour dropping", {"colour": "drop"}, colour=True, names=False),
     "contrast": Switch("brightness or vignetting", "contrast normalisation", {"contrast": True}),
     "resample": Switch("sharpness or resampling", "down- and up-sampling of every patch", {"resample": 1.0}),
     "border": Switch("a frame or padding at the border", "keeping half a patch off the border", inset=True),
-    "all": Switch("", "all of these", {"colour": "drop", "contrast": True, "resample": 1.0}, inset=True),
+    "all": Switch("", "all of these", {"colour": "drop", "contrast": True, "resample": 1.0}, inset=True, names=False),
 }
 
 
@@ -110,8 +117,8 @@ class Score:
 
     @property
     def leaks(self) -> bool:
-        """Whether the 95% interval of the gain over seeds lies above 0."""
-        return self.gain.low > 0
+        """Whether the 95% interval of the gain over seeds lies above 0, and the gain is no trifle (1% or more)."""
+        return self.gain.low > 0 and self.gain.mean >= LEAST
 
     def record(self) -> dict[str, Any]:
         return {
@@ -150,8 +157,15 @@ class Shortcuts:
 
     @property
     def cues(self) -> list[str]:
-        """The cues whose switch makes a difference, the largest first."""
-        felt = [name for name in self.closed if SWITCHES[name].cue and self.judged(name) != "no difference"]
+        """The cues whose switch takes away a good part of the gain, the largest first."""
+        felt = [
+            name
+            for name in self.closed
+            if SWITCHES[name].cue
+            and SWITCHES[name].names
+            and self.judged(name) != "no difference"
+            and self.effect(name).mean >= SHARE * self.open.gain.mean
+        ]
         felt.sort(key=lambda name: -self.effect(name).mean)
         return list(dict.fromkeys(SWITCHES[name].cue for name in felt))
 
@@ -172,7 +186,7 @@ class Shortcuts:
             return text
         cues = self.cues
         if not cues:
-            return f"{text} No switch changes that measurably: it is the layout of the pictures, or a cue without a switch."
+            return f"{text} No single switch takes away much of it: it is the layout of the pictures, several cues at once, or one without a switch."
         closing = [n for n in self.closed if self.judged(n) == "closes it" and SWITCHES[n].cue in cues]
         by = " or ".join(SWITCHES[n].words for n in closing)
         text += f" It shows through {', '.join(cues)}" + (
@@ -243,13 +257,16 @@ def foretell_places(train: Looks, test: Looks, seed: int, visits: int = VISITS) 
     centre, spread = train.place.mean(0), train.place.std(0).clamp(min=1e-6)
 
     def ready(seen: Tensor) -> Tensor:
-        flat = (seen - mean[:, None, None]).flatten(2)
-        return (white @ flat).view_as(seen)
+        """Each patch twice: as it is, and at the same mean and contrast, where faint patches tell as much as strong ones."""
+        flat = white @ (seen - mean[:, None, None]).flatten(2)
+        even = flat - flat.mean(2, keepdim=True)
+        even = even / even.square().mean((1, 2), keepdim=True).sqrt().clamp(min=0.01)
+        return torch.cat([flat, even], 1).view(len(seen), -1, *seen.shape[2:])
 
     kept, judge = _apart(train, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "position"))
-        net = position_net(train.seen.shape[1])
+        net = position_net(2 * train.seen.shape[1])
     order = torch.Generator().manual_seed(seed_of(seed, "order"))
     steps = max(50, visits // BATCH)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
@@ -364,12 +381,13 @@ def probe_images(
     most: int = IMAGES,
     per_image: int = PER_IMAGE,
     visits: int = VISITS,
+    switches: Sequence[str] = tuple(SWITCHES),
     progress: Callable[[int, int], None] | None = None,
 ) -> Shortcuts:
     """Probe patches as they lie in the images of ``store`` (``rows``, default all; up to ``most``), before any view.
 
     ``patch`` pixels a side (default: a quarter of the usual side, at most 32), ``per_image`` at random places of each
-    image. Images of fewer than three patches a side are left out. The switches are tried only where the place leaks;
+    image. Images of fewer than three patches a side are left out. The ``switches`` are tried only where the place leaks;
     those of colour only on images with three channels. Raises InputError when fewer than 24 images are left.
     """
     patch = patch or usual_patch(store)
@@ -381,7 +399,7 @@ def probe_images(
             f"the shortcut probe needs {FEWEST}: give more or larger images, or a smaller patch"
         )
     large = np.sort(np.random.default_rng(0).permutation(large)[:most])
-    names = [name for name, one in SWITCHES.items() if not one.colour or store.channels == 3]
+    names = [name for name in switches if not SWITCHES[name].colour or store.channels == 3]
     groups = torch.from_numpy(_groups(store, large)).repeat_interleave(per_image)
     cuts: dict[bool, tuple[Images, Tensor]] = {}
 
@@ -425,6 +443,7 @@ def probe_objective(
     most: int = IMAGES,
     per_image: int = PER_IMAGE,
     visits: int = VISITS,
+    switches: Sequence[str] = tuple(SWITCHES),
 ) -> Shortcuts | None:
     """Probe what an objective shows its encoder: its views, as ``hide`` makes them of up to ``most`` images of its store.
 
@@ -457,7 +476,8 @@ def probe_objective(
     found = Shortcuts(what, len(rows), whole.seen.shape[-1], score(whole, groups, seeds, visits))
     if found.leaks:
         images = _as_images(whole, objective)
-        for name, switch in SWITCHES.items():
+        for name in switches:
+            switch = SWITCHES[name]
             if switch.settings and (not switch.colour or images.channels == 3):
                 closed = Looks(closed_by(images, switch, 0), whole.place, whole.image)
                 found.closed[name] = score(closed, groups, seeds, visits)

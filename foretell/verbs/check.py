@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from foretell.options import Arg, Overrides, Where
 
@@ -11,22 +12,32 @@ if TYPE_CHECKING:
 
 
 def check(
-    data: Annotated[Where, Arg("a folder, manifest (CSV, JSONL, Parquet), array file, @animals or @emoji")],
+    data: Annotated[
+        Where,
+        Arg("a folder, manifest (CSV, JSONL, Parquet), array file, @animals, @emoji; with --shortcuts also a run"),
+    ],
     *,
     labels: Annotated[Where | None, Arg("CSV with the columns path and label", "CSV")] = None,
+    shortcuts: Annotated[bool, Arg("also measure whether a patch shows where in its image it lies")] = False,
     set: Annotated[Overrides, Arg("a data setting, as data.columns.label=diagnosis", "KEY=VALUE")] = (),
-) -> Audit:
+) -> Audit | dict[str, Any]:
     """Say what is understood of the data, and what is wrong with it.
 
     Unreadable, equal and alike images, label balance, and leakage between splits or groups. Nothing is trained and no
-    image is changed.
+    image is changed. --shortcuts trains small networks to foretell the place of a patch, says through which cue it shows
+    (lens aberration, vignetting, sharpness, a frame) and which switch closes it; for a run, it probes what its pretext task
+    shows the encoder, and adds that to the report.
 
-    Returns the findings as an ``Audit``. Raises InputError when there is nothing that can be read.
+    Returns the findings as an ``Audit``, or for a run as a dict. Raises InputError when there is nothing that can be read.
     """
     from foretell.data.audit import audit, render
     from foretell.recipe import Recipe
     from foretell.verbs import common
 
+    if shortcuts and (Path(data).expanduser() / "recipe.toml").is_file():
+        from foretell.verbs.shortcuts import of_run
+
+        return of_run(Path(data).expanduser())
     options = {"data.source": common.absolute(str(data)), "data.labels": str(labels) if labels else None}
     chosen = Recipe.load(options=options, overrides=set).data
     assert chosen.source is not None
@@ -40,5 +51,9 @@ def check(
         workers=chosen.workers,
         progress=common.counting("reading and comparing images"),
     )
-    print(render(found))
+    print(render(found), flush=True)
+    if shortcuts:
+        from foretell.verbs.shortcuts import of_images
+
+        found.shortcuts = of_images(common.open_data(chosen.model_copy(update={"max_unreadable": 0.999999})))
     return found

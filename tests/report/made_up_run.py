@@ -12,6 +12,7 @@ import torch
 
 from foretell.report.exhibits import neighbours_grid, picture_grid, write_map
 from foretell.run import Run
+from foretell.transfer.shortcuts import Score, Shortcuts
 
 ANIMALS = ["bear", "bird", "cat", "cow", "deer", "dog", "fish", "frog", "horse", "rabbit"]
 ARMS = {
@@ -206,6 +207,17 @@ def metrics(path: Path, steps: int, upto: int) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def shortcuts() -> Shortcuts:
+    """A leak that one switch closes and another leaves as it was."""
+
+    def score(rmse: float) -> Score:
+        errors = [rmse, rmse + 0.002, rmse - 0.002]
+        return Score(errors, [0.29] * 3, [error - 0.02 for error in errors], [0.28] * 3)
+
+    closed = {"projection": score(0.29), "contrast": score(0.25)}
+    return Shortcuts("views of simclr", 1_000, 14, score(0.25), closed)
+
+
 def make(
     path: Path,
     *,
@@ -268,6 +280,7 @@ def make(
         centres = random.standard_normal((count, 24)) * 0.8
         features = centres[codes] + random.standard_normal((240, 24))
         write_map(Run.read(path), features, codes if classes else None, classes)
+        write(path / "results" / "shortcuts.json", shortcuts().record())
     if classes and compared:
         write(path / "results" / "comparison.json", comparison(classes))
     return path

@@ -22,7 +22,7 @@ ODD = ["<script>alert(1)</script>", "a long name " + "x" * 68, 'tabby & "tom" \'
 FIFTY = [f"class {place:02d} of fifty" for place in range(50)]
 RESULTS = ("label-efficiency", "labels-saved", "reaching-scratch", "confusion-matrix")
 PARTS = (
-    *RESULTS, "data", "hidden", "training", "neighbours", "embedding-map", "cost", "method", "words", "use",
+    *RESULTS, "data", "hidden", "training", "shortcuts", "neighbours", "embedding-map", "cost", "method", "words", "use",
 )  # fmt: skip
 
 
@@ -40,8 +40,8 @@ def test_every_part_is_rendered_in_order_and_no_script_fails(whole: Path) -> Non
     dom = dump(whole)
     assert errors(dom) == ""
     order = [
-        "label-efficiency", "labels-saved", "reaching-scratch", "data", "hidden", "training", "neighbours",
-        "embedding-map", "confusion-matrix", "cost", "method", "words", "use",
+        "label-efficiency", "labels-saved", "reaching-scratch", "data", "hidden", "training", "shortcuts",
+        "neighbours", "embedding-map", "confusion-matrix", "cost", "method", "words", "use",
     ]  # fmt: skip
     assert sections(dom) == order
     head = dom[: dom.index("<main")]
@@ -55,7 +55,7 @@ def test_every_part_is_rendered_in_order_and_no_script_fails(whole: Path) -> Non
         assert re.search(rf'<svg id="{name}"[^>]*role="img"[^>]*>\s*<title id="{name}-title">[^<]+</title>', dom), name
     assert 'id="views" src="data:image/png;base64,' in dom
     assert 'id="neighbours-picture" src="data:image/png;base64,' in dom
-    for name in ("efficiency", "reaching", "probe", "retrieval", "confused", "cost", "search"):
+    for name in ("efficiency", "reaching", "probe", "retrieval", "confused", "cost", "search", "shortcuts"):
         assert f'<table id="{name}-table"' in dom
     assert "temperature = 0.5" in dom
     assert "timm.create_model" in dom
@@ -137,6 +137,7 @@ def test_a_run_without_labels_names_the_commands_that_add_the_rest(tmp_path: Pat
         "data",
         "hidden",
         "training",
+        "shortcuts",
         "neighbours",
         "embedding-map",
         "cost",
@@ -159,6 +160,7 @@ def test_what_is_there_is_not_called_missing(whole: Path) -> None:
     [
         ("results/map.json", "embedding-map", "foretell embed"),
         ("results/comparison.json", "label-efficiency", "foretell finetune"),
+        ("results/shortcuts.json", "shortcuts", None),
         ("exhibits/views.png", None, "foretell pretrain --recipe"),
         ("exhibits/neighbours.png", None, "foretell neighbours"),
         ("facts.json", "data", None),
