@@ -336,7 +336,13 @@ class _Fit:
             )
             each += self._aside()
             measured.seconds_per_step = each
-            measured.steps = max(1, int((allowed - self.seconds) / each))
+            fitting = int((allowed - self.seconds) / each)
+            measured.steps = max(1, fitting)
+            if fitting < 1:
+                self._say(
+                    f"{self.config.time} are over before one step (about {spoken(each)}), of which one is taken all the "
+                    "same; give a longer budget, or a number of steps"
+                )
         else:
             epochs = self.config.epochs if self.config.epochs is not None else DEFAULT_EPOCHS
             measured.steps = max(1, round(epochs * per_epoch))

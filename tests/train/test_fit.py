@@ -244,6 +244,18 @@ def test_a_time_budget_becomes_steps_and_changes_nothing_else(tmp_path):
     assert same(weights(timed), weights(told))
 
 
+def test_a_time_budget_too_short_for_a_step_says_so(tmp_path, monkeypatch, capsys):
+    from foretell.train import measure
+    from foretell.train.progress import PlainProgress
+
+    monkeypatch.setattr(measure, "seconds_per_step", lambda *_: 90.0)
+    result = fit(Rivals(), settings(steps=None, time="20s"), progress=PlainProgress())
+    assert result.steps == 1
+    assert (
+        "20s are over before one step (about 1 min 30 s), of which one is taken all the same" in capsys.readouterr().err
+    )
+
+
 # choices ----------------------------------------------------------------------------------------------------------------------
 
 
