@@ -1,9 +1,10 @@
-"""Convolutions whose weight gradient is a matrix product, for float32 training on a CPU.
+"""Convolutions whose weight gradient is a matrix product, for training on a CPU.
 
-The library's own kernel for the gradient of the weights reaches about half of the processor's matrix-product rate, and a
-third on small maps with many channels, while its other two kernels reach nearly all of it. Gathering a few images' patches
-at a time (im2col, Chellapilla et al. 2006) into a buffer that stays in the cache, and multiplying, is faster. It is a
-matter of speed only: results are equal within rounding, and parameters and their names stay the same.
+The library's own kernel for the gradient of the weights reaches about half of the processor's float32 matrix-product rate,
+and a third on small maps with many channels (in bfloat16 a ninth), while its other two kernels reach far more. Gathering a
+few images' patches at a time (im2col, Chellapilla et al. 2006) into a buffer that stays in the cache, and multiplying, is
+faster: in float32 everywhere, in bfloat16 where the map is small. It is a matter of speed only: results are equal within
+rounding, and parameters and their names stay the same.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from torch.nn import functional as F
 
 Module = TypeVar("Module", bound=nn.Module)
 
-BUFFER = 4 * 2**20
-"""Bytes of gathered patches at a time. A constant, so that rounding does not depend on the machine."""
+BUFFER = {torch.float32: 4 * 2**20, torch.bfloat16: 16 * 2**20}
+"""Bytes of gathered patches at a time. Constants, so that rounding does not depend on the machine."""
+
+SMALL_MAP = 64
+"""The most places of an output map for which the product is the faster one in bfloat16."""
 
 LEAST_CHANNELS = 32
 """Below this many input channels the gathering costs more than it saves."""
@@ -26,14 +30,14 @@ LEAST_CHANNELS = 32
 def weight_gradient(x: Tensor, grad: Tensor, kernel: tuple[int, int], stride: int, padding: int) -> Tensor:
     """(O, C, k, l), the gradient of the weights of a convolution.
 
-    ``x`` (B, C, H, W) is its input and ``grad`` (B, O, h, w) the gradient of its output, both float32 in channels_last
-    memory; groups and dilation are 1.
+    ``x`` (B, C, H, W) is its input and ``grad`` (B, O, h, w) the gradient of its output, both float32 or both bfloat16, in
+    channels_last memory; groups and dilation are 1. The result is float32.
     """
     batch, channels = x.shape[:2]
     tall, wide = kernel
     out, height, width = grad.shape[1:]
     rows, patch = height * width, tall * wide * channels
-    together = max(1, min(batch, BUFFER // (4 * rows * patch)))
+    together = max(1, min(batch, BUFFER[x.dtype] // (x.element_size() * rows * patch)))
     images, grads = x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1).reshape(-1, out)
     padded = x.new_zeros(together, x.shape[2] + 2 * padding, x.shape[3] + 2 * padding, channels)
     inside = padded[:, padding : padding + x.shape[2], padding : padding + x.shape[3]]
@@ -44,22 +48,26 @@ def weight_gradient(x: Tensor, grad: Tensor, kernel: tuple[int, int], stride: in
     )
     gathered = x.new_empty(together * rows, patch)
     places = gathered.view(windows.shape)
-    total = x.new_zeros(patch, out)
+    total = x.new_zeros(patch, out, dtype=torch.float32)
     for first in range(0, batch, together):
         count = min(together, batch - first)
         inside[:count].copy_(images[first : first + count])
         places[:count].copy_(windows[:count])
         part = grads[first * rows : (first + count) * rows]
-        torch.addmm(total, gathered[: count * rows].t(), part, out=total)
+        if x.dtype == torch.float32:
+            torch.addmm(total, gathered[: count * rows].t(), part, out=total)
+        else:
+            total += gathered[: count * rows].t() @ part
     return total.view(tall, wide, channels, out).permute(3, 2, 0, 1)
 
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+        weight = weight.to(x.dtype)
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding, ctx.bias = stride, padding, bias is not None
-        return F.conv2d(x, weight, bias, stride, padding)
+        return F.conv2d(x, weight, None if bias is None else bias.to(x.dtype), stride, padding)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -76,25 +84,33 @@ class _Convolve(torch.autograd.Function):
             kernel = (weight.shape[2], weight.shape[3])
             of_weight = weight_gradient(x, grad, kernel, ctx.stride, ctx.padding)
         if ctx.bias and ctx.needs_input_grad[2]:
-            of_bias = grad.sum((0, 2, 3))
+            of_bias = grad.sum((0, 2, 3), dtype=torch.float32)
         return of_x, of_weight, of_bias, None, None
 
 
 class GemmConv2d(nn.Conv2d):
-    """``nn.Conv2d``; its weight gradient is a matrix product for float32 channels_last inputs on a CPU."""
+    """``nn.Conv2d`` that takes ``weight_gradient`` on a CPU: float32 parameters, channels_last inputs.
+
+    Under bfloat16 autocast only for maps of at most ``SMALL_MAP`` places.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         suits = (
             x.device.type == "cpu"
-            and x.dtype == self.weight.dtype == torch.float32
+            and self.weight.dtype == torch.float32
             and self.weight.requires_grad
             and torch.is_grad_enabled()
-            and not torch.is_autocast_enabled("cpu")
             and x.is_contiguous(memory_format=torch.channels_last)
         )
+        stride, padding = self.stride[0], int(self.padding[0])
+        if suits and torch.is_autocast_enabled("cpu"):
+            tall, wide = ((x.shape[2 + i] + 2 * padding - self.kernel_size[i]) // stride + 1 for i in (0, 1))
+            suits = torch.get_autocast_dtype("cpu") == torch.bfloat16 and tall * wide <= SMALL_MAP
+            x = x.to(torch.bfloat16) if suits else x
+        else:
+            suits = suits and x.dtype == torch.float32
         if not suits:
             return super().forward(x)
-        stride, padding = self.stride[0], int(self.padding[0])
         return _Convolve.apply(x, self.weight, self.bias, stride, padding)  # type: ignore[no-any-return]
 
 

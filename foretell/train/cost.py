@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import resource
 import sys
 import threading
@@ -15,6 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from foretell.encoders.base import Encoder
+from foretell.train import memory
 
 LOOK_EVERY = 0.02  # seconds between looks at the memory in use
 
@@ -91,7 +90,7 @@ class PeakMemory:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         else:
-            _give_back()
+            memory.give_back()
             self._look()
             threading.Thread(target=self._watch, daemon=True, name="memory").start()
         return self
@@ -108,12 +107,6 @@ class PeakMemory:
         cuda = self._device.type == "cuda"
         now = int(torch.cuda.max_memory_allocated(self._device)) if cuda else _in_use()
         self._most = max(self._most, now)
-
-
-def _give_back() -> None:
-    """Have the C library return freed memory to the system: it keeps it, so that all later work seems to need it, too."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # malloc_trim is glibc's
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _in_use() -> int:

@@ -18,7 +18,7 @@ from foretell.counters import Rows
 from foretell.errors import ForetellError, ForetellWarning, InputError
 from foretell.objectives.base import Trainable
 from foretell.run import Run
-from foretell.train import checkpoint, cost, measure
+from foretell.train import checkpoint, cost, measure, memory
 from foretell.train.accumulate import check_batch
 from foretell.train.budget import seconds_of
 from foretell.train.config import TrainingConfig
@@ -127,7 +127,7 @@ class _Fit:
 
     def run_all(self, resume: bool | str | Path) -> FitResult:
         threads = torch.get_num_threads()
-        with undisturbed(self.trainable), cost.PeakMemory(self.device) as self.memory:
+        with memory.kept(), undisturbed(self.trainable), cost.PeakMemory(self.device) as self.memory:
             try:
                 return self._run_all(resume)
             except (Exception, KeyboardInterrupt) as error:
