@@ -16,7 +16,7 @@ def demo(
     ] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
     per_class: Annotated[str, Arg("numbers of labels a class to compare at", "N,N,...")] = "1,10,50",
-    seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
+    seeds: Annotated[int, Arg("seeds of the comparison")] = 4,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 2,
     set: Annotated[Overrides, Arg("any other setting of the recipe", "KEY=VALUE", "-s")] = (),
 ) -> Any:
