@@ -68,9 +68,12 @@ def test_its_links_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "foretell/recipes").glob("*.toml")), ids=lambda path: path.stem)
-def test_a_packaged_recipe_trains(path: Path, tmp_path: Path) -> None:
-    assert Recipe.load(path.stem).data.source
-    out = tmp_path / "run"
-    assert cli.main(["pretrain", "--recipe", path.stem, "--out", str(out), "--budget", "2 steps", "--batch", "32"]) == 0
+def test_a_packaged_recipe_trains(path: Path, folder: Path, tmp_path: Path) -> None:
+    recipe, out = Recipe.load(path.stem), tmp_path / "run"
+    own = [] if recipe.data.source else [str(folder / "manifest.csv")]  # settings for one's own data
+    words = ["--recipe", path.stem, "--out", str(out), "--budget", "2 steps", "--batch", "32"]
+    if own:
+        words += ["--set", "data.columns.label=diagnosis", "--set", "data.columns.group=patient"]
+    assert cli.main(["pretrain", *own, *words]) == 0
     assert Recipe.load(out).training.steps == 2
     assert (out / "encoder/model.safetensors").is_file()

@@ -9,6 +9,7 @@ from foretell.objectives.base import Objective
 
 _WHERE = {
     "simclr": "foretell.objectives.simclr:SimCLR",
+    "micle": "foretell.objectives.micle:MICLe",
     "autoencoder": "foretell.objectives.autoencoder:Autoencoder",
     "masked_autoencoder": "foretell.objectives.masked_autoencoder:MaskedAutoencoder",
     "patch_localization": "foretell.objectives.patch_localization:PatchLocalization",

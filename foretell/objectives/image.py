@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import field_validator
@@ -60,15 +60,19 @@ class ImageObjective(Objective):
     def steps_per_epoch(self, batch: int) -> int:
         return Sampler(len(self.store), 0).steps(batch)
 
-    def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Images:
+    def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Any:
         return self.store.read(Sampler(len(self.store), seed).index(step, rows))
 
-    def health(self, batch: Images) -> Tensor:
+    def seen(self, batch: Any) -> dict[str, Images]:
+        """The images of a batch that each name of ``drawn_as`` is a view of: of one image all of them."""
+        return dict.fromkeys(self.drawn_as, batch)
+
+    def health(self, batch: Any) -> Tensor:
         """(B, dim) pooled features of the undistorted images."""
         with torch.no_grad():
             return self.encoder.pooled(plain(batch, self.side, self.views.mean, self.views.std)).float()
 
-    def placed(self, batch: Images, rng: Rng) -> tuple[Tensor, Tensor] | None:
+    def placed(self, batch: Any, rng: Rng) -> tuple[Tensor, Tensor] | None:
         """What the encoder is shown of a batch, and where it lies: the position probe asks whether the one tells the other.
 
         (n * B, C, h, w) n views of each image, all first ones first, and (n * B, 2) the centres (y, x) in shares of the
@@ -77,9 +81,8 @@ class ImageObjective(Objective):
         if not self.drawn_as:
             return None
         task = self.hide(batch, rng)
-        where = replace(rng, device=batch.pixels.device)
         places = []
-        for name in self.drawn_as.values():
-            box = draw(batch.sizes, self.views, where, name).box
-            places.append((box[:, :2] + box[:, 2:] / 2) / batch.sizes)
+        for key, images in self.seen(batch).items():
+            box = draw(images.sizes, self.views, replace(rng, device=images.pixels.device), self.drawn_as[key]).box
+            places.append((box[:, :2] + box[:, 2:] / 2) / images.sizes)
         return torch.cat([task.visible[name] for name in self.drawn_as]), torch.cat(places).float()

@@ -150,7 +150,7 @@ class NextFrame(ImageObjective):
     def steps_per_epoch(self, batch: int) -> int:
         return Sampler(len(self.windows), 0, "windows of frames").steps(batch)
 
-    def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Frames:  # type: ignore[override]
+    def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Frames:
         return self.windows.read(self.store, Sampler(len(self.windows), seed, "windows of frames").index(step, rows))
 
     def divided(self, frames: Tensor) -> Task:
@@ -189,7 +189,7 @@ class NextFrame(ImageObjective):
             error, copy = _mean(found - hidden, True), _mean(seen[:, -1] - hidden, True)
         return {"total": total, "error": error, "copy": copy}
 
-    def health(self, batch: Frames) -> Tensor:  # type: ignore[override]
+    def health(self, batch: Frames) -> Tensor:
         """(B, dim) pooled features of the last frame seen of each window, undistorted."""
         with torch.no_grad():
             return self.encoder.pooled(self.plain(batch).visible["frames"][:, -1]).float()

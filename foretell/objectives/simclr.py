@@ -11,14 +11,13 @@ from __future__ import annotations
 import itertools
 import math
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from foretell.counters import Rng
-from foretell.data.images import Images
 from foretell.data.store import ImageStore
 from foretell.encoders.base import Encoder
 from foretell.losses import nt_xent
@@ -79,8 +78,8 @@ class SimCLR(ImageObjective, Contrastive):
             else nn.Identity()
         )
 
-    def hide(self, batch: Images, rng: Rng) -> Task:
-        return Task({name: augment(batch, self.views, rng, name) for name in ("a", "b")})
+    def hide(self, batch: Any, rng: Rng) -> Task:
+        return Task({name: augment(images, self.views, rng, name) for name, images in self.seen(batch).items()})
 
     def embed(self, task: Task) -> Tensor:
         """(B, 2, head_dim): z of both views, in one pass so that batch norm sees them together."""
@@ -98,7 +97,7 @@ class SimCLR(ImageObjective, Contrastive):
         """The loss of embeddings that are all the same: ln(2N - 1)."""
         return math.log(2 * batch - 1)
 
-    def show(self, batch: Images, rng: Rng) -> Exhibit:
+    def show(self, batch: Any, rng: Rng) -> Exhibit:
         task = self.hide(batch, rng)
         mean, std = self.views.mean, self.views.std
         return Exhibit(

@@ -14,3 +14,16 @@ def animals(count: int) -> ImageStore:
     store = open_images("@animals").subset(np.arange(count))
     table = store.table.with_column("group", [f"run {row // RUN}" for row in range(count)])
     return store.with_table(table.with_column("order", [str(row % RUN) for row in range(count)]))
+
+
+LIGHTS = (1.0, 0.7, 0.45)  # of a case's images
+
+
+def cases(store: ImageStore, images: int = 3) -> ImageStore:
+    """As many images, in cases of up to three of one animal: as it is, and mirrored in dimmer light."""
+    pixels = store.read(np.arange(len(store)) // images).pixels.numpy().transpose(0, 2, 3, 1)
+    place = np.arange(len(store)) % images
+    pixels = np.where((place > 0)[:, None, None, None], pixels[:, :, ::-1], pixels)
+    dimmed = np.rint(pixels * np.array(LIGHTS)[place][:, None, None, None]).astype(np.uint8)
+    table = store.table.with_column("case", [str(row // images) for row in range(len(store))])
+    return ImageStore.of(dimmed).with_table(table)
