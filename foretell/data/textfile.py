@@ -15,7 +15,7 @@ from foretell.errors import InputError
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 LONGEST = 16 << 20  # characters of one line
-BLOCK = 1 << 20  # bytes read at once
+BLOCK = 1 << 19  # bytes read at once
 
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
