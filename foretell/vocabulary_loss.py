@@ -65,9 +65,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (d_states * given).to(ctx.kind), d_weight * given, d_bias, None, None
 
 
-def linear_cross_entropy(
-    states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor
-) -> tuple[Tensor, Tensor]:
+def linear_cross_entropy(states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of -log softmax(states @ weight.T + bias)[target], and the share of targets that have the largest logit.
 
     ``states`` (N, D), ``weight`` (V, D) and ``bias`` (V,) float32 or float64, ``target`` (N,) int64, N at least 1. Under

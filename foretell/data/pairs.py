@@ -24,11 +24,11 @@ def next_sentences(store: TokenStore, length: int, cls: int, sep: int, seed: int
     first, end = store.sentence_spans()
     found = _built(store.sentence_ends, first, end, length - 3, SHORT, np.uint64(seed))
     count = len(found)
-    special = [np.full(count, token, np.int64) for token in (cls, sep, sep)]
-    return Examples(found[:, :2], found[:, 2:4], *special, found[:, 4])
+    lead, between = np.full(count, cls, np.int64), np.full(count, sep, np.int64)
+    return Examples(found[:, :2], found[:, 2:4], lead, between, between, found[:, 4])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _random(state):  # type: ignore[no-untyped-def]
     """The next number in [0, 1) of ``state`` (splitmix64; Steele et al. 2014)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -38,12 +38,12 @@ def _random(state):  # type: ignore[no-untyped-def]
     return np.float64((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 9007199254740992.0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _below(state, high):  # type: ignore[no-untyped-def]
     return min(int(_random(state) * high), high - 1)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _built(ends, firsts, lasts, budget, short, seed):  # type: ignore[no-untyped-def]
     """(pairs, 5): start and length of the first text, start and length of the second, label."""
     state = np.empty(1, np.uint64)

@@ -19,6 +19,7 @@ from foretell.data.tokens import TokenStore
 Index = NDArray[np.int64]
 SHORTEST = 3  # tokens of a piece: of fewer hardly anything is left to foretell from
 NO_PAIR = -100
+OF_TOKENS = ("ids", "example", "position", "segment", "word", "special", "pair")
 
 
 @dataclass
@@ -28,7 +29,9 @@ class TextBatch:
     ``ids`` int64; ``example`` int64, 1 for the first text or pair packed in a row, 2 for the second, 0 for padding;
     ``position`` int64 within the example; ``segment`` int64, 1 in the second text of a pair; ``word`` bool, where a word
     begins; ``special`` bool, special tokens and padding; ``pair`` int64, at each pair's first token 0 where the second
-    text follows the first and 1 where it does not, else -100; ``index`` (B,) rows of the plan.
+    text follows the first and 1 where it does not, else -100; ``index`` (B,) rows of the plan; ``expected`` (B, 2)
+    float32, how many tokens and pairs a row of the whole global batch has to foretell on average: losses are sums over
+    these, so that chunks and processes may be averaged.
     """
 
     ids: Tensor
@@ -39,6 +42,7 @@ class TextBatch:
     special: Tensor
     pair: Tensor
     index: Tensor
+    expected: Tensor
 
     def __len__(self) -> int:
         return self.ids.shape[0]
@@ -178,7 +182,14 @@ class Rows:
         segment[_spread(second[paired], (base + lengths - second)[paired])] = 1
         pair[base] = its.label[chosen]
         made = (ids, example, position, segment, word, special, pair)
-        return TextBatch(*(torch.from_numpy(value.reshape(shape)) for value in made), torch.from_numpy(index.copy()))
+        of_tokens = {name: torch.from_numpy(value.reshape(shape)) for name, value in zip(OF_TOKENS, made, strict=True)}
+        return TextBatch(**of_tokens, index=torch.from_numpy(index.copy()), expected=torch.ones(len(index), 2))
+
+    def examples_of(self, index: Index) -> Index:
+        """Which examples lie in the rows ``index``, in order."""
+        starts = np.where(index > 0, self.ends[np.maximum(index, 1) - 1], 0)
+        found: Index = self.order[_spread(starts, self.ends[index] - starts)]
+        return found
 
 
 def _spread(start: Index, length: Index) -> Index:

@@ -95,7 +95,9 @@ class _Builder:
         self._resume()
         begun, before, saved = time.monotonic(), self.state.tokens, time.monotonic()
         with ExitStack() as stack:
-            files = {name: stack.enter_context(open(self.work / f"{name}.bin", "ab")) for name in _FILES}
+            files: dict[str, IO[bytes]] = {
+                name: stack.enter_context(open(self.work / f"{name}.bin", "ab")) for name in _FILES
+            }
             pool = stack.enter_context(ThreadPoolExecutor(1))
             batches = self._batches(self.state.read)
             batch = next(batches, None)

@@ -6,16 +6,19 @@ and Unigram (Kudo 2018, arXiv 1804.10959).
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from foretell.data.corpus import Corpus
+from foretell.data.store import cache_folder
 from foretell.errors import InputError
+from foretell.run import write_aside
 from foretell.settings import Settings
 
 # what each role is called in the tokenizers there are
@@ -96,6 +99,26 @@ def read_tokenizer(text: str, where: str) -> Tokenizer:
     return made
 
 
+def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache: Path | None = None) -> Tokenizer:
+    """``config.file``, or ``train_tokenizer`` once: what comes out is kept in the cache, since training twice on the same
+    text may break ties otherwise.
+
+    Raises InputError as these do, and for a file that lacks one of ``roles``.
+    """
+    if config.file is not None:
+        made = load_tokenizer(config.file)
+        check_specials(made, roles, config.file)
+        return made
+    key = f"{corpus.fingerprint}\0{config.model_dump_json()}\0{roles}"
+    folder = (cache if cache is not None else cache_folder()) / "tokenizers"
+    file = folder / f"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}.json"
+    if not file.is_file():
+        made = train_tokenizer(corpus, config, roles)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_aside(file, made.to_str())
+    return load_tokenizer(file)
+
+
 def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str]) -> Tokenizer:
     """A tokenizer trained on about ``config.sample`` megabytes of ``corpus``, documents taken evenly from all of it.
 
@@ -108,11 +131,12 @@ def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str
     if kind == "unigram" and "unk" not in roles:
         specials.append(ROLES["unk"][1])
     sample = [config.sample * 1_000_000, corpus.bytes]
-    vocabulary = config.vocabulary
-    if vocabulary == "auto":
+    if config.vocabulary == "auto":
         words = sum(text.count(" ") + 1 for batch in _sampled(corpus, *sample) for text in batch)
         words = round(words * max(1.0, corpus.bytes / sample[0]))
         vocabulary = min(max(words // WORDS_AN_ENTRY, AUTO[0]), AUTO[1])
+    else:
+        vocabulary = config.vocabulary
     made, trainer = _made(kind, lowercase, vocabulary, specials)
     made.train_from_iterator(_sampled(corpus, *sample), trainer)
     size = made.get_vocab_size()
@@ -144,7 +168,7 @@ def _sampled(corpus: Corpus, most: int, size: int) -> Iterator[list[str]]:
 
 
 def _made(kind: str, lowercase: bool, vocabulary: int, specials: list[str]) -> tuple[Tokenizer, trainers.Trainer]:
-    common = {"vocab_size": vocabulary, "special_tokens": specials, "show_progress": False}
+    common: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": specials, "show_progress": False}
     if kind == "wordpiece":
         made = Tokenizer(models.WordPiece(unk_token=ROLES["unk"][0]))
         made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)

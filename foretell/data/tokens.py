@@ -81,7 +81,8 @@ class TokenStore:
 
     def word_starts(self, tokens: Index) -> NDArray[np.bool_]:
         """Whether a word begins at each of ``tokens``."""
-        return (self._words[tokens >> 3] >> (7 - (tokens & 7)).astype(np.uint8) & 1).astype(bool)
+        bits: NDArray[np.uint8] = self._words[tokens >> 3] >> (7 - (tokens & 7)).astype(np.uint8) & 1
+        return bits.astype(np.bool_)
 
     def count(self) -> int:
         """Tokens of this part."""

@@ -25,7 +25,10 @@ class Cache:
         """Keep ``k`` and ``v`` (B, heads, t, d) of ``layer``; all kept so far, (B, heads, length + t, d) each."""
         if layer not in self.pairs:
             batch, heads, _, width = k.shape
-            self.pairs[layer] = (k.new_empty(batch, heads, self.room, width), v.new_empty(batch, heads, self.room, width))
+            self.pairs[layer] = (
+                k.new_empty(batch, heads, self.room, width),
+                v.new_empty(batch, heads, self.room, width),
+            )
         keys, values = self.pairs[layer]
         stop = self.length + k.shape[2]
         keys[:, :, self.length : stop], values[:, :, self.length : stop] = k, v

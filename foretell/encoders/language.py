@@ -33,7 +33,8 @@ class NetworkConfig(Settings):
     """The transformer. What is not given comes from ``size`` and from the objective."""
 
     size: Literal["tiny", "mini", "small", "medium", "base", "large"] = Field(
-        "mini", description="layers x width: tiny 2x128, mini 4x256, small 4x512, medium 8x512, base 12x768, large 24x1024"
+        "mini",
+        description="layers x width: tiny 2x128, mini 4x256, small 4x512, medium 8x512, base 12x768, large 24x1024",
     )
     layers: int | None = Field(None, ge=1, le=200, description="default: by size")
     width: int | None = Field(None, ge=8, description="values a token; default: by size")
@@ -130,7 +131,8 @@ class Layer(nn.Module):
         if self.post:
             after: Tensor = norm(x + self.drop(part(x)))
             return after
-        return x + self.drop(part(norm(x)))
+        before: Tensor = x + self.drop(part(norm(x)))
+        return before
 
     def forward(
         self,
@@ -266,7 +268,13 @@ class LanguageModel(nn.Module):
     """
 
     def __init__(
-        self, shape: Shape, layout: str, *, masked: bool = False, pair: bool = False, specials: dict[str, int] | None = None
+        self,
+        shape: Shape,
+        layout: str,
+        *,
+        masked: bool = False,
+        pair: bool = False,
+        specials: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.layout = layout

@@ -57,7 +57,7 @@ def save_public(model: LanguageModel, folder: str | Path, tokenizer: str, *, rea
 
 def public_tensors(model: LanguageModel) -> dict[str, Tensor]:
     """The tensors of ``model`` under their public names."""
-    layout, found = model.layout, {}
+    found = {}
     for part, prefix, rules in _parts(model):
         state = part.state_dict()
         for rule in rules:
@@ -111,7 +111,9 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     if file is None:
         raise InputError(f"{folder}: holds no {' and no '.join(FILES)}; give the folder of a whole checkpoint")
     if not (folder / TOKENIZER).is_file():
-        raise InputError(f"{folder}: holds no {TOKENIZER}; write it with AutoTokenizer.from_pretrained(...).save_pretrained")
+        raise InputError(
+            f"{folder}: holds no {TOKENIZER}; write it with AutoTokenizer.from_pretrained(...).save_pretrained"
+        )
     tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
     tensors = _bare(read_tensors(file), layout)
     masked = layout in ("bert", "roberta") and all(rule.public[0] in tensors for rule in masked_rules(layout))

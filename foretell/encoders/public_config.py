@@ -49,7 +49,7 @@ def _bert(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
         inner=config["intermediate_size"],
         positions=config["max_position_embeddings"] - (ROBERTA_OFFSET if layout == "roberta" else 0),
         segments=config.get("type_vocab_size", 2),
-        activation=_activation(config.get("hidden_act", "gelu"), file),  # type: ignore[arg-type]
+        activation=_activation(config.get("hidden_act", "gelu"), file),
         epsilon=config.get("layer_norm_eps", 1e-12),
         dropout=config.get("hidden_dropout_prob", 0.1),
         attention_dropout=config.get("attention_probs_dropout_prob", 0.1),
@@ -73,7 +73,7 @@ def _gpt(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
         causal=True,
         norm="post" if first else "pre",
         embedding_norm=False,
-        activation=activation,  # type: ignore[arg-type]
+        activation=activation,
         epsilon=config.get("layer_norm_epsilon", 1e-5),
         dropout=config.get("resid_pdrop", 0.1),
         attention_dropout=config.get("attn_pdrop", 0.1),
@@ -90,9 +90,11 @@ def config_of(layout: str, shape: Shape, specials: Mapping[str, int], *, masked:
     if layout in ("bert", "roberta"):
         title = {"bert": "Bert", "roberta": "Roberta"}[layout]
         kind = "ForPreTraining" if pair and masked else "ForMaskedLM" if masked else "Model"
-        roles = {"pad_token_id": "pad", "bos_token_id": "cls", "eos_token_id": "sep"} if layout == "roberta" else {
-            "pad_token_id": "pad"
-        }
+        roles = (
+            {"pad_token_id": "pad", "bos_token_id": "cls", "eos_token_id": "sep"}
+            if layout == "roberta"
+            else {"pad_token_id": "pad"}
+        )
         return {
             "architectures": [title + kind],
             **common,

@@ -82,7 +82,11 @@ def _gpt(layout: str, shape: Shape) -> list[Rule]:
 def masked_rules(layout: str) -> list[Rule]:
     """The head over the vocabulary, public names in full."""
     if layout == "bert":
-        dense, norm, bias = "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias"
+        dense, norm, bias = (
+            "cls.predictions.transform.dense",
+            "cls.predictions.transform.LayerNorm",
+            "cls.predictions.bias",
+        )
     else:
         dense, norm, bias = "lm_head.dense", "lm_head.layer_norm", "lm_head.bias"
     return [*_both("dense", dense), *_both("norm", norm), Rule("bias", (bias,))]

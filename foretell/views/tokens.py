@@ -76,7 +76,9 @@ def _whole(begins: Tensor, allowed: Tensor, start: Tensor, place: Tensor, budget
         kept = kept & ~((place >= first) & (length > room))
 
 
-def shown(ids: Tensor, chosen: Tensor, mask: int, vocabulary: int, config: MaskConfig, rng: Rng) -> tuple[Tensor, Tensor]:
+def shown(
+    ids: Tensor, chosen: Tensor, mask: int, vocabulary: int, config: MaskConfig, rng: Rng
+) -> tuple[Tensor, Tensor]:
     """(ids as shown, ids to foretell), (B, T) int64; what is not ``chosen`` is -100 in the second.
 
     A chosen token is shown as ``mask``, as it is, or as any token of the vocabulary, special ones among them.

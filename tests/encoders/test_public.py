@@ -124,7 +124,9 @@ class Evil:
 def test_a_pickle_that_holds_more_than_tensors_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_public(model_of("bert"), tmp_path, tokenizer())
     (tmp_path / "model.safetensors").unlink()
-    torch.save({"bert.pooler.dense.weight": Evil()}, tmp_path / "pytorch_model.bin", pickle_protocol=pickle.DEFAULT_PROTOCOL)
+    torch.save(
+        {"bert.pooler.dense.weight": Evil()}, tmp_path / "pytorch_model.bin", pickle_protocol=pickle.DEFAULT_PROTOCOL
+    )
     with pytest.raises(InputError, match=r"pytorch_model\.bin: refused, it holds pickled Python objects.*safetensors"):
         load_public(tmp_path)
     assert "this would run" not in capsys.readouterr().out
