@@ -162,7 +162,7 @@ class Rows:
         word, special = np.ones(size, bool), np.ones(size, bool)
         pair = np.full(size, NO_PAIR, np.int64)
 
-        places = _spread(base, lengths)
+        places = spread(base, lengths)
         example[places] = np.repeat(within + 1, lengths)
         position[places] = places - np.repeat(base, lengths)
         its = self.examples
@@ -171,7 +171,7 @@ class Rows:
         second = at + its.first[chosen, 1] + (between >= 0)
         last = second + its.second[chosen, 1]
         for start, spans in ((at, its.first[chosen]), (second, its.second[chosen])):
-            places, source = _spread(start, spans[:, 1]), _spread(spans[:, 0], spans[:, 1])
+            places, source = spread(start, spans[:, 1]), spread(spans[:, 0], spans[:, 1])
             ids[places] = self.store.ids[source]
             word[places] = self.store.word_starts(source)
             special[places] = False
@@ -179,7 +179,7 @@ class Rows:
             there = token >= 0
             ids[place[there]] = token[there]
         paired = its.second[chosen, 1] > 0
-        segment[_spread(second[paired], (base + lengths - second)[paired])] = 1
+        segment[spread(second[paired], (base + lengths - second)[paired])] = 1
         pair[base] = its.label[chosen]
         made = (ids, example, position, segment, word, special, pair)
         of_tokens = {name: torch.from_numpy(value.reshape(shape)) for name, value in zip(OF_TOKENS, made, strict=True)}
@@ -188,11 +188,11 @@ class Rows:
     def examples_of(self, index: Index) -> Index:
         """Which examples lie in the rows ``index``, in order."""
         starts = np.where(index > 0, self.ends[np.maximum(index, 1) - 1], 0)
-        found: Index = self.order[_spread(starts, self.ends[index] - starts)]
+        found: Index = self.order[spread(starts, self.ends[index] - starts)]
         return found
 
 
-def _spread(start: Index, length: Index) -> Index:
+def spread(start: Index, length: Index) -> Index:
     """The places start, start + 1, ... of each span, one span after another."""
     total = np.cumsum(length)
     return np.arange(int(total[-1]) if len(total) else 0) + np.repeat(start - (total - length), length)
