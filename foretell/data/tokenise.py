@@ -84,9 +84,11 @@ class _Builder:
         self.dtype = np.dtype("uint16" if tokenizer.get_vocab_size() <= 1 << 16 else "uint32")
         prefix = continuation_prefix(tokenizer)
         self.begins: NDArray[np.bool_] | None = None
+        self.encode = tokenizer.encode_batch  # the faster way does not know of what word a token is
         if prefix is not None:
             names = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
             self.begins = np.array([not name.startswith(prefix) for name in names])
+            self.encode = tokenizer.encode_batch_fast
         self.state = _State()
         self.codes: dict[str, dict[str, int]] = {}
 
@@ -103,7 +105,7 @@ class _Builder:
             batch = next(batches, None)
             while batch is not None:
                 sentences = [sentence for document in batch for sentence in document.sentences]
-                encoding = pool.submit(self.tokenizer.encode_batch_fast, sentences, add_special_tokens=False)
+                encoding = pool.submit(self.encode, sentences, add_special_tokens=False)
                 following = next(batches, None)
                 self._write(files, batch, encoding.result())
                 batch = following

@@ -32,7 +32,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 MASKED = ("pad", "unk", "cls", "sep", "mask")  # the roles of an encoder; a decoder needs "end" alone
 AT_ONCE = 1 << 20  # characters handed over at a time
-WORDS_AN_ENTRY = 50  # "auto" takes one vocabulary entry for so many words of text
+WORDS_AN_ENTRY = 200  # "auto" takes one vocabulary entry for so many words of text
 AUTO = (1_000, 30_000)
 
 
@@ -44,7 +44,7 @@ class TokenizerConfig(Settings):
         None, description="of one that is trained; default: wordpiece for an encoder, bpe for a decoder"
     )
     vocabulary: int | Literal["auto"] = Field(
-        "auto", description="entries of one that is trained; auto: one for every 50 words of text, 1,000 to 30,000"
+        "auto", description="entries of one that is trained; auto: one for every 200 words of text, 1,000 to 30,000"
     )
     lowercase: bool | None = Field(
         None, description="lower-case and strip accents (default: for wordpiece); else case is kept"

@@ -35,7 +35,7 @@ class TextModel:
         """(T, width) states of one text. Raises InputError when it is longer than the positions."""
         device = next(self.model.parameters()).device
         given = None if segment is None else torch.tensor([segment], device=device)
-        with torch.inference_mode():
+        with torch.no_grad():
             found: torch.Tensor = self.model.net(torch.tensor([ids], device=device), segment=given)
         return found[0]
 
@@ -54,4 +54,4 @@ def read_text(path: Path) -> TextModel:
             raise InputError(f"{path}: not a run on text; train one with: foretell pretrain FILE --objective bert")
     model, text = load_public(folder)
     tokenizer = read_tokenizer(text, str(folder / "tokenizer.json"))
-    return TextModel(model, tokenizer, specials_of(tokenizer), path)
+    return TextModel(model.requires_grad_(False), tokenizer, specials_of(tokenizer), path)
