@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from foretell.verbs.embed import embed as embed
     from foretell.verbs.evaluate import evaluate as evaluate
     from foretell.verbs.export import export as export
+    from foretell.verbs.fill import fill as fill
     from foretell.verbs.finetune import finetune as finetune
+    from foretell.verbs.generate import generate as generate
     from foretell.verbs.inpaint import inpaint as inpaint
     from foretell.verbs.neighbours import neighbours as neighbours
+    from foretell.verbs.next_sentence import next_sentence as next_sentence
     from foretell.verbs.pretrain import pretrain as pretrain
     from foretell.verbs.report import report as report
     from foretell.verbs.reproduce import reproduce as reproduce
@@ -34,6 +37,9 @@ VERBS = {
     "embed": "foretell.verbs.embed:embed",
     "neighbours": "foretell.verbs.neighbours:neighbours",
     "inpaint": "foretell.verbs.inpaint:inpaint",
+    "fill": "foretell.verbs.fill:fill",
+    "next-sentence": "foretell.verbs.next_sentence:next_sentence",
+    "generate": "foretell.verbs.generate:generate",
     "check": "foretell.verbs.check:check",
     "report": "foretell.verbs.report:report",
     "objectives": "foretell.verbs.objectives:objectives",
@@ -41,7 +47,10 @@ VERBS = {
     "reproduce": "foretell.verbs.reproduce:reproduce",
 }
 
-__all__ = ["VERBS", "__version__", *VERBS]
+# a verb of two words is a function with an underscore in Python
+_NAMES = {name.replace("-", "_"): name for name in VERBS}
+
+__all__ = ["VERBS", "__version__", *_NAMES]
 
 
 def _verb(name: str) -> Any:
@@ -66,12 +75,12 @@ class _Foretell(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name in ("report", "objectives"):
             return importlib.import_module(f"foretell.{name}")
-        if name in VERBS:
-            return _verb(name)
+        if name in _NAMES:
+            return _verb(_NAMES[name])
         raise AttributeError(f"module 'foretell' has no attribute '{name}'")
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *VERBS})
+        return sorted({*super().__dir__(), *_NAMES})
 
 
 sys.modules[__name__].__class__ = _Foretell

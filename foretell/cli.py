@@ -37,11 +37,11 @@ def overview() -> str:
     lines = [
         "usage: foretell VERB ... [--debug]",
         "",
-        "Learn from images nobody has labelled, and see what it was worth.",
+        "Learn from images and text nobody has labelled, and see what it was worth.",
         "",
     ]
     for name in VERBS:
-        lines.append(f"  {name:<11} {paragraphs(load(name))[0]}")
+        lines.append(f"  {name:<13} {paragraphs(load(name))[0]}")
     lines += [
         "",
         "Start with:  foretell demo",

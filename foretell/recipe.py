@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tomli_w
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, create_model
@@ -50,6 +50,15 @@ class DataConfig(Settings):
         description="above 0: sequences; every n-th frame of animations, DICOM and video is an image, and group and order "
         "are taken from the names where no table says them; 0: of an animation the first frame",
     )
+    documents: Literal["auto", "blank", "line", "file", "words"] = Field(
+        "auto",
+        description="of plain text: separated by blank lines, one a line, one a file, or cut every 1,000 words; auto: by "
+        "the first lines",
+    )
+    sentences: Literal["auto", "line", "split", "whole"] = Field(
+        "auto", description="one a line, found by punctuation, or not looked for; auto: by the first lines"
+    )
+    encoding: str = Field("utf-8", description="of text")
     max_unreadable: float = Field(0.01, ge=0, le=1, description="share of unreadable files that is passed over")
     workers: int | None = Field(None, ge=0, description="decoding processes; default: one a core")
     split: dict[str, float] = Field(

@@ -146,14 +146,14 @@ def _folder(name: str, root: Path, suffixes: frozenset[str]) -> Source:
         notes.append(f"{many(sum(others.values()), 'file')} of other kinds passed over: {kinds}")
     if manifests:
         notes.append(f"a table lies in the folder ({manifests[0]}): give it as the source or as labels to use it")
-    columns = _folder_columns(images, notes)
+    columns = folder_columns(images, notes)
     kind: Kind = "class folders" if "label" in columns else "folder"
     return Source(name, kind, root, images, Table({"path": list(images), **columns}), notes)
 
 
-def _folder_columns(images: list[str], notes: list[str]) -> dict[str, list[str | None]]:
+def folder_columns(names: list[str], notes: list[str], what: str = "images") -> dict[str, list[str | None]]:
     """Labels and splits that the folders' names say: ``class/x.jpg`` or ``train/class/x.jpg``."""
-    parts = [name.split("/")[:-1] for name in images]
+    parts = [name.split("/")[:-1] for name in names]
     first = {part[0] if part else "" for part in parts}
     columns: dict[str, list[str | None]] = {}
     split = len(first) > 1 and all(name.lower() in SPLITS for name in first)
@@ -166,7 +166,7 @@ def _folder_columns(images: list[str], notes: list[str]) -> dict[str, list[str |
         columns["label"] = [part[0] for part in parts]
         notes.append(f"{len(first)} folders are understood as classes")
     elif len(first) > 1:
-        notes.append("images lie beside folders, so that the folders are not understood as classes")
+        notes.append(f"{what} lie beside folders, so that the folders are not understood as classes")
     return columns
 
 

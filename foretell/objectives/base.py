@@ -146,6 +146,7 @@ class Objective(Trainable):
     vision transformers can, so that encoder "auto" is one. ``columns``: those of the table that say which images belong
     together (never what they show), where the task needs that; with "order" among them, files are read frame by frame.
 
+    ``kind``: what its store holds, "image" or "text".
     ``usual_training``: settings of training that are published for it, taken where no optimiser is given.
     """
 
@@ -155,6 +156,7 @@ class Objective(Trainable):
     foretells: ClassVar[str]
     needs: ClassVar[str]
     good_for: ClassVar[str]
+    kind: ClassVar[str] = "image"
     transformer: ClassVar[bool] = False
     columns: ClassVar[tuple[str, ...]] = ()
 

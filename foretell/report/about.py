@@ -17,6 +17,8 @@ def data(run: Gathered) -> Json | None:
     facts = run.part("data")
     if not facts:
         return None
+    if facts.get("kind") == "text":
+        return _text(facts)
     classes = run.classes
     shades = {1: "grey", 3: "colour", 4: "four-channel"}
     channels = facts.get("channels")
@@ -39,6 +41,22 @@ def data(run: Gathered) -> Json | None:
     told = f"{len(classes)}: {named}" if classes else "none given"
     listed.append(("Classes", told, words.listed(classes, len(classes))))
     return {"facts": listed, "long": {"Source", "Classes", "Split"}}
+
+
+def _text(facts: Json) -> Json:
+    filled = facts.get("filled")
+    listed = [
+        ("Documents", words.count(facts.get("count")), ""),
+        ("Sentences", words.count(facts.get("sentences")), ""),
+        ("Tokens", words.count(facts.get("tokens")), "words and pieces of words, as the tokenizer cuts them"),
+        ("Vocabulary", words.count(facts.get("vocabulary")), "different tokens that the tokenizer knows"),
+        ("Rows", f"{words.count(facts.get('rows'))}, {words.percent(filled)} text", "the rest is padding"),
+        ("Understood as", "; ".join(facts.get("notes") or []) or words.MISSING, ""),
+        ("Split", str(facts.get("split", words.MISSING)), ""),
+        ("Fingerprint", str(facts.get("fingerprint", words.MISSING))[:16], str(facts.get("fingerprint", ""))),
+        ("Source", str(facts.get("source", words.MISSING)), ""),
+    ]
+    return {"facts": listed, "long": {"Source", "Split", "Understood as"}}
 
 
 def hidden(run: Gathered) -> Json | None:

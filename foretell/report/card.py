@@ -6,7 +6,7 @@ import re
 
 from foretell import __version__
 from foretell.report import about, analysis, words
-from foretell.report.gather import Gathered
+from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Table
 from foretell.report.results import efficiency, key_figures, probe
 
@@ -19,6 +19,8 @@ def snippet(run: Gathered) -> str:
     config = run.encoder
     if not config:
         return ""
+    if "model_type" in config:
+        return _text_snippet(config)
     data = config.get("pretrained_cfg") or {}
     channels = (data.get("input_size") or [run.part("data").get("channels")])[0]
     dim = config.get("num_features") or run.part("encoder").get("dim") or "dim"
@@ -51,6 +53,22 @@ def snippet(run: Gathered) -> str:
             f"std = torch.tensor({data.get('std') or []}).view(-1, 1, 1)",
             embedded,
             f"    embedding = encoder((pictures - mean) / std)  # (1, {dim})",
+        ]
+    )
+
+
+def _text_snippet(config: Json) -> str:
+    kind = str((config.get("architectures") or ["AutoModel"])[0])
+    return "\n".join(
+        [
+            "import torch",
+            f"from transformers import AutoTokenizer, {kind}",
+            "",
+            f'model = {kind}.from_pretrained("encoder").eval()  # in the folder of the run',
+            'tokenizer = AutoTokenizer.from_pretrained("encoder")',
+            "with torch.inference_mode():",
+            '    found = model(**tokenizer("your text", return_tensors="pt"), output_hidden_states=True)',
+            "    states = found.hidden_states[-1]  # one vector a token",
         ]
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foretell import distributed
+from foretell import distributed, objectives
 from foretell.data.splits import split
 from foretell.data.store import ImageStore, open_images
 from foretell.encoders import load_encoder
@@ -236,6 +236,8 @@ def read_run(path: str | Path) -> Pretrained:
     """The run of an earlier ``pretrain``. Raises InputError when it is none or has no encoder yet."""
     run = Run.read(path)
     recipe = Recipe.load(run.path / "recipe.toml")
+    if objectives.get(recipe.objective.name).kind == "text":
+        raise InputError(f"{path}: a run on text, and this is a verb for images; see fill, next-sentence and generate")
     if not (run.path / "encoder" / "model.safetensors").is_file():
         state = (run.read_json("status.json") or {}).get("state", "unfinished")
         raise InputError(f"{path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {path}")

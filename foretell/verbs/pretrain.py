@@ -1,4 +1,4 @@
-"""``foretell pretrain``: from images without labels to an encoder, and what it is worth."""
+"""``foretell pretrain``: from images or text without labels to an encoder, and what it is worth."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ class Pretraining:
 def pretrain(
     data: Annotated[
         Where | None,
-        Arg("a folder, manifest (CSV, JSONL, Parquet), array file, @animals or @emoji; with --resume: the run folder"),
+        Arg(
+            "a folder, manifest (CSV, JSONL, Parquet), array file, text file, @animals or @emoji; with --resume: the run "
+            "folder"
+        ),
     ] = None,
     *,
     objective: Annotated[
-        str | None, Arg("the pretext task, see 'foretell objectives' (default: simclr)", "NAME")
+        str | None, Arg("the pretext task, see 'foretell objectives' (default: simclr; bert for a text file)", "NAME")
     ] = None,
     out: Annotated[Where | None, Arg("the run folder (default: runs/DATA-OBJECTIVE-DATE-TIME)", "RUN", "-o")] = None,
     budget: Annotated[
@@ -39,13 +42,16 @@ def pretrain(
         str | None, Arg("a small Foretell encoder or any timm name (default: chosen by size and device)", "NAME")
     ] = None,
     weights: Annotated[
-        Where | None, Arg("start from the encoder of a run, an exported encoder or safetensors", "PATH")
+        Where | None,
+        Arg("start from the encoder of a run, an exported encoder, safetensors or a folder of transformers'", "PATH"),
     ] = None,
     labels: Annotated[Where | None, Arg("CSV with path and label: to measure by, never to pretrain on", "CSV")] = None,
     side: Annotated[
         int | None, Arg("pixels a side that the encoder sees (default: as the data, at most 96 on CPU, 224 on GPU)")
     ] = None,
-    batch: Annotated[int | None, Arg("images in a batch (default: 256, fewer when there are few images)")] = None,
+    batch: Annotated[
+        int | None, Arg("images or rows of text in a batch (default: 256, 64 for text; fewer when there are few)")
+    ] = None,
     seed: Annotated[int | None, Arg("of weights, views and order (default: 0)")] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N (default: auto)", "DEVICE")] = None,
     set: Annotated[
@@ -53,7 +59,7 @@ def pretrain(
     ] = (),
     resume: Annotated[bool, Arg("go on with a run that was stopped or killed")] = False,
 ) -> Pretraining:
-    """Pretrain an encoder on images without labels, and report.
+    """Pretrain an encoder on images or text without labels, and report.
 
     Labels, where there are some (class folders, a manifest or --labels), only measure: the test part is held out of
     pretraining, and no label is read by it. Ctrl-C stops after the step in progress; --resume goes on, bit-equal.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from foretell.run import Run
 from foretell.train.accumulate import check_batch
 from foretell.train.cost import forward_flops
 from foretell.train.loop import FitResult, fit
+from foretell.train.monitor import Monitor
 from foretell.train.progress import make_progress
 from foretell.transfer.evaluate import at_most
 from foretell.transfer.features import random_encoder
@@ -35,6 +36,9 @@ from foretell.verbs import common, worth
 from foretell.verbs.common import Parts, say
 from foretell.verbs.pretrain import Pretraining
 from foretell.views.config import ViewConfig
+
+if TYPE_CHECKING:
+    from foretell.verbs.text_pretraining import Setting as TextSetting
 
 LARGEST_SIDE = {"cpu": 96, "cuda": 224}
 EXHIBIT = 8  # images in exhibits/views.png
@@ -69,6 +73,10 @@ def start(
 ) -> Pretraining:
     """Pretrain a new run."""
     settings = {**options, **(budget_settings(budget) if budget is not None else {})}
+    source = settings.get("data.source")
+    if recipe is None and not settings.get("objective.name") and not _names_objective(overrides) and is_text(source):
+        settings["objective.name"] = "bert"
+        say("a text file: objective bert (masked words); --objective gpt learns to write on from a prompt")
     asked = Recipe.load(recipe, settings, overrides)
     if asked.encoder.name != "auto":
         check_name(asked.encoder.name)
@@ -78,6 +86,8 @@ def start(
     common.device_of(asked.training.device)
     if out is not None and distributed.rank() == 0:
         common.check_free(Path(out))
+    if objectives.get(asked.objective.name).kind == "text":
+        return _start_text(asked, out)
     store = common.open_data(asked.data)
     common.tell_data(store, asked.data)
     if asked.data.labels is not None:
@@ -99,12 +109,61 @@ def start(
             run.close()
 
 
+def _names_objective(overrides: Overrides) -> bool:
+    keys = overrides if isinstance(overrides, Mapping) else [str(text).partition("=")[0] for text in overrides]
+    return any(key.strip() in ("objective", "objective.name") for key in keys)
+
+
+def is_text(source: str | None) -> bool:
+    """Whether ``source`` is the name of a plain text file, packed or not."""
+    from foretell.data.corpus import TEXT
+    from foretell.data.textfile import bare_suffix
+
+    return source is not None and Path(source).is_file() and bare_suffix(Path(source)) in TEXT
+
+
+def _start_text(asked: Recipe, out: str | Path | None) -> Pretraining:
+    from foretell.verbs import text_pretraining as text
+
+    setting, notes = text.prepare(asked)
+    training = setting.recipe.training
+    check_batch(setting.objective, training.batch, training.batch // distributed.world(), training.chunk)
+    path = Path(out) if out is not None else default_folder(setting.store.source, asked.objective.name)
+    run = Run.create(path) if distributed.rank() == 0 else None
+    try:
+        if run is not None:
+            setting.recipe.save(run.path / "recipe.toml")
+        say(f"run: {path}")
+        text.begin(run, setting, notes)
+        return _train_text(setting, run, resume=False)
+    finally:
+        if run is not None:
+            run.close()
+
+
+def _train_text(setting: TextSetting, run: Run | None, *, resume: bool) -> Pretraining:
+    from foretell.verbs import text_pretraining as text
+
+    result = _fitted(setting, run, text.monitors(setting, run), resume=resume)
+    return text.finish(setting, run, result) if run is not None else _elsewhere(result)
+
+
+def _elsewhere(result: FitResult) -> Pretraining:
+    """What a process returns that is not the first."""
+    return Pretraining(Path(), Path(), None, result.steps, result.seconds)
+
+
 def go_on(place: Path) -> Pretraining:
     """Resume the run in ``place``. Raises InputError when its data has changed."""
     distributed.start()
     run = Run.resume(place) if distributed.rank() == 0 else None
     try:
         recipe = Recipe.load(place / "recipe.toml")
+        if objectives.get(recipe.objective.name).kind == "text":
+            from foretell.verbs import text_pretraining as text
+
+            say(f"run: {place}, going on")
+            return _train_text(text.go_on(recipe, place), run, resume=True)
         store = common.open_data(recipe.data)
         kept = Run.read(place).read_json("split.json")
         if kept is None:
@@ -258,15 +317,21 @@ def _monitors(setting: Setting, run: Run | None) -> list[KnnMonitor | ProbeMonit
 
 def _train(setting: Setting, run: Run | None, *, resume: bool) -> Pretraining:
     monitors = _monitors(setting, run)
+    if run is not None and monitors and not resume:
+        views, rows = setting.views, setting.parts.train
+        untrained = random_encoder(setting.encoder, 0, setting.store, rows, views)
+        for monitor in monitors:
+            value = monitor.accuracy(untrained)
+            run.log("monitor", step=0, name=monitor.name, value=value)
+            say(f"{monitor.name} accuracy before training (random features): {value:.1%}")
+    result = _fitted(setting, run, monitors, resume=resume)
+    return _finish(setting, run, result) if run is not None else _elsewhere(result)
+
+
+def _fitted(setting: Setting | TextSetting, run: Run | None, monitors: Sequence[Monitor], *, resume: bool) -> FitResult:
+    """The loop, with what a person is told when it ends otherwise than by its budget."""
     command = f"go on with: foretell pretrain --resume {run.path}" if run is not None else ""
     try:
-        if run is not None and monitors and not resume:
-            views, rows = setting.views, setting.parts.train
-            untrained = random_encoder(setting.encoder, 0, setting.store, rows, views)
-            for monitor in monitors:
-                value = monitor.accuracy(untrained)
-                run.log("monitor", step=0, name=monitor.name, value=value)
-                say(f"{monitor.name} accuracy before training (random features): {value:.1%}")
         result = fit(
             setting.objective,
             setting.recipe.training,
@@ -289,9 +354,7 @@ def _train(setting: Setting, run: Run | None, *, resume: bool) -> Pretraining:
         stopped.add_note(f"stopped at step {result.steps}, nothing is lost")
         stopped.add_note(command)
         raise stopped
-    if run is None:
-        return Pretraining(Path(), Path(), None, result.steps, result.seconds)
-    return _finish(setting, run, result)
+    return result
 
 
 def _finish(setting: Setting, run: Run, result: FitResult) -> Pretraining:

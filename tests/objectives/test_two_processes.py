@@ -23,7 +23,7 @@ from foretell.encoders import build_encoder, convert_batchnorm
 from foretell.encoders.base import EncoderConfig
 from foretell.objectives.base import Objective, Task
 
-NAMES = objectives.names()
+NAMES = [name for name in objectives.names() if objectives.get(name).kind == "image"]
 BATCH = 24
 KINDS = {"float32": torch.float32, "float64": torch.float64}
 # Relative to the tensor as a whole. The first convolution's gradient is a sum that nearly cancels (batch norm follows

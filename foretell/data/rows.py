@@ -1,0 +1,142 @@
+"""Rows of text from tables of any size: CSV, TSV, JSON lines and Parquet, a row or a small block at a time."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foretell.data import textfile
+from foretell.data.table import SUFFIXES as TABLES
+from foretell.data.table import text_of
+from foretell.errors import InputError, unknown
+
+COLUMNS = ("text", "text_b", "label", "group", "split", "lang")
+ROWS = 1000  # of a Parquet file at once
+
+__all__ = ["COLUMNS", "TABLES", "Row", "rows"]
+
+
+@dataclass(slots=True)
+class Row:
+    """The known columns of one row, None where there is nothing; ``place`` is as "posts.csv, row 3"."""
+
+    place: str
+    text: str | None = None
+    text_b: str | None = None
+    label: str | None = None
+    group: str | None = None
+    split: str | None = None
+    lang: str | None = None
+
+
+def rows(path: Path, columns: Mapping[str, str] | None = None, encoding: str = "utf-8") -> Iterator[Row]:
+    """Every row of ``path``, from 1. ``columns``: known name -> the table's own name.
+
+    Raises InputError naming the file, row or line that cannot be read, or the column that is not there.
+    """
+    for known in columns or {}:
+        if known not in COLUMNS:
+            raise unknown("column to map", known, COLUMNS)
+    suffix = textfile.bare_suffix(path)
+    if suffix in (".jsonl", ".ndjson"):
+        return _jsonl(path, columns or {}, encoding)
+    if suffix == ".parquet":
+        return _parquet(path, columns or {})
+    return _csv(path, columns or {}, encoding, "\t" if suffix == ".tsv" else None)
+
+
+def _mapping(path: Path, columns: Mapping[str, str], have: list[str]) -> dict[str, str]:
+    """Known name -> own name, for those that the table has."""
+    for given in columns.values():
+        if given not in have:
+            raise InputError(f"{path}: {unknown('column', given, have)}")
+    found = {known: known for known in COLUMNS if known in have} | dict(columns)
+    if "text" not in found:
+        near = [name for name in have if name.lower() in _TEXT_NAMES]
+        hint = f"; is it '{near[0]}'? then map it: text={near[0]}" if near else "; map one with text=NAME"
+        raise InputError(f"{path}: no column 'text' among {', '.join(have[:20])}{hint}")
+    return found
+
+
+_TEXT_NAMES = ("content", "body", "sentence", "document", "article", "abstract", "message", "post", "review", "tweet")
+
+
+def _csv(path: Path, columns: Mapping[str, str], encoding: str, delimiter: str | None) -> Iterator[Row]:
+    csv.field_size_limit(textfile.LONGEST)
+    source = _kept_ends(path, encoding)
+    first = next(source, "")
+    if not first.strip():
+        raise InputError(f"{path}: is empty; expected a header row such as 'text,label'")
+    if delimiter is None:
+        delimiter = max(",;\t|", key=first.count)
+    own = [name.strip() for name in next(csv.reader([first], delimiter=delimiter))]
+    mapping = {known: own.index(name) for known, name in _mapping(path, columns, own).items()}
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
+    number = 0
+    try:
+        for values in reader:
+            if not values:
+                continue
+            number += 1
+            if len(values) != len(own):
+                raise InputError(
+                    f"{path}, line {reader.line_num + 1}: {len(values)} values, expected {len(own)} "
+                    f"({delimiter.join(own)}); quote a value that holds the separator"
+                )
+            known = {name: values[at].strip() or None for name, at in mapping.items()}
+            yield Row(f"{path}, row {number}", **known)
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num + 1}: not valid CSV ({error})") from None
+
+
+def _kept_ends(path: Path, encoding: str) -> Iterator[str]:
+    return (line + "\n" for line in textfile.lines(path, encoding))
+
+
+def _jsonl(path: Path, columns: Mapping[str, str], encoding: str) -> Iterator[Row]:
+    count = 0
+    mapping: dict[str, str] | None = None
+    for number, line in enumerate(textfile.lines(path, encoding), 1):
+        if not line.strip():
+            continue
+        try:
+            read = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
+        if not isinstance(read, dict):
+            raise InputError(f'{path}, line {number}: expected an object such as {{"text": ...}}')
+        if mapping is None:
+            mapping = _mapping(path, columns, list(read))
+        count += 1
+        wanted = {name: columns.get(name, name) for name in COLUMNS}  # a later row may have columns the first has not
+        yield _row(f"{path}, line {number}", {name: read.get(own) for name, own in wanted.items()})
+    if not count:
+        raise InputError(f'{path}: the table has no rows; expected objects such as {{"text": ...}}, one a line')
+
+
+def _parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            mapping = _mapping(path, columns, list(file.schema_arrow.names))
+            number = 0
+            for batch in file.iter_batches(ROWS, columns=sorted(set(mapping.values()))):
+                values = {known: batch.column(own).to_pylist() for known, own in mapping.items()}
+                for cells in zip(*values.values(), strict=True):
+                    number += 1
+                    yield _row(f"{path}, row {number}", dict(zip(values, cells, strict=True)))
+    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError, OSError) as error:
+        raise InputError(f"{path}: not a valid Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def _row(place: str, values: Mapping[str, Any]) -> Row:
+    for name, value in values.items():
+        if isinstance(value, dict | list):
+            raise InputError(f"{place}: column '{name}' holds {type(value).__name__}, expected text")
+    return Row(place, **{name: text_of(value) for name, value in values.items()})

@@ -1,0 +1,141 @@
+"""Text read in pieces of bounded size, plain or compressed; what is not text is named with file and byte."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from foretell.errors import InputError
+
+COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+LONGEST = 16 << 20  # characters of one line
+BLOCK = 1 << 19  # bytes read at once
+
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def bare_suffix(path: Path) -> str:
+    """The suffix in lower case without that of a compression: ".txt" of "a.TXT.gz"."""
+    name = path.name.lower()
+    for suffix in COMPRESSED:
+        name = name.removesuffix(suffix)
+    return Path(name).suffix
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The content of ``path``, decompressed by its suffix. Raises InputError when it cannot be opened."""
+    try:
+        suffix = path.suffix.lower()
+        if suffix == ".gz":
+            return cast("IO[bytes]", gzip.open(path, "rb"))
+        if suffix == ".bz2":
+            return bz2.open(path, "rb")
+        if suffix == ".xz":
+            return lzma.open(path, "rb")
+        if suffix == ".zst":
+            import zstandard
+
+            return cast("IO[bytes]", zstandard.open(path, "rb"))
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """The decompressed bytes in blocks. Raises InputError for a compressed file that is cut short or damaged."""
+    import zstandard
+
+    with open_bytes(path) as stream:
+        done = 0
+        while True:
+            try:
+                block = stream.read(BLOCK)
+            except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zstandard.ZstdError) as error:
+                raise InputError(
+                    f"{path}: the compressed file is cut short or damaged after {done:,} bytes of text ({error}); "
+                    "copy it again"
+                ) from None
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read after byte {done} ({error.strerror or error})") from None
+            if not block:
+                return
+            done += len(block)
+            yield block
+
+
+def pieces(path: Path, encoding: str = "utf-8") -> Iterator[str]:
+    """Decoded text in pieces, every line end as a newline; a byte order mark is taken away, or decides on UTF-16.
+
+    Raises InputError naming file and byte (of the decompressed text) for a byte that ``encoding`` does not have, and for
+    a NUL, which text does not hold.
+    """
+    decoder: codecs.IncrementalDecoder | None = None
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    done = 0
+    wide = False
+    for block in blocks(path):
+        if decoder is None:
+            name = next((n for mark, n in _MARKS.items() if block.startswith(mark)), None)
+            chosen = name if name is not None and encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+            try:
+                decoder = codecs.getincrementaldecoder(chosen)()
+            except LookupError:
+                raise InputError(
+                    f"encoding '{encoding}' is not known; expected one as utf-8, latin-1 or cp1252"
+                ) from None
+            wide = chosen.lower().startswith(("utf-16", "utf-32", "utf_16", "utf_32"))
+        nul = -1 if wide else block.find(b"\0")
+        if nul >= 0:
+            raise InputError(
+                f"{path}: byte {done + nul} is a NUL, so that this is a binary file; expected plain text"
+                " (a table or an archive needs its own suffix)"
+            )
+        yield newlines.decode(_decode(path, decoder, block, done, encoding))
+        done += len(block)
+    if decoder is not None:
+        yield newlines.decode(_decode(path, decoder, b"", done, encoding, final=True), final=True)
+
+
+def _decode(
+    path: Path, decoder: codecs.IncrementalDecoder, block: bytes, done: int, encoding: str, final: bool = False
+) -> str:
+    before = done - len(decoder.getstate()[0])
+    try:
+        return decoder.decode(block, final)
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise InputError(
+            f"{path}: byte {before + error.start} (0x{byte:02x}) is not {encoding.upper()}; save the file as UTF-8, or "
+            "name its encoding with data.encoding, as latin-1 or cp1252"
+        ) from None
+
+
+def lines(path: Path, encoding: str = "utf-8", longest: int = LONGEST) -> Iterator[str]:
+    """Lines without their ends. Raises InputError as ``pieces``, and for a line of more than ``longest`` characters."""
+    rest = ""
+    number = 1
+    for piece in pieces(path, encoding):
+        found = (rest + piece).split("\n")
+        rest = found.pop()
+        for line in found:
+            if len(line) > longest:
+                raise _endless(path, number, longest)
+            yield line
+            number += 1
+        if len(rest) > longest:
+            raise _endless(path, number, longest)
+    if rest:
+        yield rest
+
+
+def _endless(path: Path, number: int, longest: int) -> InputError:
+    return InputError(
+        f"{path}, line {number}: longer than {longest:,} characters; expected lines or paragraphs. For text without line "
+        "ends set data.documents=words, which cuts it every 1,000 words"
+    )

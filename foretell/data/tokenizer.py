@@ -1,0 +1,199 @@
+"""Tokenizers: trained on a person's own text with the ``tokenizers`` library, or any tokenizer.json there is.
+
+WordPiece (Devlin et al. 2018), byte-pair encoding on bytes (Sennrich et al. 2016, arXiv 1508.07909; Radford et al. 2019)
+and Unigram (Kudo 2018, arXiv 1804.10959).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from foretell.data.corpus import Corpus
+from foretell.data.store import cache_folder
+from foretell.errors import InputError
+from foretell.run import write_aside
+from foretell.settings import Settings
+
+# what each role is called in the tokenizers there are
+ROLES: dict[str, tuple[str, ...]] = {
+    "pad": ("[PAD]", "<pad>"),
+    "unk": ("[UNK]", "<unk>"),
+    "cls": ("[CLS]", "<s>"),
+    "sep": ("[SEP]", "</s>"),
+    "mask": ("[MASK]", "<mask>"),
+    "end": ("<|endoftext|>", "</s>", "[SEP]"),
+}
+MASKED = ("pad", "unk", "cls", "sep", "mask")  # the roles of an encoder; a decoder needs "end" alone
+AT_ONCE = 1 << 20  # characters handed over at a time
+WORDS_AN_ENTRY = 200  # "auto" takes one vocabulary entry for so many words of text
+AUTO = (1_000, 30_000)
+
+
+class TokenizerConfig(Settings):
+    """How text becomes tokens."""
+
+    file: str | None = Field(None, description="an existing tokenizer.json; default: one is trained on the text")
+    kind: Literal["wordpiece", "bpe", "unigram"] | None = Field(
+        None, description="of one that is trained; default: wordpiece for an encoder, bpe for a decoder"
+    )
+    vocabulary: int | Literal["auto"] = Field(
+        "auto", description="entries of one that is trained; auto: one for every 200 words of text, 1,000 to 30,000"
+    )
+    lowercase: bool | None = Field(
+        None, description="lower-case and strip accents (default: for wordpiece); else case is kept"
+    )
+    sample: int = Field(64, ge=1, description="megabytes of text, spread over all of it, that one is trained on")
+
+
+def specials_of(tokenizer: Tokenizer) -> dict[str, int]:
+    """Role -> id of the special tokens it has, by their usual names."""
+    found = {}
+    for role, names in ROLES.items():
+        for name in names:
+            number = tokenizer.token_to_id(name)
+            if number is not None:
+                found[role] = number
+                break
+    return found
+
+
+def check_specials(tokenizer: Tokenizer, roles: Sequence[str], where: str) -> dict[str, int]:
+    """``specials_of``. Raises InputError, naming ``where``, when one of ``roles`` is missing."""
+    found = specials_of(tokenizer)
+    for role in roles:
+        if role not in found and role != "unk":
+            raise InputError(
+                f"{where}: the tokenizer lacks {ROLES[role][0]}; add it with tokenizer.add_special_tokens, or leave "
+                "objective.tokenizer.file out and let one be trained"
+            )
+    return found
+
+
+def load_tokenizer(file: str | Path) -> Tokenizer:
+    """Any tokenizer.json. Raises InputError when it is none."""
+    path = Path(file)
+    path = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        return read_tokenizer(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'}); expected a tokenizer.json"
+        ) from None
+
+
+def read_tokenizer(text: str, where: str) -> Tokenizer:
+    """A tokenizer from the text of its tokenizer.json, without truncation and padding. Raises InputError."""
+    try:
+        made = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises Exception itself
+        raise InputError(f"{where}: not a tokenizer.json ({str(error)[:80]}); save it with tokenizer.save") from None
+    made.no_truncation()
+    made.no_padding()
+    return made
+
+
+def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache: Path | None = None) -> Tokenizer:
+    """``config.file``, or ``train_tokenizer`` once: what comes out is kept in the cache, since training twice on the same
+    text may break ties otherwise.
+
+    Raises InputError as these do, and for a file that lacks one of ``roles``.
+    """
+    if config.file is not None:
+        made = load_tokenizer(config.file)
+        check_specials(made, roles, config.file)
+        return made
+    key = f"{corpus.fingerprint}\0{config.model_dump_json()}\0{roles}"
+    folder = (cache if cache is not None else cache_folder()) / "tokenizers"
+    file = folder / f"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}.json"
+    if not file.is_file():
+        made = train_tokenizer(corpus, config, roles)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_aside(file, made.to_str())
+    return load_tokenizer(file)
+
+
+def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str]) -> Tokenizer:
+    """A tokenizer trained on about ``config.sample`` megabytes of ``corpus``, documents taken evenly from all of it.
+
+    ``roles``: the special tokens it gets, ids from 0. Raises InputError when the text supports fewer entries than were
+    asked for.
+    """
+    kind = config.kind or ("wordpiece" if "mask" in roles else "bpe")
+    lowercase = config.lowercase if config.lowercase is not None else kind == "wordpiece"
+    specials = [ROLES[role][0] for role in roles]
+    if kind == "unigram" and "unk" not in roles:
+        specials.append(ROLES["unk"][1])
+    sample = [config.sample * 1_000_000, corpus.bytes]
+    if config.vocabulary == "auto":
+        words = sum(text.count(" ") + 1 for batch in _sampled(corpus, *sample) for text in batch)
+        words = round(words * max(1.0, corpus.bytes / sample[0]))
+        vocabulary = min(max(words // WORDS_AN_ENTRY, AUTO[0]), AUTO[1])
+    else:
+        vocabulary = config.vocabulary
+    made, trainer = _made(kind, lowercase, vocabulary, specials)
+    made.train_from_iterator(_sampled(corpus, *sample), trainer)
+    size = made.get_vocab_size()
+    if config.vocabulary != "auto" and size < vocabulary:
+        raise InputError(
+            f"objective.tokenizer.vocabulary = {vocabulary}: the text supports only {size:,} entries; set it to {size} "
+            "or less, or give more text"
+        )
+    return made
+
+
+def _sampled(corpus: Corpus, most: int, size: int) -> Iterator[list[str]]:
+    """Sentences of every n-th document, in lists, until ``most`` characters; ``size``: bytes of the whole."""
+    every = max(1, size // most)
+    held: list[str] = []
+    waiting = given = 0
+    for number, document in enumerate(corpus.documents()):
+        if number % every or document.split not in (None, "train"):
+            continue
+        held += document.sentences
+        waiting += sum(map(len, document.sentences))
+        if waiting > AT_ONCE:
+            yield held
+            given, waiting, held = given + waiting, 0, []
+        if given > most:
+            return
+    if held:
+        yield held
+
+
+def _made(kind: str, lowercase: bool, vocabulary: int, specials: list[str]) -> tuple[Tokenizer, trainers.Trainer]:
+    common: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": specials, "show_progress": False}
+    if kind == "wordpiece":
+        made = Tokenizer(models.WordPiece(unk_token=ROLES["unk"][0]))
+        made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        made.decoder = decoders.WordPiece()
+        return made, trainers.WordPieceTrainer(**common)
+    plain: list[normalizers.Normalizer] = [normalizers.NFC()]
+    if lowercase:
+        plain = [normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    if kind == "bpe":
+        made = Tokenizer(models.BPE())
+        made.normalizer = normalizers.Sequence(plain)
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        made.decoder = decoders.ByteLevel()
+        return made, trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **common)
+    unknown = next(name for name in specials if name in ROLES["unk"])
+    made = Tokenizer(models.Unigram())
+    made.normalizer = normalizers.Sequence([*plain, normalizers.Replace(Regex(r"\s+"), " ")])
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.decoder = decoders.Metaspace()
+    return made, trainers.UnigramTrainer(unk_token=unknown, **common)
+
+
+def continuation_prefix(tokenizer: Tokenizer) -> str | None:
+    """What tokens that go on with a word begin with ("##"), for models that mark them all; else None."""
+    model: Mapping[str, object] = json.loads(tokenizer.to_str())["model"]
+    prefix = model.get("continuing_subword_prefix")
+    return str(prefix) if model.get("type") == "WordPiece" and prefix else None

@@ -1,0 +1,100 @@
+"""Text written on from a prompt, one token at a time, with keys and values kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from foretell.encoders.attention import Cache
+from foretell.encoders.language import LanguageModel
+from foretell.errors import InputError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen.
+
+    ``temperature``: logits are divided by it, 0 takes the likeliest; ``top_k``: of the k likeliest, 0 of all; ``top_p``: of
+    the fewest that have this probability together (Holtzman et al. 2020, arXiv 1904.09751), 1 of all.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise InputError(f"temperature {self.temperature}: expected 0 (the likeliest token) or more")
+        if self.top_k < 0:
+            raise InputError(f"top-k {self.top_k}: expected 1 or more tokens, or 0 for all")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top-p {self.top_p}: expected a probability above 0, at most 1")
+
+
+def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
+    """(..., V) logits -> what tokens are drawn by: temperature, then top-k, then top-p."""
+    logits = logits.float()
+    if sampling.temperature == 0:
+        return torch.zeros_like(logits).scatter_(-1, logits.argmax(-1, keepdim=True), 1.0)
+    logits = logits / sampling.temperature
+    if 0 < sampling.top_k < logits.shape[-1]:
+        least = logits.topk(sampling.top_k).values[..., -1:]
+        logits = logits.masked_fill(logits < least, float("-inf"))
+    share = logits.softmax(-1)
+    if sampling.top_p < 1:
+        ordered, order = share.sort(-1, descending=True)
+        # those before which the rest is reached already are left out; the first one never is
+        out = ordered.cumsum(-1) - ordered >= sampling.top_p
+        share = share.masked_fill(torch.zeros_like(out).scatter_(-1, order, out), 0.0)
+        share = share / share.sum(-1, keepdim=True)
+    return share
+
+
+def generate(
+    model: LanguageModel,
+    prompt: Sequence[int],
+    most: int,
+    sampling: Sampling = Sampling(),
+    *,
+    seed: int = 0,
+    cached: bool = True,
+    banned: Sequence[int] = (),
+) -> Iterator[int]:
+    """Up to ``most`` tokens that follow ``prompt``, each as soon as it is drawn; as many as the positions allow.
+
+    ``cached`` false works the whole text out for every token, which gives the same tokens and is slower. Raises InputError
+    for an encoder, an empty prompt, and one that leaves no position.
+    """
+    shape = model.shape
+    if not shape.causal:
+        raise InputError("this model fills gaps and cannot write on; train one with --objective gpt")
+    if not prompt:
+        raise InputError("the prompt is empty; give at least one word")
+    if len(prompt) >= shape.positions:
+        raise InputError(
+            f"the prompt has {len(prompt)} tokens, the model {shape.positions} positions; shorten it to leave room"
+        )
+    device = next(model.parameters()).device
+    chance = torch.Generator().manual_seed(seed)
+    room = min(len(prompt) + most, shape.positions)
+    cache = Cache(room) if cached else None
+    ids = list(prompt)
+    fresh = ids
+    was = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            while len(ids) < room:
+                states = model.net(torch.tensor([fresh if cached else ids], device=device), cache=cache)
+                logits = model.logits(states[:, -1])[0].cpu()
+                if banned:
+                    logits[list(banned)] = float("-inf")
+                token = int(torch.multinomial(probabilities(logits, sampling), 1, generator=chance))
+                ids.append(token)
+                fresh = [token]
+                yield token
+    finally:
+        model.train(was)

@@ -1,0 +1,195 @@
+"""Folders in the public BERT, RoBERTa, GPT and GPT-2 layouts: model.safetensors, config.json, tokenizer.json.
+
+What is written here loads in transformers (``AutoModel.from_pretrained(folder)``) and gives the same states and logits;
+a folder that transformers wrote is read back and can be trained on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from foretell.encoders.language import LanguageModel, Shape
+from foretell.encoders.public_config import config_of, shape_from
+from foretell.encoders.public_names import (
+    PAIR_RULES,
+    PREFIX,
+    ROBERTA_OFFSET,
+    TIED,
+    Rule,
+    encoder_rules,
+    masked_rules,
+)
+from foretell.encoders.weights import read_tensors
+from foretell.errors import ForetellError, InputError
+from foretell.run import write_aside
+
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def save_public(model: LanguageModel, folder: str | Path, tokenizer: str, *, readme: str = "") -> Path:
+    """Write ``model`` and its ``tokenizer`` (the text of a tokenizer.json) to ``folder``; returns it.
+
+    The weights are written last and each file is renamed into place, so that a folder with weights is whole. Raises
+    InputError when the layout has no place for the network, ForetellError when the folder cannot be written.
+    """
+    folder, layout = Path(folder), model.layout
+    config = config_of(layout, model.shape, model.specials, masked=model.head is not None, pair=model.pair is not None)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ForetellError(f"{folder}: cannot make the folder ({error.strerror}); choose another place") from error
+    if readme:
+        write_aside(folder / "README.md", readme)
+    write_aside(folder / TOKENIZER, tokenizer)
+    write_aside(folder / "tokenizer_config.json", json.dumps(_tokenizer_config(model, tokenizer), indent=2) + "\n")
+    write_aside(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    write_aside(folder / FILES[0], save(public_tensors(model), metadata={"format": "pt"}))
+    return folder
+
+
+def public_tensors(model: LanguageModel) -> dict[str, Tensor]:
+    """The tensors of ``model`` under their public names."""
+    found = {}
+    for part, prefix, rules in _parts(model):
+        state = part.state_dict()
+        for rule in rules:
+            for name, value in zip(rule.public, _given(rule, state[rule.ours]), strict=True):
+                found[prefix + name] = value.detach().cpu().float().contiguous().clone()
+    return found
+
+
+def _parts(model: LanguageModel) -> list[tuple[torch.nn.Module, str, Sequence[Rule]]]:
+    layout = model.layout
+    parts: list[tuple[torch.nn.Module, str, Sequence[Rule]]] = [
+        (model.net, PREFIX[layout], encoder_rules(layout, model.shape))
+    ]
+    if model.head is not None:
+        parts.append((model.head, "", masked_rules(layout)))
+    if model.pair is not None:
+        parts.append((model.pair, "", PAIR_RULES))
+    return parts
+
+
+def _given(rule: Rule, value: Tensor) -> Sequence[Tensor]:
+    if rule.how == "transposed":
+        return [value.T]
+    if rule.how == "joined":
+        return value.chunk(3)
+    if rule.how == "positions":
+        return [torch.cat([value.new_zeros(ROBERTA_OFFSET, value.shape[1]), value])]
+    return [value]
+
+
+def _taken(rule: Rule, values: Sequence[Tensor]) -> Tensor:
+    if rule.how == "transposed":
+        return values[0].T
+    if rule.how == "joined":
+        return torch.cat(list(values))
+    if rule.how == "positions":
+        return values[0][ROBERTA_OFFSET:]
+    return values[0]
+
+
+def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
+    """(model in evaluation mode, text of its tokenizer.json) of a folder in one of the public layouts.
+
+    Heads that the checkpoint lacks are None. Raises InputError, naming file and tensor: no such folder, another kind of
+    model, a missing tensor or one of another shape, a pickle that holds more than tensors.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    layout, shape = shape_from(config, folder / CONFIG)
+    file = next((folder / name for name in FILES if (folder / name).is_file()), None)
+    if file is None:
+        raise InputError(f"{folder}: holds no {' and no '.join(FILES)}; give the folder of a whole checkpoint")
+    if not (folder / TOKENIZER).is_file():
+        raise InputError(
+            f"{folder}: holds no {TOKENIZER}; write it with AutoTokenizer.from_pretrained(...).save_pretrained"
+        )
+    tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
+    tensors = _bare(read_tensors(file), layout)
+    masked = layout in ("bert", "roberta") and all(rule.public[0] in tensors for rule in masked_rules(layout))
+    pair = layout == "bert" and all(rule.public[0] in tensors for rule in PAIR_RULES)
+    model = LanguageModel(shape, layout, masked=masked, pair=pair)
+    for part, prefix, rules in _parts(model):
+        state = {}
+        for rule in rules:
+            missing = [prefix + name for name in rule.public if prefix + name not in tensors]
+            if missing:
+                raise InputError(f"{file}: lacks the tensor '{missing[0]}' of a {layout} model; save it again")
+            value = _taken(rule, [tensors[prefix + name] for name in rule.public]).float()
+            wanted = part.get_parameter(rule.ours).shape
+            if value.shape != wanted:
+                raise InputError(
+                    f"{file}: '{prefix + rule.public[0]}' gives {tuple(value.shape)}, but {CONFIG} says {tuple(wanted)}; "
+                    "the two are of different models"
+                )
+            state[rule.ours] = value
+        part.load_state_dict(state)
+    return model.eval(), tokenizer
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of ``folder``. Raises InputError."""
+    try:
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: holds no {CONFIG}; give the folder of a checkpoint, or of a run") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / CONFIG}: cannot be read ({error}); save the checkpoint again") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{folder / CONFIG}: expected a table of settings; save the checkpoint again")
+    return found
+
+
+def _bare(tensors: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
+    """With the prefix of the bare model, which a checkpoint of that model alone lacks, and without tied copies."""
+    prefix, heads = PREFIX[layout], ("cls.", "lm_head.", "classifier.", "score.")
+    bare = not any(name.startswith(prefix) for name in tensors)
+    found = {}
+    for name, value in tensors.items():
+        if name.startswith(TIED[layout] + "."):
+            continue
+        # names of the first releases
+        name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        found[prefix + name if bare and not name.startswith(heads) else name] = value
+    return found
+
+
+def _tokenizer_config(model: LanguageModel, tokenizer: str) -> dict[str, Any]:
+    """What transformers asks for beside tokenizer.json: which token plays which part."""
+    added = {token["id"]: token["content"] for token in json.loads(tokenizer).get("added_tokens", [])}
+    roles = {"pad": "pad_token", "unk": "unk_token", "cls": "cls_token", "sep": "sep_token", "mask": "mask_token"}
+    roles |= {"end": "eos_token"}
+    named = {roles[role]: added[id] for role, id in model.specials.items() if role in roles and id in added}
+    if "end" in model.specials and model.specials["end"] in added:
+        named["bos_token"] = added[model.specials["end"]]
+    return {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": model.shape.positions, **named}
+
+
+def readme_of(model: LanguageModel, objective: str) -> str:
+    """The README of an exported folder: what it is, and how transformers loads it."""
+    shape = model.shape
+    kind = "AutoModelForCausalLM" if shape.causal else "AutoModelForMaskedLM" if model.head is not None else "AutoModel"
+    return f"""# A text encoder trained with Foretell ({objective})
+
+{shape.layers} layers of {shape.width}, {shape.heads} heads, {shape.vocabulary:,} tokens, up to {shape.positions} tokens a text.
+
+```python
+from transformers import {kind}, AutoTokenizer
+
+model = {kind}.from_pretrained("encoder")  # the name of this folder
+tokenizer = AutoTokenizer.from_pretrained("encoder")
+```
+"""
+
+
+__all__ = ["LanguageModel", "Shape", "load_public", "public_tensors", "readme_of", "save_public"]

@@ -1,0 +1,132 @@
+"""config.json of the public BERT, RoBERTa, GPT and GPT-2 layouts, from and to ``language.Shape``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from foretell.encoders.language import Shape
+from foretell.encoders.public_names import LAYOUTS, ROBERTA_OFFSET
+from foretell.errors import InputError
+
+ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
+
+
+def shape_from(config: Mapping[str, Any], file: Path) -> tuple[str, Shape]:
+    """(layout, shape) of a config.json. Raises InputError for other models and settings that have no counterpart."""
+    layout = str(config.get("model_type"))
+    if layout not in LAYOUTS:
+        raise InputError(f"{file}: model_type is '{layout}'; Foretell reads {', '.join(LAYOUTS)}")
+    try:
+        return layout, (_bert if layout in ("bert", "roberta") else _gpt)(layout, config, file)
+    except KeyError as error:
+        raise InputError(f"{file}: lacks {error}, which a {layout} checkpoint has; save it again") from None
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise InputError(f"{file}: {'.'.join(map(str, found['loc']))}: {found['msg']}; save it again") from None
+
+
+def _activation(name: Any, file: Path) -> str:
+    if name not in ACTIVATIONS:
+        raise InputError(f"{file}: activation '{name}'; Foretell has {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def _bert(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
+    kind = config.get("position_embedding_type", "absolute")
+    if kind != "absolute":
+        raise InputError(f"{file}: position_embedding_type is '{kind}'; Foretell reads absolute (learned) positions")
+    if config.get("is_decoder"):
+        raise InputError(f"{file}: is_decoder is true; Foretell reads {layout} as an encoder")
+    return Shape(
+        vocabulary=config["vocab_size"],
+        layers=config["num_hidden_layers"],
+        width=config["hidden_size"],
+        heads=config["num_attention_heads"],
+        inner=config["intermediate_size"],
+        positions=config["max_position_embeddings"] - (ROBERTA_OFFSET if layout == "roberta" else 0),
+        segments=config.get("type_vocab_size", 2),
+        activation=_activation(config.get("hidden_act", "gelu"), file),
+        epsilon=config.get("layer_norm_eps", 1e-12),
+        dropout=config.get("hidden_dropout_prob", 0.1),
+        attention_dropout=config.get("attention_probs_dropout_prob", 0.1),
+    )
+
+
+def _gpt(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
+    for name, usual in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False)):
+        if config.get(name, usual) is not usual:
+            raise InputError(f"{file}: {name} is {config[name]}; Foretell reads {usual}")
+    first = layout == "openai-gpt"
+    # GPT-1 calls its GELU by tanh "gelu"
+    activation = "gelu_tanh" if first else _activation(config.get("activation_function", "gelu_new"), file)
+    return Shape(
+        vocabulary=config["vocab_size"],
+        layers=config["n_layer"],
+        width=config["n_embd"],
+        heads=config["n_head"],
+        inner=config.get("n_inner") or 4 * config["n_embd"],
+        positions=config["n_positions"],
+        causal=True,
+        norm="post" if first else "pre",
+        embedding_norm=False,
+        activation=activation,
+        epsilon=config.get("layer_norm_epsilon", 1e-5),
+        dropout=config.get("resid_pdrop", 0.1),
+        attention_dropout=config.get("attn_pdrop", 0.1),
+    )
+
+
+def config_of(layout: str, shape: Shape, specials: Mapping[str, int], *, masked: bool, pair: bool) -> dict[str, Any]:
+    """config.json for a network of ``shape``. Raises InputError when the layout has no place for it."""
+    names = {name: kind for kind, name in ACTIVATIONS.items() if kind != "gelu_pytorch_tanh"}
+    wanted = {"bert": "post", "roberta": "post", "gpt2": "pre", "openai-gpt": "post"}[layout]
+    if shape.norm != wanted or shape.languages or shape.crossed or shape.causal != (layout in ("gpt2", "openai-gpt")):
+        raise InputError(f"the {layout} layout has no place for this network ({shape.norm}-norm); keep the run folder")
+    common: dict[str, Any] = {"model_type": layout, "vocab_size": shape.vocabulary, "dtype": "float32"}
+    if layout in ("bert", "roberta"):
+        title = {"bert": "Bert", "roberta": "Roberta"}[layout]
+        kind = "ForPreTraining" if pair and masked else "ForMaskedLM" if masked else "Model"
+        roles = (
+            {"pad_token_id": "pad", "bos_token_id": "cls", "eos_token_id": "sep"}
+            if layout == "roberta"
+            else {"pad_token_id": "pad"}
+        )
+        return {
+            "architectures": [title + kind],
+            **common,
+            **{key: specials[role] for key, role in roles.items() if role in specials},
+            "num_hidden_layers": shape.layers,
+            "hidden_size": shape.width,
+            "num_attention_heads": shape.heads,
+            "intermediate_size": shape.inner,
+            "max_position_embeddings": shape.positions + (ROBERTA_OFFSET if layout == "roberta" else 0),
+            "type_vocab_size": shape.segments,
+            "hidden_act": names[shape.activation],
+            "layer_norm_eps": shape.epsilon,
+            "hidden_dropout_prob": shape.dropout,
+            "attention_probs_dropout_prob": shape.attention_dropout,
+            "tie_word_embeddings": True,
+        }
+    first = layout == "openai-gpt"
+    end = {key: specials["end"] for key in ("bos_token_id", "eos_token_id") if "end" in specials}
+    if first and shape.inner != 4 * shape.width:
+        raise InputError("the openai-gpt layout has no place for objective.network.inner; leave it out")
+    return {
+        "architectures": ["OpenAIGPTLMHeadModel" if first else "GPT2LMHeadModel"],
+        **common,
+        **end,
+        "n_layer": shape.layers,
+        "n_embd": shape.width,
+        "n_head": shape.heads,
+        **({"afn": "gelu"} if first else {"n_inner": shape.inner, "activation_function": names[shape.activation]}),
+        "n_positions": shape.positions,
+        "layer_norm_epsilon": shape.epsilon,
+        "resid_pdrop": shape.dropout,
+        "embd_pdrop": shape.dropout,
+        "attn_pdrop": shape.attention_dropout,
+        "tie_word_embeddings": True,
+    }

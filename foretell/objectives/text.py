@@ -1,0 +1,168 @@
+"""What every pretext task on text shares: the tokens, the packed rows, and the transformer's settings."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from foretell.counters import Rng, Rows
+from foretell.data.sampler import Sampler
+from foretell.data.textrows import Examples, TextBatch
+from foretell.data.textrows import Rows as TextRows
+from foretell.data.tokenizer import TokenizerConfig
+from foretell.data.tokens import TokenStore
+from foretell.encoders.attention import packed_mask
+from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
+from foretell.objectives.base import Objective, Stream, Task
+from foretell.settings import Settings
+
+
+class TextConfig(Settings):
+    """What the text tasks have in common."""
+
+    length: int = Field(
+        128, ge=8, description="tokens in a row, special ones too; longer documents are cut into pieces"
+    )
+    packed: bool = Field(True, description="several short texts in a row, none of which sees another")
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    network: NetworkConfig = NetworkConfig()
+
+
+class TextObjective(Objective):
+    """A pretext task whose sample is a row of tokens of a ``TokenStore``.
+
+    ``roles``: the special tokens it needs; ``layout``: the public layout its encoder is exported in.
+    """
+
+    kind = "text"
+    needs = "text: a file, a folder, JSONL, CSV or Parquet"
+    roles: ClassVar[tuple[str, ...]] = ()
+    usual_training: ClassVar[dict[str, Any]] = {
+        "optimizer": "adamw",
+        "rate": 1e-3,
+        "weight_decay": 0.01,
+        "warmup": 0.1,
+        "batch": 64,
+        "clip": 1.0,
+    }
+
+    encoder: LanguageModel
+
+    class Config(TextConfig):
+        pass
+
+    def __init__(self, config: TextConfig, encoder: LanguageModel, store: TokenStore) -> None:
+        super().__init__()
+        self.text = config
+        self.encoder = encoder
+        self.store = store
+        self.rows_of = lru_cache(maxsize=2)(self._rows_of)
+
+    # the network -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def shape(cls, config: Any, vocabulary: int) -> Shape:
+        """The network of ``config``."""
+        raise NotImplementedError
+
+    @classmethod
+    def model(cls, config: Any, vocabulary: int, specials: dict[str, int]) -> LanguageModel:
+        """A fresh network with its heads. Raises InputError for sizes that do not fit."""
+        raise NotImplementedError
+
+    @classmethod
+    def continued(cls, config: Any, model: LanguageModel) -> LanguageModel:
+        """``model``, read from a folder, with the heads that the task needs. Raises InputError when it cannot be used."""
+        raise NotImplementedError
+
+    def states(self, visible: dict[str, Tensor]) -> Tensor:
+        """(B, T, width) of a task's rows; texts packed in one row do not see each other."""
+        mask = packed_mask(visible["example"], self.encoder.shape.causal)
+        states: Tensor = self.encoder.net(
+            visible["ids"], position=visible["position"], segment=visible.get("segment"), mask=mask
+        )
+        return states
+
+    # the data --------------------------------------------------------------------------------------------------------
+
+    def examples(self, seed: int, epoch: int) -> Examples:
+        """The texts or pairs of an epoch."""
+        raise NotImplementedError
+
+    def _rows_of(self, seed: int, epoch: int) -> TextRows:
+        pad = self.store.specials.get("pad", 0)
+        return TextRows(self.store, self.examples(seed, epoch), self.text.length, pad, packed=self.text.packed)
+
+    @property
+    def changing(self) -> bool:
+        """Whether every epoch has its own texts."""
+        return False
+
+    def plan(self, seed: int, epoch: int) -> TextRows:
+        return self.rows_of(seed, epoch) if self.changing else self.rows_of(0, 0)
+
+    def foretold(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many tokens of texts of ``lengths`` are to be foretold."""
+        raise NotImplementedError
+
+    @property
+    def notes(self) -> list[str]:
+        plan = self.rows_of(0, 0)
+        store, made = self.store, plan.examples
+        paired = int((made.second[:, 1] > 0).sum())
+        what = f"{len(made):,} {'pairs' if paired else 'pieces of text'}"
+        return [
+            f"{len(store):,} documents, {store.count():,} tokens of a vocabulary of {store.vocabulary:,}",
+            f"{what} in {len(plan):,} rows of {self.text.length} tokens, {plan.filled:.0%} of which hold text",
+        ]
+
+    def streams(self) -> dict[str, Stream]:
+        return {"text": Stream("text")}
+
+    def steps_per_epoch(self, batch: int) -> int:
+        return Sampler(len(self.rows_of(0, 0)), 0, "rows of text").steps(batch)
+
+    def draw(self, stream: str, seed: int, step: int, rows: Rows) -> TextBatch:
+        """An epoch is as many rows as the first one's plan has: where a later plan has more, some are left out."""
+        sampler = Sampler(len(self.rows_of(0, 0)), seed, "rows of text")
+        plan = self.plan(seed, step // sampler.steps(rows.total))
+        batch = plan.read(sampler.index(step, rows) % len(plan))
+        whole = plan.examples_of(sampler.index(step, Rows(0, rows.total, rows.total)) % len(plan))
+        pairs = int((plan.examples.label[whole] >= 0).sum())
+        tokens = int(self.foretold(plan.lengths[whole]).sum())
+        batch.expected[:] = torch.tensor([max(tokens, 1), max(pairs, 1)]) / rows.total
+        return batch
+
+    def health(self, batch: TextBatch) -> Tensor:
+        """(B, width): the mean state of the tokens of each row, special ones and padding left out."""
+        with torch.no_grad():
+            visible = {"ids": batch.ids, "example": batch.example, "position": batch.position, "segment": batch.segment}
+            states = self.states(visible).float()
+            content = (~batch.special).unsqueeze(2).float()
+            return (states * content).sum(1) / content.sum(1).clamp(min=1)
+
+    def show_words(self, batch: TextBatch, rng: Rng) -> list[tuple[str, str]]:
+        """(what is shown, what is foretold) of each row, as text for a person."""
+        raise NotImplementedError
+
+    def spelled(self, ids: Tensor) -> str:
+        """Tokens as they are called, without padding."""
+        pad = self.store.specials.get("pad")
+        return " ".join(self.store.tokenizer.id_to_token(i) or "?" for i in ids.tolist() if i != pad)
+
+    def task_of(self, batch: TextBatch, **more: Tensor) -> Task:
+        """The parts of a task that every text task has; ``ids`` may be given anew."""
+        visible = {
+            "ids": batch.ids,
+            "example": batch.example,
+            "position": batch.position,
+            "segment": batch.segment,
+            "expected": batch.expected,
+        }
+        return Task({**visible, **{name: value for name, value in more.items() if name in visible}})

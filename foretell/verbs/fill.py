@@ -1,0 +1,72 @@
+"""``foretell fill``: words for the gaps of a text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from foretell.options import Arg, Where
+
+
+@dataclass
+class Filled:
+    """``gaps``: for each [MASK] in order its candidates, (token, probability), likeliest first; ``text`` filled by them."""
+
+    text: str
+    gaps: list[list[tuple[str, float]]] = field(default_factory=list)
+
+
+def fill(
+    run: Annotated[Where, Arg("the run folder of a bert, or a folder with a BERT or RoBERTa checkpoint")],
+    text: Annotated[str, Arg("a text with [MASK] where a word is missing", "TEXT")],
+    *,
+    top: Annotated[int, Arg("how many candidates are shown for each gap")] = 5,
+) -> Filled:
+    """Foretell the words behind [MASK] in a text.
+
+    Several gaps are filled each by itself, from the words around all of them. A gap is one token: a long or rare word may
+    be several.
+
+    Returns a ``Filled``. Raises InputError for a text without [MASK] or longer than the model's positions, and a model
+    without a head for masked words.
+    """
+    from foretell.errors import InputError
+    from foretell.verbs.common import say
+    from foretell.verbs.text_run import read_text
+
+    if top < 1:
+        raise InputError(f"--top {top}: expected 1 or more")
+    read = read_text(Path(run))
+    if read.model.head is None:
+        kind = (
+            "a decoder, which writes on: foretell generate"
+            if read.model.shape.causal
+            else "trained without masked words"
+        )
+        raise InputError(f"{run}: cannot fill gaps, it is {kind}")
+    cls, sep, mask = read.need("cls", "sep", "mask")
+    name = read.tokenizer.id_to_token(mask)
+    ids = [cls, *read.tokenizer.encode(text.replace("[MASK]", name), add_special_tokens=False).ids, sep]
+    gaps = [place for place, token in enumerate(ids) if token == mask]
+    if not gaps:
+        raise InputError(f"no [MASK] in '{text}'; write one where a word is missing")
+    logits = read.model.logits(read.states(ids)[gaps]).float()
+    logits[:, [number for number in read.specials.values() if number < logits.shape[1]]] = float("-inf")
+    best = logits.softmax(1).topk(min(top, logits.shape[1]))
+    found = []
+    for place, values, tokens in zip(gaps, best.values.tolist(), best.indices.tolist(), strict=True):
+        found.append(
+            [(_word(read.tokenizer.decode([token])), value) for token, value in zip(tokens, values, strict=True)]
+        )
+        ids[place] = tokens[0]
+    filled = Filled(read.tokenizer.decode(ids[1:-1]), found)
+    for number, candidates in enumerate(found, 1):
+        before = f"gap {number}: " if len(found) > 1 else ""
+        say(before + ", ".join(f"{token} {share:.1%}" for token, share in candidates))
+    say(filled.text)
+    return filled
+
+
+def _word(token: str) -> str:
+    return token.strip() or token

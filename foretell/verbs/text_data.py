@@ -1,0 +1,120 @@
+"""Text for the verbs: opened, tokenised once, and divided into what is learnt from and what is measured on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from foretell import distributed
+from foretell.counters import seed_of
+from foretell.data.corpus import Corpus, open_corpus
+from foretell.data.splits import split
+from foretell.data.table import Table
+from foretell.data.tokenise import open_tokens
+from foretell.data.tokenizer import TokenizerConfig, read_tokenizer, trained
+from foretell.data.tokens import TokenStore
+from foretell.errors import InputError
+from foretell.recipe import DataConfig
+from foretell.verbs.common import Parts, say
+
+HELD_OUT = (0.05, 500)  # of unlabelled documents, to measure on: a share, at most so many
+FEWEST = 20  # documents below which none is held out
+
+
+def open_text(
+    data: DataConfig, config: TokenizerConfig, roles: tuple[str, ...], *, kept: Path | None = None
+) -> TokenStore:
+    """The tokens of a recipe's data; with several processes the first one builds them.
+
+    ``kept``: a tokenizer.json that is used as it is (that of a run or a checkpoint). Raises InputError for data that
+    cannot be read and a tokenizer without the special tokens ``roles``.
+    """
+    if data.source is None:
+        raise InputError("DATA is missing: give a text file, a table with a text column, or a folder of them")
+    if distributed.rank():
+        distributed.barrier()
+    corpus = open_corpus(
+        data.source, data.columns, documents=data.documents, sentences=data.sentences, encoding=data.encoding
+    )
+    store = open_tokens(corpus, _tokenizer(corpus, config, roles, kept), progress=_counting())
+    if not distributed.rank():
+        distributed.barrier()
+    return store
+
+
+def _tokenizer(corpus: Corpus, config: TokenizerConfig, roles: tuple[str, ...], kept: Path | None) -> Tokenizer:
+    if kept is not None:
+        return read_tokenizer(kept.read_text(encoding="utf-8"), str(kept))
+    if config.file is None and not distributed.rank():
+        print("training a tokenizer on the text, once", file=sys.stderr, flush=True)
+    return trained(corpus, config, roles)
+
+
+def _counting(every: float = 5.0) -> Callable[[int, float], None]:
+    """Progress of tokenising: a line about every 5 seconds, on a terminal one that is rewritten."""
+    terminal = sys.stderr.isatty()
+    last = time.monotonic()
+
+    def progress(tokens: int, rate: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if distributed.rank() or now - last < (0.2 if terminal else every):
+            return
+        last = now
+        line = f"tokenising: {tokens:,} tokens, {rate:,.0f} a second"
+        print(("\r\x1b[K" if terminal else "") + line, end="" if terminal else "\n", file=sys.stderr, flush=True)
+
+    return progress
+
+
+def tell_text(store: TokenStore) -> None:
+    """What was understood."""
+    meta = store.meta
+    say(
+        f"data: {store.source}, {meta['documents']:,} documents, {meta['sentences']:,} sentences, {meta['tokens']:,} tokens"
+    )
+    for note in store.notes:
+        say(f"  {note}")
+
+
+def divide_text(store: TokenStore, data: DataConfig) -> Parts:
+    """Documents to learn from and to measure on: the split column, or labelled ones by class, or a few at random.
+
+    Groups stay whole. No label is read but to say which documents are measured on.
+    """
+    rows = np.arange(len(store), dtype=np.int64)
+    columns = {name: store.column(name) for name in ("split", "group", "label")}
+    table = Table({name: values for name, values in columns.items() if any(value is not None for value in values)})
+    table.rows = len(store)
+    if "split" in table:
+        parts = split(table, data.split, data.split_seed)
+        test = parts.get("test", parts.get("validation", rows[:0]))
+        return Parts(np.sort(parts["train"]), np.sort(test), "the split column of the data")
+    if "label" in table and len(table.codes("label")[1]) > 1:
+        known = rows[np.asarray(table.codes("label")[0]) >= 0]
+        test = np.sort(known[split(table.subset(known), data.split, data.split_seed).get("test", known[:0])])
+        held = np.isin(rows, test) | _grouped(table, test)
+        how = f"{len(test):,} labelled documents held out at random by class (seed {data.split_seed})"
+        return Parts(rows[~held], test, how)
+    if len(store) < FEWEST:
+        return Parts(rows, rows[:0], f"all {len(store)} documents are learnt from: too few to hold any out")
+    count = max(2, min(round(HELD_OUT[0] * len(store)), HELD_OUT[1]))
+    drawn = np.random.default_rng(seed_of("held out", data.split_seed)).permutation(len(store))
+    test = np.sort(drawn[:count])
+    held = np.isin(rows, test) | _grouped(table, test)
+    return Parts(rows[~held], test, f"{count:,} documents held out at random (seed {data.split_seed})")
+
+
+def _grouped(table: Table, test: Any) -> Any:
+    """Which rows are of a group that has one of ``test``."""
+    if "group" not in table:
+        return np.zeros(len(table), dtype=bool)
+    groups = table.column("group")
+    tested = {groups[row] for row in test} - {None}
+    return np.array([group in tested for group in groups])

@@ -1,0 +1,284 @@
+"""``foretell pretrain`` on text: settle the recipe on the data, train, measure what is foretold, export."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from foretell import objectives
+from foretell.counters import Rng, Rows, seed_of
+from foretell.data.tokenizer import check_specials
+from foretell.data.tokens import TokenStore
+from foretell.encoders.language import LanguageModel
+from foretell.encoders.public import load_public, readme_of, save_public
+from foretell.errors import InputError
+from foretell.objectives.text import TextObjective
+from foretell.objectives.text_measures import MOST, HeldOut, pair_guesses, word_guesses
+from foretell.recipe import BUDGETS, Recipe
+from foretell.run import Run, write_aside
+from foretell.train.loop import FitResult
+from foretell.verbs import common
+from foretell.verbs.common import Parts, say
+from foretell.verbs.pretrain import Pretraining
+from foretell.verbs.text_data import divide_text, open_text, tell_text
+
+EPOCHS = 10.0  # where no budget is given: text is learnt by heart in many more
+SHOWN = 4  # rows shown before training
+
+
+@dataclass
+class Setting:
+    """All that training needs: the settled recipe, the tokens, their division, and a fresh objective."""
+
+    recipe: Recipe
+    store: TokenStore
+    parts: Parts
+    part: TokenStore
+    objective: TextObjective
+
+
+def prepare(asked: Recipe) -> tuple[Setting, list[str]]:
+    """The recipe settled on its data, and in words what was settled. Raises InputError."""
+    kind = kind_of(asked)
+    start = start_folder(asked)
+    store = open_text(asked.data, tokenizer_of(asked), kind.roles, kept=start and start / "tokenizer.json")
+    tell_text(store)
+    parts = divide_text(store, asked.data)
+    settled, notes = settle(asked, store)
+    setting = build(settled, store, parts)
+    rows = len(setting.objective.rows_of(0, 0))
+    training = settled.training
+    if "batch" not in asked.training.model_fields_set and rows < 4 * training.batch:
+        batch = max(1, min(training.batch, 1 << max(0, (rows // 4).bit_length() - 1)))
+        settled = settled.changed({"training.batch": batch})
+        notes.append(f"batches of {batch}, since there are {rows:,} rows of text to learn from; --batch changes it")
+        setting.recipe = settled
+    setting.objective.steps_per_epoch(settled.training.batch)
+    notes.append(f"to learn from: {len(setting.part):,} documents; {parts.how}")
+    return setting, notes
+
+
+def kind_of(recipe: Recipe) -> type[TextObjective]:
+    kind = objectives.get(recipe.objective.name)
+    assert issubclass(kind, TextObjective)
+    return kind
+
+
+def tokenizer_of(recipe: Recipe) -> Any:
+    return getattr(recipe.objective, "tokenizer")  # noqa: B009 (every text task has it)
+
+
+def start_folder(recipe: Recipe) -> Path | None:
+    """The folder of the checkpoint to go on from, that of a run or of one saved by transformers; None to start anew."""
+    if recipe.encoder.weights is None:
+        return None
+    path = Path(recipe.encoder.weights).expanduser()
+    if (path / "encoder" / "config.json").is_file():
+        path = path / "encoder"
+    if not (path / "tokenizer.json").is_file():
+        raise InputError(f"{path}: holds no tokenizer.json; give a run, or the folder of a whole checkpoint")
+    return path
+
+
+def settle(asked: Recipe, store: TokenStore) -> tuple[Recipe, list[str]]:
+    """``asked`` with what depends on the data or was left to the objective, and in words what was settled."""
+    changes: dict[str, Any] = {"data.source": common.absolute(str(asked.data.source))}
+    for name, value in (
+        ("encoder.weights", asked.encoder.weights),
+        ("objective.tokenizer.file", tokenizer_of(asked).file),
+    ):
+        if value is not None:
+            changes[name] = common.absolute(value)
+    given = asked.training.model_fields_set
+    if "optimizer" not in given:
+        usual = kind_of(asked).usual_training
+        changes |= {f"training.{name}": value for name, value in usual.items() if name not in given}
+    notes = []
+    if not any(getattr(asked.training, key.partition(".")[2]) is not None for key in BUDGETS):
+        changes["training.epochs"] = EPOCHS
+        notes.append(f"{EPOCHS:g} epochs, since no budget was given; --budget changes it")
+    return asked.changed(changes), notes
+
+
+def build(recipe: Recipe, store: TokenStore, parts: Parts) -> Setting:
+    """A fresh network, or that of the checkpoint, and the objective; new weights depend on the seed alone."""
+    part = store.subset(parts.train) if len(parts.train) < len(store) else store
+    kind, config = kind_of(recipe), recipe.objective
+    folder = start_folder(recipe)
+    where = str(folder or tokenizer_of(recipe).file or store.source)
+    specials = check_specials(store.tokenizer, kind.roles, where)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(recipe.training.seed, "weights"))
+        model = _started(kind, config, folder, store, specials)
+    return Setting(recipe, store, parts, part, kind(config, model, part))
+
+
+def _started(
+    kind: type[TextObjective], config: Any, folder: Path | None, store: TokenStore, specials: Any
+) -> LanguageModel:
+    if folder is None:
+        return kind.model(config, store.vocabulary, specials)
+    model, _ = load_public(folder)
+    if store.vocabulary > model.shape.vocabulary:
+        raise InputError(
+            f"{folder}: the tokenizer has {store.vocabulary:,} tokens, the network {model.shape.vocabulary:,}; give the "
+            "tokenizer.json that the checkpoint was trained with"
+        )
+    if config.length > model.shape.positions:
+        raise InputError(
+            f"objective.length = {config.length}: the checkpoint has {model.shape.positions} positions; set it to that or less"
+        )
+    model.specials = dict(specials)
+    return kind.continued(config, model.train())
+
+
+# the run --------------------------------------------------------------------------------------------------------------
+
+
+def begin(run: Run | None, setting: Setting, notes: list[str]) -> None:
+    """Facts, division and tokenizer of a new run, and what is hidden, for a person."""
+    for note in [*notes, *setting.objective.notes]:
+        say(f"  {note}")
+    if run is None:
+        return
+    parts, store, objective = setting.parts, setting.store, setting.objective
+    write_aside(run.path / "tokenizer.json", store.tokenizer_text)
+    run.write_json(
+        "split.json", {"fingerprint": store.fingerprint, "how": parts.how, "train": parts.train, "test": parts.test}
+    )
+    kind = type(objective)
+    shown = objective.show(_rows(objective, SHOWN), Rng(setting.recipe.training.seed, 0, Rows(0, SHOWN, SHOWN)))
+    about = {key: getattr(kind, key) for key in ("name", "hides", "foretells", "needs", "paper")}
+    shape = objective.encoder.shape
+    common.write_facts(
+        run,
+        data={
+            "source": store.source,
+            "kind": "text",
+            "fingerprint": store.fingerprint,
+            "count": len(store),
+            "sentences": store.meta["sentences"],
+            "tokens": store.meta["tokens"],
+            "vocabulary": store.vocabulary,
+            "rows": len(objective.rows_of(0, 0)),
+            "filled": objective.rows_of(0, 0).filled,
+            "notes": store.notes,
+            "train": len(parts.train),
+            "test": len(parts.test),
+            "split": parts.how,
+        },
+        objective={**about, "shown": shown.caption, "examples": shown.table},
+        versions=common.versions(),
+        encoder={
+            "name": f"{objective.encoder.layout}, {shape.layers} layers of {shape.width}",
+            "dim": shape.width,
+            "parameters": sum(parameter.numel() for parameter in objective.encoder.parameters()),
+        },
+    )
+    (shown_text, foretold) = shown.table[1]
+    say(f"shown to it:   {_cut(shown_text)}")
+    say(f"to be foretold: {_cut(foretold)}")
+
+
+def _rows(objective: TextObjective, count: int) -> Any:
+    plan = objective.rows_of(0, 0)
+    return plan.read(np.arange(count) % len(plan))
+
+
+def _cut(text: str, most: int = 160) -> str:
+    return text if len(text) <= most else text[: most - 4] + " ..."
+
+
+def held_out(setting: Setting, every: int, rows: int) -> HeldOut | None:
+    """The monitor on the documents that were held out; None where there are none, or too few."""
+    if not len(setting.parts.test):
+        return None
+    try:
+        return HeldOut(setting.objective, setting.store.subset(setting.parts.test), every, rows)
+    except InputError:
+        return None
+
+
+def export(setting: Setting, run: Run) -> Path:
+    model = setting.objective.encoder
+    folder = save_public(
+        model,
+        run.path / "encoder",
+        setting.store.tokenizer_text,
+        readme=readme_of(model, setting.recipe.objective.name),
+    )
+    say(f"encoder: {folder} (transformers loads it: see its README.md)")
+    return folder
+
+
+def measure(setting: Setting, run: Run, result: FitResult) -> dict[str, float]:
+    """What is foretold of documents held out, beside guesses without a network; kept as results/text.json."""
+    monitor = held_out(setting, 1, MOST)
+    if monitor is None:
+        say("no document was held out, so that nothing is measured; more documents, or a split column, change that")
+        return {}
+    found = monitor.parts(setting.objective)
+    kept: dict[str, Any] = {"documents": len(setting.parts.test), "rows": monitor.count, "found": found}
+    say(f"on {len(setting.parts.test):,} documents that it has not learnt from:")
+    if "words" in found:
+        batch = _rows(monitor.over, monitor.count)
+        hidden = monitor.over.hide(batch, Rng(seed_of("held out"), 0, Rows(0, monitor.count, monitor.count)))
+        guess = word_guesses(setting.part, batch, hidden.hidden["words"])
+        kept["words"] = {"perplexity": math.exp(found["words"]), "right": found["right"], "guess": guess}
+        say(
+            f"  words: perplexity {math.exp(found['words']):,.1f}, {found['right']:.1%} right "
+            f"(by frequency alone: {guess['perplexity']:,.1f} and {guess['right']:.1%})"
+        )
+    if "sentences" in found:
+        guesses = pair_guesses(setting.objective, monitor.over)
+        kept["sentences"] = {"right": found["right_pairs"], "guesses": guesses}
+        told = ", ".join(f"{name} {value:.1%}" for name, value in guesses.items())
+        say(f"  next sentences: {found['right_pairs']:.1%} right ({told})")
+    run.write_json("results/text.json", kept)
+    return {"perplexity": math.exp(found["words"])} if "words" in found else {"right_pairs": found["right_pairs"]}
+
+
+def finish(setting: Setting, run: Run, result: FitResult) -> Pretraining:
+    """Export, measure, report."""
+    from foretell.report import build as build_report
+
+    folder = export(setting, run)
+    measured = measure(setting, run, result)
+    page = build_report(run.path)
+    say(f"report: {page}")
+    model = setting.objective.encoder
+    if model.shape.causal:
+        say(f'next: foretell generate {run.path} "..."')
+    elif model.head is not None:
+        say(f'next: foretell fill {run.path} "... [MASK] ..."')
+    else:
+        say(f"next: foretell next-sentence {run.path} FILE")
+    return Pretraining(run.path, folder, page, result.steps, result.seconds, measured)
+
+
+def go_on(recipe: Recipe, place: Path) -> Setting:
+    """The setting of a run that goes on. Raises InputError when its data has changed."""
+    kept = place / "tokenizer.json"
+    split = Run.read(place).read_json("split.json")
+    if split is None or not kept.is_file():
+        raise InputError(f"{place}: was stopped before training began; start it anew with another --out")
+    store = open_text(recipe.data, tokenizer_of(recipe), kind_of(recipe).roles, kept=kept)
+    if split["fingerprint"] != store.fingerprint:
+        raise InputError(
+            f"{place}: the text of {store.source} has changed since the run began, so that it cannot be resumed; start a "
+            "new run"
+        )
+    parts = Parts(np.array(split["train"], np.int64), np.array(split["test"], np.int64), split["how"])
+    return build(recipe, store, parts)
+
+
+def monitors(setting: Setting, run: Run | None) -> list[HeldOut]:
+    if run is None:
+        return []
+    found = held_out(setting, setting.recipe.training.health_every, 128)
+    return [found] if found is not None else []

@@ -1,0 +1,130 @@
+"""A token store holds what the tokenizer gives, sentence by sentence, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foretell.data import tokenise
+from foretell.data.corpus import Corpus, open_corpus
+from foretell.data.tokenise import open_tokens
+from foretell.data.tokenizer import (
+    MASKED,
+    TokenizerConfig,
+    check_specials,
+    load_tokenizer,
+    specials_of,
+    train_tokenizer,
+    trained,
+)
+from foretell.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return open_corpus(ROOT / "docs" / "objectives", documents="blank", sentences="split")
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+def test_a_store_is_what_the_tokenizer_gives(kind: str, corpus: Corpus, tmp_path: Path) -> None:
+    made = train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=500), MASKED)
+    store = open_tokens(corpus, made, cache=tmp_path)
+    assert made.get_vocab_size() == store.vocabulary == 500
+    assert store.specials == specials_of(made)
+    starts, ends = store.sentence_spans()
+    row = 0
+    for document in corpus.documents():
+        encoded = [made.encode(sentence, add_special_tokens=False) for sentence in document.sentences]
+        encoded = [one for one in encoded if one.ids]
+        if not encoded:
+            continue
+        assert ends[row] - starts[row] == len(encoded)
+        for sentence, one in zip(range(starts[row], ends[row]), encoded, strict=True):
+            first = int(store.sentence_start(np.array([sentence]))[0])
+            span = np.arange(first, int(store.sentence_ends[sentence]))
+            assert store.ids[span].tolist() == one.ids
+            words = one.word_ids
+            begins = [i == 0 or words[i] != words[i - 1] for i in range(len(words))]
+            assert store.word_starts(span).tolist() == begins
+        row += 1
+    assert row == len(store)
+    assert store.count() == store.meta["tokens"]
+    assert store.ids.dtype == np.uint16
+
+
+def test_a_tokenizer_gives_its_text_back(corpus: Corpus) -> None:
+    text = "The encoder sees one frame at a time."
+    for kind in ("bpe", "unigram"):
+        made = train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=500), MASKED)
+        assert made.decode(made.encode(text, add_special_tokens=False).ids).strip() == text
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_stopped_build_goes_on_and_gives_the_same(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = train_tokenizer(corpus, TokenizerConfig(vocabulary=500), MASKED)
+    whole = open_tokens(corpus, made, cache=tmp_path / "whole")
+    monkeypatch.setattr(tokenise, "AT_ONCE", 2000)
+    monkeypatch.setattr(tokenise, "SAVE_SECONDS", 0.0)
+    calls = 0
+
+    def stop(tokens: int, rate: float) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        open_tokens(corpus, made, cache=tmp_path / "parts", progress=stop)
+    (work,) = (tmp_path / "parts" / "tokens").glob("*.building")
+    kept = json.loads((work / "state.json").read_text())
+    assert 0 < kept["tokens"] < whole.meta["tokens"]
+    seen: list[int] = []
+    parts = open_tokens(corpus, made, cache=tmp_path / "parts", progress=lambda tokens, rate: seen.append(tokens))
+    assert seen[0] > kept["tokens"]  # nothing is tokenised twice
+    for file in ("ids.bin", "words.bin", "sentences.bin", "documents.bin", "columns.bin", "values.json", "meta.json"):
+        assert (parts.folder / file).read_bytes() == (whole.folder / file).read_bytes(), file
+
+
+def test_columns_and_parts(tmp_path: Path) -> None:
+    lines = [{"text": f"A text of number {i}.", "label": "ab"[i % 2], "group": f"g{i // 2}"} for i in range(6)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    corpus = open_corpus(tmp_path / "t.jsonl")
+    store = open_tokens(corpus, train_tokenizer(corpus, TokenizerConfig(), MASKED), cache=tmp_path)
+    assert store.column("label") == ["a", "b"] * 3
+    assert store.column("lang") == [None] * 6
+    part = store.subset(np.array([4, 1]))
+    assert part.column("group") == ["g2", "g0"]
+    assert part.count() == 2 * store.count() // 6
+    assert part.fingerprint != store.fingerprint
+    assert part.subset(np.array([1])).column("group") == ["g0"]
+    with pytest.raises(InputError, match="a part of it with no documents"):
+        store.subset(np.array([], np.int64))
+
+
+def test_a_trained_tokenizer_is_kept(corpus: Corpus, tmp_path: Path) -> None:
+    one, two = (trained(corpus, TokenizerConfig(vocabulary=300), MASKED, tmp_path) for _ in range(2))
+    assert one.to_str() == two.to_str()
+    assert len(list((tmp_path / "tokenizers").iterdir())) == 1
+
+
+def test_bad_input(corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"vocabulary = 90000: the text supports only [\d,]+ entries; set it to"):
+        train_tokenizer(corpus, TokenizerConfig(vocabulary=90000), MASKED)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match=r"tokenizer\.json: not a tokenizer\.json"):
+        load_tokenizer(tmp_path)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_tokenizer(tmp_path / "none.json")
+    made = train_tokenizer(corpus, TokenizerConfig(vocabulary=300, kind="bpe"), ("end",))
+    with pytest.raises(InputError, match=r"x\.json: the tokenizer lacks \[PAD\]; add it"):
+        check_specials(made, MASKED, "x.json")

@@ -1,0 +1,146 @@
+"""What is exported loads in transformers and gives the same numbers; what transformers writes loads here."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from foretell.encoders.language import LanguageModel, Shape
+from foretell.encoders.public import load_public, save_public
+from foretell.errors import InputError
+
+transformers = pytest.importorskip("transformers")
+
+BASE = {"vocabulary": 40, "layers": 2, "width": 16, "heads": 2, "inner": 48, "positions": 24}
+SHAPES = {
+    "bert": Shape(**BASE, segments=2),
+    "roberta": Shape(**BASE, segments=1, epsilon=1e-5),
+    "gpt2": Shape(**BASE, causal=True, norm="pre", embedding_norm=False, activation="gelu_tanh", epsilon=1e-5),
+    "openai-gpt": Shape(
+        **{**BASE, "inner": 64}, causal=True, embedding_norm=False, activation="gelu_tanh", epsilon=1e-5
+    ),
+}
+SPECIALS = {"bert": {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}, "roberta": {"pad": 1, "cls": 0, "sep": 2}}
+
+
+def tokenizer() -> str:
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(35))]
+    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.add_special_tokens(words[:5])
+    return made.to_str()
+
+
+def model_of(layout: str) -> LanguageModel:
+    torch.manual_seed(3)
+    encoder = layout in ("bert", "roberta")
+    specials = SPECIALS.get(layout, {"end": 3})
+    model = LanguageModel(SHAPES[layout], layout, masked=encoder, pair=layout == "bert", specials=specials)
+    for parameter in model.parameters():  # biases and gains too, or a swapped one would not be seen
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def peer_of(layout: str, folder: Path):
+    kinds = {"bert": "BertForPreTraining", "roberta": "RobertaForMaskedLM"}
+    kind = getattr(transformers, kinds.get(layout, "AutoModelForCausalLM"))
+    model, info = kind.from_pretrained(folder, output_loading_info=True)
+    assert not info["missing_keys"], info
+    assert not info["unexpected_keys"], info
+    return model.eval()
+
+
+def inputs(layout: str) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(5, 40, (3, 11), generator=generator)
+    segment = (torch.arange(11) > 5).long().expand(3, -1) if layout == "bert" else torch.zeros(3, 11, dtype=torch.long)
+    return ids, segment
+
+
+@pytest.mark.parametrize("layout", SHAPES)
+def test_an_export_gives_the_same_numbers_in_transformers(layout: str, tmp_path: Path) -> None:
+    model = model_of(layout)
+    save_public(model, tmp_path, tokenizer())
+    peer = peer_of(layout, tmp_path)
+    ids, segment = inputs(layout)
+    with torch.no_grad():
+        states = model.net(ids, segment=segment)
+        more = {"token_type_ids": segment} if layout == "bert" else {}
+        theirs = peer(ids, output_hidden_states=True, **more)
+    assert (states - theirs.hidden_states[-1]).abs().max() < 1e-4
+    logits = theirs.prediction_logits if layout == "bert" else theirs.logits
+    assert (model.logits(states) - logits).abs().max() < 1e-4
+    if layout == "bert":
+        assert (model.pair(states[:, 0]) - theirs.seq_relationship_logits).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("layout", SHAPES)
+def test_what_transformers_writes_is_read_back(layout: str, tmp_path: Path) -> None:
+    save_public(model_of(layout), tmp_path / "ours", tokenizer())
+    peer = peer_of(layout, tmp_path / "ours")
+    peer.save_pretrained(tmp_path / "theirs")
+    (tmp_path / "theirs" / "tokenizer.json").write_text(tokenizer())
+    model, text = load_public(tmp_path / "theirs")
+    assert model.layout == layout
+    assert json.loads(text)["model"]["vocab"]["[MASK]"] == 4
+    ids, segment = inputs(layout)
+    for (name, ours), (_, first) in zip(model.state_dict().items(), model_of(layout).state_dict().items(), strict=True):
+        if not (layout == "roberta" and name == "net.tokens.weight"):  # its padding row is set to zero there
+            assert torch.equal(ours, first), name
+    with torch.no_grad():
+        states = model.net(ids, segment=segment)
+        more = {"token_type_ids": segment} if layout == "bert" else {}
+        assert (states - peer(ids, output_hidden_states=True, **more).hidden_states[-1]).abs().max() < 1e-4
+
+
+def test_a_bare_model_is_read_without_its_heads(tmp_path: Path) -> None:
+    save_public(model_of("bert"), tmp_path / "ours", tokenizer())
+    transformers.BertModel.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "bare")
+    (tmp_path / "bare" / "tokenizer.json").write_text(tokenizer())
+    model, _ = load_public(tmp_path / "bare")
+    assert model.head is None
+    assert model.pair is None
+    assert torch.equal(model.net.tokens.weight, model_of("bert").net.tokens.weight)
+
+
+def test_the_tokenizer_of_an_export_is_one_for_transformers(tmp_path: Path) -> None:
+    save_public(model_of("bert"), tmp_path, tokenizer())
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert loaded.mask_token == "[MASK]"
+    assert loaded.pad_token_id == 0
+    assert loaded("w3 w5", add_special_tokens=False)["input_ids"] == [8, 10]
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("this would run",))
+
+
+def test_a_pickle_that_holds_more_than_tensors_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_public(model_of("bert"), tmp_path, tokenizer())
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(
+        {"bert.pooler.dense.weight": Evil()}, tmp_path / "pytorch_model.bin", pickle_protocol=pickle.DEFAULT_PROTOCOL
+    )
+    with pytest.raises(InputError, match=r"pytorch_model\.bin: refused, it holds pickled Python objects.*safetensors"):
+        load_public(tmp_path)
+    assert "this would run" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_kind_is_named(tmp_path: Path) -> None:
+    save_public(model_of("bert"), tmp_path, tokenizer())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "t5"}))
+    with pytest.raises(InputError, match="model_type is 't5'; Foretell reads bert, roberta"):
+        load_public(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 50}))
+    with pytest.raises(InputError, match=r"'bert\.encoder\.layer\.0\.intermediate\.dense\.weight' gives \(48, 16\)"):
+        load_public(tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(InputError, match=r"holds no config\.json"):
+        load_public(tmp_path)

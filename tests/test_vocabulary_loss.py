@@ -1,0 +1,46 @@
+"""The chunked loss beside the obvious one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from foretell import vocabulary_loss
+from foretell.vocabulary_loss import linear_cross_entropy
+
+
+def made(dtype: torch.dtype) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(37, 12), (50, 12), (50,)]
+    return [torch.randn(*shape, generator=generator, dtype=dtype).requires_grad_() for shape in shapes]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("chunk", [50 * 5, 1 << 22])
+def test_it_equals_linear_then_cross_entropy(monkeypatch: pytest.MonkeyPatch, chunk: int, bias: bool) -> None:
+    monkeypatch.setattr(vocabulary_loss, "CHUNK", chunk)
+    target = torch.randint(50, (37,), generator=torch.Generator().manual_seed(1))
+    states, weight, shift = made(torch.float64)
+    other = [x.detach().clone().requires_grad_() for x in (states, weight, shift)]
+    loss, right = linear_cross_entropy(states, weight, shift if bias else None, target)
+    logits = F.linear(other[0], other[1], other[2] if bias else None)
+    wanted = F.cross_entropy(logits, target)
+    assert abs(float(loss - wanted)) < 1e-12
+    assert float(right) == float((logits.argmax(1) == target).double().mean())
+    (3 * loss).backward()
+    (3 * wanted).backward()
+    for ours, theirs in zip((states, weight, shift) if bias else (states, weight), other, strict=False):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_under_autocast_it_is_near_and_keeps_the_parameters_type() -> None:
+    target = torch.randint(50, (37,), generator=torch.Generator().manual_seed(1))
+    states, weight, shift = made(torch.float32)
+    exact, _ = linear_cross_entropy(states, weight, shift, target)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, _ = linear_cross_entropy(states, weight, shift, target)
+    loss.backward()
+    assert abs(float(loss - exact)) < 0.05
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float32
