@@ -23,7 +23,7 @@ def next_sentence(
     run: Annotated[Where, Arg("the run folder of a bert trained with next sentences, or such a BERT checkpoint")],
     file: Annotated[Where, Arg("a text file, one sentence a line")],
 ) -> Ordered:
-    """Score every ordered pair of sentences: does the second follow the first?
+    """Score every ordered pair of sentences: which follows which?
 
     The sentences of FILE are numbered as they stand. The answer of the model is as good as its training: how often it is
     right on text that it has not seen, beside a guess from topics alone, is in the run's report.
