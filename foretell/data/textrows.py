@@ -202,4 +202,5 @@ class Rows:
 def spread(start: Index, length: Index) -> Index:
     """The places start, start + 1, ... of each span, one span after another."""
     total = np.cumsum(length)
-    return np.arange(int(total[-1]) if len(total) else 0) + np.repeat(start - (total - length), length)
+    places: Index = np.arange(int(total[-1]) if len(total) else 0) + np.repeat(start - (total - length), length)
+    return places
