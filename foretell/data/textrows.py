@@ -101,18 +101,25 @@ def pieces(store: TokenStore, room: int, shortest: int = SHORTEST) -> tuple[Inde
 def single_texts(store: TokenStore, length: int, lead: int, trail: int) -> Examples:
     """[CLS] text [SEP], for rows of ``length`` tokens."""
     spans, _, _ = pieces(store, length - 2)
-    return Examples(spans, np.zeros_like(spans), *_filled(len(spans), lead, -1, trail, NO_PAIR))
+    lead_, between, trail_, label = _filled(len(spans), lead, -1, trail, NO_PAIR)
+    return Examples(spans, _none(len(spans)), lead_, between, trail_, label)
 
 
 def running_texts(store: TokenStore, length: int, end: int) -> Examples:
     """Pieces for a decoder: a document has the token ``end`` before it and after it."""
     spans, begins, ends = pieces(store, length - 2)
     _, between, _, label = _filled(len(spans), 0, -1, 0, NO_PAIR)
-    return Examples(spans, np.zeros_like(spans), np.where(begins, end, -1), between, np.where(ends, end, -1), label)
+    return Examples(spans, _none(len(spans)), np.where(begins, end, -1), between, np.where(ends, end, -1), label)
 
 
 def _filled(count: int, *values: int) -> list[Index]:
-    return [np.full(count, value, np.int64) for value in values]
+    """Each value ``count`` times, without the memory for it."""
+    return [np.broadcast_to(np.int64(value), (count,)) for value in values]
+
+
+def _none(count: int) -> Index:
+    """No second text."""
+    return np.broadcast_to(np.int64(0), (count, 2))
 
 
 class Rows:

@@ -106,8 +106,8 @@ class Bert(TextObjective):
 
     def foretold(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         share = np.rint(np.float32(self.config.masks.share) * lengths.astype(np.float32))
-        counts: NDArray[np.int64] = np.maximum(share.astype(np.int64), 1)
-        return counts
+        found: NDArray[np.int64] = np.maximum(share.astype(np.int64), 1)
+        return found
 
     @property
     def notes(self) -> list[str]:

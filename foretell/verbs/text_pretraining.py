@@ -26,6 +26,7 @@ from foretell.verbs import common
 from foretell.verbs.common import Parts, say
 from foretell.verbs.pretrain import Pretraining
 from foretell.verbs.text_data import divide_text, open_text, tell_text
+from foretell.verbs.text_examples import completions
 
 EPOCHS = 10.0  # where no budget is given: text is learnt by heart in many more
 SHOWN = 4  # rows shown before training
@@ -217,7 +218,21 @@ def export(setting: Setting, run: Run) -> Path:
     return folder
 
 
-def measure(setting: Setting, run: Run, result: FitResult) -> dict[str, float]:
+def show_examples(setting: Setting, run: Run) -> None:
+    """A few completions, of documents held out where there are such; kept as results/completions.json."""
+    model = setting.objective.encoder
+    if model.head is None and not model.shape.causal:
+        return
+    parts, store = setting.parts, setting.store
+    rows = parts.test if len(parts.test) else parts.train
+    made = completions(model, store.subset(rows), setting.recipe.training.seed)
+    for given, found in made:
+        say(f"  {given}")
+        say(f"    -> {found}")
+    run.write_json("results/completions.json", {"held_out": bool(len(parts.test)), "examples": made})
+
+
+def measure(setting: Setting, run: Run) -> dict[str, float]:
     """What is foretold of documents held out, beside guesses without a network; kept as results/text.json."""
     monitor = held_out(setting, 1, MOST)
     if monitor is None:
@@ -249,7 +264,8 @@ def finish(setting: Setting, run: Run, result: FitResult) -> Pretraining:
     from foretell.report import build as build_report
 
     folder = export(setting, run)
-    measured = measure(setting, run, result)
+    measured = measure(setting, run)
+    show_examples(setting, run)
     page = build_report(run.path)
     say(f"report: {page}")
     model = setting.objective.encoder

@@ -71,6 +71,8 @@ def test_a_run_on_text_is_whole(bert: Path) -> None:
     kept = json.loads((bert / "results" / "text.json").read_text())
     assert kept["words"]["perplexity"] < kept["words"]["guess"]["perplexity"] / 2
     assert {"base", "topic", "length"} <= set(kept["sentences"]["guesses"])
+    examples = json.loads((bert / "results" / "completions.json").read_text())["examples"]
+    assert all("[MASK]" in given and "(it was: " in found for given, found in examples)
     page = (bert / "report.html").read_text()
     assert "Vocabulary" in page
     facts = json.loads((bert / "facts.json").read_text())

@@ -70,6 +70,11 @@ def trained(digits: Digits, views: ViewConfig) -> Encoder:
     data = labelled(digits.store, digits.spare)
     start = Start(new_encoder(), scratch=True)
     fitted = fine_tune(
-        start, data, views=views, config=TransferConfig(device="cpu"), trial=Trial(3e-3, 120, 1e-4), seed=0
+        start,
+        data,
+        views=views,
+        config=TransferConfig(device="cpu", precision="float32"),
+        trial=Trial(3e-3, 120, 1e-4),
+        seed=0,
     )
     return fitted.classifier.encoder

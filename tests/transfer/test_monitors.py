@@ -26,7 +26,7 @@ def test_monitors_tell_a_trained_encoder_from_a_new_one(digits, views, trained, 
     holder = Holder(trained).train()
     value = monitor(holder, 10)
     assert holder.encoder.training
-    assert value > 0.95
+    assert value > 0.9
     assert value > monitor(Holder(encoder), 10) > 0.1
     assert value == monitor(holder, 20)
 

@@ -1,0 +1,61 @@
+"""What a trained text model makes of text it has not learnt from, to look at."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from foretell.counters import seed_of
+from foretell.data.tokens import TokenStore
+from foretell.encoders.generation import Sampling, generate
+from foretell.encoders.language import LanguageModel
+
+SHOWN, WIDTH, PROMPT, WRITTEN = 3, 24, 6, 24  # examples; tokens of a gap's text; of a prompt; written after it
+
+
+def completions(model: LanguageModel, store: TokenStore, seed: int) -> list[tuple[str, str]]:
+    """(text with a gap or prompt, what the model puts there) for a few documents of ``store``."""
+    start, end = store.token_spans()
+    rng = np.random.default_rng(seed_of("completions", seed))
+    rows = rng.permutation(np.flatnonzero(end - start > WIDTH))[:SHOWN]
+    was = model.training
+    model.eval()
+    made = []
+    for row in rows.tolist():
+        ids = store.ids[start[row] : start[row] + WIDTH].astype(int).tolist()
+        made.append(
+            _written(model, store, ids[:PROMPT], seed) if model.shape.causal else _filled(model, store, ids, rng)
+        )
+    model.train(was)
+    return made
+
+
+def _filled(model: LanguageModel, store: TokenStore, ids: list[int], rng: np.random.Generator) -> tuple[str, str]:
+    place = int(rng.integers(WIDTH // 4, 3 * WIDTH // 4))
+    truth, mask = ids[place], store.specials["mask"]
+    ids = [store.specials["cls"], *ids[:place], mask, *ids[place + 1 :], store.specials["sep"]]
+    with torch.no_grad():
+        device = next(model.parameters()).device
+        states = model.net(torch.tensor([ids], device=device))[0, place + 1]
+        logits = model.logits(states).float()
+    logits[list(store.specials.values())] = float("-inf")
+    best = logits.softmax(0).topk(3)
+    tokenizer = store.tokenizer
+    name = tokenizer.id_to_token(mask)
+    text = f"{tokenizer.decode(ids[1 : place + 1])} {name} {tokenizer.decode(ids[place + 2 : -1])}"
+    guesses = [
+        f"{tokenizer.decode([token]).strip()} {share:.0%}"
+        for token, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+    return text.strip(), f"{', '.join(guesses)} (it was: {tokenizer.decode([truth]).strip()})"
+
+
+def _written(model: LanguageModel, store: TokenStore, ids: list[int], seed: int) -> tuple[str, str]:
+    end = store.specials["end"]
+    found = []
+    for token in generate(model, [end, *ids], WRITTEN, Sampling(0.8, top_k=50), seed=seed):
+        if token == end:
+            break
+        found.append(token)
+    prompt = store.tokenizer.decode(ids).strip()
+    return prompt, store.tokenizer.decode([*ids, *found]).strip()[len(prompt) :].strip()
