@@ -59,7 +59,7 @@ def pretrain(
     ] = (),
     resume: Annotated[bool, Arg("go on with a run that was stopped or killed")] = False,
 ) -> Pretraining:
-    """Pretrain an encoder on images or text without labels, and report.
+    """Pretrain an encoder on unlabelled images or text, and report.
 
     Labels, where there are some (class folders, a manifest or --labels), only measure: the test part is held out of
     pretraining, and no label is read by it. Ctrl-C stops after the step in progress; --resume goes on, bit-equal.
