@@ -46,7 +46,7 @@ def fill(
         )
         raise InputError(f"{run}: cannot fill gaps, it is {kind}")
     cls, sep, mask = read.need("cls", "sep", "mask")
-    name = str(read.tokenizer.id_to_token(mask))
+    name = read.tokenizer.id_to_token(mask) or "[MASK]"
     ids = [cls, *read.tokenizer.encode(text.replace("[MASK]", name), add_special_tokens=False).ids, sep]
     gaps = [place for place, token in enumerate(ids) if token == mask]
     if not gaps:

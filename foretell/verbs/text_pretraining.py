@@ -110,7 +110,7 @@ def build(recipe: Recipe, store: TokenStore, parts: Parts) -> Setting:
     """A fresh network, or that of the checkpoint, and the objective; new weights depend on the seed alone."""
     part = store.subset(parts.train) if len(parts.train) < len(store) else store
     kind = kind_of(recipe)
-    config: Any = recipe.objective  # of that kind
+    config: Any = recipe.objective
     folder = start_folder(recipe)
     where = str(folder or tokenizer_of(recipe).file or store.source)
     specials = check_specials(store.tokenizer, kind.roles, where)
