@@ -207,7 +207,7 @@ class Word2Vec(Objective):
 
     def show(self, batch: WordBatch, rng: Rng) -> Exhibit:
         """The first sentences' middle words with the widest window, as words."""
-        rows = [("shown", "foretold")]
+        rows: list[tuple[str, ...]] = [("shown", "foretold")]
         for words in self.store.sentences(batch.ids.numpy()):
             if len(words) < 3:
                 continue

@@ -41,22 +41,24 @@ _EXP2 = [
 ]
 
 
-@intrinsic
-def _prefetch(typing: Any, rows: Any, row: Any, column: Any) -> Any:
+def _prefetch_line(typing: Any, rows: Any, row: Any, column: Any) -> Any:
     """Ask for a line of memory that is soon to be read."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
         held = context.make_array(kind)(context, builder, arguments[0])
         index = [context.cast(builder, arguments[i], signature.args[i], types.intp) for i in (1, 2)]
-        place = cgutils.get_item_pointer(context, builder, kind, held, index, wraparound=False)
+        place = cgutils.get_item_pointer(context, builder, kind, held, index, wraparound=False)  # type: ignore[no-untyped-call]
         byte, whole = ir.IntType(8).as_pointer(), ir.IntType(32)
         form = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
-        function = cgutils.get_or_insert_function(builder.module, form, "llvm.prefetch.p0")
+        function = cgutils.get_or_insert_function(builder.module, form, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
         builder.call(function, [builder.bitcast(place, byte), whole(1), whole(2), whole(1)])
         return context.get_dummy_value()
 
     return types.void(rows, row, column), generate
+
+
+_prefetch: Any = intrinsic(_prefetch_line)
 
 
 @numba.njit(inline="always", cache=False)
@@ -116,7 +118,7 @@ def kernel(width: int, window: int, negatives: int, cbow: bool, tree: bool) -> A
     ZERO, ONE = np.float32(0), np.float32(1)
     c0, c1, c2, c3, c4, c5, c6 = _EXP2
 
-    @numba.njit(nogil=True, fastmath=FAST, boundscheck=False, error_model="numpy")
+    @numba.njit(nogil=True, cache=True, fastmath=FAST, boundscheck=False, error_model="numpy")
     def run(ids, begin, end, keep, share, other, starts, nodes, bits, inputs, outputs, rate, seed, sums):  # type: ignore[no-untyped-def]
         state = np.empty(1, np.uint64)
         state[0] = seed

@@ -39,7 +39,8 @@ def keep_chance(counts: NDArray[np.int64], sample: float) -> NDArray[np.float32]
         return np.ones(len(counts), np.float32)
     frequency = counts / counts.sum()
     chance = (np.sqrt(frequency / sample) + 1) * sample / frequency
-    return np.minimum(chance, 1.0).astype(np.float32)
+    stays: NDArray[np.float32] = np.minimum(chance, 1.0).astype(np.float32)
+    return stays
 
 
 def alias_table(weights: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

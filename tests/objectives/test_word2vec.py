@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_the_tree_is_huffmans() -> None:
     lengths = np.diff(starts)
     assert lengths.tolist() == [1, 2, 4, 4, 4, 4] or (lengths * counts).sum() == 204
     assert (0.5**lengths).sum() == 1
-    codes = {tuple(bits[a:b]) for a, b in zip(starts, starts[1:], strict=False)}
+    codes = {tuple(bits[a:b]) for a, b in pairwise(starts)}
     assert len(codes) == 6
     assert set(nodes.tolist()) == set(range(5))
 
