@@ -9,7 +9,18 @@ import sys
 
 from benchmarks.harness import RESULTS
 
-ALL = ("training_step", "mae", "views", "reading", "knn", "views_quality", "colour_knn", "patch_pairs", "inpainting")
+ALL = (
+    "training_step",
+    "mae",
+    "views",
+    "reading",
+    "knn",
+    "views_quality",
+    "colour_knn",
+    "patch_pairs",
+    "inpainting",
+    "word2vec",
+)
 
 
 def table() -> str:
