@@ -171,6 +171,11 @@ class Word2Vec(Objective):
         where = (begin, end, t.keep, t.share, t.other, *tree, inputs, outputs)
         self.kernel(ids, *where, np.float32(rate), np.uint64(seed), sums)
 
+    def make_ready(self) -> None:
+        """Make the kernel ready, which takes seconds the first time: what is timed later is learning alone."""
+        nothing = np.zeros(0, np.int32)
+        self._run(nothing, 0, 0, 0.0, 0, np.zeros(2))
+
     def work(self) -> float:
         """Floating-point operations a word of the text: three small products a window, of the mean radius."""
         c, counts = self.config, self.store.counts

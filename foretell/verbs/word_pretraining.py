@@ -127,6 +127,8 @@ def begin(run: Run, setting: Setting, notes: list[str]) -> None:
     objective, store = setting.objective, setting.store
     for note in [*notes, *objective.notes]:
         say(f"  {note}")
+    say("compiling the kernel, once for these settings")
+    objective.make_ready()
     run.write_json("split.json", {"fingerprint": store.fingerprint, "how": "", "train": [], "test": []})
     rows = Rows.of_rank(setting.recipe.training.batch)
     shown = objective.show(objective.draw("words", 0, 0, rows), Rng(0, 0, rows))
