@@ -15,6 +15,7 @@ _WHERE = {
     "patch_localization": "foretell.objectives.patch_localization:PatchLocalization",
     "context_encoder": "foretell.objectives.context_encoder:ContextEncoder",
     "next_frame": "foretell.objectives.next_frame:NextFrame",
+    "word2vec": "foretell.objectives.word2vec:Word2Vec",
     "bert": "foretell.objectives.bert:Bert",
     "gpt": "foretell.objectives.gpt:Gpt",
 }

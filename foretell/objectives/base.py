@@ -125,6 +125,23 @@ class Trainable(nn.Module):
         """Scalars: "total" (with gradient) and named parts (detached)."""
         raise NotImplementedError
 
+    def update(self, task: Task, rate: float) -> dict[str, float]:
+        """One step where compiled kernels do the work: it takes the place of ``loss`` and the optimiser.
+
+        Changes the parameters in place and returns the loss parts, "total" among them. Only those that learn so have it;
+        they also have ``work``, have no players, and are trained in one process.
+        """
+        raise NotImplementedError
+
+    def work(self) -> float:
+        """Floating-point operations a sample, of one that has ``update``: no counter sees into compiled kernels."""
+        raise NotImplementedError
+
+    @property
+    def updates(self) -> bool:
+        """Whether ``update`` takes the place of loss and optimiser."""
+        return type(self).update is not Trainable.update
+
     def notice(self, parts: dict[str, float]) -> str | None:
         """What a person should know of a step's loss parts, such as a player that has won; asked after every step."""
         return None
@@ -146,7 +163,7 @@ class Objective(Trainable):
     vision transformers can, so that encoder "auto" is one. ``columns``: those of the table that say which images belong
     together (never what they show), where the task needs that; with "order" among them, files are read frame by frame.
 
-    ``kind``: what its store holds, "image" or "text".
+    ``kind``: what its store holds, "image", "text" (tokens) or "words".
     ``usual_training``: settings of training that are published for it, taken where no optimiser is given.
     """
 

@@ -31,7 +31,9 @@ class TrainingConfig(Settings):
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(1e-6, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with linear warm-up")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="after warm-up; cosine falls to zero")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="after warm-up; cosine falls to zero, linear to a ten-thousandth"
+    )
     clip: float | None = Field(None, gt=0, description="largest gradient norm")
     chunk: int | None = Field(
         None,

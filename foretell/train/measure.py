@@ -147,6 +147,8 @@ def choose(
     trainable: Trainable, config: TrainingConfig, rows: Rows, device: torch.device, progress: Callable[[str], None]
 ) -> tuple[str, str]:
     """The faster of ``candidates`` on a small part of the first batch; no measurement when there is one."""
+    if trainable.updates:
+        return "float32", "contiguous"  # that is how its kernels are written
     pairs: list[tuple[str, str]] = distributed.broadcast_object(candidates(trainable, config, device))
     if len(pairs) == 1:
         return pairs[0]
@@ -182,6 +184,8 @@ def flops_per_sample(trainable: Trainable, config: TrainingConfig, rows: Rows, d
     Counted on a few rows once a shape: work that grows faster than the batch (the similarity matrix of a contrastive
     loss) is therefore undercounted, by under a hundredth for any usual encoder.
     """
+    if trainable.updates:
+        return trainable.work()
     part = _part(rows, 2)
     key = cost.shape_key(trainable, _sample_shape(trainable, config, part), config.chunk)
     count = cost.known(key)

@@ -38,7 +38,7 @@ def rate_at(step: int, steps: int, config: TrainingConfig) -> float:
 
     Linear from peak / (w + 1) at step 0 to the peak at step w, the number of warm-up steps (the authors' code starts at
     0, which spends a step on nothing); then a cosine that would be zero at step ``steps``, without restarts, or
-    constant.
+    a straight line to a ten-thousandth of the peak (word2vec's), or constant.
     """
     peak = peak_rate(config)
     warm = warmup_steps(steps, config)
@@ -46,4 +46,6 @@ def rate_at(step: int, steps: int, config: TrainingConfig) -> float:
         return peak * (step + 1) / (warm + 1)
     if config.schedule == "constant":
         return peak
+    if config.schedule == "linear":
+        return peak * max(1 - (step - warm) / (steps - warm), 1e-4)
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))

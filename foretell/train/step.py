@@ -102,6 +102,11 @@ class Stepper:
         Raises ForetellError before any parameter changes when a loss or a gradient is not finite.
         """
         task = self.task(step, batch)
+        if self.trainable.updates:
+            rate = rate_at(step, self.steps, self.config)
+            parts = self.trainable.update(task, rate)
+            _check_finite(step, "", parts, 0.0)
+            return Outcome(parts, rate, stop)
         chunks = cut(task, self.config.chunk)
         rate = rate_at(step, self.steps, self.config)
         logged: dict[str, float] = {}

@@ -238,6 +238,8 @@ def read_run(path: str | Path) -> Pretrained:
     recipe = Recipe.load(run.path / "recipe.toml")
     if objectives.get(recipe.objective.name).kind == "text":
         raise InputError(f"{path}: a run on text, and this is a verb for images; see fill, next-sentence and generate")
+    if objectives.get(recipe.objective.name).kind == "words":
+        raise InputError(f"{path}: a run on words, and this is a verb for images; see neighbours")
     if not (run.path / "encoder" / "model.safetensors").is_file():
         state = (run.read_json("status.json") or {}).get("state", "unfinished")
         raise InputError(f"{path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {path}")

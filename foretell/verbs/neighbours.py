@@ -1,4 +1,4 @@
-"""``foretell neighbours``: the images an encoder finds most alike."""
+"""``foretell neighbours``: the images, or the words, that an encoder finds most alike."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from foretell.options import Arg, Where
 
 
 def neighbours(
-    run: Annotated[Where, Arg("the run folder, or an exported encoder")],
+    run: Annotated[Where, Arg("the run folder, an exported encoder, or a file of word vectors")],
     image: Annotated[
-        Where | None, Arg("an image file, or the name of an image of the data (default: a few at random)")
+        Where | None,
+        Arg(
+            "an image file, or the name of an image of the data (default: a few at random); of word vectors a word, or "
+            "three words in quotes for an analogy"
+        ),
     ] = None,
     *,
     k: Annotated[int, Arg("how many neighbours", "K", "-k")] = 8,
@@ -28,6 +32,11 @@ def neighbours(
     Returns [{"query", "neighbours": [{"name", "similarity", "label"}]}], best first. Raises InputError for an image
     that cannot be read.
     """  # fmt: skip
+    from foretell.verbs import word_vectors
+
+    file = word_vectors.vectors_of(Path(run))
+    if file is not None:
+        return word_vectors.neighbours(file, image, k)
     from foretell.verbs import embedding
 
     return embedding.neighbours(Path(run), image, k, data, None if out is None else Path(out), device)

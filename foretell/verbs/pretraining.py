@@ -39,6 +39,7 @@ from foretell.views.config import ViewConfig
 
 if TYPE_CHECKING:
     from foretell.verbs.text_pretraining import Setting as TextSetting
+    from foretell.verbs.word_pretraining import Setting as WordSetting
 
 LARGEST_SIDE = {"cpu": 96, "cuda": 224}
 EXHIBIT = 8  # images in exhibits/views.png
@@ -88,6 +89,8 @@ def start(
         common.check_free(Path(out))
     if objectives.get(asked.objective.name).kind == "text":
         return _start_text(asked, out)
+    if objectives.get(asked.objective.name).kind == "words":
+        return _start_words(asked, out)
     store = common.open_data(asked.data)
     common.tell_data(store, asked.data)
     if asked.data.labels is not None:
@@ -148,6 +151,20 @@ def _train_text(setting: TextSetting, run: Run | None, *, resume: bool) -> Pretr
     return text.finish(setting, run, result) if run is not None else _elsewhere(result)
 
 
+def _start_words(asked: Recipe, out: str | Path | None) -> Pretraining:
+    from foretell.verbs import word_pretraining as words
+
+    setting, notes = words.prepare(asked)
+    run = Run.create(Path(out) if out is not None else default_folder(setting.store.source, asked.objective.name))
+    try:
+        setting.recipe.save(run.path / "recipe.toml")
+        say(f"run: {run.path}")
+        words.begin(run, setting, notes)
+        return words.finish(setting, run, _fitted(setting, run, words.monitors(setting), resume=False))
+    finally:
+        run.close()
+
+
 def _elsewhere(result: FitResult) -> Pretraining:
     """What a process returns that is not the first."""
     return Pretraining(Path(), Path(), None, result.steps, result.seconds)
@@ -164,6 +181,13 @@ def go_on(place: Path) -> Pretraining:
 
             say(f"run: {place}, going on")
             return _train_text(text.go_on(recipe, place), run, resume=True)
+        if objectives.get(recipe.objective.name).kind == "words":
+            from foretell.verbs import word_pretraining as words
+
+            say(f"run: {place}, going on")
+            again = words.go_on(recipe, place)
+            assert run is not None  # ``prepare`` refuses more than one process
+            return words.finish(again, run, _fitted(again, run, words.monitors(again), resume=True))
         store = common.open_data(recipe.data)
         kept = Run.read(place).read_json("split.json")
         if kept is None:
@@ -328,7 +352,9 @@ def _train(setting: Setting, run: Run | None, *, resume: bool) -> Pretraining:
     return _finish(setting, run, result) if run is not None else _elsewhere(result)
 
 
-def _fitted(setting: Setting | TextSetting, run: Run | None, monitors: Sequence[Monitor], *, resume: bool) -> FitResult:
+def _fitted(
+    setting: Setting | TextSetting | WordSetting, run: Run | None, monitors: Sequence[Monitor], *, resume: bool
+) -> FitResult:
     """The loop, with what a person is told when it ends otherwise than by its budget."""
     command = f"go on with: foretell pretrain --resume {run.path}" if run is not None else ""
     try:

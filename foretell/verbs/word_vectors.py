@@ -1,0 +1,33 @@
+"""Nearest words and analogies of a run on words, or of a file of word vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from foretell.encoders.vectors import Neighbourhood, load_vectors
+from foretell.errors import InputError
+
+
+def vectors_of(place: Path) -> Path | None:
+    """The file of word vectors that ``place`` is, or that its run holds; None where it is something else."""
+    if place.is_file() and place.suffix in (".bin", ".txt"):
+        return place
+    kept = place / "encoder" / "vectors.bin"
+    return kept if kept.is_file() else None
+
+
+def neighbours(file: Path, words: str | Path | None, k: int) -> list[dict[str, Any]]:
+    """The nearest words to one word, or of three the answer of the analogy a : b :: c : ?, printed and returned."""
+    if k < 1:
+        raise InputError(f"--k {k}: expected at least 1 neighbour")
+    known = Neighbourhood(*load_vectors(file))
+    asked = str(words or "").split()
+    if len(asked) not in (1, 3):
+        raise InputError(f"'{words}': expected one word, or three for an analogy, as 'man king woman'")
+    found = known.nearest(asked[0], k) if len(asked) == 1 else known.analogy(asked[0], asked[1], asked[2], k)
+    title = asked[0] if len(asked) == 1 else f"{asked[0]} is to {asked[1]} as {asked[2]} is to"
+    print(title)
+    for word, similarity in found:
+        print(f"  {similarity:.3f}  {word}")
+    return [{"query": str(words), "neighbours": [{"name": w, "similarity": s, "label": None} for w, s in found]}]

@@ -1,0 +1,75 @@
+"""Words of a corpus as numbers: counted and numbered as an obvious version does it, in a stream, once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foretell.data import words as module
+from foretell.data.corpus import Corpus, open_corpus
+from foretell.data.words import END, WordsConfig, open_words, split_words
+from foretell.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def pages() -> Corpus:
+    return open_corpus(ROOT / "docs", documents="blank", sentences="split")
+
+
+@pytest.mark.parametrize("block", [7, 1 << 20])
+def test_numbers_and_counts_equal_an_obvious_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", block)
+    config = WordsConfig(min_count=3)
+    store = open_words(pages(), config, cache=tmp_path)
+    learnt, held = [], []
+    for index, document in enumerate(pages().documents()):
+        aside = index >= 50 and module.seed_of("held out", index) % 50 == 0
+        (held if aside else learnt).extend(split_words(sentence, config) for sentence in document.sentences)
+    counts = Counter(word for sentence in learnt for word in sentence)
+    assert dict(zip(store.words, store.counts.tolist(), strict=True)) == {w: n for w, n in counts.items() if n >= 3}
+    assert (np.diff(store.counts) <= 0).all()
+    assert store.raw == counts.total()
+    for ids, sentences in ((store.ids, learnt), (store.held, held)):
+        known = [[word for word in sentence if counts[word] >= 3] for sentence in sentences if sentence]
+        assert list(store.sentences(ids)) == known
+    assert held
+    assert int((store.ids == END).sum()) == store.facts["sentences"]
+
+
+def test_a_store_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = open_words(pages(), cache=tmp_path)
+    monkeypatch.setattr(module, "_build", None)
+    again = open_words(pages(), cache=tmp_path)
+    assert np.array_equal(first.ids, again.ids)
+    assert first.words == again.words
+    with pytest.raises(TypeError):
+        open_words(pages(), WordsConfig(lower=False), cache=tmp_path)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_split_column_decides_what_is_held_out(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("text,split\n" + "red blue,train\n" * 6 + "blue red blue,test\n")
+    store = open_words(open_corpus(path), cache=tmp_path / "cache")
+    assert list(store.sentences(store.held)) == [["blue", "red", "blue"]]
+    assert store.counts.tolist() == [6, 6]
+
+
+def test_words_by_letters_and_by_spaces() -> None:
+    text = "Über-Maß: it's 日本 3.5 x_y " + "z" * 200
+    assert split_words(text, WordsConfig()) == ["über-maß", "it's", "日本", "3", "5", "x", "y"]
+    spaces = split_words(text, WordsConfig(words="spaces", lower=False))
+    assert spaces == ["Über-Maß:", "it's", "日本", "3.5", "x_y"]
+
+
+def test_too_little_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("one two three\n")
+    with pytest.raises(InputError, match=r"x.txt: 3 words, of which 0 occur 5 times or more; .*objective.min_count=2"):
+        open_words(open_corpus(tmp_path / "x.txt"), cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
