@@ -25,8 +25,9 @@ FEWER = {"finetune": ["--per-class", "2", "--seeds", "2", "--trials", "2", "--se
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """photos/ (a flat folder of 96 real pictures), labels.csv for them, and manifest.csv with a patient's two images."""
+    """photos/ (96 real pictures), labels.csv for them, manifest.csv with a patient's two images, notes.txt (our own pages)."""
     path = tmp_path_factory.mktemp("readme")
+    (path / "notes.txt").write_text("\n\n".join(page.read_text() for page in DOCS))
     images, table = load("emoji")
     codes, classes = table.codes("label")
     order = np.concatenate([np.flatnonzero(codes == code)[:32] for code in np.argsort(-np.bincount(codes))[:3]])

@@ -124,7 +124,7 @@ def test_an_unknown_key_gets_the_nearest(given: str, near: str) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("training.schedule=cosin", "expected 'cosine' or 'constant', not 'cosin'; did you mean 'cosine'?"),
+        ("training.schedule=cosin", "expected 'cosine', 'linear' or 'constant', not 'cosin'; did you mean 'cosine'?"),
         ("encoder.stem=smal", "expected 'auto', 'standard' or 'small', not 'smal'; did you mean 'small'?"),
         ("training.batch=0", "expected a whole number of at least 1, not 0"),
         ("training.batch=2.5", "expected a whole number of at least 1, not '2.5'"),

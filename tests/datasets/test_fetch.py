@@ -18,7 +18,8 @@ from benchmarks.datasets.fetch import Package, Unavailable, Unsafe
 
 FOLDER = Path(fetch.__file__).parent
 SHARED = {"__init__", "fetch", "loaded", "make_embedded", "pickles"}
-READERS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
+SEVERAL = {"english_text"}  # readers of more than one package
+READERS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED | SEVERAL)
 
 
 @pytest.fixture(autouse=True)
@@ -94,9 +95,13 @@ def test_what_the_index_has_not_is_unavailable_with_the_clients_words(monkeypatc
     assert list(cache.iterdir()) == []
 
 
-@pytest.mark.parametrize("reader", READERS)
-def test_clients_neither_install_nor_build_nor_run(reader):
-    package = importlib.import_module(f"benchmarks.datasets.{reader}").PACKAGE
+def packages_of(reader):
+    module = importlib.import_module(f"benchmarks.datasets.{reader}")
+    return module.PACKAGES if reader in SEVERAL else [module.PACKAGE]
+
+
+@pytest.mark.parametrize("package", [p for reader in [*READERS, *SEVERAL] for p in packages_of(reader)], ids=str)
+def test_clients_neither_install_nor_build_nor_run(package):
     line = fetch.command(package)
     assert line[-1].startswith(package.name)
     assert line[-1].endswith(package.version)
@@ -200,6 +205,16 @@ def test_units_are_the_shortest_names_that_are_pictures():
     assert found[:2] == ["drakes/arbiter"] * 2
     assert found[2:6] == ["human/archer"] * 4
     assert found[6:] == ["human/master-archer", "quintain"]
+
+
+@pytest.mark.parametrize("reader", sorted(SEVERAL))
+def test_a_reader_of_several_packages_stands_in_the_table(reader):
+    rows = (FOLDER / "README.md").read_text().splitlines()
+    row = next(row for row in rows if row.startswith(f"| `{reader}` |"))
+    for package in packages_of(reader):
+        assert len(bytes.fromhex(package.sha256)) == 32
+        assert f"`{package.name}` {package.version}" in row
+        assert package.licence in row
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -145,7 +145,8 @@ def test_the_loss_falls_and_all_that_is_hidden_is_of_seed_and_step(store: WordSt
     assert torch.equal(first.hidden["seed"], again.hidden["seed"])
     assert not torch.equal(first.hidden["seed"], other.hidden["seed"])
     before = task.held_out_loss()
-    assert before == pytest.approx(task.chance_loss, rel=0.1)
+    # words held out are on average rarer than those learnt from, and their paths through the tree longer
+    assert before == pytest.approx(task.chance_loss, rel=0.15 if loss == "tree" else 0.1)
     fit(task, config(steps=None, epochs=20))
     assert task.held_out_loss() < 0.95 * before
 
