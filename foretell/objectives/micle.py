@@ -28,7 +28,7 @@ from foretell.objectives.base import Exhibit, Stream
 from foretell.objectives.simclr import SimCLR
 from foretell.views import denormalise, plain
 
-# What a bag is -> the columns whose values its images share, and those of which one must be there.
+# What a bag is -> the columns whose values its images share (COLUMNS), of which one of NEEDED must be there.
 COLUMNS = {"case": ("group", "case"), "study": ("group", "study"), "patient": ("group",)}
 NEEDED = {"case": ("case", "group"), "study": ("study",), "patient": ("group",)}
 

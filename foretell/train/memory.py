@@ -23,7 +23,7 @@ _inside = 0
 def kept() -> Iterator[None]:
     """Within the block freed memory stays with the process; after the outermost one it is given back.
 
-    Without glibc nothing changes.
+    It holds for the heap of the main thread; without glibc nothing changes.
     """
     global _inside
     _inside += 1

@@ -197,12 +197,13 @@ def _cut(text: str, most: int = 160) -> str:
 
 
 def held_out(setting: Setting, every: int, rows: int) -> HeldOut | None:
-    """The monitor on the documents that were held out; None where there are none, or too few."""
+    """The monitor on the documents that were held out; None where there are none, or (which is said) too few."""
     if not len(setting.parts.test):
         return None
     try:
         return HeldOut(setting.objective, setting.store.subset(setting.parts.test), every, rows)
-    except InputError:
+    except InputError as reason:
+        say(f"  nothing is measured on the documents held out: {reason}")
         return None
 
 
