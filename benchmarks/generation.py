@@ -1,6 +1,6 @@
 """Writing on with keys and values kept, beside working the whole text out for every token.
 
-    python -m benchmarks.generation [--json benchmarks/results.json]
+    python -m benchmarks.generation [--device cuda] [--json benchmarks/results.json]
 
 256 tokens, 12 layers of 768, batch 1, a vocabulary of 30,000; the logits of the last position alone in both.
 """
@@ -39,7 +39,7 @@ def main() -> None:
     report(
         args,
         "Generation with kept keys and values",
-        "python -m benchmarks.generation",
+        f"python -m benchmarks.generation --device {args.device}",
         figures,
         "at least 5 times as fast as without at 256 tokens",
         pairing.ratio >= 5,

@@ -1,6 +1,6 @@
-"""Masked-word pretraining beside transformers' Trainer with its masked-language collator, on a CPU.
+"""Masked-word pretraining beside transformers' Trainer with its masked-language collator.
 
-    python -m benchmarks.masked_words [--vocabulary 8000] [--json benchmarks/results.json]
+    python -m benchmarks.masked_words [--vocabulary 8000] [--device cuda] [--json benchmarks/results.json]
 
 A BERT of 4 layers of 256, rows of 128 tokens of real text, the same batch. Ours is `fit` as a run calls it: drawing,
 masking, the head at masked places only, the precision that is measured to be fastest, a fused optimiser. The peer is set
@@ -41,6 +41,7 @@ def main() -> None:
         length=LENGTH,
         batch=args.batch,
         dropout=args.dropout,
+        device=args.device,
     )
     fit(ours, config.model_copy(update={"steps": 1}))  # warm-up
     peer.train(1)
@@ -64,7 +65,7 @@ def main() -> None:
     report(
         args,
         f"Masked-word pretraining, vocabulary {args.vocabulary:,}",
-        f"python -m benchmarks.masked_words --vocabulary {args.vocabulary}",
+        f"python -m benchmarks.masked_words --vocabulary {args.vocabulary} --device {args.device} --batch {args.batch}",
         figures,
         f"at least {wanted} times the Trainer's content tokens a second, over 0.35 of the measured bf16 peak",
         ratio >= wanted and share > 0.35,

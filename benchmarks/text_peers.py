@@ -1,4 +1,4 @@
-"""The peers of the text benchmarks, as their own examples run them."""
+"""The peers of the text benchmarks, as their own examples run them: float32 on a CPU, bfloat16 autocast on a GPU."""
 
 from __future__ import annotations
 
@@ -15,14 +15,22 @@ from foretell.encoders.language import Shape
 
 
 class TrainerMLM:
-    """transformers' Trainer with its masked-language collator on a CPU, set up as its run_mlm.py example does.
+    """transformers' Trainer with its masked-language collator, set up as its run_mlm.py example does.
 
-    Texts are joined and cut into rows of ``length`` tokens (the example's default, without padding); float32, AdamW as the
-    Trainer chooses it, the loss over the whole vocabulary at every place.
+    Texts are joined and cut into rows of ``length`` tokens (the example's default, without padding); AdamW as the Trainer
+    chooses it, the loss over the whole vocabulary at every place.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, shape: Shape, ids: np.ndarray, *, length: int, batch: int, dropout: float
+        self,
+        tokenizer: Tokenizer,
+        shape: Shape,
+        ids: np.ndarray,
+        *,
+        length: int,
+        batch: int,
+        dropout: float,
+        device: str = "cpu",
     ) -> None:
         import transformers
 
@@ -46,7 +54,7 @@ class TrainerMLM:
         cut = ids[: rows * length].reshape(rows, length).astype(np.int64)
         self.rows = [{"input_ids": row.tolist()} for row in cut]
         self.collator = transformers.DataCollatorForLanguageModeling(tokenizer=self.tokenizer, mlm_probability=0.15)
-        self.batch = batch
+        self.batch, self.cpu = batch, device == "cpu"
         self.transformers = transformers
 
     def train(self, steps: int) -> None:
@@ -55,12 +63,13 @@ class TrainerMLM:
                 output_dir=folder,
                 per_device_train_batch_size=self.batch,
                 max_steps=steps,
-                use_cpu=True,
+                use_cpu=self.cpu,
+                bf16=not self.cpu,
                 report_to=[],
                 save_strategy="no",
                 logging_strategy="no",
                 disable_tqdm=True,
-                dataloader_pin_memory=False,
+                dataloader_pin_memory=not self.cpu,
             )
             self.transformers.Trainer(
                 model=self.model, args=arguments, train_dataset=self.rows, data_collator=self.collator
@@ -86,11 +95,12 @@ class _Block(nn.Module):
 
 
 class PlainGPT(nn.Module):
-    """A GPT and its loop as nanoGPT has them on a CPU: float32, all logits at once, torch's own AdamW, clipping to 1."""
+    """A GPT and its loop as nanoGPT has them, without a compiler: all logits at once, torch's own AdamW, clipping to 1."""
 
-    def __init__(self, shape: Shape, ids: np.ndarray, *, length: int, batch: int) -> None:
+    def __init__(self, shape: Shape, ids: np.ndarray, *, length: int, batch: int, device: str = "cpu") -> None:
         super().__init__()
         torch.manual_seed(0)
+        self.device = torch.device(device)
         self.tokens, self.positions = nn.Embedding(shape.vocabulary, shape.width), nn.Embedding(length, shape.width)
         self.blocks = nn.Sequential(*(_Block(shape.width, shape.heads) for _ in range(shape.layers)))
         self.norm = nn.LayerNorm(shape.width)
@@ -103,16 +113,19 @@ class PlainGPT(nn.Module):
             {"params": matrices, "weight_decay": 0.1},
             {"params": others, "weight_decay": 0.0},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=6e-4, betas=(0.9, 0.95))
+        self.to(device)
+        self.optimizer = torch.optim.AdamW(groups, lr=6e-4, betas=(0.9, 0.95), fused=device != "cpu" or None)
         self.ids, self.length, self.batch = ids, length, batch
 
     def step(self) -> None:
         starts = torch.randint(len(self.ids) - self.length, (self.batch,))
         cut = np.stack([self.ids[i : i + self.length + 1].astype(np.int64) for i in starts.tolist()])
-        seen, wanted = torch.from_numpy(cut[:, :-1]), torch.from_numpy(cut[:, 1:])
-        x = self.norm(self.blocks(self.tokens(seen) + self.positions.weight))
-        logits = x @ self.tokens.weight.T
-        loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten())
+        rows = torch.from_numpy(cut).to(self.device)
+        seen, wanted = rows[:, :-1], rows[:, 1:]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
+            x = self.norm(self.blocks(self.tokens(seen) + self.positions.weight))
+            logits = functional.linear(x, self.tokens.weight)
+            loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten())
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters(), 1.0)
         self.optimizer.step()

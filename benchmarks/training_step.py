@@ -82,7 +82,7 @@ def main() -> None:
     report(
         args,
         "SimCLR training step",
-        "python -m benchmarks.training_step",
+        f"python -m benchmarks.training_step --device {args.device}",
         figures,
         "at least 3 times lightly's loop, at least 0.60 of the measured bf16 peak",
         pairing.ratio >= 3 and flops >= 0.6 * machine.bfloat16_flops,

@@ -153,7 +153,8 @@ def _product_rate(dtype: torch.dtype, device: torch.device) -> float:
     """Flop/s of the best size of square matrix product; small sizes first, as a slow type must not take minutes."""
     best = 0.0
     for side in (256, 512, 1024, 2048) if device.type == "cpu" else (2048, 4096, 8192):
-        a, b = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
+        # random, since a GPU multiplies equal numbers faster than it can any real ones
+        a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
         out = torch.empty_like(a)
         work = 2.0 * side**3
         if best and work / best > 0.25:
