@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.harness import described, paired, parser, report
-from benchmarks.text_ours import made, settled, shares, tokens
+from benchmarks.text_ours import made, shares, text_settled, tokens
 from benchmarks.text_peers import PlainGPT
 from foretell.train import fit
 
@@ -27,7 +27,7 @@ def main() -> None:
 
     store = tokens("gpt", args.vocabulary)
     ours = made("gpt", store, length=LENGTH, network={"size": "mini"})
-    start, work = settled(ours, args.batch, args.device)
+    start, work = text_settled(ours, args.batch, args.device)
     config = start.model_copy(update={"steps": args.steps})
     peer = PlainGPT(ours.encoder.shape, store.ids, length=LENGTH, batch=args.batch, device=args.device)
     fit(ours, config.model_copy(update={"steps": 1}))  # warm-up

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from benchmarks.harness import described, paired, parser, report
 from benchmarks.peers import LightlyMAE, mae_loader
-from foretell.counters import Rows
+from benchmarks.settle import settled
 from foretell.data.store import open_images
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.objectives.base import Task
 from foretell.objectives.masked_autoencoder import MaskedAutoencoder
-from foretell.train import fit, measure
+from foretell.train import fit
 from foretell.train.config import TrainingConfig
 from foretell.train.machine import limits
 from foretell.views import plain
@@ -62,10 +62,7 @@ def main() -> None:
 
     ours, every = made(MaskedAutoencoder), made(EmbedsAll)
     start = TrainingConfig(batch=args.batch, steps=1, optimizer="adamw", rate=1.5e-4, device=args.device)
-    rows, device = Rows.of_rank(args.batch), torch.device(args.device)
-    precision, layout = measure.choose(ours, start, rows, device, print)
-    work = measure.flops_per_sample(ours, start, rows, device)
-    config = start.model_copy(update={"steps": args.steps, "precision": precision, "layout": layout})
+    config, work = settled(ours, start.model_copy(update={"steps": args.steps}))
     decoder = ours.decoder
     peer = LightlyMAE(
         args.encoder,
@@ -106,7 +103,7 @@ def main() -> None:
     figures = {
         "visible only, share of embedding all": f"{share:.2f} ({1 / high:.2f} to {1 / low:.2f})",
         **{f"beside lightly: {key}": value for key, value in described(beside).items()},
-        "precision and layout chosen": f"{precision}, {layout}",
+        "precision and layout chosen": f"{config.precision}, {config.layout}",
         "images a second, ours": f"{rate:.1f}",
         "images a second, lightly": f"{done / statistics.median(beside.peer):.1f}",
         "work an image (both ways)": f"{work / 1e9:.2f} GFLOP",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.harness import described, paired, parser, report
-from benchmarks.text_ours import bf16_share, made, settled, shares, tokens
+from benchmarks.text_ours import bf16_share, made, shares, text_settled, tokens
 from benchmarks.text_peers import TrainerMLM
 from foretell.train import fit
 
@@ -32,7 +32,7 @@ def main() -> None:
     store = tokens("bert", args.vocabulary)
     network = {"size": "mini", "dropout": args.dropout, "attention_dropout": args.dropout}
     ours = made("bert", store, length=LENGTH, network=network)
-    start, work = settled(ours, args.batch, args.device)
+    start, work = text_settled(ours, args.batch, args.device)
     config = start.model_copy(update={"steps": args.steps})
     peer = TrainerMLM(
         store.tokenizer,

@@ -21,13 +21,14 @@ from PIL import Image
 
 from benchmarks.datasets import earth
 from benchmarks.harness import Pairing, described, paired, parser, report, seconds
+from benchmarks.settle import settled
 from foretell.counters import Rng, Rows
 from foretell.data.sampler import Sampler
 from foretell.data.store import ImageStore
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.objectives.patch_localization import PatchLocalization
-from foretell.train import fit, measure
+from foretell.train import fit
 from foretell.train.config import TrainingConfig
 from foretell.train.machine import limits
 from foretell.views.patches import DIRECTIONS, PatchConfig, pairs, patches, settle
@@ -167,10 +168,7 @@ def training_step(store: ImageStore, args: argparse.Namespace) -> None:
     encoder = build_encoder(EncoderConfig(name="resnet_small"), 3, SIDE)
     task = PatchLocalization(PatchLocalization.Config(patch=PATCH), encoder, store)
     start = TrainingConfig(batch=args.batch, steps=1, optimizer="sgd", rate=0.01, device=args.device)
-    rows, device = Rows.of_rank(args.batch), torch.device(args.device)
-    precision, layout = measure.choose(task, start, rows, device, print)
-    work = measure.flops_per_sample(task, start, rows, device)
-    config = start.model_copy(update={"steps": args.steps, "precision": precision, "layout": layout})
+    config, work = settled(task, start.model_copy(update={"steps": args.steps}))
     fit(task, config.model_copy(update={"steps": 1}))  # warm-up
 
     def step() -> None:
@@ -180,7 +178,7 @@ def training_step(store: ImageStore, args: argparse.Namespace) -> None:
 
     spent = [seconds(step) for _ in range(args.rounds)]
     machine = limits(args.device)
-    peak = machine.flops(precision)
+    peak = machine.flops(config.precision)
     images = args.batch * args.steps / statistics.median(spent)
     each = len(pairs(task.grid)[0])
     report(
@@ -188,7 +186,7 @@ def training_step(store: ImageStore, args: argparse.Namespace) -> None:
         "patch localisation training step",
         f"python -m benchmarks.patch_pairs --device {args.device}",
         {
-            "precision and layout chosen": f"{precision}, {layout}",
+            "precision and layout chosen": f"{config.precision}, {config.layout}",
             "images a second": f"{images:,.1f}",
             "patches a second": f"{images * task.grid**2:,.0f}",
             "pairs a second": f"{images * each:,.0f}",

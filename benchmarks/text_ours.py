@@ -8,14 +8,13 @@ import numpy as np
 import torch
 
 from benchmarks.datasets import sotu
+from benchmarks.settle import settled
 from foretell import objectives
-from foretell.counters import Rows
 from foretell.data.corpus import open_corpus
 from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import TokenizerConfig, trained
 from foretell.data.tokens import TokenStore
 from foretell.objectives.text import TextObjective
-from foretell.train import measure
 from foretell.train.config import TrainingConfig
 from foretell.train.machine import limits
 
@@ -36,13 +35,11 @@ def made(name: str, store: TokenStore, **settings: Any) -> TextObjective:
     return kind(config, kind.model(config, store.vocabulary, store.specials), store)
 
 
-def settled(objective: TextObjective, batch: int, device: str) -> tuple[TrainingConfig, float]:
-    """(training settings with the precision measured here, operations a row)."""
-    start = TrainingConfig(batch=batch, steps=1, optimizer="adamw", rate=1e-4, clip=1.0, device=device)
-    rows, place = Rows.of_rank(batch), torch.device(device)
-    precision, layout = measure.choose(objective, start, rows, place, print)
-    work = measure.flops_per_sample(objective, start, rows, place)
-    return start.model_copy(update={"precision": precision, "layout": layout}), work
+def text_settled(objective: TextObjective, batch: int, device: str) -> tuple[TrainingConfig, float]:
+    """(the settings of the text benchmarks with the precision measured here, operations a row)."""
+    return settled(
+        objective, TrainingConfig(batch=batch, steps=1, optimizer="adamw", rate=1e-4, clip=1.0, device=device)
+    )
 
 
 def shares(work: float, rows: int, seconds: list[float], device: str) -> dict[str, str]:

@@ -14,12 +14,12 @@ import torch
 
 from benchmarks.harness import described, paired, parser, report
 from benchmarks.peers import LightlySimCLR, lightly_loader, small_stem_resnet18
-from foretell.counters import Rows
+from benchmarks.settle import settled
 from foretell.data.store import open_images
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.objectives.simclr import SimCLR
-from foretell.train import fit, measure
+from foretell.train import fit
 from foretell.train.config import TrainingConfig
 from foretell.train.machine import limits
 from foretell.views import plain
@@ -42,10 +42,7 @@ def main() -> None:
     encoder = build_encoder(EncoderConfig(name="resnet18", stem="small"), 3, args.side)
     ours = SimCLR(SimCLR.Config(views=views, temperature=0.5), encoder, store)
     start = TrainingConfig(batch=args.batch, steps=1, optimizer="sgd", rate=0.06, device=args.device)
-    rows, device = Rows.of_rank(args.batch), torch.device(args.device)
-    precision, layout = measure.choose(ours, start, rows, device, print)
-    work = measure.flops_per_sample(ours, start, rows, device)
-    config = start.model_copy(update={"steps": args.steps, "precision": precision, "layout": layout})
+    config, work = settled(ours, start.model_copy(update={"steps": args.steps}))
     fit(ours, config.model_copy(update={"steps": 1}))  # warm-up
 
     peer = LightlySimCLR(*small_stem_resnet18(), device=args.device)
@@ -71,7 +68,7 @@ def main() -> None:
     flops = work * rate
     peak = max(machine.float32_flops, machine.bfloat16_flops)
     figures = described(pairing) | {
-        "precision and layout chosen": f"{precision}, {layout}",
+        "precision and layout chosen": f"{config.precision}, {config.layout}",
         "images a second, ours": f"{rate:.1f}",
         "images a second, lightly": f"{done / float(np.median(pairing.peer)):.1f}",
         "work an image (two views, both ways)": f"{work / 1e9:.2f} GFLOP",
