@@ -1,8 +1,10 @@
 """Cross-entropy over a vocabulary without ever holding all logits: the linear layer and its loss in one, in chunks.
 
 The logits of a large vocabulary are by far the largest tensor of a language model, and softmax reads and writes them
-several times. Here a few rows at a time are multiplied, turned into loss and gradient while they are in the processor's
-cache, and dropped (as the fused loss of Liger Kernel, Hsu et al. 2024, arXiv 2410.10989).
+several times. Here the vocabulary is walked through twice, a few entries at a time: once for the sum of the softmax, once
+for the gradient, while the logits are in the processor's cache. They are multiplied out twice, which costs less than
+adding up the gradient of the whole table for every few rows, as the fused losses that walk through the rows do (Hsu et
+al. 2024, arXiv 2410.10989); each entry's gradient is one product here.
 """
 
 from __future__ import annotations
@@ -12,8 +14,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Rows times vocabulary of a chunk: logits in bfloat16 of 8 MB.
-CHUNK = 1 << 22
+# Logits of a chunk: 8 MB in float32 on a CPU, 256 MB on a GPU.
+CHUNK = {"cpu": 1 << 21, "cuda": 1 << 26}
+_FEWEST = 128  # entries of a chunk, below which products are slow
+
+
+class _Logits:
+    """The logits of (N, D) ``inputs`` over a (V, D) ``table``, a chunk of the vocabulary at a time."""
+
+    def __init__(self, inputs: Tensor, table: Tensor, bias: Tensor | None, kind: torch.dtype) -> None:
+        self.inputs, self.table, self.bias, self.kind = inputs, table, bias, kind
+        step = max(_FEWEST, CHUNK[inputs.device.type] // max(len(inputs), 1))
+        self.chunks = [slice(start, min(start + step, len(table))) for start in range(0, len(table), step)]
+
+    def of(self, entries: slice) -> Tensor:
+        """(N, entries) in ``kind``."""
+        logits = (self.inputs @ self.table[entries].T).to(self.kind)
+        return logits if self.bias is None else logits.add_(self.bias[entries])
+
+
+def _inside(target: Tensor, entries: slice) -> tuple[Tensor, Tensor]:
+    """(N, 1) each: whether a target is one of ``entries``, and its place among them (any place where it is not)."""
+    place = target[:, None] - entries.start
+    size = entries.stop - entries.start
+    return (place >= 0) & (place < size), place.clamp(0, size - 1)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -21,56 +45,50 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
-        count, vocabulary = states.shape[0], weight.shape[0]
-        wanted = any(ctx.needs_input_grad[:3])
         inputs, table = states.to(dtype), weight.to(dtype)
-        d_states = torch.empty_like(inputs) if wanted else None
-        d_weight = torch.zeros_like(weight) if wanted else None
-        d_bias = torch.zeros_like(bias) if wanted and bias is not None else None
-        losses, right = weight.new_zeros(()), weight.new_zeros(())
-        step = max(1, CHUNK // vocabulary)
-        for start in range(0, count, step):
-            part, wished = inputs[start : start + step], target[start : start + step]
-            logits = (part @ table.T).to(weight.dtype)
-            if bias is not None:
-                logits += bias
-            picked = logits.gather(1, wished[:, None])
-            largest = logits.amax(1, keepdim=True)
-            right += (picked >= largest).sum()
-            logits.sub_(largest).exp_()
-            total = logits.sum(1, keepdim=True)
-            losses += (total.log() + largest - picked).sum()
-            if d_states is None or d_weight is None:
-                continue
-            logits.mul_(1 / (total * count))
-            logits.scatter_add_(1, wished[:, None], torch.full_like(picked, -1 / count))
-            if d_bias is not None:
-                d_bias += logits.sum(0)
-            slope = logits.to(dtype)
-            d_states[start : start + step] = slope @ table
-            if dtype == weight.dtype:
-                d_weight.addmm_(slope.T, part)
-            else:
-                d_weight += slope.T @ part
-        ctx.save_for_backward(*(x for x in (d_states, d_weight, d_bias) if x is not None))
-        ctx.kind = states.dtype
+        logits = _Logits(inputs, table, bias, weight.dtype)
+        largest = weight.new_full((len(states), 1), float("-inf"))
+        total, picked = torch.zeros_like(largest), torch.zeros_like(largest)
+        for entries in logits.chunks:
+            part = logits.of(entries)
+            inside, place = _inside(target, entries)
+            picked = torch.where(inside, part.gather(1, place), picked)
+            before, largest = largest, torch.maximum(largest, part.amax(1, keepdim=True))
+            total = total * (before - largest).exp() + part.sub_(largest).exp_().sum(1, keepdim=True)
+        sums = total.log() + largest
+        right = (picked >= largest).to(weight.dtype).mean()
+        ctx.save_for_backward(inputs, table, bias, target, sums)
+        ctx.kinds = states.dtype, weight.dtype
         ctx.mark_non_differentiable(right)
-        return losses / count, right / count
+        return (sums - picked).mean(), right
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        given = grads[0]
-        d_states, d_weight, *rest = ctx.saved_tensors
-        d_bias = rest[0] * given if rest else None
-        return (d_states * given).to(ctx.kind), d_weight * given, d_bias, None, None
+        inputs, table, bias, target, sums = ctx.saved_tensors
+        given_kind, kind = ctx.kinds
+        share = grads[0] / len(inputs)
+        logits = _Logits(inputs, table, bias, kind)
+        d_states = torch.zeros_like(inputs, dtype=kind)
+        d_weight = torch.empty_like(table, dtype=kind)
+        d_bias = None if bias is None else torch.empty_like(bias)
+        for entries in logits.chunks:
+            slope = logits.of(entries).sub_(sums).exp_()
+            inside, place = _inside(target, entries)
+            slope.scatter_add_(1, place, -inside.to(kind))
+            slope.mul_(share)
+            if d_bias is not None:
+                torch.sum(slope, 0, out=d_bias[entries])
+            narrow = slope.to(inputs.dtype)
+            d_states += narrow @ table[entries]
+            d_weight[entries] = narrow.T @ inputs
+        return d_states.to(given_kind), d_weight, d_bias, None, None
 
 
 def linear_cross_entropy(states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of -log softmax(states @ weight.T + bias)[target], and the share of targets that have the largest logit.
 
     ``states`` (N, D), ``weight`` (V, D) and ``bias`` (V,) float32 or float64, ``target`` (N,) int64, N at least 1. Under
-    autocast the products are made in its type, sums and the softmax in that of ``weight``. The gradient is worked out
-    with the loss, so that it cannot be differentiated twice.
+    autocast the products are made in its type, sums and the softmax in that of ``weight``. Not differentiable twice.
     """
     kind = states.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype

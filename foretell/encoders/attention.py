@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foretell.encoders.short_attention import short_attention, suits
+
 
 @dataclass
 class Cache:
@@ -72,6 +74,12 @@ class Attention(nn.Module):
         batch, length, _ = projected.shape
         return projected.view(batch, length, count, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
 
+    def _attended(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        if not dropout and suits(q, k):
+            return short_attention(q, k, v, mask, causal)
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)
+
     def forward(
         self,
         x: Tensor,
@@ -94,13 +102,6 @@ class Attention(nn.Module):
                 # several new tokens after some old ones: each sees the old and the new up to itself
                 mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=x.device).tril(before)
             causal = causal and q.shape[2] == k.shape[2]
-        attended = functional.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=causal and mask is None,
-        )
+        attended = self._attended(q, k, v, mask, causal and mask is None)
         out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
         return out
