@@ -12,9 +12,10 @@ from torch import Tensor
 
 
 def start() -> None:
-    """Join the processes that torchrun started, if it did and they are not joined yet (gloo on CPU, NCCL on GPU)."""
+    """Join the processes that torchrun started, if it did and they are not joined yet (gloo for tensors on a CPU, NCCL for
+    those on a GPU)."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available() and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
 
 
 def world() -> int:

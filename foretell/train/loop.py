@@ -100,7 +100,8 @@ class _Fit:
         self.run = run if self.first else None
         self.config = config
         self.monitors = list(monitors) if self.first else []
-        self.device = device_of(config.device)
+        # kernels of our own are written for a CPU
+        self.device = torch.device("cpu") if trainable.updates else device_of(config.device)
         if config.batch % distributed.world():
             raise InputError(
                 f"training.batch = {config.batch} is not a multiple of the {distributed.world()} processes; "

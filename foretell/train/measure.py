@@ -30,7 +30,8 @@ from foretell.train.step import Stepper, to_layout
 # A faster choice must be faster by this to be taken over plainer arithmetic.
 LAYOUT_GAIN = 1.03
 PRECISION_GAIN = 1.10
-# Rows of the first trial, which only tells how long a row takes, and the most of the others.
+# Rows of the first trial, which only tells how long a row takes, and the most of the others on a CPU. A GPU is tried
+# with the whole batch: with few rows it waits for its orders, whatever the precision.
 FEW, MANY = 4, 64
 
 
@@ -133,13 +134,13 @@ def _seconds_a_trial(config: TrainingConfig) -> float:
     return 2.5 if config.time is None else min(2.5, max(0.1, seconds_of(config.time) / 50))
 
 
-def _trial_size(each: float, allowed: float, pairs: int) -> tuple[int, int]:
+def _trial_size(each: float, allowed: float, pairs: int, most: int = MANY) -> tuple[int, int]:
     """Rows of a trial, a power of two, and how often each pair is tried, when a row takes ``each`` seconds.
 
     Rows come first: which layout is faster depends on them, and few rows mislead.
     """
     rows = int(2 ** math.floor(math.log2(max(allowed / max(each, 1e-9), 1))))
-    rows = min(max(rows, FEW), MANY)
+    rows = min(max(rows, FEW), most)
     return rows, min(max(int(2 * allowed / (pairs * rows * max(each, 1e-9))), 1), 4)
 
 
@@ -160,8 +161,9 @@ def choose(
             work = trial.work(trial.stepper(*pair))
             work()
         each = trial.seconds(work) / len(trial.rows)
+        most = MANY if device.type == "cpu" else len(rows)
         # the same on every process, as a trial may exchange embeddings
-        count, rounds = distributed.broadcast_object(_trial_size(each, _seconds_a_trial(config), len(pairs)))
+        count, rounds = distributed.broadcast_object(_trial_size(each, _seconds_a_trial(config), len(pairs), most))
         trial = _Trial(trainable, config, _part(rows, count), device)
         # in turns, so that a machine that is busy for a while is so for all
         for _ in range(rounds):
