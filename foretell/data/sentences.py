@@ -32,8 +32,12 @@ ABBREVIATIONS, BEFORE_NUMBER = frozenset(_ABBREVIATIONS.split()), frozenset(_BEF
 
 _CLOSING = "\"'”’»›)\\]}"
 _OPENING = "\"'“‘«‹„(\\[{¿¡—–-"
+_STOP, _FULL = ".!?…؟۔", "。！？｡।॥"
+# one class first, so that the search skips what cannot end a sentence without trying the rest
 _END = re.compile(
-    rf"(?P<stop>[.!?…؟۔]+)[{_CLOSING}]*(?=\s+(?P<next>[{_OPENING}]*\S))|(?P<full>[。！？｡।॥]+)[{_CLOSING}」』）】]*\s*"
+    rf"[{_STOP}{_FULL}](?:"
+    rf"(?<=[{_STOP}])(?P<more>[{_STOP}]*)[{_CLOSING}]*(?=\s+(?P<next>[{_OPENING}]*\S))"
+    rf"|(?<=[{_FULL}])(?P<full>[{_FULL}]*)[{_CLOSING}」』）】]*\s*)"
 )
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘«„]*$")
 
@@ -66,9 +70,9 @@ def _ends(text: str, start: int, match: re.Match[str], german: bool) -> bool:
     follows = match["next"][-1]
     if follows.islower():
         return False
-    if match["stop"] != ".":
+    at = match.start()
+    if match["more"] or text[at] != ".":
         return True
-    at = match.start("stop")
     word = _LAST_WORD.search(text, max(start, at - 40), at)
     last = word[0] if word else ""
     plain = last.lower()
