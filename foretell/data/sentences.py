@@ -29,6 +29,7 @@ _BEFORE_NUMBER = (
     "jan feb mar apr jun jul aug sept sep oct nov dec"
 )
 ABBREVIATIONS, BEFORE_NUMBER = frozenset(_ABBREVIATIONS.split()), frozenset(_BEFORE_NUMBER.split())
+_LONGER = 1 + max(map(len, ABBREVIATIONS | BEFORE_NUMBER))
 
 _CLOSING = "\"'”’»›)\\]}"
 _OPENING = "\"'“‘«‹„(\\[{¿¡—–-"
@@ -72,6 +73,8 @@ def _ends(text: str, start: int, match: re.Match[str], german: bool) -> bool:
         return False
     at = match.start()
     if match["more"] or text[at] != ".":
+        return True
+    if at - start >= _LONGER and text[at - _LONGER : at].isalpha():  # too long a word to be any of the exceptions
         return True
     word = _LAST_WORD.search(text, max(start, at - 40), at)
     last = word[0] if word else ""

@@ -101,14 +101,8 @@ class _Builder:
                 name: stack.enter_context(open(self.work / f"{name}.bin", "ab")) for name in _FILES
             }
             pool = stack.enter_context(ThreadPoolExecutor(1))
-            batches = self._batches(self.state.read)
-            batch = next(batches, None)
-            while batch is not None:
-                sentences = [sentence for document in batch for sentence in document.sentences]
-                encoding = pool.submit(self.encode, sentences, add_special_tokens=False)
-                following = next(batches, None)
-                self._write(files, batch, encoding.result())
-                batch = following
+            for batch, encoded in self._encoded(pool):
+                self._write(files, batch, encoded)
                 if self.progress is not None:
                     done = self.state.tokens
                     self.progress(done, (done - before) / max(time.monotonic() - begun, 1e-9))
@@ -136,6 +130,21 @@ class _Builder:
         }
         (self.work / "state.json").unlink(missing_ok=True)
         write_aside(self.work / "meta.json", json.dumps(meta, indent=1, ensure_ascii=False))
+
+    def _encoded(self, pool: ThreadPoolExecutor) -> Iterator[tuple[list[Document], list[Encoding]]]:
+        """Batches with their tokens; while one is used and the next is read, another is being encoded."""
+        before: tuple[list[Document], list[Encoding]] | None = None
+        batches = self._batches(self.state.read)
+        batch = next(batches, None)
+        while batch is not None:
+            sentences = [sentence for document in batch for sentence in document.sentences]
+            encoding = pool.submit(self.encode, sentences, add_special_tokens=False)
+            if before is not None:
+                yield before
+            following = next(batches, None)
+            before, batch = (batch, encoding.result()), following
+        if before is not None:
+            yield before
 
     def _batches(self, skipped: int) -> Iterator[list[Document]]:
         held: list[Document] = []
