@@ -17,6 +17,14 @@ def vectors_of(place: Path) -> Path | None:
     return kept if kept.is_file() else None
 
 
+def read_words(place: Path) -> Neighbourhood:
+    """The word vectors of a run or a file. Raises InputError where there are none."""
+    file = vectors_of(place)
+    if file is None:
+        raise InputError(f"{place}: no word vectors; expected a .bin or .txt file of them, or a run of word2vec")
+    return Neighbourhood(*load_vectors(file))
+
+
 def neighbours(file: Path, words: str | Path | None, k: int) -> list[dict[str, Any]]:
     """The nearest words to one word, or of three the answer of the analogy a : b :: c : ?, printed and returned."""
     if k < 1:
