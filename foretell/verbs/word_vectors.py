@@ -8,6 +8,8 @@ from typing import Any
 from foretell.encoders.vectors import Neighbourhood, load_vectors
 from foretell.errors import InputError
 
+EXPECTED = "a run of word2vec, or a .bin or .txt file of its form"
+
 
 def vectors_of(place: Path) -> Path | None:
     """The file of word vectors that ``place`` is, or that its run holds; None where it is something else."""
@@ -21,7 +23,7 @@ def read_words(place: Path) -> Neighbourhood:
     """The word vectors of a run or a file. Raises InputError where there are none."""
     file = vectors_of(place)
     if file is None:
-        raise InputError(f"{place}: no word vectors; expected a .bin or .txt file of them, or a run of word2vec")
+        raise InputError(f"{place}: no word vectors; expected {EXPECTED}")
     return Neighbourhood(*load_vectors(file))
 
 
