@@ -13,7 +13,7 @@ import torch
 from foretell import distributed
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.words import WordsConfig, WordStore, open_words
-from foretell.encoders.vectors import Neighbourhood, save_vectors
+from foretell.encoders.vectors import Neighbourhood, save_counts, save_vectors
 from foretell.errors import InputError
 from foretell.objectives.word2vec import Word2Vec
 from foretell.recipe import Recipe
@@ -115,12 +115,13 @@ def keep_facts(run: Run, setting: Setting) -> None:
 
 
 def export(setting: Setting, run: Run) -> Path:
-    """The vectors in word2vec's own forms, and the output table beside them."""
+    """The vectors in word2vec's own forms, and beside them the words' counts and the output table."""
     objective, words = setting.objective, setting.store.words
     folder = run.path / "encoder"
     folder.mkdir(exist_ok=True)
     for suffix in ("txt", "bin"):
         save_vectors(folder / f"vectors.{suffix}", words, objective.encoder.table)
+    save_counts(folder / "vocabulary.txt", words, setting.store.counts)
     # of a tree, the rows are its inner nodes
     rows = words if objective.config.loss == "negative" else [f"node{i}" for i in range(len(words))]
     save_vectors(folder / "outputs.bin", rows, objective.outputs.detach().numpy()[:, : objective.encoder.dim])
@@ -147,7 +148,7 @@ def measure(setting: Setting, run: Run, result: FitResult) -> dict[str, float]:
 
 class Words(kinds.Kind[Setting]):
     what = "words"
-    verbs = "neighbours"
+    verbs = "neighbours, evaluate and, of cbow, fill"
 
     def prepare(self, asked: Recipe) -> tuple[Setting, list[str]]:
         if distributed.world() > 1:
