@@ -125,7 +125,7 @@ def audit_text(corpus: Corpus, progress: Callable[[int, float], None] | None = N
     """Examine ``corpus``. ``progress(documents, documents a second)``.
 
     A file that cannot be read is named, and what comes before its fault counts. Raises InputError where no file can be
-    read. Memory: about 500 MB at most, however large the corpus.
+    read. Memory: at most about 700 MB beside the libraries, however large the corpus.
     """
     found = TextAudit(corpus.name, list(corpus.notes), len(corpus.files), corpus.bytes)
     found.marks = _marks(corpus.files)
