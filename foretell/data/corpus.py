@@ -319,7 +319,12 @@ def _decide(corpus: Corpus, documents: str, sentences: str) -> tuple[Rules, str]
     sampled: list[str] = []
     several = corpus.files[:: max(1, len(corpus.files) // 8)][:8]
     for path in several:
-        sampled += islice(textfile.lines(path, corpus.encoding, corpus.longest), SAMPLED // len(several))
+        try:
+            sampled += islice(textfile.lines(path, corpus.encoding, corpus.longest), SAMPLED // len(several))
+        except InputError:
+            if len(several) == 1:
+                raise
+            # of several files the others tell; this one is named when its turn comes
     filled = [line.strip() for line in sampled if line.strip()]
     if not filled:
         # only white space so far: reading on tells, and says it in words where there is nothing

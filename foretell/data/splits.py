@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,15 @@ from foretell.data.table import Table
 from foretell.errors import InputError
 
 Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows for pretraining and for testing, and the rule in words. The test rows are never used in pretraining."""
+
+    train: Index
+    test: Index
+    how: str
 
 
 def split(table: Table, shares: Mapping[str, float], seed: int, *, stratify: bool = True) -> dict[str, Index]:

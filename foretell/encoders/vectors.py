@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from foretell.errors import InputError, unknown
+from foretell.run import write_aside
 
 Floats = NDArray[np.float32]
 
@@ -130,3 +131,24 @@ def _text(path: Path, content: bytes, count: int, dim: int) -> tuple[list[str], 
         words.append(parts[0])
         vectors[row] = [float(value) for value in parts[1:]]
     return words, vectors
+
+
+def save_counts(path: Path, words: Sequence[str], counts: NDArray[np.int64]) -> None:
+    """Lines of word and count, as word2vec's vocabulary files."""
+    write_aside(path, "".join(f"{word} {count}\n" for word, count in zip(words, counts.tolist(), strict=True)))
+
+
+def load_counts(path: Path) -> NDArray[np.int64]:
+    """(V,) the counts of ``save_counts``. Raises InputError naming the line that is none."""
+    try:
+        given = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    counts = []
+    for number, line in enumerate(given, 1):
+        _, _, count = line.rpartition(" ")
+        if count.isdecimal():
+            counts.append(int(count))
+        elif line:
+            raise InputError(f"{path}, line {number}: expected a word and its count")
+    return np.array(counts, np.int64)

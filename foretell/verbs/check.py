@@ -9,28 +9,36 @@ from foretell.options import Arg, Overrides, Where
 
 if TYPE_CHECKING:
     from foretell.data.audit import Audit
+    from foretell.data.text_audit import TextAudit
+    from foretell.recipe import DataConfig
 
 
 def check(
     data: Annotated[
         Where,
-        Arg("a folder, manifest (CSV, JSONL, Parquet), array file, @animals, @emoji; with --shortcuts also a run"),
+        Arg(
+            "a folder of images or text, table (CSV, JSONL, Parquet), array or text file, @animals, @emoji; with --shortcuts "
+            "also a run"
+        ),
     ],
     *,
     labels: Annotated[Where | None, Arg("CSV with the columns path and label", "CSV")] = None,
     shortcuts: Annotated[bool, Arg("also measure whether a patch shows where in its image it lies")] = False,
     set: Annotated[Overrides, Arg("a data setting, as data.columns.label=diagnosis", "KEY=VALUE")] = (),
-) -> Audit | dict[str, Any]:
+) -> Audit | TextAudit | dict[str, Any]:
     """Say what is understood of the data, and what is wrong with it.
 
-    Unreadable, equal and alike images, label balance, and leakage between splits or groups. Nothing is trained and no
-    image is changed. --shortcuts trains small networks to foretell the place of a patch, says through which cue it shows
+    Of images: unreadable, equal and alike images, label balance, and leakage between splits or groups. Of text:
+    sizes, languages, encodings, odd characters, equal and alike documents, and text that two splits share. Nothing is
+    trained and no data is changed. --shortcuts trains small networks to foretell the place of a patch, says through which cue it shows
     (lens aberration, vignetting, sharpness, a frame) and which switch closes it; for a run, it probes what its pretext task
     shows the encoder, and adds that to the report.
 
-    Returns the findings as an ``Audit``, or for a run as a dict. Raises InputError when there is nothing that can be read.
+    Returns the findings as an ``Audit`` or ``TextAudit``, or for a run as a dict. Raises InputError when there is nothing that can be read.
     """
     from foretell.data.audit import audit, render
+    from foretell.data.text_source import holds_text
+    from foretell.errors import InputError
     from foretell.recipe import Recipe
     from foretell.verbs import common
 
@@ -41,6 +49,10 @@ def check(
     options = {"data.source": common.absolute(str(data)), "data.labels": str(labels) if labels else None}
     chosen = Recipe.load(options=options, overrides=set).data
     assert chosen.source is not None
+    if holds_text(Path(chosen.source), chosen.columns):
+        if shortcuts or labels is not None:
+            raise InputError(f"{data}: is text; --shortcuts and --labels are for images")
+        return _check_text(chosen)
     found = audit(
         chosen.source,
         columns=chosen.columns,
@@ -56,4 +68,14 @@ def check(
         from foretell.verbs.shortcuts import of_images
 
         found.shortcuts = of_images(common.open_data(chosen.model_copy(update={"max_unreadable": 0.999999})))
+    return found
+
+
+def _check_text(data: DataConfig) -> TextAudit:
+    from foretell.data.text_audit import audit_text
+    from foretell.data.text_audit_words import render_text
+    from foretell.verbs.text_data import corpus_of, counting
+
+    found = audit_text(corpus_of(data), counting("checking", "documents"))
+    print(render_text(found), flush=True)
     return found

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from foretell import distributed, objectives
+from foretell import distributed
+from foretell.data.splits import Parts as Parts
 from foretell.data.splits import split
 from foretell.data.store import ImageStore, open_images
 from foretell.encoders import load_encoder
@@ -22,9 +22,8 @@ from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
 from foretell.recipe import DataConfig, Recipe
 from foretell.run import Run
+from foretell.verbs import kinds
 from foretell.views.config import ViewConfig
-
-Index = NDArray[np.int64]
 
 
 def say(text: str = "") -> None:
@@ -129,15 +128,6 @@ def class_names(store: ImageStore) -> list[str]:
     return classes if len(classes) > 1 else []
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Rows for pretraining and for testing, and the rule in words. The test rows are never used in pretraining."""
-
-    train: Index
-    test: Index
-    how: str
-
-
 def divide(store: ImageStore, data: DataConfig) -> Parts:
     """The split of a store: its own split column, or labelled rows by ``data.split``, groups kept whole.
 
@@ -236,10 +226,7 @@ def read_run(path: str | Path) -> Pretrained:
     """The run of an earlier ``pretrain``. Raises InputError when it is none or has no encoder yet."""
     run = Run.read(path)
     recipe = Recipe.load(run.path / "recipe.toml")
-    if objectives.get(recipe.objective.name).kind == "text":
-        raise InputError(f"{path}: a run on text, and this is a verb for images; see fill, next-sentence and generate")
-    if objectives.get(recipe.objective.name).kind == "words":
-        raise InputError(f"{path}: a run on words, and this is a verb for images; see neighbours")
+    kinds.check_kind(Path(path), recipe, "image")
     if not (run.path / "encoder" / "model.safetensors").is_file():
         state = (run.read_json("status.json") or {}).get("state", "unfinished")
         raise InputError(f"{path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from foretell.options import Arg, Overrides, Where
@@ -19,6 +20,12 @@ def evaluate(
     seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,
     arms: Annotated[str, Arg("arms of the comparison, of pretrained, scratch, random, probe", "ARM,ARM,...")] = "",
+    similarity: Annotated[
+        Where | None, Arg("of word vectors: people's scores of pairs, lines of word, word, score", "FILE")
+    ] = None,
+    analogies: Annotated[
+        Where | None, Arg("of word vectors: lines of four words, under ': NAME' of their section", "FILE")
+    ] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
     set: Annotated[Overrides, Arg("a setting, as transfer.steps=200; may be repeated", "KEY=VALUE", "-s")] = (),
 ) -> dict[str, Any]:
@@ -26,13 +33,16 @@ def evaluate(
 
     Nearest neighbours, linear probe and retrieval, beside random features and raw pixels.
     --compare adds the label-efficiency curve: every arm with equal augmentation, search and steps. The results are put
-    into the run and its report; with other data they are only printed.
+    into the run and its report; with other data they are only printed. Word vectors (of a run or a file) are measured
+    by --similarity and --analogies.
 
     Returns the scores, {"knn": {arm: scores}, "linear_probe": ..., "retrieval": ..., "comparison": ...}. Raises
     InputError for labels that cannot be used.
     """
-    from foretell.verbs import comparing
+    from foretell.verbs import comparing, word_evaluation
 
+    if word_evaluation.asked(Path(run), similarity, analogies):
+        return word_evaluation.evaluate(Path(run), similarity, analogies)
     return comparing.evaluate(
         run, data, labels=labels, compare=compare, per_class=per_class, seeds=seeds, trials=trials, arms=arms,
         device=device, overrides=set,

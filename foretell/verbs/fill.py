@@ -18,7 +18,7 @@ class Filled:
 
 
 def fill(
-    run: Annotated[Where, Arg("the run folder of a bert, or a folder with a BERT or RoBERTa checkpoint")],
+    run: Annotated[Where, Arg("the run folder of a bert or a cbow, or a folder with a BERT or RoBERTa checkpoint")],
     text: Annotated[str, Arg("a text with [MASK] where a word is missing", "TEXT")],
     *,
     top: Annotated[int, Arg("how many candidates are shown for each gap")] = 5,
@@ -26,17 +26,20 @@ def fill(
     """Foretell the words behind [MASK] in a text.
 
     Several gaps are filled each by itself, from the words around all of them. A gap is one token: a long or rare word may
-    be several.
+    be several. The words of a cbow (word2vec) are whole, and told by those within its window alone.
 
     Returns a ``Filled``. Raises InputError for a text without [MASK] or longer than the model's positions, and a model
     without a head for masked words.
     """
     from foretell.errors import InputError
-    from foretell.verbs.common import say
+    from foretell.verbs import word_filling
     from foretell.verbs.text_run import read_text
+    from foretell.verbs.word_vectors import vectors_of
 
     if top < 1:
         raise InputError(f"--top {top}: expected 1 or more")
+    if vectors_of(Path(run)) is not None:
+        return word_filling.fill(Path(run), text, top)
     read = read_text(Path(run))
     if read.model.head is None:
         kind = (
@@ -61,11 +64,17 @@ def fill(
         )
         ids[place] = tokens[0]
     filled = Filled(read.tokenizer.decode(ids[1:-1]), found)
-    for number, candidates in enumerate(found, 1):
-        before = f"gap {number}: " if len(found) > 1 else ""
+    say_filled(filled)
+    return filled
+
+
+def say_filled(filled: Filled) -> None:
+    from foretell.verbs.common import say
+
+    for number, candidates in enumerate(filled.gaps, 1):
+        before = f"gap {number}: " if len(filled.gaps) > 1 else ""
         say(before + ", ".join(f"{token} {share:.1%}" for token, share in candidates))
     say(filled.text)
-    return filled
 
 
 def _word(token: str) -> str:

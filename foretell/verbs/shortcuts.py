@@ -44,7 +44,7 @@ def of_images(store: ImageStore) -> dict[str, Any]:
 def of_run(place: Path) -> dict[str, Any]:
     """The probe on the views of a run, kept in its folder; its report is written anew. Raises InputError."""
     from foretell.report import build as build_report
-    from foretell.verbs import pretraining
+    from foretell.verbs import image_pretraining
 
     run = Run.read(place)
     recipe = Recipe.load(run.path / "recipe.toml")
@@ -53,7 +53,7 @@ def of_run(place: Path) -> dict[str, Any]:
         raise InputError(f"{place}: was stopped before training began, so that it has no views to probe")
     store = common.open_data(recipe.data)
     parts = common.Parts(np.array(kept["train"], np.int64), np.array(kept["test"], np.int64), kept["how"])
-    found = of_objective(pretraining.build(recipe, store, parts).objective)
+    found = of_objective(image_pretraining.build(recipe, store, parts).objective)
     if found is None:
         raise InputError(
             f"{place}: {recipe.objective.name} shows its encoder no part of an image that has a place of its own (or there "

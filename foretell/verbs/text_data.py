@@ -20,11 +20,40 @@ from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import TokenizerConfig, read_tokenizer, trained
 from foretell.data.tokens import TokenStore
 from foretell.errors import InputError
+from foretell.objectives.base import Exhibit
 from foretell.recipe import DataConfig
+from foretell.run import Run
+from foretell.verbs import common, kinds
 from foretell.verbs.common import Parts, say
 
 HELD_OUT = (0.05, 500)  # of unlabelled documents, to measure on: a share, at most so many
 FEWEST = 20  # documents below which none is held out
+
+
+def corpus_of(data: DataConfig) -> Corpus:
+    """The documents of a recipe's data. Raises InputError for what cannot be read."""
+    if data.source is None:
+        raise InputError("DATA is missing: give a text file, a table with a text column, or a folder of them")
+    return open_corpus(
+        data.source, data.columns, documents=data.documents, sentences=data.sentences, encoding=data.encoding
+    )
+
+
+def counting(what: str, unit: str, every: float = 5.0) -> Callable[[int, float], None]:
+    """A progress callback (done, rate): a line about every 5 seconds, on a terminal one that is rewritten."""
+    terminal = sys.stderr.isatty()
+    last = time.monotonic()
+
+    def progress(done: int, rate: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if distributed.rank() or now - last < (0.2 if terminal else every):
+            return
+        last = now
+        line = f"{what}: {done:,} {unit}, {rate:,.0f} a second"
+        print(("\r\x1b[K" if terminal else "") + line, end="" if terminal else "\n", file=sys.stderr, flush=True)
+
+    return progress
 
 
 def open_text(
@@ -35,14 +64,10 @@ def open_text(
     ``kept``: a tokenizer.json that is used as it is (that of a run or a checkpoint). Raises InputError for data that
     cannot be read and a tokenizer without the special tokens ``roles``.
     """
-    if data.source is None:
-        raise InputError("DATA is missing: give a text file, a table with a text column, or a folder of them")
     if distributed.rank():
         distributed.barrier()
-    corpus = open_corpus(
-        data.source, data.columns, documents=data.documents, sentences=data.sentences, encoding=data.encoding
-    )
-    store = open_tokens(corpus, _tokenizer(corpus, config, roles, kept), progress=_counting())
+    corpus = corpus_of(data)
+    store = open_tokens(corpus, _tokenizer(corpus, config, roles, kept), progress=counting("tokenising", "tokens"))
     if not distributed.rank():
         distributed.barrier()
     return store
@@ -54,23 +79,6 @@ def _tokenizer(corpus: Corpus, config: TokenizerConfig, roles: tuple[str, ...], 
     if config.file is None and not distributed.rank():
         print("training a tokenizer on the text, once", file=sys.stderr, flush=True)
     return trained(corpus, config, roles)
-
-
-def _counting(every: float = 5.0) -> Callable[[int, float], None]:
-    """Progress of tokenising: a line about every 5 seconds, on a terminal one that is rewritten."""
-    terminal = sys.stderr.isatty()
-    last = time.monotonic()
-
-    def progress(tokens: int, rate: float) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if distributed.rank() or now - last < (0.2 if terminal else every):
-            return
-        last = now
-        line = f"tokenising: {tokens:,} tokens, {rate:,.0f} a second"
-        print(("\r\x1b[K" if terminal else "") + line, end="" if terminal else "\n", file=sys.stderr, flush=True)
-
-    return progress
 
 
 def tell_text(store: TokenStore) -> None:
@@ -118,3 +126,27 @@ def _grouped(table: Table, test: Any) -> Any:
     groups = table.column("group")
     tested = {groups[row] for row in test} - {None}
     return np.array([group in tested for group in groups])
+
+
+def keep_text_facts(
+    run: Run, setting: kinds.Setting, shown: Exhibit, *, data: dict[str, Any], encoder: dict[str, Any]
+) -> None:
+    """Write split.json and facts.json of a new run on text, and say what is hidden.
+
+    ``data`` and ``encoder``: what is told of them beside what every run on text has.
+    """
+    kinds.keep_split(run, setting)
+    common.write_facts(
+        run,
+        data={"source": setting.store.source, "kind": "text", "fingerprint": setting.store.fingerprint, **data},
+        objective={**kinds.about(setting.objective), "shown": shown.caption, "examples": shown.table},
+        versions=common.versions(),
+        encoder=encoder,
+    )
+    for given, foretold in shown.table[1:2]:
+        say(f"shown to it:    {_cut(given)}")
+        say(f"to be foretold: {_cut(foretold)}")
+
+
+def _cut(text: str, most: int = 160) -> str:
+    return text if len(text) <= most else text[: most - 4] + " ..."

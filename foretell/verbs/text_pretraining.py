@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,49 +20,29 @@ from foretell.encoders.public import load_public, readme_of, save_public
 from foretell.errors import InputError
 from foretell.objectives.text import TextObjective
 from foretell.objectives.text_measures import MOST, HeldOut, pair_guesses, word_guesses
-from foretell.recipe import BUDGETS, Recipe
+from foretell.recipe import Recipe
 from foretell.run import Run, write_aside
 from foretell.train.loop import FitResult
-from foretell.verbs import common
+from foretell.train.monitor import Monitor
+from foretell.verbs import common, kinds
 from foretell.verbs.common import Parts, say
 from foretell.verbs.pretrain import Pretraining
-from foretell.verbs.text_data import divide_text, open_text, tell_text
+from foretell.verbs.text_data import divide_text, keep_text_facts, open_text, tell_text
 from foretell.verbs.text_examples import completions
+from foretell.verbs.text_run import TextModel, read_text
 
 EPOCHS = 10.0  # where no budget is given: text is learnt by heart in many more
 SHOWN = 4  # rows shown before training
+WATCHED = 128  # held-out rows measured while training
 
 
 @dataclass
-class Setting:
-    """All that training needs: the settled recipe, the tokens, their division, and a fresh objective."""
+class Setting(kinds.Setting):
+    """``part``: the documents that are learnt from."""
 
-    recipe: Recipe
     store: TokenStore
-    parts: Parts
-    part: TokenStore
     objective: TextObjective
-
-
-def prepare(asked: Recipe) -> tuple[Setting, list[str]]:
-    """The recipe settled on its data, and in words what was settled. Raises InputError."""
-    kind = kind_of(asked)
-    start = start_folder(asked)
-    store = open_text(asked.data, tokenizer_of(asked), kind.roles, kept=start and start / "tokenizer.json")
-    tell_text(store)
-    parts = divide_text(store, asked.data)
-    settled, notes = settle(asked, store)
-    setting = build(settled, store, parts)
-    rows = len(setting.objective.rows_of(0, 0))
-    training = settled.training
-    if "batch" not in asked.training.model_fields_set and rows < 4 * training.batch:
-        batch = max(1, min(training.batch, 1 << max(0, (rows // 4).bit_length() - 1)))
-        settled = settled.changed({"training.batch": batch})
-        notes.append(f"batches of {batch}, since there are {rows:,} rows of text to learn from; --batch changes it")
-        setting.recipe = settled
-    setting.objective.steps_per_epoch(settled.training.batch)
-    notes.append(f"to learn from: {len(setting.part):,} documents; {parts.how}")
-    return setting, notes
+    part: TokenStore
 
 
 def kind_of(recipe: Recipe) -> type[TextObjective]:
@@ -95,20 +76,13 @@ def settle(asked: Recipe, store: TokenStore) -> tuple[Recipe, list[str]]:
     ):
         if value is not None:
             changes[name] = common.absolute(value)
-    given = asked.training.model_fields_set
-    if "optimizer" not in given:
-        usual = kind_of(asked).usual_training
-        changes |= {f"training.{name}": value for name, value in usual.items() if name not in given}
-    notes = []
-    if not any(getattr(asked.training, key.partition(".")[2]) is not None for key in BUDGETS):
-        changes["training.epochs"] = EPOCHS
-        notes.append(f"{EPOCHS:g} epochs, since no budget was given; --budget changes it")
-    return asked.changed(changes), notes
+    epochs, notes = kinds.usual_epochs(asked, EPOCHS)
+    return asked.changed(changes | kinds.usual_training(asked) | epochs), notes
 
 
 def build(recipe: Recipe, store: TokenStore, parts: Parts) -> Setting:
     """A fresh network, or that of the checkpoint, and the objective; new weights depend on the seed alone."""
-    part = store.subset(parts.train) if len(parts.train) < len(store) else store
+    part = kinds.learnt(store, parts)
     kind = kind_of(recipe)
     config: Any = recipe.objective
     folder = start_folder(recipe)
@@ -117,7 +91,7 @@ def build(recipe: Recipe, store: TokenStore, parts: Parts) -> Setting:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(recipe.training.seed, "weights"))
         model = _started(kind, config, folder, store, specials)
-    return Setting(recipe, store, parts, part, kind(config, model, part))
+    return Setting(recipe, store, parts, kind(config, model, part), part)
 
 
 def _started(
@@ -139,61 +113,38 @@ def _started(
     return kind.continued(config, model.train())
 
 
-# the run --------------------------------------------------------------------------------------------------------------
+def _rows(objective: TextObjective, count: int) -> Any:
+    plan = objective.rows_of(0, 0)
+    return plan.read(np.arange(count) % len(plan))
 
 
-def begin(run: Run | None, setting: Setting, notes: list[str]) -> None:
+def keep_facts(run: Run, setting: Setting) -> None:
     """Facts, division and tokenizer of a new run, and what is hidden, for a person."""
-    for note in [*notes, *setting.objective.notes]:
-        say(f"  {note}")
-    if run is None:
-        return
     parts, store, objective = setting.parts, setting.store, setting.objective
     write_aside(run.path / "tokenizer.json", store.tokenizer_text)
-    run.write_json(
-        "split.json", {"fingerprint": store.fingerprint, "how": parts.how, "train": parts.train, "test": parts.test}
-    )
-    kind = type(objective)
-    shown = objective.show(_rows(objective, SHOWN), Rng(setting.recipe.training.seed, 0, Rows(0, SHOWN, SHOWN)))
-    about = {key: getattr(kind, key) for key in ("name", "hides", "foretells", "needs", "paper")}
-    shape = objective.encoder.shape
-    common.write_facts(
+    plan, shape = objective.rows_of(0, 0), objective.encoder.shape
+    keep_text_facts(
         run,
+        setting,
+        objective.show(_rows(objective, SHOWN), Rng(setting.recipe.training.seed, 0, Rows(0, SHOWN, SHOWN))),
         data={
-            "source": store.source,
-            "kind": "text",
-            "fingerprint": store.fingerprint,
             "count": len(store),
             "sentences": store.meta["sentences"],
             "tokens": store.meta["tokens"],
             "vocabulary": store.vocabulary,
-            "rows": len(objective.rows_of(0, 0)),
-            "filled": objective.rows_of(0, 0).filled,
+            "rows": len(plan),
+            "filled": plan.filled,
             "notes": store.notes,
             "train": len(parts.train),
             "test": len(parts.test),
             "split": parts.how,
         },
-        objective={**about, "shown": shown.caption, "examples": shown.table},
-        versions=common.versions(),
         encoder={
             "name": f"{objective.encoder.layout}, {shape.layers} layers of {shape.width}",
             "dim": shape.width,
             "parameters": sum(parameter.numel() for parameter in objective.encoder.parameters()),
         },
     )
-    (shown_text, foretold) = shown.table[1]
-    say(f"shown to it:   {_cut(shown_text)}")
-    say(f"to be foretold: {_cut(foretold)}")
-
-
-def _rows(objective: TextObjective, count: int) -> Any:
-    plan = objective.rows_of(0, 0)
-    return plan.read(np.arange(count) % len(plan))
-
-
-def _cut(text: str, most: int = 160) -> str:
-    return text if len(text) <= most else text[: most - 4] + " ..."
 
 
 def held_out(setting: Setting, every: int, rows: int) -> HeldOut | None:
@@ -260,43 +211,59 @@ def measure(setting: Setting, run: Run) -> dict[str, float]:
     return {"perplexity": math.exp(found["words"])} if "words" in found else {"right_pairs": found["right_pairs"]}
 
 
-def finish(setting: Setting, run: Run, result: FitResult) -> Pretraining:
-    """Export, measure, report."""
-    from foretell.report import build as build_report
+class Texts(kinds.Kind[Setting]):
+    what = "text"
+    verbs = "fill, next-sentence and generate"
 
-    folder = export(setting, run)
-    measured = measure(setting, run)
-    show_examples(setting, run)
-    page = build_report(run.path)
-    say(f"report: {page}")
-    model = setting.objective.encoder
-    if model.shape.causal:
-        say(f'next: foretell generate {run.path} "..."')
-    elif model.head is not None:
-        say(f'next: foretell fill {run.path} "... [MASK] ..."')
-    else:
-        say(f"next: foretell next-sentence {run.path} FILE")
-    return Pretraining(run.path, folder, page, result.steps, result.seconds, measured)
+    def prepare(self, asked: Recipe) -> tuple[Setting, list[str]]:
+        kind = kind_of(asked)
+        start = start_folder(asked)
+        store = open_text(asked.data, tokenizer_of(asked), kind.roles, kept=start and start / "tokenizer.json")
+        tell_text(store)
+        parts = divide_text(store, asked.data)
+        settled, notes = settle(asked, store)
+        setting = build(settled, store, parts)
+        rows = len(setting.objective.rows_of(0, 0))
+        training = settled.training
+        if "batch" not in asked.training.model_fields_set and rows < 4 * training.batch:
+            batch = max(1, min(training.batch, 1 << max(0, (rows // 4).bit_length() - 1)))
+            settled = settled.changed({"training.batch": batch})
+            notes.append(f"batches of {batch}, since there are {rows:,} rows of text to learn from; --batch changes it")
+            setting.recipe = settled
+        setting.objective.steps_per_epoch(settled.training.batch)
+        notes.append(f"to learn from: {len(setting.part):,} documents; {parts.how}")
+        return setting, notes
 
+    def monitors(self, setting: Setting) -> Sequence[HeldOut]:
+        found = held_out(setting, setting.recipe.training.health_every, WATCHED)
+        return [found] if found is not None else []
 
-def go_on(recipe: Recipe, place: Path) -> Setting:
-    """The setting of a run that goes on. Raises InputError when its data has changed."""
-    kept = place / "tokenizer.json"
-    split = Run.read(place).read_json("split.json")
-    if split is None or not kept.is_file():
-        raise InputError(f"{place}: was stopped before training began; start it anew with another --out")
-    store = open_text(recipe.data, tokenizer_of(recipe), kind_of(recipe).roles, kept=kept)
-    if split["fingerprint"] != store.fingerprint:
-        raise InputError(
-            f"{place}: the text of {store.source} has changed since the run began, so that it cannot be resumed; start a "
-            "new run"
-        )
-    parts = Parts(np.array(split["train"], np.int64), np.array(split["test"], np.int64), split["how"])
-    return build(recipe, store, parts)
+    def begin(self, run: Run, setting: Setting, monitors: Sequence[Monitor]) -> None:
+        keep_facts(run, setting)
 
+    def finish(self, setting: Setting, run: Run, result: FitResult) -> Pretraining:
+        from foretell.report import build as build_report
 
-def monitors(setting: Setting, run: Run | None) -> list[HeldOut]:
-    if run is None:
-        return []
-    found = held_out(setting, setting.recipe.training.health_every, 128)
-    return [found] if found is not None else []
+        folder = export(setting, run)
+        measured = measure(setting, run)
+        show_examples(setting, run)
+        page = build_report(run.path)
+        say(f"report: {page}")
+        model = setting.objective.encoder
+        if model.shape.causal:
+            say(f'next: foretell generate {run.path} "..."')
+        elif model.head is not None:
+            say(f'next: foretell fill {run.path} "... [MASK] ..."')
+        else:
+            say(f"next: foretell next-sentence {run.path} FILE")
+        return Pretraining(run.path, folder, page, result.steps, result.seconds, measured)
+
+    def go_on(self, recipe: Recipe, place: Path) -> Setting:
+        tokenizer = place / "tokenizer.json"
+        if not tokenizer.is_file():
+            raise kinds.not_begun(place)
+        store = open_text(recipe.data, tokenizer_of(recipe), kind_of(recipe).roles, kept=tokenizer)
+        return build(recipe, store, kinds.same_parts(place, kinds.kept_split(place), store, "text has"))
+
+    def read_back(self, place: Path) -> TextModel:
+        return read_text(place)

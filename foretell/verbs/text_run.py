@@ -12,7 +12,9 @@ from foretell.data.tokenizer import read_tokenizer, specials_of
 from foretell.encoders.language import LanguageModel
 from foretell.encoders.public import load_public
 from foretell.errors import InputError
+from foretell.recipe import Recipe
 from foretell.run import Run
+from foretell.verbs import kinds
 
 
 @dataclass
@@ -44,14 +46,13 @@ def read_text(path: Path) -> TextModel:
     """Raises InputError for a folder that holds no text model, and a run that is not finished or is of images."""
     folder = path
     if (path / "recipe.toml").is_file():
+        kinds.check_kind(path, Recipe.load(path / "recipe.toml"), "text")
         folder = path / "encoder"
         if not (folder / "model.safetensors").is_file():
             state = (Run.read(path).read_json("status.json") or {}).get("state", "unfinished")
             raise InputError(
                 f"{path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {path}"
             )
-        if not (folder / "tokenizer.json").is_file():
-            raise InputError(f"{path}: not a run on text; train one with: foretell pretrain FILE --objective bert")
     model, text = load_public(folder)
     tokenizer = read_tokenizer(text, str(folder / "tokenizer.json"))
     return TextModel(model.requires_grad_(False), tokenizer, specials_of(tokenizer), path)

@@ -8,6 +8,8 @@ from typing import Any
 from foretell.encoders.vectors import Neighbourhood, load_vectors
 from foretell.errors import InputError
 
+EXPECTED = "a run of word2vec, or a .bin or .txt file of its form"
+
 
 def vectors_of(place: Path) -> Path | None:
     """The file of word vectors that ``place`` is, or that its run holds; None where it is something else."""
@@ -15,6 +17,14 @@ def vectors_of(place: Path) -> Path | None:
         return place
     kept = place / "encoder" / "vectors.bin"
     return kept if kept.is_file() else None
+
+
+def read_words(place: Path) -> Neighbourhood:
+    """The word vectors of a run or a file. Raises InputError where there are none."""
+    file = vectors_of(place)
+    if file is None:
+        raise InputError(f"{place}: no word vectors; expected {EXPECTED}")
+    return Neighbourhood(*load_vectors(file))
 
 
 def neighbours(file: Path, words: str | Path | None, k: int) -> list[dict[str, Any]]:

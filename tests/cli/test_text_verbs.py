@@ -154,3 +154,17 @@ def test_bad_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "one.txt").write_text("One document of one line, and nothing else to be random.\n")
     assert main(["pretrain", str(tmp_path / "one.txt"), "-s", "objective.name=bert", "-s", "objective.tasks=both"]) == 2
     assert "one document, but a random second text comes from another one" in capsys.readouterr().err
+
+
+def test_text_is_checked(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(text)]) == 0
+    told = capsys.readouterr().out
+    assert "240 documents, 720 sentences" in told
+    assert "language, guessed by document: en 100%" in told
+    found = foretell.check(text, set=["data.sentences=whole"])
+    assert (found.documents, found.sentences) == (240, 240)
+    (tmp_path / "a.txt").write_bytes(bytes(range(256)))
+    assert main(["check", str(tmp_path / "a.txt")]) == 2
+    assert "is a NUL, so that this is a binary file" in capsys.readouterr().err
+    assert main(["check", str(text), "--shortcuts"]) == 2
+    assert "is text; --shortcuts and --labels are for images" in capsys.readouterr().err

@@ -1,0 +1,58 @@
+"""Whether a source of data is text or images, by the names of its files and columns alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from foretell.data import textfile
+from foretell.data.corpus import TEXT
+from foretell.data.rows import TABLES
+from foretell.data.source import walk
+from foretell.errors import InputError
+
+
+def holds_text(path: Path, columns: Mapping[str, str]) -> bool:
+    """Whether ``path`` is a text file, a table with a column of text but none of paths, or a folder of such without images.
+
+    ``columns``: known name -> own name. Raises InputError for a table that cannot be read.
+    """
+    path = path.expanduser()
+    if path.is_dir():
+        images, others, _ = walk(path.resolve())
+        return not images and any(suffix in (*TEXT, *TABLES, *textfile.COMPRESSED) for suffix in others)
+    if not path.is_file():
+        return False
+    suffix = textfile.bare_suffix(path)
+    if suffix in TABLES:
+        have = column_names(path)
+        return columns.get("text", "text") in have and columns.get("path", "path") not in have
+    return suffix in TEXT
+
+
+def column_names(path: Path) -> list[str]:
+    """The columns of a table, [] where its beginning tells none. Raises InputError for a file that cannot be read."""
+    suffix = textfile.bare_suffix(path)
+    if suffix == ".parquet":
+        return _of_parquet(path)
+    first = next((line for line in textfile.lines(path) if line.strip()), "")
+    if suffix in (".jsonl", ".ndjson"):
+        try:
+            row = json.loads(first or "{}")
+        except json.JSONDecodeError:
+            return []
+        return list(row) if isinstance(row, dict) else []
+    separator = "\t" if suffix == ".tsv" else max(",;\t|", key=first.count)
+    return [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
+
+
+def _of_parquet(path: Path) -> list[str]:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    try:
+        return list(parquet.read_schema(path).names)
+    except (arrow.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a valid Parquet file ({str(error).splitlines()[0]})") from None

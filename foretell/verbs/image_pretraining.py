@@ -1,0 +1,228 @@
+"""``foretell pretrain`` on images: settle the recipe on the data, show what is hidden, measure by neighbours, export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foretell import objectives
+from foretell.counters import Rng, Rows, seed_of
+from foretell.data.store import ImageStore
+from foretell.encoders import build_encoder, check_name, resolve, save_encoder
+from foretell.encoders.timm_encoder import TimmEncoder
+from foretell.errors import InputError
+from foretell.recipe import Recipe
+from foretell.report.exhibits import picture_grid
+from foretell.report.findings import write_findings
+from foretell.run import Run
+from foretell.train.cost import forward_flops
+from foretell.train.loop import FitResult
+from foretell.train.monitor import Monitor
+from foretell.transfer.evaluate import at_most
+from foretell.transfer.features import random_encoder
+from foretell.transfer.labelled import labelled
+from foretell.transfer.monitors import KnnMonitor, ProbeMonitor
+from foretell.verbs import common, kinds, worth
+from foretell.verbs.common import Parts, say
+from foretell.verbs.pretrain import Pretraining
+from foretell.views.config import ViewConfig
+
+LARGEST_SIDE = {"cpu": 96, "cuda": 224}
+EXHIBIT = 8  # images in exhibits/views.png
+MONITORED = 3000  # labelled images that the monitors look at, where there are more
+
+
+@dataclass
+class Setting(kinds.Setting):
+    """``part``: the images that are learnt from."""
+
+    store: ImageStore
+    part: ImageStore
+    encoder: TimmEncoder
+
+    @property
+    def views(self) -> ViewConfig:
+        views = getattr(self.recipe.objective, "views", None)
+        assert isinstance(views, ViewConfig)
+        return views
+
+
+def settle(asked: Recipe, store: ImageStore, parts: Parts) -> tuple[Recipe, list[str]]:
+    """``asked`` with every "auto" that depends on data or device settled, and in words what was settled."""
+    notes = []
+    part = kinds.learnt(store, parts)
+    device = common.device_of(asked.training.device)
+    views = getattr(asked.objective, "views", None) or ViewConfig()
+    changes: dict[str, Any] = {"data.source": common.absolute(str(asked.data.source))}
+    if asked.data.labels is not None:
+        changes["data.labels"] = common.absolute(asked.data.labels)
+    if asked.encoder.weights is not None:
+        changes["encoder.weights"] = common.absolute(asked.encoder.weights)
+    side = views.side
+    if side is None:
+        side = min(store.usual_side, LARGEST_SIDE.get(device.type, 224))
+        if side < store.usual_side:
+            notes.append(
+                f"views of {side} px, since larger ones are slow on this device (the images have about "
+                f"{store.usual_side}); --side changes it"
+            )
+    mean, std = (views.mean, views.std) if views.mean and views.std else part.statistics()
+    if hasattr(asked.objective, "views"):
+        changes |= {"objective.views.side": side, "objective.views.mean": list(mean), "objective.views.std": list(std)}
+    transformer = objectives.get(asked.objective.name).transformer
+    encoder = resolve(asked.encoder, store.channels, side, device.type, transformer=transformer)
+    changes |= {f"encoder.{name}": getattr(encoder, name) for name in ("name", "stem", "norm", "patch")}
+    notes.append(f"encoder {encoder.name} for {side} px, objective {asked.objective.name}, on {device}")
+    changes |= kinds.usual_training(asked)
+    if "batch" not in asked.training.model_fields_set and len(part) < 4 * asked.training.batch:
+        batch = max(2, min(asked.training.batch, 1 << max(1, (len(part) // 4).bit_length() - 1)))
+        if batch < asked.training.batch:
+            changes["training.batch"] = batch
+            notes.append(f"batches of {batch}, since there are {len(part):,} images to learn from; --batch changes it")
+    if len(parts.test):
+        notes.append(f"{len(parts.train):,} images to learn from; for measuring only: {parts.how}")
+    return asked.changed(changes), notes
+
+
+def build(recipe: Recipe, store: ImageStore, parts: Parts) -> Setting:
+    """A fresh encoder and objective; their weights depend on the seed alone."""
+    part = kinds.learnt(store, parts)
+    views = getattr(recipe.objective, "views", ViewConfig())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(recipe.training.seed, "weights"))
+        encoder = build_encoder(recipe.encoder, store.channels, views.side or store.usual_side)
+        objective = objectives.get(recipe.objective.name)(recipe.objective, encoder, part)
+    return Setting(recipe, store, parts, objective, part, encoder)
+
+
+def keep_facts(run: Run, setting: Setting) -> None:
+    """Write facts.json and split.json of a new run."""
+    kinds.keep_split(run, setting)
+    encoder = setting.encoder
+    common.write_facts(
+        run,
+        data=common.data_facts(setting.store, setting.parts),
+        objective=kinds.about(setting.objective),
+        versions=common.versions(),
+        encoder={
+            "name": encoder.name,
+            "dim": encoder.dim,
+            "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
+            "flops_per_image": forward_flops(encoder, setting.views.side or encoder.side),
+        },
+    )
+
+
+def show(run: Run, setting: Setting) -> None:
+    """What is hidden, as pictures."""
+    objective, seed = setting.objective, setting.recipe.training.seed
+    count = min(EXHIBIT, objective.steps_per_epoch(1))
+    rows = Rows(0, count, count)
+    batch = objective.draw(next(iter(objective.streams())), seed, 0, rows)
+    exhibit = objective.show(batch, Rng(seed, 0, rows))
+    path = run.path / "exhibits" / "views.png"
+    side = setting.views.side or 64
+    picture_grid(exhibit.panels, path, scale=max(1, round(96 / side)))
+    common.write_facts(run, objective={"shown": exhibit.caption})
+    say(f"what is hidden, as pictures: {path}")
+
+
+def measure_untrained(run: Run, setting: Setting, monitors: Sequence[Monitor]) -> None:
+    """What the monitors say of random features, beside which the training is judged."""
+    if not monitors:
+        return
+    untrained = random_encoder(setting.encoder, 0, setting.store, setting.parts.train, setting.views)
+    for monitor in monitors:
+        assert isinstance(monitor, KnnMonitor | ProbeMonitor)
+        value = monitor.accuracy(untrained)
+        run.log("monitor", step=0, name=monitor.name, value=value)
+        say(f"{monitor.name} accuracy before training (random features): {value:.1%}")
+
+
+def measure(setting: Setting, run: Run) -> dict[str, float]:
+    encoder, store, parts, views = setting.encoder.eval(), setting.store, setting.parts, setting.views
+    # A film's end is short, but what was learnt from tells nothing of it.
+    least = 1 if setting.objective.columns else 100
+    rows = parts.test if len(parts.test) >= least else parts.train
+    seed = setting.recipe.training.seed
+    worth.draw(run, encoder, store, views, rows, seed)
+    write_findings(run, setting.objective.findings(store, rows, seed))
+    if not common.class_names(store) or not len(parts.test):
+        return {}
+    result = worth.frozen(encoder, store, parts, views=views, config=setting.recipe.transfer, probe=False)
+    worth.keep(run, result)
+    say(f"on {result['test']['samples']:,} test images that it has not seen:")
+    for line in worth.table(result):
+        say(line)
+    return {arm: scores["accuracy"] for arm, scores in result["knn"].items()}
+
+
+class Images(kinds.Kind[Setting]):
+    what = "images"
+    verbs = "evaluate, finetune, embed and neighbours"
+
+    def prepare(self, asked: Recipe) -> tuple[Setting, list[str]]:
+        if asked.encoder.name != "auto":
+            check_name(asked.encoder.name)
+        if "order" in objectives.get(asked.objective.name).columns and not asked.data.frames:
+            asked = asked.changed({"data.frames": 1})
+        store = common.open_data(asked.data)
+        common.tell_data(store, asked.data)
+        if asked.data.labels is not None:
+            store.table.classes("label")
+        parts = common.divide(store, asked.data)
+        settled, notes = settle(asked, store, parts)
+        return build(settled, store, parts), notes
+
+    def monitors(self, setting: Setting) -> Sequence[KnnMonitor | ProbeMonitor]:
+        """kNN and a probe on the training part, when it has labels enough."""
+        if not common.class_names(setting.store):
+            return []
+        every = setting.recipe.training.health_every
+        seed, transfer = setting.recipe.training.seed, setting.recipe.transfer
+        try:
+            # the test part is not looked at, so that a checkpoint may be chosen by these
+            data = at_most(labelled(setting.store, setting.parts.train), MONITORED, seed)
+            knn = KnnMonitor(data, setting.views, every, k=transfer.neighbours, seed=seed, crop=transfer.crop)
+            return [knn, ProbeMonitor(data, setting.views, every, seed=seed, crop=transfer.crop)]
+        except InputError:  # too few labels in the training part to measure with
+            return []
+
+    def begin(self, run: Run, setting: Setting, monitors: Sequence[Monitor]) -> None:
+        keep_facts(run, setting)
+        show(run, setting)
+        measure_untrained(run, setting, monitors)
+
+    def finish(self, setting: Setting, run: Run, result: FitResult) -> Pretraining:
+        from foretell.report import build as build_report
+
+        recipe, encoder, views = setting.recipe, setting.encoder, setting.views
+        assert views.mean is not None
+        assert views.std is not None
+        trained = recipe.objective.name
+        folder = save_encoder(
+            encoder,
+            run.path / "encoder",
+            mean=views.mean,
+            std=views.std,
+            extra={"objective": trained, "steps": result.steps, "source": setting.store.source},
+            interpolation=views.interpolation,
+        )
+        say(f"encoder: {folder}")
+        knn = measure(setting, run)
+        page = build_report(run.path)
+        say(f"report: {page}")
+        labels = "" if common.class_names(setting.store) else " --labels labels.csv"
+        say(f"next: foretell finetune {run.path}{labels}")
+        return Pretraining(run.path, folder, page, result.steps, result.seconds, knn)
+
+    def go_on(self, recipe: Recipe, place: Path) -> Setting:
+        store = common.open_data(recipe.data)
+        return build(recipe, store, kinds.same_parts(place, kinds.kept_split(place), store, "images have"))
+
+    def read_back(self, place: Path) -> common.Pretrained:
+        return common.read_run(place)

@@ -1,0 +1,162 @@
+"""Kinds of data: what pretraining asks of each, and the one table of them.
+
+A kind is found by ``Objective.kind``; adding one is a class below ``Kind`` in a file of its own, and a line here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from foretell import objectives
+from foretell.data.splits import Parts
+from foretell.errors import InputError
+from foretell.objectives.base import Objective
+from foretell.recipe import BUDGETS, Recipe
+from foretell.run import Run
+from foretell.train.loop import FitResult
+from foretell.train.monitor import Monitor
+from foretell.verbs.pretrain import Pretraining
+
+_WHERE = {
+    "image": "foretell.verbs.image_pretraining:Images",
+    "text": "foretell.verbs.text_pretraining:Texts",
+    "words": "foretell.verbs.word_pretraining:Words",
+}
+
+
+@dataclass
+class Setting:
+    """All that training needs: the settled recipe, the data and its division, and a fresh objective.
+
+    ``store`` has a ``source`` (the data's name) and a ``fingerprint``.
+    """
+
+    recipe: Recipe
+    store: Any
+    parts: Parts
+    objective: Objective
+
+
+S = TypeVar("S", bound=Setting)
+
+
+class Kind(ABC, Generic[S]):
+    """How a run on one kind of data is prepared, begun, watched, finished, gone on with and read back.
+
+    ``what``: the samples in words, as "images". ``verbs``: those that read such a run, for messages.
+    """
+
+    what: ClassVar[str]
+    verbs: ClassVar[str]
+
+    @abstractmethod
+    def prepare(self, asked: Recipe) -> tuple[S, list[str]]:
+        """The recipe settled on its data, and in words what was settled. Raises InputError."""
+
+    @abstractmethod
+    def monitors(self, setting: S) -> Sequence[Monitor]:
+        """What is measured while training; called on the first process alone."""
+
+    @abstractmethod
+    def begin(self, run: Run, setting: S, monitors: Sequence[Monitor]) -> None:
+        """Keep the facts of a new run, and show a person what is hidden; called on the first process alone."""
+
+    @abstractmethod
+    def finish(self, setting: S, run: Run, result: FitResult) -> Pretraining:
+        """Export, measure, report; called on the first process alone."""
+
+    @abstractmethod
+    def go_on(self, recipe: Recipe, place: Path) -> S:
+        """The setting of the run in ``place`` that goes on. Raises InputError when its data has changed."""
+
+    @abstractmethod
+    def read_back(self, place: Path) -> Any:
+        """The encoder of the run in ``place`` with what its verbs need. Raises InputError where there is none yet."""
+
+
+def named(name: str) -> Kind[Any]:
+    """The kind of data of ``Objective.kind``."""
+    module, _, attribute = _WHERE[name].partition(":")
+    found: type[Kind[Any]] = getattr(import_module(module), attribute)
+    return found()
+
+
+def of(recipe: Recipe) -> Kind[Any]:
+    """The kind of data that a recipe's objective learns from."""
+    return named(objectives.get(recipe.objective.name).kind)
+
+
+def check_kind(place: Path, recipe: Recipe, wanted: str) -> None:
+    """Raise InputError when the run in ``place`` is of another kind than ``wanted``."""
+    kind = objectives.get(recipe.objective.name).kind
+    if kind != wanted:
+        raise InputError(
+            f"{place}: a run on {named(kind).what}, and this is a verb for {named(wanted).what}; see {named(kind).verbs}"
+        )
+
+
+# what kinds share ----------------------------------------------------------------------------------------------------
+
+
+def learnt(store: Any, parts: Parts) -> Any:
+    """The part of ``store`` that is learnt from."""
+    return store.subset(parts.train) if len(parts.train) < len(store) else store
+
+
+def usual_training(asked: Recipe, *, always: bool = False) -> dict[str, Any]:
+    """Changes to the settings published for the objective, where no optimiser is given (or ``always``)."""
+    given = asked.training.model_fields_set
+    if "optimizer" in given and not always:
+        return {}
+    usual = objectives.get(asked.objective.name).usual_training
+    return {f"training.{name}": value for name, value in usual.items() if name not in given}
+
+
+def usual_epochs(asked: Recipe, epochs: float) -> tuple[dict[str, Any], list[str]]:
+    """The change to ``epochs`` where no budget is given, and in words."""
+    if any(getattr(asked.training, key.partition(".")[2]) is not None for key in BUDGETS):
+        return {}, []
+    return {"training.epochs": epochs}, [f"{epochs:g} epochs, since no budget was given; --budget changes it"]
+
+
+def keep_split(run: Run, setting: Setting) -> None:
+    """Write split.json: which samples are learnt from, of which data."""
+    parts = setting.parts
+    run.write_json(
+        "split.json",
+        {"fingerprint": setting.store.fingerprint, "how": parts.how, "train": parts.train, "test": parts.test},
+    )
+
+
+def kept_split(place: Path) -> dict[str, Any]:
+    """The split.json of a run. Raises InputError where the run ended before it was written."""
+    kept: dict[str, Any] | None = Run.read(place).read_json("split.json")
+    if kept is None:
+        raise not_begun(place)
+    return kept
+
+
+def not_begun(place: Path) -> InputError:
+    return InputError(f"{place}: was stopped before training began; start it anew with another --out")
+
+
+def same_parts(place: Path, kept: dict[str, Any], store: Any, what: str) -> Parts:
+    """The division that was kept. Raises InputError when the data (``what``: "images have", "text has") has changed."""
+    if kept["fingerprint"] != store.fingerprint:
+        raise InputError(
+            f"{place}: the {what.split()[0]} of {store.source} {what.split()[1]} changed since the run began, so that it "
+            "cannot be resumed; start a new run"
+        )
+    return Parts(np.array(kept["train"], np.int64), np.array(kept["test"], np.int64), kept["how"])
+
+
+def about(objective: Objective) -> dict[str, Any]:
+    """What facts.json says of a pretext task."""
+    return {key: getattr(type(objective), key) for key in ("name", "hides", "foretells", "needs", "paper")}

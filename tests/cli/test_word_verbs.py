@@ -1,0 +1,139 @@
+"""Runs on words by the verbs a person types: vectors, neighbours, gaps, and what they are worth."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import foretell
+from foretell.cli import main
+from foretell.errors import InputError
+
+SETTINGS = [
+    "objective.dim=16",
+    "objective.window=3",
+    "objective.sample=0",
+    "training.threads=1",
+    "objective.min_count=2",
+]
+THINGS = {"apple": ("sweet", "red"), "stone": ("hard", "grey"), "river": ("wet", "blue"), "night": ("dark", "black")}
+
+
+def lines() -> str:
+    """Each thing with its own words: in three of four documents "the red apple", in one "the red cherry"."""
+    made = []
+    for i in range(1600):
+        thing, (is_so, looks) = list(THINGS.items())[i % 4]
+        name = {"apple": "cherry", "stone": "rock", "river": "sea", "night": "cave"}[thing] if i % 16 < 4 else thing
+        made.append(f"the {looks} {name} is {is_so} today")
+    return "\n\n".join(made)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("words") / "things.txt"
+    file.write_text(lines())
+    return file
+
+
+def trained(text: Path, name: str, *more: str) -> Path:
+    out = text.parent / name
+    foretell.pretrain(text, objective="word2vec", out=out, budget="40 epochs", set=[*SETTINGS, *more])
+    return out
+
+
+@pytest.fixture(scope="module")
+def cbow(text: Path) -> Path:
+    return trained(text, "cbow", "objective.model=cbow")
+
+
+@pytest.fixture(scope="module")
+def skip(text: Path) -> Path:
+    return trained(text, "skip")
+
+
+def test_a_run_on_words_is_whole(cbow: Path) -> None:
+    for name in ("vectors.bin", "vectors.txt", "outputs.bin", "vocabulary.txt"):
+        assert (cbow / "encoder" / name).is_file(), name
+    counts = dict(line.split() for line in (cbow / "encoder" / "vocabulary.txt").read_text().splitlines())
+    assert int(counts["the"]) > int(counts["apple"]) > 250
+    kept = json.loads((cbow / "results" / "words.json").read_text())
+    assert kept["held_out_loss"] < kept["chance"] / 2
+    assert "Vocabulary" in (cbow / "report.html").read_text()
+
+
+def test_a_context_foretells_the_word(cbow: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = foretell.fill(cbow, "The red [MASK] is sweet today.", top=2)
+    assert [word for word, _ in found.gaps[0]] == ["apple", "cherry"]
+    assert found.gaps[0][0][1] == pytest.approx(0.75, abs=0.1)
+    assert found.text == "The red apple is sweet today."
+    assert main(["fill", str(cbow), "the grey [MASK] is hard today; the red apple is [MASK] today"]) == 0
+    told = capsys.readouterr().out
+    assert "gap 2: sweet" in told
+    assert "the grey stone is hard today; the red apple is sweet today" in told
+    tree = trained(text, "tree", "objective.model=cbow", "objective.loss=tree")
+    assert foretell.fill(tree, "the blue [MASK] is wet").gaps[0][0][0] == "river"
+
+
+def test_neighbours_share_their_context(skip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert foretell.neighbours(skip, "apple", k=3)[0]["neighbours"][0]["name"] in ("cherry", "sweet", "red")
+    assert main(["neighbours", str(skip), "stone apple hard", "-k", "2"]) == 0
+    assert "stone is to apple as hard is to" in capsys.readouterr().out
+
+
+def test_what_vectors_are_worth(skip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs, questions = tmp_path / "pairs.csv", tmp_path / "questions.txt"
+    pairs.write_text(
+        "apple,cherry,9\nstone,rock,9\nriver,sea,8\nnight,cave,8\napple,rock,1\nsea,cave,1\nriver,night,1\nx,y,2\n"
+    )
+    questions.write_text(": looks\nstone grey apple red\nriver blue night black\nApple red x y\n")
+    assert main(["evaluate", str(skip), "--similarity", str(pairs), "--analogies", str(questions)]) == 0
+    told = capsys.readouterr().out
+    assert "7 of 8 pairs have both words in the vocabulary" in told
+    assert "2 of 3 questions have their words in the vocabulary" in told
+    kept = json.loads((skip / "results" / "words.json").read_text())
+    assert kept["similarity"]["spearman"]["mean"] > 0.7
+    assert kept["analogies"]["total"]["known"] == 2
+    assert "held_out_loss" in kept
+    alone = foretell.evaluate(skip / "encoder" / "vectors.txt", similarity=pairs)
+    assert alone["similarity"]["pearson"] == kept["similarity"]["pearson"]
+    assert "analogies" not in alone
+
+
+def test_a_run_goes_on(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    foretell.pretrain(text, objective="word2vec", out=out, budget="2 epochs", set=SETTINGS)
+    foretell.pretrain(out, resume=True)
+    assert json.loads((out / "status.json").read_text())["state"] == "finished"
+    text_before = text.read_text()
+    text.write_text(text_before + "\n\nthe red apple is sweet today")
+    with pytest.raises(InputError, match=r"the text of .* has changed since the run began"):
+        foretell.pretrain(out, resume=True)
+    text.write_text(text_before)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fill", "SKIP", "a [MASK]"], "skip-gram foretells neighbours of a word"),
+        (["fill", "CBOW", "a word"], r"no \[MASK\] in 'a word'"),
+        (["fill", "CBOW", "zzz [MASK] qqq"], r"no word beside \[MASK\] is in the vocabulary of"),
+        (["fill", "VECTORS", "the [MASK]"], "word vectors alone cannot fill a gap"),
+        (["neighbours", "SKIP", "appel"], "unknown word 'appel'; did you mean 'apple'"),
+        (["neighbours", "SKIP", "apple stone"], "expected one word, or three"),
+        (["neighbours", "SKIP", "apple", "-k", "0"], "--k 0: expected at least 1"),
+        (["evaluate", "SKIP"], "give --similarity FILE .* or --analogies FILE"),
+        (["evaluate", "SKIP", "--similarity", "none.csv"], "none.csv: cannot be read"),
+        (["embed", "SKIP"], "a run on words, and this is a verb for images; see neighbours"),
+        (["generate", "SKIP", "a"], "a run on words, and this is a verb for text; see neighbours"),
+    ],
+)
+def test_bad_input(words: list[str], message: str, cbow: Path, skip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = {"CBOW": str(cbow), "SKIP": str(skip), "VECTORS": str(cbow / "encoder" / "vectors.bin")}
+    assert main([given.get(word, word) for word in words]) == 2
+    told = capsys.readouterr().err
+    assert re.search(message, told), told
+    assert told.count("\n") == 1
