@@ -31,9 +31,10 @@ class Task(ABC):
     """N labelled examples of one kind and what belongs to the kind.
 
     ``sequences``: all of them; those of example n are ``first[n]`` to ``first[n + 1]`` (``first`` (N + 1,)), one or more.
-    ``index`` (N,): which rows of the source these are. ``codes`` (N,): class of each, to draw label fractions and
-    validation parts by class; None where there are no classes. ``groups`` (N,): examples of one group are never split;
-    -1 for none. ``classes``: their names, [] where there are none. ``layout``: how texts of the task are laid out.
+    ``index`` (N,): which rows of the source these are. ``codes`` (N,): class of each, by which label fractions and
+    validation parts are drawn; 0 for all where there are no classes. ``groups`` (N,): examples of one group are never
+    split (one without has a number of its own). ``classes``: their names, [] where there are none. ``layout``: how texts
+    of the task are laid out.
 
     ``name``: as ``--task`` takes it; ``metrics``: what its score tells, the headline first.
     """
@@ -42,7 +43,7 @@ class Task(ABC):
     sequences: Sequences
     first: Index
     index: Index
-    codes: Index | None
+    codes: Index
     groups: Index | None
     classes: list[str]
 
@@ -63,7 +64,7 @@ class Task(ABC):
         made.sequences = self.sequences.take(which)
         made.first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         made.index = self.index[positions]
-        made.codes = None if self.codes is None else self.codes[positions]
+        made.codes = self.codes[positions]
         made.groups = None if self.groups is None else self.groups[positions]
         made.took(self, positions, which)
         return made

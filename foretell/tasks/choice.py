@@ -80,7 +80,8 @@ class Choice(Task):
         sequences = layout.pairs([contexts[at] for at in order], [answers[at] for at in order], tail=True)
         place = order - np.repeat(first[:-1], counts)
         rows = np.arange(len(texts), dtype=np.int64) if index is None else index
-        return cls(layout, sequences, first, rows, None, groups, [], list(texts), answer, place)
+        none = np.zeros(len(texts), np.int64)
+        return cls(layout, sequences, first, rows, none, groups, [], list(texts), answer, place)
 
     def took(self, whole: Choice, positions: Index, which: Index) -> None:
         self.texts = [whole.texts[position] for position in positions]

@@ -28,7 +28,6 @@ class ClassScore:
         self.tally = Tally(classes)
 
     def add(self, predictions: Probabilities, task: Task, positions: Index) -> None:
-        assert task.codes is not None
         self.tally.add(predictions, task.codes[positions])
 
     def result(self) -> dict[str, float]:
@@ -75,7 +74,6 @@ class Classification(Task):
         self.texts = [whole.texts[position] for position in positions]
 
     def targets(self, positions: Index) -> Targets:
-        assert self.codes is not None
         return {"codes": torch.from_numpy(self.codes[positions])}
 
     def head(self, width: int, dropout: float) -> nn.Module:

@@ -20,8 +20,9 @@ from foretell.errors import InputError
 from foretell.run import Run
 from foretell.transfer.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.cache import Cache
-from foretell.transfer.comparison import Comparison, Fraction, Progress
+from foretell.transfer.comparison import Comparison
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.engine import Fraction, Progress
 from foretell.transfer.evaluate import at_most
 from foretell.transfer.fractions import subset
 from foretell.transfer.labelled import Index, Labelled, labelled, resolved
