@@ -94,6 +94,9 @@ class Choice(Task):
         right = place == np.repeat(self.answer[positions], counts)
         return {"right": torch.from_numpy(np.flatnonzero(right) - (np.cumsum(counts) - counts))}
 
+    def units(self, of_sequences: Tensor) -> Tensor:
+        return of_sequences
+
     def head(self, width: int, dropout: float) -> nn.Module:
         return SummaryHead(width, 1, dropout, bias=False)
 

@@ -79,13 +79,12 @@ class Classification(Task):
     def head(self, width: int, dropout: float) -> nn.Module:
         return SummaryHead(width, len(self.classes), dropout, bias=not self.layout.last)
 
-    def summaries(self, states: Tensor, inputs: Inputs) -> Tensor:
-        """(B, width): one summary an example."""
-        return inputs.summaries(states)
+    def units(self, of_sequences: Tensor) -> Tensor:
+        return of_sequences
 
     def scores(self, head: nn.Module, states: Tensor, inputs: Inputs) -> Tensor:
         """(B, classes) logits."""
-        summaries = self.summaries(states, inputs)
+        summaries = self.units(inputs.summaries(states))
         logits: Tensor = head(summaries, torch.arange(len(summaries), device=summaries.device))
         return logits
 
@@ -129,9 +128,9 @@ class Similarity(Classification):
         second = [side for a, b in tokens for side in (b, a)]
         return layout.joined(first, second), 2
 
-    def summaries(self, states: Tensor, inputs: Inputs) -> Tensor:
-        both = inputs.summaries(states)
-        return both[0::2] + both[1::2]
+    def units(self, of_sequences: Tensor) -> Tensor:
+        """The sum over the two orders."""
+        return of_sequences[0::2] + of_sequences[1::2]
 
 
 def _encoded(layout: Layout, texts: Sequence[tuple[str, ...]]) -> list[tuple[list[int], list[int]]]:

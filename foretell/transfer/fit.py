@@ -24,6 +24,7 @@ from foretell.transfer.labelled import Labelled
 from foretell.transfer.metrics import METRICS, Tally
 from foretell.transfer.probe import Probe, cross_entropy, fit_probe
 from foretell.transfer.search import Remember, Trial, choose, grid, no_memory
+from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
 
 _NEVER = 1_000_000_000
@@ -57,24 +58,17 @@ class TestSet:
         return tally
 
 
-class Look:
-    """A monitor that follows the test accuracy during a fit, for the report only: nothing is chosen by it.
-
-    ``curve`` holds (step, seconds of training without these looks, accuracy).
-    """
+class Look(Watch):
+    """Follows the accuracy of a classifier of images on ``test``; batch norm's averages are put back after each look."""
 
     name = "test accuracy"
-    higher_is_better = True
 
     def __init__(self, test: TestSet, every: int) -> None:
-        self.test, self.every = test, every
+        super().__init__(every, self._accuracy)
+        self.test = test
         self.settle: Callable[[Classifier], None] = lambda classifier: None
-        self.curve: list[tuple[int, float, float]] = []
-        self.spent = 0.0
-        self._start = time.perf_counter()
 
-    def __call__(self, trainable: Trainable, step: int) -> float:
-        now = time.perf_counter()
+    def _accuracy(self, trainable: Trainable) -> float:
         assert isinstance(trainable, Classifier)
         norms = [part for part in trainable.modules() if getattr(part, "running_mean", None) is not None]
         before = [{name: buffer.clone() for name, buffer in part.named_buffers()} for part in norms]
@@ -83,8 +77,6 @@ class Look:
         for part, kept in zip(norms, before, strict=True):
             for name, buffer in part.named_buffers():
                 buffer.copy_(kept[name])
-        self.curve.append((step, now - self._start - self.spent, value))
-        self.spent += time.perf_counter() - now
         return value
 
 
