@@ -71,11 +71,13 @@ class Choice(Task):
         counts = np.array([len(one) - 1 for one in texts], np.int64)
         tokens = dict(zip(dict.fromkeys(answers), layout.encoded(list(dict.fromkeys(answers))), strict=True))
         first = first_of(counts)
-        order = np.concatenate(
+        order = np.array(
             [
-                np.array(sorted(range(start, stop), key=lambda at: tokens[answers[at]]), np.int64)
+                at
                 for start, stop in pairwise(first.tolist())
-            ]
+                for at in sorted(range(start, stop), key=lambda at: tokens[answers[at]])
+            ],
+            np.int64,
         )
         sequences = layout.pairs([contexts[at] for at in order], [answers[at] for at in order], tail=True)
         place = order - np.repeat(first[:-1], counts)
