@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from foretell.errors import InputError, unknown
 
 COLUMNS = ("text", "text_b", "label", "group", "split", "lang")
 ROWS = 1000  # of a Parquet file at once
+JSON_LINES = (".jsonl", ".ndjson")
 
-__all__ = ["COLUMNS", "TABLES", "Row", "rows"]
+__all__ = ["COLUMNS", "TABLES", "Cells", "Row", "cells", "rows"]
 
 
 @dataclass(slots=True)
@@ -33,20 +34,42 @@ class Row:
     lang: str | None = None
 
 
+Choose = Callable[[list[str]], Mapping[str, str]]
+"""The columns that a table has -> name to give a column: the table's own name of it."""
+Cells = dict[str, Any]
+
+
 def rows(path: Path, columns: Mapping[str, str] | None = None, encoding: str = "utf-8") -> Iterator[Row]:
     """Every row of ``path``, from 1. ``columns``: known name -> the table's own name.
 
     Raises InputError naming the file, row or line that cannot be read, or the column that is not there.
     """
-    for known in columns or {}:
+    given = columns or {}
+    for known in given:
         if known not in COLUMNS:
             raise unknown("column to map", known, COLUMNS)
+    json_lines = textfile.bare_suffix(path) in JSON_LINES
+
+    def choose(have: list[str]) -> Mapping[str, str]:
+        found = _mapping(path, given, have)
+        # a later object may have columns that the first one has not
+        return {name: given.get(name, name) for name in COLUMNS} if json_lines else found
+
+    return (_row(place, values) for place, values in cells(path, choose, encoding))
+
+
+def cells(path: Path, choose: Choose, encoding: str = "utf-8") -> Iterator[tuple[str, Cells]]:
+    """(place, values) of every row of ``path``: text, or what JSON or Parquet hold; None where there is nothing.
+
+    ``choose`` is asked once, with the columns of the header, the schema or the first object. Raises InputError naming the
+    file, row or line that cannot be read.
+    """
     suffix = textfile.bare_suffix(path)
-    if suffix in (".jsonl", ".ndjson"):
-        return _jsonl(path, columns or {}, encoding)
+    if suffix in JSON_LINES:
+        return _jsonl(path, choose, encoding)
     if suffix == ".parquet":
-        return _parquet(path, columns or {})
-    return _csv(path, columns or {}, encoding, "\t" if suffix == ".tsv" else None)
+        return _parquet(path, choose)
+    return _csv(path, choose, encoding, "\t" if suffix == ".tsv" else None)
 
 
 def _mapping(path: Path, columns: Mapping[str, str], have: list[str]) -> dict[str, str]:
@@ -65,7 +88,7 @@ def _mapping(path: Path, columns: Mapping[str, str], have: list[str]) -> dict[st
 _TEXT_NAMES = ("content", "body", "sentence", "document", "article", "abstract", "message", "post", "review", "tweet")
 
 
-def _csv(path: Path, columns: Mapping[str, str], encoding: str, delimiter: str | None) -> Iterator[Row]:
+def _csv(path: Path, choose: Choose, encoding: str, delimiter: str | None) -> Iterator[tuple[str, Cells]]:
     csv.field_size_limit(textfile.LONGEST)
     source = _kept_ends(path, encoding)
     first = next(source, "")
@@ -74,7 +97,7 @@ def _csv(path: Path, columns: Mapping[str, str], encoding: str, delimiter: str |
     if delimiter is None:
         delimiter = max(",;\t|", key=first.count)
     own = [name.strip() for name in next(csv.reader([first], delimiter=delimiter))]
-    mapping = {known: own.index(name) for known, name in _mapping(path, columns, own).items()}
+    mapping = {known: own.index(name) for known, name in choose(own).items()}
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     number = 0
     try:
@@ -87,8 +110,7 @@ def _csv(path: Path, columns: Mapping[str, str], encoding: str, delimiter: str |
                     f"{path}, line {reader.line_num + 1}: {len(values)} values, expected {len(own)} "
                     f"({delimiter.join(own)}); quote a value that holds the separator"
                 )
-            known = {name: values[at].strip() or None for name, at in mapping.items()}
-            yield Row(f"{path}, row {number}", **known)
+            yield f"{path}, row {number}", {name: values[at].strip() or None for name, at in mapping.items()}
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num + 1}: not valid CSV ({error})") from None
 
@@ -97,9 +119,9 @@ def _kept_ends(path: Path, encoding: str) -> Iterator[str]:
     return (line + "\n" for line in textfile.lines(path, encoding))
 
 
-def _jsonl(path: Path, columns: Mapping[str, str], encoding: str) -> Iterator[Row]:
+def _jsonl(path: Path, choose: Choose, encoding: str) -> Iterator[tuple[str, Cells]]:
     count = 0
-    mapping: dict[str, str] | None = None
+    mapping: Mapping[str, str] | None = None
     for number, line in enumerate(textfile.lines(path, encoding), 1):
         if not line.strip():
             continue
@@ -110,27 +132,26 @@ def _jsonl(path: Path, columns: Mapping[str, str], encoding: str) -> Iterator[Ro
         if not isinstance(read, dict):
             raise InputError(f'{path}, line {number}: expected an object such as {{"text": ...}}')
         if mapping is None:
-            mapping = _mapping(path, columns, list(read))
+            mapping = choose(list(read))
         count += 1
-        wanted = {name: columns.get(name, name) for name in COLUMNS}  # a later row may have columns the first has not
-        yield _row(f"{path}, line {number}", {name: read.get(own) for name, own in wanted.items()})
+        yield f"{path}, line {number}", {name: read.get(own) for name, own in mapping.items()}
     if not count:
         raise InputError(f'{path}: the table has no rows; expected objects such as {{"text": ...}}, one a line')
 
 
-def _parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+def _parquet(path: Path, choose: Choose) -> Iterator[tuple[str, Cells]]:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
     try:
         with parquet.ParquetFile(path) as file:
-            mapping = _mapping(path, columns, list(file.schema_arrow.names))
+            mapping = choose(list(file.schema_arrow.names))
             number = 0
             for batch in file.iter_batches(ROWS, columns=sorted(set(mapping.values()))):
                 values = {known: batch.column(own).to_pylist() for known, own in mapping.items()}
-                for cells in zip(*values.values(), strict=True):
+                for held in zip(*values.values(), strict=True):
                     number += 1
-                    yield _row(f"{path}, row {number}", dict(zip(values, cells, strict=True)))
+                    yield f"{path}, row {number}", dict(zip(values, held, strict=True))
     except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError, OSError) as error:
         raise InputError(f"{path}: not a valid Parquet file ({str(error).splitlines()[0]})") from None
 

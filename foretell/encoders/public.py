@@ -34,14 +34,24 @@ CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def save_public(model: LanguageModel, folder: str | Path, tokenizer: str, *, readme: str = "") -> Path:
+def save_public(
+    model: LanguageModel,
+    folder: str | Path,
+    tokenizer: str,
+    *,
+    readme: str = "",
+    config: Mapping[str, Any] | None = None,
+    tensors: Mapping[str, Tensor] | None = None,
+) -> Path:
     """Write ``model`` and its ``tokenizer`` (the text of a tokenizer.json) to ``folder``; returns it.
 
-    The weights are written last and each file is renamed into place, so that a folder with weights is whole. Raises
-    InputError when the layout has no place for the network, ForetellError when the folder cannot be written.
+    ``config`` and ``tensors`` join what is written to config.json and to the weights, such as a head of one's own. The
+    weights are written last and each file is renamed into place, so that a folder with weights is whole. Raises InputError
+    when the layout has no place for the network, ForetellError when the folder cannot be written.
     """
     folder, layout = Path(folder), model.layout
-    config = config_of(layout, model.shape, model.specials, masked=model.head is not None, pair=model.pair is not None)
+    masked, pair = model.head is not None, model.pair is not None
+    described = {**config_of(layout, model.shape, model.specials, masked=masked, pair=pair), **(config or {})}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -50,8 +60,9 @@ def save_public(model: LanguageModel, folder: str | Path, tokenizer: str, *, rea
         write_aside(folder / "README.md", readme)
     write_aside(folder / TOKENIZER, tokenizer)
     write_aside(folder / "tokenizer_config.json", json.dumps(_tokenizer_config(model, tokenizer), indent=2) + "\n")
-    write_aside(folder / CONFIG, json.dumps(config, indent=2) + "\n")
-    write_aside(folder / FILES[0], save(public_tensors(model), metadata={"format": "pt"}))
+    write_aside(folder / CONFIG, json.dumps(described, indent=2) + "\n")
+    named = {**public_tensors(model), **(tensors or {})}
+    write_aside(folder / FILES[0], save(named, metadata={"format": "pt"}))
     return folder
 
 
@@ -172,7 +183,15 @@ def _tokenizer_config(model: LanguageModel, tokenizer: str) -> dict[str, Any]:
     named = {roles[role]: added[id] for role, id in model.specials.items() if role in roles and id in added}
     if "end" in model.specials and model.specials["end"] in added:
         named["bos_token"] = added[model.specials["end"]]
-    return {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": model.shape.positions, **named}
+    inputs = ["input_ids", "attention_mask"]
+    if model.shape.segments > 1:
+        inputs.insert(1, "token_type_ids")  # a decoder would add the embedding of token 0 for them
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": model.shape.positions,
+        "model_input_names": inputs,
+        **named,
+    }
 
 
 def readme_of(model: LanguageModel, objective: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from foretell.errors import InputError
 from foretell.run import Run
 from foretell.transfer.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.cache import Cache
-from foretell.transfer.comparison import Comparison, Fraction, Progress
+from foretell.transfer.comparison import Comparison
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.engine import Fraction, Progress, Samples
 from foretell.transfer.evaluate import at_most
 from foretell.transfer.fractions import subset
 from foretell.transfer.labelled import Index, Labelled, labelled, resolved
@@ -73,8 +74,15 @@ def held_out(
     return fit, held, notes
 
 
+class Classed(Samples, Protocol):
+    """Labelled samples with the names of their classes."""
+
+    @property
+    def classes(self) -> list[str]: ...
+
+
 def fractions_of(
-    train: Labelled, per_class: Sequence[int | None], seeds: Sequence[int], config: TransferConfig
+    train: Classed, per_class: Sequence[int | None], seeds: Sequence[int], config: TransferConfig
 ) -> tuple[list[Fraction], list[str]]:
     """The nested fractions, smallest first, and notes.
 
@@ -83,7 +91,7 @@ def fractions_of(
     """
     found: list[Fraction] = []
     notes = []
-    counts = np.bincount(train.codes, minlength=len(train.classes))
+    counts = np.bincount(train.codes, minlength=max(1, len(train.classes)))
     counts = counts[counts > 0]
     for wanted in sorted(set(per_class), key=lambda n: np.inf if n is None else n):
         if wanted is None:

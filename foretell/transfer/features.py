@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -237,7 +237,10 @@ def random_encoder(like: Encoder, seed: int, reader: Reader, rows: Index, views:
     return encoder.eval()
 
 
-def copied(encoder: Encoder) -> Encoder:
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def copied(encoder: Network) -> Network:
     """A copy that can be trained without touching ``encoder``."""
     twin = copy.deepcopy(encoder)
     for parameter in twin.parameters():

@@ -24,6 +24,7 @@ from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Tr
 from foretell.transfer.config import ClassifierConfig
 from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.probe import Probe
+from foretell.transfer.turns import turns
 from foretell.views.config import ViewConfig
 
 
@@ -127,18 +128,8 @@ class Classifier(Trainable):
         return max(1, -(-len(self._labelled()) // batch))
 
     def positions(self, seed: int, step: int, rows: Rows) -> Index:
-        """Positions in ``data`` of a step's rows: one permutation after another, each sample once in each, so that
-        a batch may be larger than the number of labelled images (it then holds several views of one).
-        """
-        n = len(self._labelled())
-        first = step * rows.total + rows.start
-        place = np.arange(first, first + len(rows))
-        out = np.empty(len(rows), dtype=np.int64)
-        for epoch in np.unique(place // n):
-            order = np.random.default_rng(seed_of(seed, int(epoch), "labelled")).permutation(n)
-            here = place // n == epoch
-            out[here] = order[place[here] % n]
-        return out
+        """Positions in ``data`` of a step's rows; a batch larger than the number of images holds several views of one."""
+        return turns(len(self._labelled()), seed, step, rows)
 
     def draw(self, stream: str, seed: int, step: int, rows: Rows) -> LabelledBatch:
         data = self._labelled()

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.base import Encoder
-from foretell.errors import ForetellError
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
 from foretell.transfer.config import TransferConfig
@@ -24,7 +23,8 @@ from foretell.transfer.fractions import validation_splits
 from foretell.transfer.labelled import Labelled
 from foretell.transfer.metrics import METRICS, Tally
 from foretell.transfer.probe import Probe, cross_entropy, fit_probe
-from foretell.transfer.search import Trial, best, grid
+from foretell.transfer.search import Remember, Trial, choose, grid, no_memory
+from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
 
 _NEVER = 1_000_000_000
@@ -58,24 +58,17 @@ class TestSet:
         return tally
 
 
-class Look:
-    """A monitor that follows the test accuracy during a fit, for the report only: nothing is chosen by it.
-
-    ``curve`` holds (step, seconds of training without these looks, accuracy).
-    """
+class Look(Watch):
+    """Follows the accuracy of a classifier of images on ``test``; batch norm's averages are put back after each look."""
 
     name = "test accuracy"
-    higher_is_better = True
 
     def __init__(self, test: TestSet, every: int) -> None:
-        self.test, self.every = test, every
+        super().__init__(every, self._accuracy)
+        self.test = test
         self.settle: Callable[[Classifier], None] = lambda classifier: None
-        self.curve: list[tuple[int, float, float]] = []
-        self.spent = 0.0
-        self._start = time.perf_counter()
 
-    def __call__(self, trainable: Trainable, step: int) -> float:
-        now = time.perf_counter()
+    def _accuracy(self, trainable: Trainable) -> float:
         assert isinstance(trainable, Classifier)
         norms = [part for part in trainable.modules() if getattr(part, "running_mean", None) is not None]
         before = [{name: buffer.clone() for name, buffer in part.named_buffers()} for part in norms]
@@ -84,8 +77,6 @@ class Look:
         for part, kept in zip(norms, before, strict=True):
             for name, buffer in part.named_buffers():
                 buffer.copy_(kept[name])
-        self.curve.append((step, now - self._start - self.spent, value))
-        self.spent += time.perf_counter() - now
         return value
 
 
@@ -227,14 +218,6 @@ def _plain_batches(data: Labelled, views: ViewConfig, crop: float) -> Iterator[t
         at += len(x)
 
 
-Remember = Callable[[dict[str, Any], Callable[[], dict[str, Any]]], dict[str, Any]]
-"""(key, work) -> the stored answer for ``key``, or that of ``work()``, stored."""
-
-
-def _no_memory(key: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    return work()
-
-
 def search(
     start: Start,
     data: Labelled,
@@ -243,7 +226,7 @@ def search(
     config: TransferConfig,
     trials: int,
     seed: int,
-    remember: Remember = _no_memory,
+    remember: Remember = no_memory,
     advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[Trial, dict[str, Any]]:
     """The trial that validates best on labels out of ``data`` alone, and a record of all of them.
@@ -255,32 +238,23 @@ def search(
     span = config.scratch_rates if start.scratch and config.scratch_rates is not None else config.rates
     candidates = grid(span, config.steps_for(len(data)), trials, config.weight_decay)
     splits, how = validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
-    records: list[dict[str, Any]] = []
-    for trial in candidates:
-        if len(candidates) == 1:
-            break
 
-        def judge(trial: Trial = trial) -> dict[str, Any]:
-            hits, loss, seen = 0, 0.0, 0
-            try:
-                for train, valid in splits or [(np.arange(len(data)), np.arange(0))]:
-                    fitted = fine_tune(start, data.take(train), views=views, config=config, trial=trial, seed=seed)
-                    held = (
-                        _plain_batches(data.take(valid), views, config.crop)
-                        if splits
-                        else augmented(data, views, seed_of(seed, "validation"), 4)
-                    )
-                    found = _validate(fitted, held)
-                    hits, loss, seen = hits + found[0], loss + found[1], seen + found[2]
-            except ForetellError as error:
-                # A rate too high for this arm is an answer of the search, not a failure of the comparison.
-                return {"validation": None, "validation_loss": None, "failed": str(error)}
-            return {"validation": hits / seen, "validation_loss": loss / seen}
+    def judge(trial: Trial) -> tuple[float, float]:
+        hits, loss, seen = 0, 0.0, 0
+        for train, valid in splits or [(np.arange(len(data)), np.arange(0))]:
+            fitted = fine_tune(start, data.take(train), views=views, config=config, trial=trial, seed=seed)
+            held = (
+                _plain_batches(data.take(valid), views, config.crop)
+                if splits
+                else augmented(data, views, seed_of(seed, "validation"), 4)
+            )
+            found = _validate(fitted, held)
+            hits, loss, seen = hits + found[0], loss + found[1], seen + found[2]
+        return hits / seen, loss / seen
 
-        answer = remember({"kind": "trial", "rate": trial.rate, "steps": trial.steps, "seed": seed}, judge)
-        records.append({**trial.record(), **answer})
-        advance(max(1, len(splits)))
-    chosen = best(candidates, records)
+    chosen, records = choose(
+        candidates, judge, seed=seed, remember=remember, tried=lambda: advance(max(1, len(splits)))
+    )
     return chosen, {"how": how, "trials": records, "chosen": chosen.record()}
 
 

@@ -119,13 +119,15 @@ def validation_splits(
     k: int,
     share: float,
     seed: int,
+    fewest: int = 2,
 ) -> tuple[list[tuple[Index, Index]], str]:
     """How the labels at hand are cut to choose settings: (training rows, validation rows) pairs, and the rule in
     words.
 
     From 10 labels a class on, one stratified hold-out; below, cross-validation with ``k`` folds; no pair where no
     class has two labels, since a class that is held out whole cannot be learnt. Validation rows of a class that the
-    training rows lack are left out, as no setting could foretell them.
+    training rows lack are left out, as no setting could foretell them, and so is a pair with fewer than ``fewest``
+    classes to learn from (1: a task without classes, whose ``codes`` are all 0).
     """
     counts = np.bincount(codes)
     counts = counts[counts > 0]
@@ -142,7 +144,7 @@ def validation_splits(
     kept = []
     for train, valid in pairs:
         valid = valid[np.isin(codes[valid], codes[train])]
-        if len(valid) and len(np.unique(codes[train])) > 1:
+        if len(valid) and len(np.unique(codes[train])) >= fewest:
             kept.append((train, valid))
     if not kept:
         return [], "fresh views of the training images (the labels of a class are all in one group)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,44 @@ def grid(span: tuple[float, float], steps: int, trials: int, weight_decay: float
     return [Trial(rate, steps, weight_decay) for rate in rates(trials - short)] + [
         Trial(rate, steps // 2, weight_decay) for rate in rates(short)
     ]
+
+
+Remember = Callable[[dict[str, Any], Callable[[], dict[str, Any]]], dict[str, Any]]
+"""(key, work) -> the stored answer for ``key``, or that of ``work()``, stored."""
+
+
+def no_memory(key: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return work()
+
+
+def choose(
+    candidates: Sequence[Trial],
+    judge: Callable[[Trial], tuple[float, float]],
+    *,
+    seed: int,
+    remember: Remember = no_memory,
+    tried: Callable[[], None] = lambda: None,
+) -> tuple[Trial, list[dict[str, Any]]]:
+    """The best of ``candidates`` and the record of each.
+
+    ``judge(trial)``: validation score (higher is better) and loss; ``tried`` is told after each. A single candidate is not
+    judged. Raises ForetellError when every one failed.
+    """
+    records: list[dict[str, Any]] = []
+    for trial in candidates if len(candidates) > 1 else ():
+
+        def work(trial: Trial = trial) -> dict[str, Any]:
+            try:
+                validation, loss = judge(trial)
+            except ForetellError as error:
+                # A rate too high for this arm is an answer of the search, not a failure of the comparison.
+                return {"validation": None, "validation_loss": None, "failed": str(error)}
+            return {"validation": validation, "validation_loss": loss}
+
+        answer = remember({"kind": "trial", "rate": trial.rate, "steps": trial.steps, "seed": seed}, work)
+        records.append({**trial.record(), **answer})
+        tried()
+    return best(candidates, records), records
 
 
 def best(candidates: Sequence[Trial], records: Sequence[dict[str, Any]]) -> Trial:

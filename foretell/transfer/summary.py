@@ -19,6 +19,9 @@ PAIRS = (
     ("pretrained", "probe"),
     ("pretrained", "supervised"),
     ("supervised", "scratch"),
+    ("pretrained", "tfidf"),
+    ("probe", "tfidf"),
+    ("scratch", "tfidf"),
 )
 
 
@@ -32,13 +35,13 @@ def _points(rows: Sequence[Row]) -> list[int | None]:
     return sorted(found, key=lambda per_class: math.inf if per_class is None else per_class)
 
 
-def summarise(rows: Sequence[Row]) -> list[Row]:
+def summarise(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row]:
     """Mean and 95% t interval over seeds for every arm, fraction and metric."""
     summary = []
     for arm in dict.fromkeys(row["arm"] for row in rows):
         for per_class in _points(rows):
             own = [row for row in rows if row["arm"] == arm and row["per_class"] == per_class]
-            for metric in METRICS if own else ():
+            for metric in metrics if own else ():
                 interval = t_interval([_value(row, metric) for row in own])
                 summary.append(
                     {
@@ -52,7 +55,7 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
     return summary
 
 
-def differences(rows: Sequence[Row]) -> list[Row]:
+def differences(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row]:
     """Paired differences over seeds for the pairs of arms in ``PAIRS``, with "better", "worse" or "undecided"."""
     found = []
     for per_class in _points(rows):
@@ -60,7 +63,7 @@ def differences(rows: Sequence[Row]) -> list[Row]:
             ours = {row["seed"]: row for row in rows if row["arm"] == arm and row["per_class"] == per_class}
             others = {row["seed"]: row for row in rows if row["arm"] == against and row["per_class"] == per_class}
             seeds = sorted(ours.keys() & others.keys())
-            for metric in METRICS if seeds else ():
+            for metric in metrics if seeds else ():
                 interval = paired(
                     [_value(ours[seed], metric) for seed in seeds], [_value(others[seed], metric) for seed in seeds]
                 )

@@ -131,3 +131,23 @@ def _did_not(
     else:
         second = f"No difference in {name} exceeds its interval: more seeds or longer pretraining would have to tell."
     return f"{first} {second}"
+
+
+def beside(result: Row, against: str) -> str:
+    """A sentence that sets fine-tuning and the probe beside another arm of a comparison, "" where it has none of them."""
+    metric = result["metric"]
+    means = {(row["arm"], row["labels"]): row["mean"] for row in result["summary"] if row["metric"] == metric}
+    names = {"pretrained": "fine-tuned", "probe": "probe"}
+    told = []
+    for labels in sorted(labels for arm, labels in means if arm == against):
+        parts = []
+        for arm, name in names.items():
+            for row in _pair(result["paired"], arm, against, metric):
+                if row["labels"] == labels:
+                    word = "undecided" if _missing(row["low"]) else row["verdict"]
+                    parts.append(f"{name} {_percent(means[arm, labels])}, {word}")
+        if parts:
+            told.append(f"with {_labels([labels])} {_percent(means[against, labels])} ({'; '.join(parts)})")
+    if not told:
+        return ""
+    return f"{result['arms'][against]['title']}, beside pretraining: {'; '.join(told)}."

@@ -1,0 +1,136 @@
+"""The contract of a labelled text task: samples as token sequences, a head, a loss, predictions and a streaming score."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from foretell.tasks.inputs import Index, Inputs, Sequences, lay
+from foretell.tasks.layout import Layout, numbered
+
+Own = TypeVar("Own", bound="Task")
+Targets = dict[str, Tensor]
+
+
+class Score(Protocol):
+    """Sums over batches of a test set; memory does not grow with it beyond a fixed bound."""
+
+    def add(self, predictions: Any, task: Task, positions: Index) -> None:
+        """``predictions`` of the examples ``positions`` of ``task``."""
+
+    def result(self) -> dict[str, float]:
+        """Metric -> value so far, the task's ``metrics`` among them."""
+
+
+@dataclass
+class Task(ABC):
+    """N labelled examples of one kind and what belongs to the kind.
+
+    ``sequences``: all of them; those of example n are ``first[n]`` to ``first[n + 1]`` (``first`` (N + 1,)), one or more.
+    ``index`` (N,): which rows of the source these are. ``codes`` (N,): class of each, by which label fractions and
+    validation parts are drawn; 0 for all where there are no classes. ``groups`` (N,): examples of one group are never
+    split (one without has a number of its own). ``classes``: their names, [] where there are none. ``layout``: how texts
+    of the task are laid out.
+
+    ``name``: as ``--task`` takes it; ``metrics``: what its score tells, the headline first.
+    """
+
+    layout: Layout
+    sequences: Sequences
+    first: Index
+    index: Index
+    codes: Index
+    groups: Index | None
+    classes: list[str]
+
+    name: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    # the data ---------------------------------------------------------------------------------------------------------
+
+    def take(self: Own, positions: Index) -> Own:
+        """The examples ``positions``, nothing tokenised anew."""
+        which = self._sequences_of(positions)
+        counts = self.first[positions + 1] - self.first[positions]
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made.sequences = self.sequences.take(which)
+        made.first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        made.index = self.index[positions]
+        made.codes = self.codes[positions]
+        made.groups = None if self.groups is None else self.groups[positions]
+        made.took(self, positions, which)
+        return made
+
+    @abstractmethod
+    def took(self: Own, whole: Own, positions: Index, which: Index) -> None:
+        """Cut what a kind of task keeps beside these: ``positions`` of its examples, ``which`` of its sequences."""
+
+    def _sequences_of(self, positions: Index) -> Index:
+        counts = self.first[positions + 1] - self.first[positions]
+        before = np.cumsum(counts) - counts
+        which: Index = np.arange(int(counts.sum())) + np.repeat(self.first[positions] - before, counts)
+        return which
+
+    def lengths(self) -> Index:
+        """(N,) tokens of all sequences of each example."""
+        before = np.concatenate([[0], np.cumsum(self.sequences.length)])
+        found: Index = before[self.first[1:]] - before[self.first[:-1]]
+        return found
+
+    def inputs(self, positions: Index) -> Inputs:
+        """The sequences of the examples ``positions``, laid into rows."""
+        which = self._sequences_of(positions)
+        owner = numbered(self.first[positions + 1] - self.first[positions])
+        return lay(self.sequences.take(which), owner, self.layout.pad, self.layout.specials)
+
+    # the kind ---------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def targets(self, positions: Index) -> Targets:
+        """What is to be foretold of the examples ``positions``."""
+
+    @abstractmethod
+    def head(self, width: int, dropout: float) -> nn.Module:
+        """What reads the states of an encoder of ``width``; ``dropout`` of its input."""
+
+    @abstractmethod
+    def scores(self, head: nn.Module, states: Tensor, inputs: Inputs) -> Tensor:
+        """What loss and predictions are made of, from the states (R, T, width) of ``inputs``."""
+
+    @abstractmethod
+    def loss(self, scores: Tensor, targets: Targets, inputs: Inputs) -> Tensor:
+        """Scalar with gradient: the mean over the examples."""
+
+    @abstractmethod
+    def predictions(self, scores: Tensor, inputs: Inputs, positions: Index) -> Any:
+        """One prediction for each of the examples ``positions``, which ``inputs`` are of, on the host."""
+
+    @abstractmethod
+    def score(self) -> Score:
+        """A fresh streaming score."""
+
+    @property
+    def metric(self) -> str:
+        """The headline metric, a share in [0, 1]."""
+        return self.metrics[0]
+
+
+def first_of(counts: Index) -> Index:
+    """[2, 1] -> [0, 2, 3]: ``Task.first`` for numbers of sequences."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def by_length(task: Task, tokens: int = 4096) -> list[Index]:
+    """All positions of ``task``, examples of like length together, batches of about ``tokens`` tokens."""
+    lengths = task.lengths()
+    order = np.argsort(lengths, kind="stable")
+    number = (np.cumsum(lengths[order]) - 1) // tokens
+    return np.split(order, np.flatnonzero(np.diff(number)) + 1)

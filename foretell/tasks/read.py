@@ -1,0 +1,296 @@
+"""Labelled text that a person has: tables with named columns, or folders whose names are the classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foretell.data import textfile
+from foretell.data.corpus import open_corpus
+from foretell.data.rows import TABLES, Cells, cells
+from foretell.data.source import SPLITS
+from foretell.data.splits import split
+from foretell.data.table import Table, many, text_of
+from foretell.errors import InputError, unknown
+from foretell.tasks.base import Task
+from foretell.tasks.choice import Choice
+from foretell.tasks.classification import Classification, Entailment, Similarity
+from foretell.tasks.inputs import Index
+from foretell.tasks.layout import Layout
+
+CLASSES: dict[str, type[Classification]] = {kind.name: kind for kind in (Classification, Entailment, Similarity)}
+TASKS = (*CLASSES, Choice.name)
+COLUMNS = ("text", "text_a", "text_b", "context", "choice", "choices", "label", "group", "split")
+
+
+@dataclass
+class LabelledText:
+    """N rows as a person gave them, those without text left out. ``kind``: one of ``TASKS``.
+
+    ``texts``: (text,), (first, second) or (context, answer, answer, ...); ``labels``: a class, or for a choice which
+    answer is right, from 0, as text; None where there is none. ``places`` name rows as "posts.csv, row 3". ``notes``: in
+    words what was understood.
+    """
+
+    source: str
+    kind: str
+    texts: list[tuple[str, ...]] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
+    groups: list[str | None] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def add(self, texts: tuple[str, ...], label: str | None, group: str | None, part: str | None, place: str) -> None:
+        self.texts.append(texts)
+        self.labels.append(label)
+        self.groups.append(group)
+        self.splits.append(None if part is None else SPLITS.get(part.lower(), part))
+        self.places.append(place)
+
+    @property
+    def classified(self) -> bool:
+        return self.kind in CLASSES
+
+
+# reading --------------------------------------------------------------------------------------------------------------
+
+
+def read_labelled(
+    source: str | Path,
+    columns: Mapping[str, str] | None = None,
+    kind: str | None = None,
+    *,
+    encoding: str = "utf-8",
+    documents: str = "auto",
+) -> LabelledText:
+    """The labelled rows of a table (CSV, TSV, JSON lines, Parquet), or of a folder of them or of class folders.
+
+    ``kind`` default, by the columns: ``text`` a classification; ``text`` or ``text_a`` and ``text_b`` an entailment (one
+    order; "similarity" must be asked for); ``context`` and ``choice_...`` or ``choices`` a choice. ``columns``: known name
+    -> the table's own; "choice" names what the columns of answers begin with. Raises InputError in words.
+    """
+    given = dict(columns or {})
+    for known in given:
+        if known not in COLUMNS:
+            raise unknown("column to map", known, COLUMNS)
+    if kind is not None and kind not in TASKS:
+        raise unknown("task", kind, TASKS)
+    path = Path(source).expanduser()
+    have = _header(path, encoding) if path.is_file() and textfile.bare_suffix(path) in TABLES else []
+    found = LabelledText(str(source), kind or _kind(have, given))
+    if found.kind == Choice.name:
+        _read_choices(found, path, have, given, encoding)
+    else:
+        _read_texts(found, path, have, given, encoding, documents)
+    if all(label is None for label in found.labels):
+        raise InputError(
+            f"{source}: none of {many(len(found), 'row')} has a label; expected a column 'label' (or class folders), or map "
+            "one with -s data.columns.label=NAME"
+        )
+    return found
+
+
+def _header(path: Path, encoding: str) -> list[str]:
+    held: list[str] = []
+
+    def choose(have: list[str]) -> dict[str, str]:
+        held.extend(have)
+        return {}
+
+    next(cells(path, choose, encoding), None)
+    return held
+
+
+def _kind(have: list[str], columns: Mapping[str, str]) -> str:
+    known = {*have, *columns}
+    if "context" in known and ("choices" in known or _answer_columns(have, columns)):
+        return Choice.name
+    return Entailment.name if "text_b" in known else Classification.name
+
+
+def _answer_columns(have: list[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """What follows the beginning in a column's name -> the column, in the order of the table."""
+    begin = columns.get("choice", "choice")
+    return {name[len(begin) :].lstrip("_- "): name for name in have if name.startswith(begin) and name != "choices"}
+
+
+def _read_texts(
+    found: LabelledText, path: Path, have: list[str], columns: dict[str, str], encoding: str, documents: str
+) -> None:
+    pair = CLASSES[found.kind].parts == 2
+    if "text_a" in columns or ("text_a" in have and "text" not in {*have, *columns}):
+        columns["text"] = columns.pop("text_a", "text_a")
+    if pair and have and "text_b" not in {*have, *columns}:
+        raise InputError(
+            f"{path}: no column 'text_b' among {', '.join(have[:20])}, which {found.kind} needs; map one with -s "
+            "data.columns.text_b=NAME"
+        )
+    corpus = open_corpus(path, columns, documents=documents, sentences="whole", encoding=encoding)
+    found.notes += corpus.notes
+    lone = 0
+    for document in corpus.documents():
+        if pair and not document.text_b:
+            lone += 1
+            continue
+        texts = (document.text, document.text_b or "") if pair else (document.text,)
+        found.add(texts, document.label, document.group, document.split, document.place)
+    if lone:
+        found.notes.append(f"{many(lone, 'row')} without a second text left out")
+
+
+def _read_choices(found: LabelledText, path: Path, have: list[str], columns: Mapping[str, str], encoding: str) -> None:
+    if not have:
+        raise InputError(f"{path}: a choice is read from a table with the columns context, choices and label")
+    several = _answer_columns(have, columns)
+    own = {name: columns.get(name, name) for name in ("context", "choices", "label", "group", "split")}
+    if own["context"] not in have or not (several or own["choices"] in have):
+        raise InputError(
+            f"{path}: no columns 'context' and 'choice_...' (or 'choices') among {', '.join(have[:20])}; map them with -s "
+            "data.columns.context=NAME -s data.columns.choice=BEGINNING"
+        )
+    wanted = {known: name for known, name in own.items() if name in have}
+    wanted |= {f"choice {suffix}": name for suffix, name in several.items()}
+    empty = 0
+    for place, values in cells(path, lambda _: wanted, encoding):
+        context = text_of(values.get("context"))
+        answers = _answers(values, list(several), place)
+        if context is None or len(answers) < 2:
+            empty += 1
+            continue
+        label = text_of(values.get("label"))
+        right = None if label is None else str(_right(label, answers, place))
+        found.add(
+            (context, *answers.values()), right, text_of(values.get("group")), text_of(values.get("split")), place
+        )
+    if empty:
+        found.notes.append(f"{many(empty, 'row')} without a context or two answers left out")
+
+
+def _answers(values: Cells, suffixes: list[str], place: str) -> dict[str, str]:
+    """What an answer is called -> the answer."""
+    if suffixes:
+        named = {suffix: text_of(values.get(f"choice {suffix}")) for suffix in suffixes}
+        return {suffix: text for suffix, text in named.items() if text is not None}
+    listed: Any = values.get("choices")
+    if isinstance(listed, str):
+        try:
+            listed = json.loads(listed)
+        except json.JSONDecodeError:
+            raise InputError(f'{place}: column \'choices\' is not a list such as ["yes", "no"]') from None
+    if not isinstance(listed, list | None):
+        raise InputError(f"{place}: column 'choices' holds {type(listed).__name__}, expected a list of answers")
+    return {str(number): text_of(answer) or "" for number, answer in enumerate(listed or [])}
+
+
+def _right(label: str, answers: dict[str, str], place: str) -> int:
+    """Which answer ``label`` names: by what follows 'choice' in its column (in a list: from 0), or by its text."""
+    if label in answers:
+        return list(answers).index(label)
+    texts = list(answers.values())
+    if texts.count(label) == 1:
+        return texts.index(label)
+    raise InputError(
+        f"{place}: label '{label[:40]}' names none of the {len(answers)} answers; expected one of {', '.join(answers)}, or "
+        "the text of the right one"
+    )
+
+
+# dividing -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Division:
+    """Rows to train and to test on, and the rule in words."""
+
+    train: Index
+    test: Index
+    how: str
+
+
+def divide_labelled(found: LabelledText, shares: Mapping[str, float], seed: int) -> Division:
+    """The split column, or labelled rows by ``shares``, of every class alike; groups stay whole. Raises InputError."""
+    columns = {"split": found.splits, "group": found.groups}
+    if found.classified:
+        columns["label"] = found.labels
+    table = Table({name: values for name, values in columns.items() if any(value is not None for value in values)})
+    table.rows = len(found)
+    known = np.array([row for row, label in enumerate(found.labels) if label is not None], np.int64)
+    parts = split(table.subset(known), shares, seed)
+    test = parts.get("test", parts.get("validation", known[:0]))
+    if not len(test):
+        raise InputError(
+            f"{found.source}: no test part; give a split column with test rows, or -s data.split=train=0.8,test=0.2"
+        )
+    how = f"{len(test):,} labelled rows held out at random{' by class' if found.classified else ''} (seed {seed})"
+    if "split" in table:
+        how = "the split column of the data"
+    return Division(np.sort(known[parts["train"]]), np.sort(known[test]), how)
+
+
+# tasks ----------------------------------------------------------------------------------------------------------------
+
+
+def task_of(found: LabelledText, layout: Layout, rows: Index | None = None) -> Task:
+    """The task of the labelled ones among ``rows`` (default: all), tokenised. Raises InputError for a single class."""
+    chosen = np.arange(len(found)) if rows is None else rows
+    kept = np.array([row for row in chosen.tolist() if found.labels[row] is not None], np.int64)
+    texts = [found.texts[row] for row in kept]
+    groups = _group_numbers([found.groups[row] for row in kept])
+    if not found.classified:
+        answer = np.array([int(found.labels[row] or 0) for row in kept], np.int64)
+        return Choice.of(layout, texts, answer, index=kept, groups=groups)
+    codes, classes = Table({"label": found.labels}).codes("label")
+    if len(classes) < 2:
+        raise InputError(
+            f"{found.source}: one class only ('{classes[0]}', {many(len(kept), 'row')}); expected labels of at least two"
+        )
+    own = np.asarray(codes, np.int64)[kept]
+    return CLASSES[found.kind].of(layout, texts, own, list(classes), index=kept, groups=groups)
+
+
+def _group_numbers(names: list[str | None]) -> Index | None:
+    """A number a group; one of its own for a row without; None where no row has one."""
+    if all(name is None for name in names):
+        return None
+    numbers: dict[Any, int] = {}
+    keys = [name if name is not None else ("row", row) for row, name in enumerate(names)]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+
+
+def held_out(whole: Task, found: LabelledText, division: Division) -> tuple[Task, Task, list[str]]:
+    """Training and test examples of ``whole``, and notes. Test rows of a class that no training row has are left out.
+
+    Raises InputError when a group or nothing is left to learn from or to test on.
+    """
+    train = whole.take(np.flatnonzero(np.isin(whole.index, division.train)))
+    test = whole.take(np.flatnonzero(np.isin(whole.index, division.test)))
+    notes = []
+    if train.groups is not None and test.groups is not None:
+        shared = np.intersect1d(train.groups, test.groups)
+        if len(shared):
+            row = int(test.index[np.isin(test.groups, shared)][0])
+            raise InputError(
+                f"{found.places[row]}: group '{found.groups[row]}' is both in the training and in the test part; keep every "
+                "group in one split"
+            )
+    known = np.isin(test.codes, train.codes)
+    if not known.all():
+        names = sorted({test.classes[code] for code in test.codes[~known]})
+        listed = f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}"
+        if not known.any():
+            raise InputError(
+                f"{found.source}: no training label names {listed}, the labels of all test rows; expected the same labels "
+                "in both parts"
+            )
+        notes.append(f"{many(int((~known).sum()), 'test row')} left out: no training label names {listed}")
+        test = test.take(np.flatnonzero(known))
+    return train, test, notes

@@ -1,0 +1,89 @@
+"""What pretraining on text was worth: every arm at every number of labels and seed, with equal search, batch and steps.
+
+The protocol is that of images (``transfer.compare``): nested fractions of the labels by class, settings searched once for
+each arm and fraction within its labels, the test part looked at once a fit. TF-IDF with a linear model is always there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from foretell.encoders.language import LanguageModel
+from foretell.errors import InputError, unknown
+from foretell.run import Run
+from foretell.tasks.base import Task
+from foretell.transfer.cache import Cache
+from foretell.transfer.compare import fractions_of
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.engine import Progress
+from foretell.transfer.features import device_of
+from foretell.transfer.fit import resolve_device
+from foretell.transfer.text_arms import TEXT_ARMS
+from foretell.transfer.text_comparison import TextComparison, at_most
+from foretell.transfer.verdict import beside
+
+ALWAYS = "tfidf"
+
+
+def compare_text(
+    model: LanguageModel,
+    *,
+    train: Task,
+    test: Task,
+    per_class: Sequence[int | None] = (1, 5, 10, 50),
+    seeds: Sequence[int] = (0, 1, 2),
+    arms: Sequence[str] = tuple(TEXT_ARMS),
+    trials: int = 8,
+    training: TransferConfig | None = None,
+    run: Run | None = None,
+    progress: Progress | None = None,
+    split: str = "",
+    data: str = "",
+) -> dict[str, Any]:
+    """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
+
+    ``train`` and ``test`` are of one task and laid out for ``model``; ``per_class`` numbers of labels a class, or of
+    labels where the task has no classes (None: all); ``data`` names what was read. Finished fits are kept in the run, so
+    that an interrupted comparison goes on. Raises InputError for unknown arms.
+    """
+    began = time.perf_counter()
+    if not seeds or not per_class:
+        raise InputError("a comparison needs at least one seed and one number of labels a class")
+    for arm in arms:
+        if arm not in TEXT_ARMS:
+            raise unknown("arm", arm, TEXT_ARMS)
+    chosen = tuple(dict.fromkeys([*arms, ALWAYS]))
+    config = training or TransferConfig()
+    model.to(resolve_device(config.device))
+    held = at_most(test, config.test_samples)
+    work = TextComparison(
+        model=model.eval(),
+        train=train,
+        test=held,
+        seeds=tuple(seeds),
+        trials=trials,
+        config=config,
+        cache=Cache(None if run is None else run.path / "results" / "comparison.jsonl"),
+        progress=progress,
+        data=data,
+    )
+    fractions, notes = fractions_of(train, per_class, work.seeds, config)
+    result = work.run(chosen, fractions)
+    result["verdict"] = " ".join(filter(None, [result["verdict"], beside(result, ALWAYS)]))
+    result |= {
+        "task": train.name,
+        "test": {"samples": len(held), "split": split},
+        "notes": notes,
+        "precision": work.precision,
+        "device": str(device_of(model)),
+        "cost": {
+            "seconds": time.perf_counter() - began,
+            "evaluations": work.evaluations,
+            "reused": work.cache.reused,
+        },
+    }
+    if run is not None:
+        run.write_json("results/comparison.json", result)
+    return result

@@ -1,0 +1,256 @@
+"""The work of any comparison: every arm at every number of labels and seed, searched alike, each answer kept by the hash of
+what it depends on. What is compared (images, text) is a subclass.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from foretell.transfer.cache import Cache, fingerprint
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.fractions import Index, validation_splits
+from foretell.transfer.search import Remember, Trial
+from foretell.transfer.summary import differences, labels_saved, summarise, to_reach
+from foretell.transfer.verdict import verdict
+
+Progress = Callable[[int, int, str], None]
+_MOST_CONFUSION = 64
+FROZEN = 1000  # samples of training that take about as long as a probe
+
+
+class Samples(Protocol):
+    """Labelled samples: ``index`` (N,) rows of the source, ``codes`` (N,) classes, ``groups`` (N,) or None."""
+
+    @property
+    def index(self) -> Index: ...
+    @property
+    def codes(self) -> Index: ...
+    @property
+    def groups(self) -> Index | None: ...
+    def __len__(self) -> int: ...
+
+
+Data = TypeVar("Data", bound=Samples)
+
+
+@dataclass
+class Fraction:
+    """One number of labels: for each seed the positions of its labelled samples among the training samples."""
+
+    per_class: int | None
+    positions: dict[int, Index]
+
+    def labels(self, seed: int) -> int:
+        return len(self.positions[seed])
+
+
+class Engine(ABC, Generic[Data]):
+    """One encoder, one split, one protocol; ``run`` does the work.
+
+    ``arms``: what each arm is, in words; ``tuned_arms``: those that are trained by steps, the others are fits of a linear
+    model on features. ``metrics`` of each row, the headline first. ``looks``: how many fits ``with_all_labels`` makes.
+    """
+
+    arms: Mapping[str, dict[str, str]]
+    tuned_arms: tuple[str, ...]
+    metrics: tuple[str, ...]
+    looks: int
+    classes: list[str]
+
+    def __init__(
+        self,
+        *,
+        train: Data,
+        seeds: tuple[int, ...],
+        trials: int,
+        config: TransferConfig,
+        cache: Cache,
+        progress: Progress | None,
+        base: Mapping[str, Any],
+    ) -> None:
+        self.train, self.seeds, self.trials, self.config = train, seeds, trials, config
+        self.cache, self.progress = cache, progress
+        self.evaluations = self.done = self.total = 0
+        self._base = dict(base)
+
+    # what is compared ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def taken(self, positions: Index) -> Data:
+        """The training samples at ``positions``."""
+
+    @abstractmethod
+    def samples_for(self, labels: int) -> int:
+        """Samples that one training on ``labels`` labelled samples sees."""
+
+    @abstractmethod
+    def start(self, arm: str, fraction: Fraction) -> Any:
+        """Where the tuned ``arm`` starts."""
+
+    @abstractmethod
+    def depends(self, arm: str, start: Any) -> dict[str, Any]:
+        """What the fits of a tuned arm depend on beside labels and settings."""
+
+    @abstractmethod
+    def search(
+        self, arm: str, start: Any, data: Data, remember: Remember, advance: Callable[[int], None]
+    ) -> tuple[Trial, dict[str, Any]]:
+        """The settings chosen on labels out of ``data``, and a record of all that were tried."""
+
+    @abstractmethod
+    def _fit(self, start: Any, data: Data, trial: Trial, seed: int, curve: bool) -> dict[str, Any]:
+        """One training and its test scores; with ``curve`` looked at on the way."""
+
+    @abstractmethod
+    def searched(self, arm: str, fraction: Fraction) -> dict[str, Any]:
+        """The search of a frozen arm, {"how", "trials", "chosen": its settings}."""
+
+    @abstractmethod
+    def frozen_depends(self, arm: str, seed: int) -> dict[str, Any]:
+        """What a frozen arm's fit depends on beside labels and settings."""
+
+    @abstractmethod
+    def _probe(self, arm: str, data: Data, seed: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """One fit of a frozen arm and its test scores."""
+
+    @abstractmethod
+    def with_all_labels(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Nearest neighbours and probes with all labels, by kind of features."""
+
+    # bookkeeping -----------------------------------------------------------------------------------------------------
+
+    def advance(self, samples: int, what: str) -> None:
+        """Progress counts samples, since a training on many labels takes many times as long as one on few."""
+        self.done += samples
+        if self.progress is not None:
+            self.progress(min(self.done, self.total), self.total, what)
+
+    def key(self, **parts: Any) -> dict[str, Any]:
+        return {**self._base, **parts}
+
+    def labelled_at(self, fraction: Fraction, seed: int) -> Data:
+        return self.taken(fraction.positions[seed])
+
+    def fits_of_search(self, data: Data) -> int:
+        """How many trainings ``search`` does."""
+        if self.trials == 1:
+            return 0
+        return self.trials * max(1, len(self.splits(data)[0]))
+
+    def splits(self, data: Data) -> tuple[list[tuple[Index, Index]], str]:
+        """How the labels of ``data`` are cut to choose settings."""
+        return validation_splits(
+            data.codes,
+            data.groups,
+            k=self.config.folds,
+            share=self.config.holdout,
+            seed=self.seeds[0],
+            fewest=min(2, max(1, len(self.classes))),
+        )
+
+    # arms ------------------------------------------------------------------------------------------------------------
+
+    def tuned(self, arm: str, fraction: Fraction) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The rows of a fine-tuned arm at one fraction, and its search."""
+        first = self.seeds[0]
+        title = self.arms[arm]["title"]
+        start = self.start(arm, fraction)
+
+        def key(data: Data, **parts: Any) -> dict[str, Any]:
+            labels = fingerprint(data.index.tolist())
+            return self.key(arm=arm, **self.depends(arm, start), labels=labels, **parts)
+
+        data = self.labelled_at(fraction, first)
+        trial, record = self.search(
+            arm,
+            start,
+            data,
+            lambda parts, work: self.cache.get(key(data, **parts), work),
+            lambda count: self.advance(
+                count * self.samples_for(len(data)), f"{title}, {len(data)} labels: choosing settings"
+            ),
+        )
+        rows = []
+        for seed in self.seeds:
+            data = self.labelled_at(fraction, seed)
+            # Looks at the test set cost time: those of one seed draw the curve.
+            curve = seed == first and self.config.curve_points > 0
+            answer = self.cache.get(
+                key(data, kind="fit", seed=seed, **trial.record(), curve=curve),
+                lambda data=data, seed=seed, curve=curve: self._fit(start, data, trial, seed, curve),  # type: ignore[misc]
+            )
+            rows.append(self._row(arm, fraction, data, seed, answer))
+            self.advance(self.samples_for(len(data)), f"{title}, {len(data)} labels, seed {seed}")
+        return rows, {"arm": arm, "labels": fraction.labels(first), **record}
+
+    def frozen(self, arm: str, fraction: Fraction) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The rows of a frozen arm at one fraction, and its search."""
+        record = self.searched(arm, fraction)
+        chosen = record["chosen"]
+        rows = []
+        for seed in self.seeds:
+            data = self.labelled_at(fraction, seed)
+            labels = fingerprint(data.index.tolist())
+            answer = self.cache.get(
+                self.key(kind="probe", **self.frozen_depends(arm, seed), labels=labels, seed=seed, **chosen),
+                lambda data=data, seed=seed: self._probe(arm, data, seed, chosen),  # type: ignore[misc]
+            )
+            rows.append(self._row(arm, fraction, data, seed, answer))
+        self.advance(FROZEN, f"{self.arms[arm]['title']}, {fraction.labels(self.seeds[0])} labels")
+        return rows, {"arm": arm, "labels": fraction.labels(self.seeds[0]), **record}
+
+    def _row(self, arm: str, fraction: Fraction, data: Data, seed: int, answer: dict[str, Any]) -> dict[str, Any]:
+        self.evaluations += 1
+        return {"arm": arm, "per_class": fraction.per_class, "labels": len(data), "seed": seed, **answer}
+
+    # the whole -------------------------------------------------------------------------------------------------------
+
+    def run(self, arms: tuple[str, ...], fractions: list[Fraction]) -> dict[str, Any]:
+        """What ``results/comparison.json`` holds."""
+        self.total = self.looks * FROZEN
+        for fraction in fractions:
+            data = self.labelled_at(fraction, self.seeds[0])
+            tuned = (self.fits_of_search(data) + len(self.seeds)) * self.samples_for(len(data))
+            self.total += sum(tuned if arm in self.tuned_arms else FROZEN for arm in arms)
+        neighbours, probes = self.with_all_labels()
+        rows: list[dict[str, Any]] = []
+        searches = []
+        for fraction in fractions:
+            for arm in arms:
+                made, record = (self.tuned if arm in self.tuned_arms else self.frozen)(arm, fraction)
+                rows.extend(made)
+                searches.append(record)
+        matrices = [row.pop("confusion", None) for row in rows]
+        summary = summarise(rows, self.metrics)
+        paired = differences(rows, self.metrics)
+        shown = "pretrained" if "pretrained" in arms else arms[0]
+        largest = max(
+            (at for at, row in enumerate(rows) if row["arm"] == shown and row["seed"] == self.seeds[0]),
+            key=lambda at: rows[at]["labels"],
+        )
+        metric = self.metrics[0]
+        return {
+            "metric": metric,
+            "classes": self.classes,
+            "seeds": list(self.seeds),
+            "trials": self.trials,
+            "arms": {arm: dict(self.arms[arm]) for arm in arms},
+            "rows": rows,
+            "summary": summary,
+            "paired": paired,
+            "search": searches,
+            "labels_saved": labels_saved(summary, metric),
+            "to_reach_scratch": to_reach(rows),
+            "confusion": {"arm": shown, "labels": rows[largest]["labels"], "matrix": matrices[largest]},
+            "knn": neighbours,
+            "linear_probe": probes,
+            "verdict": verdict(paired, summary, metric),
+        }
+
+
+def confusion_of(matrix: Any) -> dict[str, Any]:
+    """A confusion matrix for a row, {} where it is too large to be looked at."""
+    return {"confusion": matrix.tolist()} if len(matrix) <= _MOST_CONFUSION else {}

@@ -1,0 +1,51 @@
+"""The settings of fine-tuning on text ([transfer.text] in a recipe)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from foretell.settings import Settings
+
+
+class TextTuning(Settings):
+    """How an encoder or decoder of text is fine-tuned; published values are those of BERT and GPT, for large networks."""
+
+    rates: tuple[float, float] = Field(
+        (5e-5, 1e-3),
+        description="lowest and highest learning rate of the search, log-spaced between (published: 2e-5 to 6.25e-5)",
+    )
+    scratch_rates: tuple[float, float] | None = Field(
+        None, description="another range for the arm from scratch; default: the same"
+    )
+    batch: int = Field(32, ge=2, description="examples in a step (published: 16 or 32)")
+    weight_decay: float = Field(0.01, ge=0, description="of matrices; gains and biases have none")
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="share of the steps with linear warm-up (published: 0.1, GPT 0.002)"
+    )
+    clip: float | None = Field(1.0, gt=0, description="largest gradient norm")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="rate of a layer over that of the layer after it; not used from scratch"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the state that the head reads, one mask an example")
+    inner_dropout: float = Field(0.1, ge=0, lt=1, description="within the network, while it is fine-tuned")
+    auxiliary: float | None = Field(
+        None,
+        ge=0,
+        description="weight of the next-word loss on the labelled texts (lambda); default: 0.5 for decoders, 0 for encoders",
+    )
+    length: int | None = Field(
+        None, ge=8, description="most tokens of a sequence, longer ones are cut; default: the positions of the network"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of fine-tuning; auto: measured once a comparison"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TextTuning:
+        for name in ("rates", "scratch_rates"):
+            span = getattr(self, name)
+            if span is not None and not 0 < span[0] <= span[1]:
+                raise ValueError(f"{name}: give a lowest and a highest value above 0, not {span}")
+        return self

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from task_models import encoder_and_layout
+
+from foretell.errors import InputError
+from foretell.tasks.choice import Choice
+from foretell.tasks.read import divide_labelled, held_out, read_labelled, task_of
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def test_the_columns_say_which_task_it_is(tmp_path: Path) -> None:
+    single = read_labelled(written(tmp_path, "a.csv", "text,label\nthe cat,x\na dog,y\n"))
+    assert (single.kind, single.texts, single.labels) == ("classification", [("the cat",), ("a dog",)], ["x", "y"])
+    pair = written(tmp_path, "b.tsv", "text_a\ttext_b\tlabel\nthe cat\ta dog\t1\n")
+    assert read_labelled(pair).kind == "entailment"
+    assert read_labelled(pair, kind="similarity").texts == [("the cat", "a dog")]
+    table = pa.table({"context": ["red"], "choice_a": ["blue"], "choice_b": ["now"], "label": ["b"]})
+    parquet.write_table(table, tmp_path / "c.parquet")
+    choice = read_labelled(tmp_path / "c.parquet")
+    assert (choice.kind, choice.texts, choice.labels) == ("choice", [("red", "blue", "now")], ["1"])
+    listed = [
+        {"context": "a", "choices": ["x", "y", "z"], "label": 2},
+        {"context": "b", "choices": ["x", "w"], "label": "w"},
+    ]
+    file = written(tmp_path, "d.jsonl", "\n".join(json.dumps(row) for row in listed))
+    assert read_labelled(file).labels == ["2", "1"]
+    quoted = written(tmp_path, "e.csv", 'context,choices,label\nred,"[""a"", ""b""]",0\n')
+    assert read_labelled(quoted).texts == [("red", "a", "b")]
+
+
+def test_columns_of_other_names_are_mapped(tmp_path: Path) -> None:
+    file = written(tmp_path, "a.csv", "sent1,ending0,ending1,gold\nthe cat,sits,runs,1\n")
+    found = read_labelled(file, {"context": "sent1", "choice": "ending", "label": "gold"}, "choice")
+    assert (found.texts, found.labels) == ([("the cat", "sits", "runs")], ["1"])
+    file = written(tmp_path, "b.csv", "premise,hypothesis,gold\nthe cat,a cat,yes\n")
+    found = read_labelled(file, {"text_a": "premise", "text_b": "hypothesis", "label": "gold"})
+    assert (found.kind, found.texts) == ("entailment", [("the cat", "a cat")])
+
+
+def test_folders_of_classes_are_read(tmp_path: Path) -> None:
+    for name in ("train/x", "train/y", "test/x", "test/y"):
+        (tmp_path / name).mkdir(parents=True)
+        for number in range(2):
+            (tmp_path / name / f"{number}.txt").write_text(f"the cat {number}")
+    found = read_labelled(tmp_path)
+    division = divide_labelled(found, {"train": 0.8, "test": 0.2}, 0)
+    assert (len(division.train), len(division.test)) == (4, 4)
+    assert sorted(set(found.labels)) == ["x", "y"]
+
+
+def test_rows_are_divided_by_class_and_groups_stay_whole(tmp_path: Path) -> None:
+    rows = "".join(f"the cat {n},{'xy'[n % 2]},g{n // 4}\n" for n in range(40))
+    found = read_labelled(written(tmp_path, "a.csv", f"text,label,group\n{rows}"))
+    division = divide_labelled(found, {"train": 0.8, "test": 0.2}, 0)
+    _, layout = encoder_and_layout()
+    train, test, notes = held_out(task_of(found, layout), found, division)
+    assert len(train) + len(test) == 40
+    assert notes == []
+    assert not {found.groups[row] for row in train.index} & {found.groups[row] for row in test.index}
+    assert np.bincount(test.codes).tolist() == [len(test) // 2] * 2
+    assert train.groups is not None
+
+
+def test_a_label_unseen_in_training_is_left_out_of_the_test_and_said(tmp_path: Path) -> None:
+    text = "text,label,split\nthe cat,x,train\na dog,y,train\nred,x,test\nblue,new,test\n"
+    found = read_labelled(written(tmp_path, "a.csv", text))
+    _, layout = encoder_and_layout()
+    division = divide_labelled(found, {"train": 0.8, "test": 0.2}, 0)
+    _, test, notes = held_out(task_of(found, layout), found, division)
+    assert test.texts == [("red",)]
+    assert notes == ["1 test row left out: no training label names new"]
+    found = read_labelled(written(tmp_path, "b.csv", text.replace("red,x,test\n", "")))
+    with pytest.raises(InputError, match="no training label names new, the labels of all test rows"):
+        held_out(task_of(found, layout), found, divide_labelled(found, {"train": 0.8, "test": 0.2}, 0))
+
+
+def test_a_choice_is_divided_without_classes(tmp_path: Path) -> None:
+    rows = [
+        {"context": f"the cat {n}", "choices": ["sits", "runs", "now"][: 2 + n % 2], "label": n % 2} for n in range(20)
+    ]
+    found = read_labelled(written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows))))
+    _, layout = encoder_and_layout()
+    train, test, _ = held_out(task_of(found, layout), found, divide_labelled(found, {"train": 0.8, "test": 0.2}, 0))
+    assert isinstance(train, Choice)
+    assert (len(train), len(test)) == (16, 4)
+    assert train.answer.tolist() == [int(row) % 2 for row in train.index]
+    assert train.classes == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("text\nthe cat\n", "none of 1 row has a label"),
+        ("content,label\nthe cat,x\n", "no column 'text'"),
+        (
+            "context,choice_a,choice_b,label\nred,x,y,c\n",
+            "row 1: label 'c' names none of the 2 answers; expected one of a, b",
+        ),
+        ("context,choices,label\nred,blue,0\n", "row 1: column 'choices' is not a list"),
+    ],
+)
+def test_bad_tables_are_named_in_one_line(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InputError, match=told) as error:
+        read_labelled(written(tmp_path, "a.csv", text))
+    assert "a.csv" in str(error.value)
+
+
+def test_a_task_that_the_columns_do_not_allow_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, "a.csv", "text,label\nthe cat,x\na dog,x\n")
+    with pytest.raises(InputError, match="no column 'text_b' among text, label, which similarity needs"):
+        read_labelled(file, kind="similarity")
+    with pytest.raises(InputError, match="no columns 'context' and 'choice_"):
+        read_labelled(file, kind="choice")
+    with pytest.raises(InputError, match="unknown task 'similar'; did you mean 'similarity'"):
+        read_labelled(file, kind="similar")
+    _, layout = encoder_and_layout()
+    with pytest.raises(InputError, match=r"one class only \('x', 2 rows\)"):
+        task_of(read_labelled(file), layout)
