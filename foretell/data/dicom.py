@@ -35,15 +35,6 @@ PLUGINS = {
 }
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether the file begins as DICOM part 10 does."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
 def _pydicom(part: str = "pydicom") -> Any:
     try:
         return import_module(part)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dicom_files import saved, small
 
 from foretell.data import dicom
 from foretell.data.pixels import MEMORY, Unreadable
@@ -16,8 +17,6 @@ from foretell.errors import InputError
 pydicom = pytest.importorskip("pydicom")
 from pydicom.data import get_testdata_files  # noqa: E402
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut  # noqa: E402
-
-NAME = "Nachname^Vorname"
 
 
 def real_files() -> list[Path]:
@@ -61,28 +60,6 @@ def unreadable_by_pydicom(path: Path) -> bool:
     except Exception:
         return True
     return min(shape[:2]) < 4
-
-
-def small(**tags: Any) -> Any:
-    """A made-up grey data set of 8 x 8: 16 bits, values 0 to 63 times 64, with ``tags`` set."""
-    made = pydicom.dataset.Dataset()
-    made.file_meta = pydicom.dataset.FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = pydicom.uid.CTImageStorage
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = pydicom.uid.generate_uid()
-    made.PatientName, made.PatientID = NAME, "4711"
-    made.Rows = made.Columns = 8
-    made.SamplesPerPixel, made.PhotometricInterpretation, made.PixelRepresentation = 1, "MONOCHROME2", 0
-    made.BitsAllocated, made.BitsStored, made.HighBit = 16, 12, 11
-    made.PixelData = (np.arange(64, dtype=np.uint16) * 64).tobytes()
-    for name, value in tags.items():
-        setattr(made, name, value)
-    return made
-
-
-def saved(folder: Path, dataset: Any, name: str = "x.dcm") -> Path:
-    dataset.save_as(folder / name, enforce_file_format=True)
-    return folder / name
 
 
 def read(path: Path, window: str = "file") -> np.ndarray:
