@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, cr
 from pydantic.fields import FieldInfo
 
 from foretell import objectives
+from foretell.data.medical_config import MedicalConfig
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError, unknown
 from foretell.recipe_values import choices_of, interpret, keys, members, nearest_key, quoted, shown, table_of, words_for
@@ -66,6 +67,7 @@ class DataConfig(Settings):
         description="shares of the split made when there are labels and no split column; groups stay whole",
     )
     split_seed: int = Field(0, ge=0, description="seed of the split, apart from the training seed")
+    medical: MedicalConfig = MedicalConfig()
 
 
 class ObjectiveSettings(Settings):

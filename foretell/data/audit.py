@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from foretell.data.duplicates import clusters, exact_groups, near_pairs
+from foretell.data.medical_audit import MedicalAudit, case_sizes, examine, is_medical
+from foretell.data.medical_audit import lines as medical_lines
 from foretell.data.sequences import summary
 from foretell.data.splits import canonical
 from foretell.data.store import ImageStore, open_images
@@ -59,6 +61,8 @@ class Audit:
     splits: dict[str, int] = field(default_factory=dict)
     groups: int | None = None
     leaks: list[Leak] = field(default_factory=list)
+    cases: dict[str, int] = field(default_factory=dict)
+    medical: MedicalAudit | None = None
     shortcuts: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,6 +136,8 @@ def audit(
         found.groups = len({value for value in table.column("group") if value is not None})
     if "split" in table:
         found.splits = dict(Counter(canonical(value) for value in table.column("split") if value is not None))
+    found.cases = case_sizes(store)
+    found.medical = examine(store) if is_medical(store) else None
     found.leaks = _leaks(store, equal, [(a, b) for a, b, _ in pairs])
     return found
 
@@ -195,6 +201,10 @@ def render(found: Audit) -> str:
     lines += _label_lines(found)
     if found.groups is not None:
         lines.append(f"  groups: {found.groups}")
+    if found.cases:
+        lines.append("  cases by number of images: " + ", ".join(f"{size}: {n}" for size, n in found.cases.items()))
+    if found.medical is not None:
+        lines += medical_lines(found.medical)
     if found.splits:
         lines.append("  splits: " + ", ".join(f"{name} {count}" for name, count in found.splits.items()))
     lines += _listed("unreadable", [f"{name} {reason}" for name, reason in found.unreadable])

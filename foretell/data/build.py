@@ -60,9 +60,9 @@ class Limit:
         )
 
 
-def key_of(source: Source, side: int) -> str:
-    """The name of a store in the cache: a hash of place, files with sizes and times of change, and ``side``."""
-    digest = hashlib.blake2b(f"{VERSION}\0{source.root}\0{side}".encode(), digest_size=12)
+def key_of(source: Source, side: int, how: str = "") -> str:
+    """The name of a store in the cache: a hash of place, files with sizes and times of change, ``side``, ``how`` read."""
+    digest = hashlib.blake2b(f"{VERSION}\0{source.root}\0{side}{how}".encode(), digest_size=12)
     root = str(source.root)
     for name in source.names or [""]:
         try:
@@ -92,6 +92,7 @@ def build_files(
     folder: Path,
     work: Path,
     side: int,
+    window: str,
     workers: int,
     max_unreadable: float,
     channels: int | None,
@@ -124,9 +125,9 @@ def build_files(
 
         try:
             waiting = [(k, part) for k, part in shards if k not in done]
-            decode_all(work, source.root, waiting, side, workers, report)
+            decode_all(work, source.root, waiting, side, window, workers, report)
         except _TooMany:
-            limit.check(source, _first_bad(source, side, shards, bad), sum(bad.values()))
+            limit.check(source, _first_bad(source, side, window, shards, bad), sum(bad.values()))
     facts = _facts(source, work, size, len(shards))
     limit.check(source, facts.bad)
     _join(source, folder, work, facts, side, channels)
@@ -137,17 +138,18 @@ class _TooMany(Exception):
 
 
 def _first_bad(
-    source: Source, side: int, shards: list[tuple[int, list[str]]], bad: dict[int, int]
+    source: Source, side: int, window: str, shards: list[tuple[int, list[str]]], bad: dict[int, int]
 ) -> list[tuple[str, str]]:
     """One unreadable file with its reason, for the message: the shard that holds it may be unfinished."""
     from foretell.data.decode import decode
     from foretell.data.pixels import Unreadable
+    from foretell.data.window import parse
 
     for shard, names in shards:
         if bad.get(shard):
             for name in names:
                 try:
-                    decode(source.root / name, side)
+                    decode(source.root / name, side, parse(window))
                 except Unreadable as reason:
                     return [(name, str(reason))]
     return []

@@ -2,6 +2,7 @@
 
 Rules, the same for every format:
 
+* DICOM and NIfTI become what is to be seen of them: ``dicom_values``, ``nifti``, ``window``.
 * EXIF orientation is applied. Of an animation or a multi-page file the first frame is read; ``clip.gif[3]`` is frame 3.
 * A palette becomes its colours; a palette of greys stays grey. CMYK, YCbCr and Lab become RGB.
 * Alpha is composited over white.
@@ -18,19 +19,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from foretell.data import png, tiff
-from foretell.data.frames import DICOM, MOVING, VIDEO, read_frame, split_name
+from foretell.data import nifti, png, tiff
+from foretell.data.frames import VIDEO, read_frame, split_name
+from foretell.data.medical_files import kind_of
 from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size, finish, whole_numbers
+from foretell.data.window import FILE, Window
 
 
-def decode(path: Path | str, side: int) -> Pixels:
-    """(H, W, C) uint8 or uint16, longest side at most ``side``. Raises Unreadable."""
+def decode(path: Path | str, side: int, window: Window = FILE) -> Pixels:
+    """(H, W, C) uint8 or uint16, longest side at most ``side``; ``window`` is for DICOM and NIfTI. Raises Unreadable."""
     path = Path(path)
     try:
-        if path.suffix.lower() in MOVING or path.name.endswith("]"):
-            file, frame = split_name(str(path))
-            if frame is not None or path.suffix.lower() in DICOM | VIDEO:
-                return read_frame(Path(file), frame or 0, side)
+        file, frame = split_name(str(path))
+        kind = kind_of(Path(file))
+        if kind == "nifti":
+            return nifti.read(str(path), side, window)
+        if frame is not None or kind == "dicom" or path.suffix.lower() in VIDEO:
+            return read_frame(Path(file), frame or 0, side, window)
         if path.suffix.lower() == ".npy":
             return _decode_array(path, side)
         with warnings.catch_warnings():

@@ -1,12 +1,15 @@
 """DICOM images through pydicom, an extra: ``pip install 'foretell[medical]'``. Only pixels and how to show them are read.
 
-Values become pixels as the file says they are to be seen: a palette or a YBR colour space becomes RGB, the modality's and
-the viewer's tables are applied (PS3.3 C.11), and MONOCHROME1 is inverted. Where no window is given, the file's own range
-of values is spread over 16 bits (8-bit values stay as they are).
+Values become pixels as the file says they are to be seen: a palette or a YBR colour space becomes RGB, grey passes
+``dicom_values``. One frame is held at a time, unless the window is one of the file's own range of values. No message
+quotes the header, which holds names.
 """
 
 from __future__ import annotations
 
+import contextlib
+import struct
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from foretell.data.pixels import Pixels, Unreadable
+from foretell.data.dicom_values import Tones, needs_range
+from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size
+from foretell.data.window import FILE, Window
+
+FRAMES = 1 << 20  # frames of one file: beyond it a header is taken for damage
+PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+TONES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
+PDF = "1.2.840.10008.5.1.4.1.1.104.1"
+
+# the packages that pydicom decodes these with, by what a transfer syntax is called
+PLUGINS = {
+    "JPEG-LS": "pylibjpeg pylibjpeg-libjpeg",
+    "JPEG 2000": "pylibjpeg pylibjpeg-openjpeg",
+    "High-Throughput": "pylibjpeg pylibjpeg-openjpeg",
+    "JPEG": "pylibjpeg pylibjpeg-libjpeg",
+}
 
 
 def _pydicom(part: str = "pydicom") -> Any:
@@ -24,54 +42,219 @@ def _pydicom(part: str = "pydicom") -> Any:
         raise Unreadable("is DICOM, which needs pydicom: pip install 'foretell[medical]'") from None
 
 
-def _opened(path: Path, pixels: bool) -> Any:
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without remarks on values that break the standard: they may quote what must not be shown."""
+    config = _pydicom("pydicom.config")
+    with warnings.catch_warnings(), config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def opened(path: Path, *, pixels: bool, tags: list[str] | None = None) -> Any:
+    """The data set of a file, or of these ``tags`` alone. Raises Unreadable."""
     pydicom = _pydicom()
+    with quiet():
+        try:
+            try:
+                return pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags)
+            except pydicom.errors.InvalidDicomError:
+                return _without_preamble(pydicom, path, pixels, tags)
+        except (Unreadable, OSError):
+            raise
+        except (EOFError, struct.error):
+            raise Unreadable("is cut short (its header ends too soon)") from None
+        except Exception as error:  # damaged input
+            raise Unreadable(f"is damaged ({type(error).__name__} in its header)") from None
+
+
+def _without_preamble(pydicom: Any, path: Path, pixels: bool, tags: list[str] | None) -> Any:
+    """Files older than part 10: taken for DICOM when they name the class of their object."""
     try:
-        return pydicom.dcmread(path, stop_before_pixels=not pixels)
-    except pydicom.errors.InvalidDicomError:
-        raise Unreadable("is not DICOM (no file meta information)") from None
-    except Exception as error:  # damaged input
-        raise Unreadable(f"is damaged ({' '.join(str(error).split()) or type(error).__name__})") from None
+        found = pydicom.dcmread(path, force=True, stop_before_pixels=not pixels)
+        named = str(found.get("SOPClassUID", "")).startswith("1.2.840.10008.")
+    except Exception:  # anything at all may lie in it
+        named = False
+    if not named:
+        raise Unreadable("is not DICOM (no file meta information)")
+    if not found.file_meta.get("TransferSyntaxUID", None):
+        implicit, little = found.original_encoding
+        uid = pydicom.uid
+        found.file_meta.TransferSyntaxUID = (
+            uid.ImplicitVRLittleEndian
+            if implicit
+            else uid.ExplicitVRLittleEndian
+            if little
+            else uid.ExplicitVRBigEndian
+        )
+    return found
+
+
+def checked(dataset: Any, size: int) -> int:
+    """The number of frames that a header of a file of ``size`` bytes claims, before memory is taken for them.
+
+    Raises Unreadable when it holds no image, or claims more than the file or memory can hold.
+    """
+    kind = getattr(dataset.get("SOPClassUID", ""), "name", "") or "an unknown object"
+    if str(dataset.get("SOPClassUID", "")) == PDF:
+        raise Unreadable("is a PDF in DICOM, not an image; leave it out")
+    rows, columns = dataset.get("Rows", None), dataset.get("Columns", None)
+    if not rows or not columns:
+        raise Unreadable(f"is DICOM without pixels ({kind}); leave it out")
+    check_size(int(rows), int(columns))
+    claimed = dataset.get("NumberOfFrames", None) or 1
+    try:
+        count = max(1, int(claimed))
+    except (TypeError, ValueError):
+        raise Unreadable("is damaged (its number of frames is no number)") from None
+    frame = int(rows) * int(columns) * int(dataset.get("SamplesPerPixel", None) or 1)
+    frame *= max(8, int(dataset.get("BitsAllocated", None) or 16)) // 8
+    if frame > MEMORY:
+        raise Unreadable(
+            f"claims frames of {columns} x {rows} pixels, {frame >> 20} MiB each; expected at most {MEMORY >> 20} MiB: "
+            "shrink it"
+        )
+    syntax = dataset.file_meta.get("TransferSyntaxUID", None) if hasattr(dataset, "file_meta") else None
+    plain = syntax is None or not (syntax.is_compressed or syntax.is_deflated)
+    bits = int(dataset.get("BitsAllocated", None) or 16)
+    least = count if not plain else count * (frame if bits > 1 else frame // 8) * 2 // 3  # YBR 4:2:2 has two thirds
+    if count > FRAMES or least > size:
+        raise Unreadable(
+            f"is cut short (its header claims {count} frames of {columns} x {rows} pixels, and the file has {size} bytes)"
+        )
+    return count
 
 
 def count(path: Path) -> int:
     """Number of frames, from the header. Raises Unreadable."""
-    return int(_opened(path, pixels=False).get("NumberOfFrames", None) or 1)
+    dataset = opened(path, pixels=False)
+    with quiet():
+        return checked(dataset, path.stat().st_size)
 
 
-def frames(path: Path) -> Iterator[Pixels]:
+def frames(path: Path, window: Window = FILE) -> Iterator[Pixels]:
     """(H, W, C) uint8 or uint16 of each frame; all frames of a file share one range of values. Raises Unreadable."""
-    dataset = _opened(path, pixels=True)
-    if "PixelData" not in dataset:
-        raise Unreadable("is DICOM without pixels")
+    dataset = opened(path, pixels=True)
+    with quiet():
+        number = checked(dataset, path.stat().st_size)
+    if not any(name in dataset for name in PIXELS):
+        raise Unreadable("is DICOM without pixels (no pixel data); leave it out")
+    _check_plugin(dataset)
+    several = _decoded(dataset)
+    if int(dataset.get("SamplesPerPixel", None) or 1) > 1:
+        yield from map(_colour, several)
+    elif str(dataset.get("PhotometricInterpretation", "")) == "PALETTE COLOR":
+        first, palette = _palette(dataset)
+        for image in several:
+            yield palette[np.clip(image.astype(np.int64) - first, 0, len(palette) - 1)]
+    else:
+        yield from _grey(several, dataset, number, window)
+
+
+def _colour(image: Pixels) -> Pixels:
+    """RGB of any depth in the store's: beyond 16 bits the upper ones are kept."""
+    depth = image.dtype.itemsize
+    return np.asarray(image >> (8 * depth - 16) if depth > 2 else image, np.uint8 if depth == 1 else np.uint16)
+
+
+def _palette(dataset: Any) -> tuple[int, Pixels]:
+    """(the stored value of the first entry, (entries, 3) uint8)."""
+    entries, first, _ = dataset.RedPaletteColorLookupTableDescriptor
+    numbers = np.arange(first, first + (entries or 1 << 16))
     try:
-        array = _shown(dataset)
-    except Exception as error:  # an unsupported compression, a length that does not fit, a colour space nobody knows
-        raise Unreadable(f"cannot be decoded ({' '.join(str(error).split())[:120]})") from None
-    several = int(dataset.get("NumberOfFrames", None) or 1) > 1
-    colour = int(dataset.get("SamplesPerPixel", 1)) > 1 or array.ndim == 3 + several
-    for image in array if several else array[None]:
-        yield np.ascontiguousarray(image if colour else image[:, :, None])
+        colours = _pydicom("pydicom.pixels").apply_color_lut(numbers, dataset)
+    except Exception as error:  # a table that is cut short, or in segments that nobody knows
+        raise Unreadable(f"cannot be decoded (its palette: {type(error).__name__})") from None
+    # 16-bit entries hold the colour in their upper byte; some writers put it in the lower one
+    return int(first), np.asarray(colours >> 8 if int(colours.max()) > 255 else colours, np.uint8)
 
 
-def _shown(dataset: Any) -> Pixels:
-    luts = _pydicom("pydicom.pixels")
-    values: Pixels = dataset.pixel_array  # YBR is turned into RGB by pydicom 3
-    kind = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
-    if kind == "PALETTE COLOR":
-        values = luts.apply_color_lut(values, dataset)
-        return (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values.astype(np.uint8)
-    if int(dataset.get("SamplesPerPixel", 1)) > 1:
-        return (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values.astype(np.uint8)
-    seen = luts.apply_modality_lut(values, dataset)
-    windowed = "WindowWidth" in dataset or "VOILUTSequence" in dataset
-    if not windowed and seen.dtype == np.uint8:
-        return np.asarray(255 - seen if kind == "MONOCHROME1" else seen)
-    seen = luts.apply_voi_lut(seen, dataset).astype(np.float32)
-    low, high = float(seen.min()), float(seen.max())
-    share = (seen - low) / max(high - low, 1e-12)
-    if kind == "MONOCHROME1":
-        share = 1 - share
-    if values.dtype == np.uint8:
-        return np.asarray(np.rint(share * 255), np.uint8)
-    return np.asarray(np.rint(share * 65535), np.uint16)
+def _grey(several: Iterator[Pixels], dataset: Any, number: int, window: Window) -> Iterator[Pixels]:
+    heads = [head_of(dataset, frame) for frame in range(number)]
+    held: list[Pixels] = []
+    if window.kind in ("range", "percentile") or (window.kind == "file" and needs_range(heads[0])):
+        held = _held(several, dataset, number)
+    with quiet():
+        tones = Tones(window, held, heads)
+    for image, head in zip(held or several, heads, strict=False):
+        with quiet():
+            shown = tones.pixels(image, head)
+        yield shown[:, :, None]
+
+
+def _held(several: Iterator[Pixels], dataset: Any, number: int) -> list[Pixels]:
+    size = number * int(dataset.Rows) * int(dataset.Columns) * max(1, int(dataset.BitsAllocated) // 8)
+    if size > MEMORY:
+        raise Unreadable(
+            f"has {number} frames without a window, too many to find their common range; set data.medical.window=CENTRE/WIDTH"
+        )
+    return list(several)
+
+
+def head_of(dataset: Any, frame: int) -> Any:
+    """What says how one frame is seen: an enhanced multi-frame file has it in groups of its own (PS3.3 C.7.6.16)."""
+    shared = dataset.get("SharedFunctionalGroupsSequence", None) or []
+    own = dataset.get("PerFrameFunctionalGroupsSequence", None) or []
+    groups = [*shared[:1], *own[frame : frame + 1]]
+    parts = [group[name].value[0] for group in groups for name in TONES if group.get(name, None)]
+    if not parts:
+        return dataset
+    head = _greys(dataset)
+    for part in parts:
+        for element in part:
+            head[element.tag] = element
+    return head
+
+
+def _greys(dataset: Any) -> Any:
+    """The elements beside the frames that say how grey is seen, in a data set of their own."""
+    head = _pydicom("pydicom.dataset").Dataset()
+    for name in (
+        *("BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation", "PresentationLUTShape"),
+        *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction"),
+        *("VOILUTSequence", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    ):
+        if name in dataset:
+            head[name] = dataset[name]
+    return head
+
+
+def _check_plugin(dataset: Any) -> None:
+    syntax = dataset.file_meta.get("TransferSyntaxUID", None)
+    if syntax is None or not syntax.is_encapsulated:
+        return
+    decoders = _pydicom("pydicom.pixels")
+    try:
+        ready = decoders.get_decoder(syntax).is_available
+    except NotImplementedError:
+        raise Unreadable(f"is compressed as {syntax.name}, which pydicom does not read; save it uncompressed") from None
+    if not ready:
+        raise Unreadable(_missing(syntax.name))
+
+
+def _missing(name: str) -> str:
+    package = next((package for kind, package in PLUGINS.items() if kind in name), "pylibjpeg")
+    return f"is compressed as {name}, which needs a plugin of pydicom: pip install {package}"
+
+
+def _decoded(dataset: Any) -> Iterator[Pixels]:
+    """Stored values of each frame, (H, W), or RGB (H, W, 3)."""
+    several = _pydicom("pydicom.pixels").iter_pixels(dataset)
+    while True:
+        with quiet():  # not around the whole loop: a reader may pause between two frames
+            try:
+                image = next(several, None)
+            except (
+                Exception
+            ) as error:  # an unsupported compression, a length that does not fit, an unknown colour space
+                raise _undecoded(dataset, " ".join(str(error).split())) from None
+        if image is None:
+            return
+        yield image
+
+
+def _undecoded(dataset: Any, text: str) -> Unreadable:
+    if "missing dependencies" in text:
+        return Unreadable(_missing(dataset.file_meta.TransferSyntaxUID.name))
+    short = "less than expected" in text or "fewer" in text
+    return Unreadable(f"{'is cut short' if short else 'cannot be decoded'} ({text[:160]})")

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from foretell.data.medical_files import DICOM, kind_of
 from foretell.data.pixels import Pixels, Unreadable, check_size, finish
+from foretell.data.window import FILE, Window
 
 # .png may hold an APNG, .webp a still or an animation: their headers say
 ANIMATED = frozenset((".gif", ".png", ".apng", ".webp"))
-DICOM = frozenset((".dcm", ".dicom"))
 VIDEO = frozenset(
     (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".3gp")
 )
 MOVING = DICOM | VIDEO | {".gif", ".apng"}  # beyond what is read as a still anyway
 
-_NAMED = re.compile(r"^(?P<file>.*)\[(?P<frame>\d+)\]$", re.DOTALL)
+# a slice of a volume has its plane before its number: brain.nii.gz[axial 57]
+_NAMED = re.compile(r"^(?P<file>.*)\[(?:(?:\d+ )?[a-z]+ )?(?P<frame>\d+)\]$", re.DOTALL)
 
 
 def split_name(name: str) -> tuple[str, int | None]:
@@ -40,7 +43,7 @@ def count_frames(path: Path) -> int:
         from foretell.data import video
 
         return video.count(path)
-    if suffix in DICOM:
+    if kind_of(path) == "dicom":
         from foretell.data import dicom
 
         return dicom.count(path)
@@ -56,7 +59,7 @@ def count_frames(path: Path) -> int:
 
 
 class _Open(NamedTuple):
-    key: tuple[Path, int, int]
+    key: tuple[Path, int, int, Window]
     frames: Iterator[Pixels]
     next: int
 
@@ -64,12 +67,12 @@ class _Open(NamedTuple):
 _last: list[_Open] = []
 
 
-def read_frame(path: Path, frame: int, side: int) -> Pixels:
+def read_frame(path: Path, frame: int, side: int, window: Window = FILE) -> Pixels:
     """(H, W, C) of one frame of ``path``, its longest side at most ``side``. Raises Unreadable when there is no such one."""
     status = path.stat()
-    key = (path, status.st_mtime_ns, side)
+    key = (path, status.st_mtime_ns, side, window)
     if not _last or _last[0].key != key or _last[0].next > frame:
-        _last[:] = [_Open(key, _reader(path)(path), 0)]
+        _last[:] = [_Open(key, _reader(path, window)(path), 0)]
     opened = _last[0]
     try:
         for number in range(opened.next, frame + 1):
@@ -85,16 +88,16 @@ def read_frame(path: Path, frame: int, side: int) -> Pixels:
     return finish(image, side)
 
 
-def _reader(path: Path) -> Callable[[Path], Iterator[Pixels]]:
+def _reader(path: Path, window: Window) -> Callable[[Path], Iterator[Pixels]]:
     suffix = path.suffix.lower()
     if suffix in VIDEO:
         from foretell.data import video
 
         return video.frames
-    if suffix in DICOM:
+    if kind_of(path) == "dicom":
         from foretell.data import dicom
 
-        return dicom.frames
+        return partial(dicom.frames, window=window)
     return _animation
 
 

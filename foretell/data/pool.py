@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from foretell.data.window import parse
 from foretell.data.worker import decode_shard
 from foretell.errors import ForetellError
 
@@ -58,6 +59,7 @@ def decode_all(
     root: Path,
     shards: Sequence[tuple[int, list[str]]],
     side: int,
+    window: str,
     workers: int,
     report: Callable[[int, int, int], None],
 ) -> None:
@@ -68,7 +70,7 @@ def decode_all(
     if workers == 1 or sum(len(names) for _, names in shards) < IN_PROCESS:
         for number, names in shards:
             try:
-                decode_shard(work, number, root, names, side, {}, partial(report, number))
+                decode_shard(work, number, root, names, side, parse(window), {}, partial(report, number))
             except OSError as error:
                 raise ForetellError(
                     f"{work}: cannot be written ({error.strerror or error}); the finished parts are kept: make room, "
@@ -79,11 +81,11 @@ def decode_all(
     for shard in shards:
         waiting.put(shard)
     events: queue.SimpleQueue[tuple[int, int, int] | Exception | None] = queue.SimpleQueue()
+    job = {"work": str(work), "root": str(root), "side": side, "window": window}
     crew = [_Worker(work, number) for number in range(min(workers, len(shards)))]
     stopping = threading.Event()
     threads = [
-        threading.Thread(target=_serve, args=(worker, work, root, side, waiting, events, stopping), daemon=True)
-        for worker in crew
+        threading.Thread(target=_serve, args=(worker, job, waiting, events, stopping), daemon=True) for worker in crew
     ]
     try:
         for thread in threads:
@@ -107,9 +109,7 @@ def decode_all(
 
 def _serve(
     worker: _Worker,
-    work: Path,
-    root: Path,
-    side: int,
+    job: dict[str, object],
     waiting: queue.SimpleQueue[tuple[int, list[str]]],
     events: queue.SimpleQueue[tuple[int, int, int] | Exception | None],
     stopping: threading.Event,
@@ -120,7 +120,7 @@ def _serve(
                 shard, names = waiting.get_nowait()
             except queue.Empty:
                 break
-            _one_shard(worker, work, root, side, shard, names, events, stopping)
+            _one_shard(worker, job, shard, names, events, stopping)
     except Exception as error:
         events.put(error)
     events.put(None)
@@ -128,9 +128,7 @@ def _serve(
 
 def _one_shard(
     worker: _Worker,
-    work: Path,
-    root: Path,
-    side: int,
+    job: dict[str, object],
     shard: int,
     names: list[str],
     events: queue.SimpleQueue[tuple[int, int, int] | Exception | None],
@@ -142,16 +140,17 @@ def _one_shard(
         process = worker.start()
         assert process.stdin is not None
         assert process.stdout is not None
-        job = {"work": str(work), "shard": shard, "root": str(root), "names": names, "side": side}
         at = 0
         try:
-            process.stdin.write(json.dumps({**job, "skip": skip, "careful": careful}) + "\n")
+            process.stdin.write(
+                json.dumps({**job, "shard": shard, "names": names, "skip": skip, "careful": careful}) + "\n"
+            )
             process.stdin.flush()
             for line in process.stdout:
                 answer = json.loads(line)
                 if "error" in answer:
                     raise ForetellError(
-                        f"{work}: a part of the store cannot be written ({answer['error']}); the finished parts "
+                        f"{job['work']}: a part of the store cannot be written ({answer['error']}); the finished parts "
                         "are kept: make room, or set FORETELL_CACHE to another folder, and run again"
                     )
                 if "end" in answer:
@@ -165,7 +164,7 @@ def _one_shard(
         status = process.wait()
         if careful:  # the last report named the file
             if at >= len(names):
-                raise ForetellError(f"{work}: a decoding process ended (status {status}); see {worker.log}")
+                raise ForetellError(f"{job['work']}: a decoding process ended (status {status}); see {worker.log}")
             skip[at] = f"killed the decoding process (status {status})"
         elif status > 0:
             lines = worker.log.read_text(errors="replace").strip().splitlines()

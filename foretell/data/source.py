@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from foretell.data import table as tables
 from foretell.data.frames import MOVING, split_name
+from foretell.data.medical_files import kind_of
 from foretell.data.table import Table, many
 from foretell.errors import InputError
 
@@ -32,7 +33,8 @@ class Source:
     """The samples of a source before any is decoded.
 
     ``names`` are paths relative to ``root`` (or absolute), one a row of ``table``; arrays and embedded sets have none
-    yet. ``notes`` say in words what was understood, ``extra`` lists image files under a manifest that it does not name.
+    yet. ``notes`` say in words what was understood, ``extra`` lists image files under a manifest that it does not name. ``salt`` is what identifiers in the table are hashed
+    with.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Source:
     table: Table
     notes: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
+    salt: str | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -60,10 +63,10 @@ def scan(
     """Understand a source without decoding it.
 
     ``source`` is a folder (flat, or one folder a class, or train/test folders of those), a table (CSV, TSV, JSONL,
-    Parquet) with a ``path`` column, an ``.npy`` or ``.npz`` file, or ``@animals`` or ``@emoji``. ``columns`` names the
+    Parquet) with a ``path`` column, an ``.npy`` or ``.npz`` file, one DICOM or NIfTI file, or ``@animals`` or ``@emoji``. ``columns`` names the
     columns that stand for the known ones (``{"label": "diagnosis"}``). ``labels`` is a table that is joined to a folder
-    by ``path``. ``moving``: video and DICOM count as images too, and one such file (or an animation) is a source. Raises
-    InputError in words.
+    by ``path``. ``moving``: video counts as images too, and one such file (or an animation) is a source. Raises InputError
+    in words.
     """
     name = str(source)
     if name.startswith("@"):
@@ -79,7 +82,7 @@ def scan(
             found = _manifest(name, path.resolve(), columns)
         elif suffix in (".npy", ".npz"):
             found = Source(name, "array", path.resolve(), [], Table())
-        elif moving and suffix in IMAGES | MOVING:
+        elif kind_of(path) or (moving and suffix in IMAGES | MOVING):
             whole = path.resolve()
             found = Source(name, "folder", whole.parent, [whole.name], Table({"path": [whole.name]}))
         else:
@@ -98,8 +101,13 @@ def _embedded(name: str) -> Source:
     return Source(name, "embedded", Path(name), [], Table())
 
 
-def walk(root: Path, suffixes: frozenset[str] = IMAGES) -> tuple[list[str], Counter[str], list[str]]:
-    """(image files, suffixes of other files, tables), relative to ``root`` with '/', sorted; hidden ones left out."""
+def walk(
+    root: Path, suffixes: frozenset[str] = IMAGES, known: Callable[[Path], object] = lambda path: False
+) -> tuple[list[str], Counter[str], list[str]]:
+    """(image files, suffixes of other files, tables), relative to ``root`` with '/', sorted; hidden ones left out.
+
+    Image files are those of the ``suffixes``, and others that are ``known``.
+    """
     images: list[str] = []
     others: Counter[str] = Counter()
     manifests: list[str] = []
@@ -123,7 +131,7 @@ def walk(root: Path, suffixes: frozenset[str] = IMAGES) -> tuple[list[str], Coun
                 waiting.append((name + "/", folder / entry.name))
                 continue
             suffix = os.path.splitext(entry.name)[1].lower()
-            if suffix in suffixes:
+            if suffix in suffixes or known(folder / entry.name):
                 images.append(name)
             else:
                 others[suffix or "(none)"] += 1
@@ -133,12 +141,12 @@ def walk(root: Path, suffixes: frozenset[str] = IMAGES) -> tuple[list[str], Coun
 
 
 def _folder(name: str, root: Path, suffixes: frozenset[str]) -> Source:
-    images, others, manifests = walk(root, suffixes)
+    images, others, manifests = walk(root, suffixes, kind_of)
     if not images:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(4))
         raise InputError(
             f"{name}: no images in this folder ({f'it holds {kinds}' if kinds else 'it is empty'}); "
-            "expected JPEG, PNG, WebP, TIFF or BMP files"
+            "expected JPEG, PNG, WebP, TIFF, BMP, DICOM or NIfTI files"
         )
     notes = []
     if others:

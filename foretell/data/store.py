@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from foretell.data import build
 from foretell.data.images import Images
+from foretell.data.medical import describe, has_medical
+from foretell.data.medical_config import MedicalConfig
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.source import Source, join, not_among, scan
 from foretell.data.table import Table
@@ -229,6 +232,7 @@ def open_images(
     max_unreadable: float = 0.01,
     channels: int | None = None,
     frames: int = 0,
+    medical: MedicalConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageStore:
     """The store of a source, built at the first call and found in the cache from then on.
@@ -244,6 +248,7 @@ def open_images(
         channels: number to bring all images to; see ``foretell.data.build.settle_channels``.
         frames: above 0, the source is one of sequences: every ``frames``-th frame of animations, DICOM and video is an
             image, and the columns ``group`` and ``order`` are completed from the names (``data.sequences.arrange``).
+        medical: how DICOM and NIfTI become images, and what of their headers becomes columns (``data.medical.describe``).
         progress: called with (files decoded, files).
 
     Raises InputError for a source that is not as expected, ForetellError when the cache cannot be written.
@@ -252,7 +257,20 @@ def open_images(
         raise InputError(f"side={side}: expected at least 4 pixels")
     if not 0 <= max_unreadable < 1:
         raise InputError(f"max_unreadable={max_unreadable}: expected a share in [0, 1)")
-    found = scan(source, columns, moving=frames > 0)
+    root = Path(cache) if cache is not None else cache_folder()
+    chosen = medical or MedicalConfig()
+    if Path(source).suffix.lower() == ".zip":
+        from foretell.data.archive import unpack
+
+        found = replace(scan(unpack(Path(source), root), columns, moving=frames > 0), name=str(source))
+    else:
+        found = scan(source, columns, moving=frames > 0)
+    how = ""
+    if has_medical(found):
+        found = describe(found, chosen, columns, sequences=frames > 0, cache=root, progress=progress)
+        how = f" {chosen.window}"
+        if found.kind != "manifest":  # the others are columns of the labels
+            columns = {known: name for known, name in (columns or {}).items() if name not in found.table.columns}
     if frames and found.names:
         from foretell.data.sequences import arrange
 
@@ -260,8 +278,7 @@ def open_images(
     if found.kind == "embedded":
         store = _embedded(found, side)
     else:
-        root = Path(cache) if cache is not None else cache_folder()
-        store = _cached(found, root, side, workers, max_unreadable, channels, progress)
+        store = _cached(found, root, side, how, chosen.window, workers, max_unreadable, channels, progress)
     store.found = found
     store.notes = [*found.notes, *store.notes]
     if frames and found.kind == "array" and not {"group", "order"} & store.table.columns.keys():
@@ -290,6 +307,8 @@ def _cached(
     found: Source,
     cache: Path,
     side: int,
+    how: str,
+    window: str,
     workers: int | None,
     max_unreadable: float,
     channels: int | None,
@@ -304,7 +323,7 @@ def _cached(
         found.notes += notes
         key = build.key_of(Source(found.name, found.kind, found.root, [], found.table), side)
     else:
-        key = build.key_of(found, side)
+        key = build.key_of(found, side, how)
     folder = cache / "images" / (key if channels is None else f"{key}-{channels}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -316,7 +335,9 @@ def _cached(
                     build.build_array(found, images, folder, work, side, channels, progress)
                 else:
                     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-                    build.build_files(found, folder, work, side, workers or cores, max_unreadable, channels, progress)
+                    build.build_files(
+                        found, folder, work, side, window, workers or cores, max_unreadable, channels, progress
+                    )
     except OSError as error:
         raise ForetellError(
             f"{folder.parent}: the cache cannot be written ({error.strerror or error}); set FORETELL_CACHE to a "

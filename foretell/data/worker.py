@@ -18,6 +18,7 @@ import numpy as np
 
 from foretell.data.decode import decode
 from foretell.data.pixels import Pixels, Unreadable
+from foretell.data.window import Window, parse
 
 EVERY = 16  # images between two reports
 
@@ -40,6 +41,7 @@ def decode_shard(
     root: Path,
     names: list[str],
     side: int,
+    window: Window,
     skip: Mapping[int, str],
     report: Callable[[int, int], None],
 ) -> None:
@@ -58,7 +60,7 @@ def decode_shard(
             try:
                 if i in skip:
                     raise Unreadable(skip[i])
-                image = decode(root / name, side)
+                image = decode(root / name, side, window)
             except Unreadable as reason:
                 bad.append(i)
                 reasons.append(str(reason))
@@ -110,6 +112,7 @@ def main() -> None:
                 Path(job["root"]),
                 job["names"],
                 job["side"],
+                parse(job["window"]),
                 {int(i): reason for i, reason in job["skip"].items()},
                 report,
             )

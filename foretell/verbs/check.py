@@ -60,6 +60,7 @@ def check(
         side=chosen.side,
         channels=chosen.channels,
         frames=chosen.frames,
+        medical=chosen.medical,
         workers=chosen.workers,
         progress=common.counting("reading and comparing images"),
     )

@@ -86,6 +86,7 @@ def open_data(data: DataConfig) -> ImageStore:
         max_unreadable=data.max_unreadable,
         channels=data.channels,
         frames=data.frames,
+        medical=data.medical,
         progress=counting("reading images"),
     )
     if not distributed.rank():

@@ -145,10 +145,10 @@ def test_a_process_that_a_file_kills_is_started_again_past_it(tmp_path: Path, mo
         "if '-m' in sys.orig_argv and 'foretell.data.worker' in sys.orig_argv:\n"
         "    import foretell.data.decode as d\n"
         "    whole = d.decode\n"
-        "    def decode(path, side):\n"
+        "    def decode(path, side, window):\n"
         "        if str(path).endswith('017.png'):\n"
         "            os.kill(os.getpid(), 11)\n"
-        "        return whole(path, side)\n"
+        "        return whole(path, side, window)\n"
         "    d.decode = decode\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -165,13 +165,13 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, cache: Path) -> Non
         "import pathlib, sys, time\n"
         "from foretell.data import build, source, worker\n"
         "whole = worker.decode\n"
-        "def slow(path, side):\n"
+        "def slow(path, side, window):\n"
         "    time.sleep(0.01)\n"
-        "    return whole(path, side)\n"
+        "    return whole(path, side, window)\n"
         "worker.decode = slow\n"
         "found, images = source.scan(sys.argv[1]), pathlib.Path(sys.argv[2]) / 'images'\n"
         "key = build.key_of(found, 512)\n"
-        "build.build_files(found, images / key, images / f'{key}.building', 512, 1, 0.01, None, None)\n"
+        "build.build_files(found, images / key, images / f'{key}.building', 512, 'file', 1, 0.01, None, None)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(source), str(cache)])
     try:

@@ -1,0 +1,75 @@
+"""A zip of images as a folder in the cache: unpacked once, checked before a byte is written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from foretell.errors import ForetellError, InputError
+
+LARGEST = 64 << 30  # bytes unpacked
+PACKED = 200  # times smaller than its content: beyond it an archive is taken for a trap
+
+
+def unpack(path: Path, cache: Path) -> Path:
+    """The folder ``cache/unpacked/...`` with the files of the zip ``path``, made at the first call.
+
+    Raises InputError when it is no zip, is encrypted, holds a path that leads out of it, or unpacks to more than
+    ``LARGEST`` bytes or ``PACKED`` times its size; ForetellError when the cache cannot be written.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    key = hashlib.blake2b(
+        f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode(), digest_size=12
+    ).hexdigest()
+    place = cache / "unpacked" / key
+    if place.is_dir():
+        return place
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [item for item in archive.infolist() if not item.is_dir()]
+            _check(path, inside, status.st_size)
+            _write(archive, inside, place)
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            f"{path}: not a zip file, or a damaged one ({error}); pack it again, or give a folder"
+        ) from None
+    except OSError as error:
+        raise ForetellError(
+            f"{place.parent}: cannot be written ({error.strerror or error}); make room, or set FORETELL_CACHE to another "
+            "folder"
+        ) from None
+    return place
+
+
+def _check(path: Path, inside: list[zipfile.ZipInfo], size: int) -> None:
+    total = sum(item.file_size for item in inside)
+    if not inside:
+        raise InputError(f"{path}: the zip is empty; expected images")
+    if total > min(LARGEST, max(PACKED * size, 1 << 20)):
+        raise InputError(f"{path}: unpacks from {size:,} to {total:,} bytes; that is no set of images: give a folder")
+    for item in inside:
+        parts = PurePosixPath(item.filename.replace("\\", "/")).parts
+        if item.filename.startswith("/") or ".." in parts or ":" in parts[0]:
+            raise InputError(f"{path}: holds '{item.filename}', a path that leads out of it; it is not unpacked")
+        if item.flag_bits & 1:
+            raise InputError(f"{path}: is encrypted; unpack it yourself and give the folder")
+
+
+def _write(archive: zipfile.ZipFile, inside: list[zipfile.ZipInfo], place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".unpacking-") as aside:
+        root = Path(aside) / "files"
+        for item in inside:
+            target = root / item.filename.replace("\\", "/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(item) as source, target.open("wb") as stream:
+                shutil.copyfileobj(source, stream, 1 << 20)
+        if not place.is_dir():  # another process may have been first
+            os.replace(root, place)

@@ -1,0 +1,143 @@
+"""What DICOM headers say of the images of a set: whose they are, in which order, seen how. No name is ever read.
+
+Identifiers are hashed with a salt, or kept where that is asked for. The salt is the hash of all the set's instance numbers
+unless one is given: the same data gives the same pseudonyms on any machine, and who lacks the data can make none of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foretell.data import dicom
+from foretell.data.pixels import Unreadable
+
+READ = [
+    *("SOPClassUID", "SOPInstanceUID", "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID"),
+    *(
+        "InstanceNumber",
+        "Modality",
+        "Manufacturer",
+        "ViewPosition",
+        "ImageLaterality",
+        "Laterality",
+        "BurnedInAnnotation",
+    ),
+    *("PixelSpacing", "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices", "ImageOrientationPatient"),
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated"),
+]
+
+
+@dataclass
+class Header:
+    """One file: ``frames`` 0 where it holds no image (``what`` says what it is), and its plain facts.
+
+    ``patient``, ``study``, ``series`` and ``instance`` are the file's own identifiers: hash them before they are kept.
+    """
+
+    frames: int
+    what: str
+    patient: str | None = None
+    study: str | None = None
+    series: str | None = None
+    instance: str | None = None
+    order: str | None = None
+    facts: dict[str, str | None] | None = None
+
+
+def read(path: Path) -> Header:
+    """The header of a file. Raises Unreadable when there is none that can be read."""
+    dataset = dicom.opened(path, pixels=False, tags=READ)
+    kind = getattr(dataset.get("SOPClassUID", ""), "name", "") or "unknown"
+    with dicom.quiet():
+        if not dataset.get("Rows", None) or not dataset.get("Columns", None):
+            return Header(0, kind)
+        frames = dicom.checked(dataset, path.stat().st_size)
+        number = _text(dataset, "InstanceNumber")
+        patient, issuer = _text(dataset, "PatientID"), _text(dataset, "IssuerOfPatientID")
+        return Header(
+            frames,
+            kind,
+            patient if patient is None or issuer is None else f"{patient} of {issuer}",
+            _text(dataset, "StudyInstanceUID"),
+            _text(dataset, "SeriesInstanceUID"),
+            _text(dataset, "SOPInstanceUID"),
+            number if number is not None and number.lstrip("-").isdecimal() else None,
+            {
+                "modality": _text(dataset, "Modality"),
+                "vendor": _text(dataset, "Manufacturer"),
+                "view": _view(dataset),
+                "plane": _plane(dataset),
+                "spacing": _spacing(dataset),
+                "burned": (_text(dataset, "BurnedInAnnotation") or "").lower() or None,
+            },
+        )
+
+
+def _text(dataset: Any, name: str) -> str | None:
+    value = dataset.get(name, None)
+    return (str(value).strip() or None) if value is not None else None
+
+
+def _view(dataset: Any) -> str | None:
+    parts = [_text(dataset, "ViewPosition"), _text(dataset, "ImageLaterality") or _text(dataset, "Laterality")]
+    return " ".join(part for part in parts if part) or None
+
+
+def _numbers(dataset: Any, name: str, count: int) -> list[float] | None:
+    try:
+        values = [float(value) for value in dataset.get(name, None) or []]
+    except (TypeError, ValueError):
+        return None
+    return values if len(values) == count and bool(np.isfinite(values).all()) else None
+
+
+def _plane(dataset: Any) -> str | None:
+    """axial, coronal or sagittal where an image lies within 20 degrees of that plane, else oblique; None unsaid."""
+    directions = _numbers(dataset, "ImageOrientationPatient", 6)
+    if directions is None:
+        return None
+    normal = np.abs(np.cross(directions[:3], directions[3:]))
+    nearest = int(normal.argmax())
+    return ("sagittal", "coronal", "axial")[nearest] if normal[nearest] >= np.cos(np.deg2rad(20)) else "oblique"
+
+
+def _spacing(dataset: Any) -> str | None:
+    """Millimetres down, across and between slices, as "0.7 x 0.7 x 5"."""
+    flat = _numbers(dataset, "PixelSpacing", 2) or _numbers(dataset, "ImagerPixelSpacing", 2)
+    if flat is None:
+        return None
+    between = dataset.get("SpacingBetweenSlices", None) or dataset.get("SliceThickness", None)
+    return " x ".join(f"{value:g}" for value in [*flat, *([float(between)] if between else [])])
+
+
+class Pseudonyms:
+    """The names by which identifiers are known in tables: hashed with ``salt``, or as they are where it is None."""
+
+    def __init__(self, salt: str | None) -> None:
+        self.salt = salt
+
+    def __call__(self, kind: str, value: str | None) -> str | None:
+        """The name of an identifier of a ``kind`` (patient, study, series); None stays None."""
+        if value is None or self.salt is None:
+            return value
+        key = hashlib.blake2b(self.salt.encode(), digest_size=32).digest()
+        return f"{kind}-{hashlib.blake2b(f'{kind} {value}'.encode(), key=key, digest_size=6).hexdigest()}"
+
+
+def salt_of(instances: Iterable[str]) -> str:
+    """A salt that only the data itself tells."""
+    return hashlib.blake2b("\0".join(sorted(instances)).encode(), digest_size=16).hexdigest()
+
+
+def read_or_none(path: Path) -> Header | None:
+    """The header; None for a file that cannot be read, which is reported when its pixels are."""
+    try:
+        return read(path)
+    except (Unreadable, OSError):
+        return None

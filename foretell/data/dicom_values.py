@@ -1,0 +1,138 @@
+"""Stored values of a DICOM image as they are to be seen (PS3.3 C.11): modality, window or table of the viewer, polarity.
+
+Grey values pass pydicom's own functions once for every stored value that occurs, not for every pixel: pixels are then
+looked up. What comes out fills the depth of the store: 8 bits for what is stored in 8, else 16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.data.pixels import Pixels
+from foretell.data.window import Values, Window, share, span
+
+FAR = 1e12  # beyond every value that a file can hold
+
+
+class Tones:
+    """How the grey frames of one file become pixels.
+
+    ``stored`` are all frames that share a range of values (read only where the window is one of the data's own values),
+    ``heads`` the data sets that say each frame's modality and window.
+    """
+
+    def __init__(self, window: Window, stored: Sequence[Pixels], heads: Sequence[Any]) -> None:
+        self.window = window
+        self.low, self.high = (window.low, window.high) if window.kind == "given" else (0.0, 0.0)
+        if window.kind in ("range", "percentile") or (window.kind == "file" and needs_range(heads[0])):
+            parts = [_counted(frame, head) for frame, head in zip(stored, heads, strict=True)]
+            values = np.concatenate([part for part, _ in parts])
+            counts = None if parts[0][1] is None else np.concatenate([np.asarray(count) for _, count in parts])
+            self.low, self.high = span(values, counts, window)
+
+    def pixels(self, stored: Pixels, head: Any) -> Pixels:
+        """(H, W) uint8 or uint16 of one frame as it is to be seen, black lowest."""
+        low, high = int(stored.min()), int(stored.max())
+        if stored.dtype.kind == "f" or high - low >= stored.size:
+            return self._tones(stored, head)
+        table = self._tones(np.arange(low, high + 1), head)
+        return table.take(stored - stored.dtype.type(low) if low >= 0 else stored.astype(np.int64) - low)
+
+    def _tones(self, stored: Values, head: Any) -> Pixels:
+        depth = np.uint8 if bits_stored(head) <= 8 else np.uint16
+        seen = self._share(stored, head)
+        if inverted(head):
+            seen = 1 - seen
+        return np.asarray(np.rint(seen * np.iinfo(depth).max), depth)
+
+    def _share(self, stored: Values, head: Any) -> NDArray[np.float64]:
+        if self.window.kind != "file" or needs_range(head):
+            return share(modality(stored, head), self.low, self.high)
+        if windowed(head):
+            return _viewed(modality(stored, head), head)
+        return share(stored, 0, 2 ** bits_stored(head) - 1)
+
+
+def bits_stored(head: Any) -> int:
+    return int(head.get("BitsStored", None) or head.get("BitsAllocated", 16))
+
+
+def inverted(head: Any) -> bool:
+    """Whether low values are white. MONOCHROME1 and the presentation shape INVERSE say the same: both turn once."""
+    turned = str(head.get("PresentationLUTShape", "")).upper() == "INVERSE"
+    return turned or str(head.get("PhotometricInterpretation", "")) == "MONOCHROME1"
+
+
+def windowed(head: Any) -> bool:
+    """Whether the header has a window or a table of the viewer."""
+    complete = head.get("WindowWidth", None) not in (None, "") and head.get("WindowCenter", None) not in (None, "")
+    return complete or bool(head.get("VOILUTSequence", None))
+
+
+def needs_range(head: Any) -> bool:
+    """Whether only the values themselves say what is black and white: no window, and not plain bytes."""
+    if windowed(head):
+        return False
+    plain = not head.get("ModalityLUTSequence", None) and (_slope(head), _intercept(head)) == (1.0, 0.0)
+    unsigned = int(head.get("PixelRepresentation", 0)) == 0
+    return not (plain and unsigned and bits_stored(head) <= 8)
+
+
+def _slope(head: Any) -> float:
+    value = head.get("RescaleSlope", None)
+    return 1.0 if value in (None, "") else float(value)
+
+
+def _intercept(head: Any) -> float:
+    value = head.get("RescaleIntercept", None)
+    return 0.0 if value in (None, "") else float(value)
+
+
+def modality(stored: Values, head: Any) -> Values:
+    """Stored values in the units of the modality: its table, or slope and intercept (PS3.3 C.11.1)."""
+    if head.get("ModalityLUTSequence", None):
+        seen: Values = import_module("pydicom.pixels").apply_modality_lut(stored, head)
+        return seen
+    return np.asarray(stored, np.float64) * _slope(head) + _intercept(head)
+
+
+def _viewed(values: Values, head: Any) -> NDArray[np.float64]:
+    """Share in [0, 1] of the output range of the header's table or window (PS3.3 C.11.2)."""
+    luts = import_module("pydicom.pixels")
+    if head.get("VOILUTSequence", None):
+        bits = int(head.VOILUTSequence[0].LUTDescriptor[2])
+        return share(luts.apply_voi(np.rint(values).astype(np.int64), head), 0, 2**bits - 1)
+    ends = np.array([-FAR, FAR])
+    with np.errstate(over="ignore"):  # a sigmoid of what is far below
+        low, high = luts.apply_windowing(ends, head)
+        return np.asarray(np.clip((luts.apply_windowing(values, head) - low) / (high - low), 0, 1), np.float64)
+
+
+def _counted(stored: Pixels, head: Any) -> tuple[Values, Values | None]:
+    """(values in the modality's units, how often each occurs or None for once), without padding."""
+    padded = padding(head)
+    if stored.dtype.kind == "f" or stored.dtype.itemsize > 2:
+        kept = stored if padded is None else stored[(stored < padded[0]) | (stored > padded[1])]
+        return modality(kept if kept.size else stored, head).ravel(), None
+    low = int(stored.min())
+    counts = np.bincount((stored.astype(np.int64) - low).ravel())
+    numbers = np.arange(low, low + len(counts))
+    present = counts > 0
+    image = present if padded is None else present & ((numbers < padded[0]) | (numbers > padded[1]))
+    chosen = image if image.any() else present
+    return modality(numbers[chosen], head), counts[chosen]
+
+
+def padding(head: Any) -> tuple[int, int] | None:
+    """(least, greatest) stored value that stands for no image (PS3.3 C.7.5.1.1.2)."""
+    value = head.get("PixelPaddingValue", None)
+    if not isinstance(value, int):
+        return None
+    limit = head.get("PixelPaddingRangeLimit", None)
+    other = limit if isinstance(limit, int) else value
+    return min(value, other), max(value, other)

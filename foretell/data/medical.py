@@ -1,0 +1,229 @@
+"""DICOM and NIfTI files as rows of a source: a row a frame or slice, with patient, study, series, order and how it was taken.
+
+Columns that a manifest gives are kept; the headers complete them: ``group`` (patient; the volume for NIfTI), ``study``,
+``series``, ``order``, and beyond the known ones ``modality``, ``vendor``, ``view``, ``plane``, ``spacing`` (millimetres down,
+across and between slices), ``burned`` (what the header says of text burnt into the pixels). Identifiers are hashed, see
+``dicom_header``. What was read is kept in the cache beside the stores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from foretell.data import nifti
+from foretell.data.build import key_of, replace_text
+from foretell.data.dicom_header import Header, Pseudonyms, read_or_none, salt_of
+from foretell.data.frames import split_name
+from foretell.data.medical_config import MedicalConfig
+from foretell.data.medical_files import kind_of
+from foretell.data.pixels import Unreadable
+from foretell.data.source import IMAGES, Source
+from foretell.data.table import Table, many
+from foretell.data.window import parse
+from foretell.errors import InputError
+
+VERSION = 1
+FACTS = ("modality", "vendor", "view", "plane", "spacing", "burned")
+
+PACKAGES = {"dicom": "pydicom", "nifti": "nibabel"}
+
+Row = tuple[str, dict[str, str | None]]  # the name of an image, and its values by column
+
+
+def has_medical(source: Source) -> bool:
+    """Whether any file of the source is DICOM or NIfTI."""
+    return any(_kind(source, name) for name in source.names)
+
+
+def _kind(source: Source, name: str) -> str | None:
+    if os.path.splitext(name)[1].lower() in IMAGES:  # nearly always: no file need be looked at
+        return None
+    return kind_of(source.root / split_name(name)[0])
+
+
+def describe(
+    source: Source,
+    config: MedicalConfig,
+    columns: Mapping[str, str] | None = None,
+    *,
+    sequences: bool = False,
+    cache: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> Source:
+    """``source`` with a row for each frame and slice, and the columns that their headers say.
+
+    ``columns`` may name these as known ones (``{"domain": "vendor"}``). With ``sequences`` a series, or a file of many
+    frames, is a ``case`` of its patient. Raises InputError for a window that is none and where no file holds an image.
+    """
+    parse(config.window)
+    kept = cache / "headers" / f"{key_of(source, VERSION, config.model_dump_json())}.json"
+    try:
+        read = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        read = _read(source, config, progress)
+        if not read["whole"]:
+            return _completed(source, read, columns or {}, sequences)
+        with contextlib.suppress(OSError):  # a cache that may only be read: read again next time
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            replace_text(kept, json.dumps(read))
+    return _completed(source, read, columns or {}, sequences)
+
+
+def _read(source: Source, config: MedicalConfig, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
+    """{"rows": [of the source], "names", "values", "notes", "salt", "whole"}: plain values, for the cache.
+
+    Not ``whole`` where a file's package is not installed, which may change.
+    """
+    kinds = [_kind(source, name) for name in source.names]
+    headers: dict[int, Header | None] = {}
+    for row, kind in enumerate(kinds):
+        if kind == "dicom":
+            headers[row] = read_or_none(source.root / split_name(source.names[row])[0])
+        if progress and (row % 64 == 63 or row + 1 == len(kinds)):
+            progress(row + 1, len(kinds))
+    salt = config.salt or salt_of(header.instance for header in headers.values() if header and header.instance)
+    pseudonyms = Pseudonyms(None if config.identifiers == "kept" else salt)
+    rows: list[int] = []
+    found: list[Row] = []
+    empty: Counter[str] = Counter()
+    for row, name in enumerate(source.names):
+        if kinds[row] == "nifti":
+            made = _slices(source, name, config)
+        elif kinds[row] == "dicom":
+            header = headers[row]
+            if header is not None and not header.frames and source.kind != "manifest":
+                empty[header.what] += 1
+                continue
+            made = [(name, {})] if header is None else _frames(name, header, pseudonyms, config.every)
+        else:
+            made = [(name, {})]
+        rows += [row] * len(made)
+        found += made
+    if not found:
+        kind, _ = empty.most_common(1)[0]
+        raise InputError(
+            f"{source.name}: none of its {many(len(source), 'file')} holds an image (DICOM without pixels: {kind}); expected "
+            "images, slices or frames"
+        )
+    notes = _notes(found, empty, config)
+    read = {"rows": rows, "names": [name for name, _ in found], "values": [values for _, values in found]}
+    return {**read, "notes": notes, "salt": salt, "whole": not any(map(_lacking, set(kinds)))}
+
+
+def _lacking(kind: str | None) -> bool:
+    """Whether the package that reads a kind of file is not installed."""
+    if kind is None:
+        return False
+    try:
+        importlib.import_module(PACKAGES[kind])
+    except ImportError:
+        return True
+    return False
+
+
+def _slices(source: Source, name: str, config: MedicalConfig) -> list[Row]:
+    one = nifti.split(name)
+    file = name if one is None else one.file
+    try:
+        volume = nifti.volume(source.root / file)
+    except (Unreadable, OSError):
+        return [(name, {})]  # reported when its pixels are read
+    chosen = [one] if one is not None else volume.names(file, config.planes, config.every)
+    group = file.removesuffix(".gz").removesuffix(".nii")
+    return [
+        (
+            nifti.name_of(part),
+            {
+                "group": group,
+                "series": f"{group} {part.plane}" + ("" if part.time is None else f" {part.time}"),
+                "order": str(part.at),
+                "plane": part.plane,
+                "spacing": " x ".join(f"{step:g}" for step in volume.pixel_spacing(part.plane)),
+            },
+        )
+        for part in chosen
+    ]
+
+
+def _frames(name: str, header: Header, pseudonyms: Pseudonyms, every: int) -> list[Row]:
+    study = pseudonyms("study", header.study)
+    values = {
+        "group": pseudonyms("patient", header.patient) or study,
+        "study": study,
+        "series": pseudonyms("series", header.series),
+        "order": header.order,
+        **(header.facts or {}),
+    }
+    if header.frames <= 1 or split_name(name)[1] is not None:
+        return [(name, values)]
+    series = pseudonyms("series", header.instance)  # a file of many frames is a series of its own
+    return [(f"{name}[{at}]", {**values, "series": series, "order": str(at)}) for at in range(0, header.frames, every)]
+
+
+def _notes(found: list[Row], empty: Counter[str], config: MedicalConfig) -> list[str]:
+    def different(column: str) -> int:
+        return len({values[column] for _, values in found if values.get(column)})
+
+    words = {
+        "group": ("patient or volume", "patients or volumes"),
+        "study": ("study", "studies"),
+        "series": ("series",) * 2,
+    }
+    counts = [(different(column), *word) for column, word in words.items()]
+    origin = ", ".join(f"{count} {one if count == 1 else more}" for count, one, more in counts if count)
+    named = Counter(values["modality"] for _, values in found if values.get("modality"))
+    modalities = f"; {', '.join(f'{name} {count}' for name, count in named.most_common())}" if named else ""
+    notes = [f"medical images of {origin or 'unknown origin'}{modalities}; window: {config.window}"]
+    if any(values.get("study") for _, values in found):
+        how = "hashed" if config.identifiers == "hashed" else "kept as they are"
+        notes.append(f"identifiers of patients, studies and series are {how}; names are not read")
+    if empty:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in empty.most_common(4))
+        notes.append(f"{many(sum(empty.values()), 'DICOM file')} without pixels passed over: {kinds}")
+    return notes
+
+
+def _completed(source: Source, read: dict[str, Any], renamed: Mapping[str, str], sequences: bool) -> Source:
+    rows, values = read["rows"], read["values"]
+    columns: dict[str, list[str | None]] = {
+        name: [column[row] for row in rows] for name, column in source.table.columns.items()
+    }
+    columns["path"] = list(read["names"])
+    for name in ("group", "study", "series", "order", *FACTS):
+        own = [value.get(name) for value in values]
+        given = columns.get(name, [None] * len(rows))
+        whole = [mine if theirs is None else theirs for theirs, mine in zip(given, own, strict=True)]
+        if any(value is not None for value in whole):
+            columns[name] = whole
+    kind, notes = source.kind, source.notes
+    if kind == "class folders" and _one_patient_each(columns):
+        kind, notes = "folder", [note for note in notes if not note.endswith("understood as classes")]
+        del columns["label"]
+    if sequences and "case" not in columns and "series" in columns:
+        columns["case"] = columns["series"]
+    for known, name in renamed.items():
+        if source.kind != "manifest" and name in columns:
+            columns[known] = columns[name]
+    return replace(
+        source,
+        kind=kind,
+        names=list(read["names"]),
+        table=Table(columns, rows=len(rows)),
+        notes=[*notes, *read["notes"]],
+        salt=read["salt"],
+    )
+
+
+def _one_patient_each(columns: Mapping[str, list[str | None]]) -> bool:
+    """Whether each folder holds one patient's or volume's images: it is then that patient's, and no class."""
+    if "group" not in columns:
+        return False
+    return len(set(zip(columns["label"], columns["group"], strict=True))) == len(set(columns["label"]))

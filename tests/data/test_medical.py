@@ -1,0 +1,178 @@
+"""Folders and zips of DICOM and NIfTI as sources: rows, columns from the headers, pseudonyms, and no name anywhere."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_files import NAME, saved, small, study
+from pictures import picture, save
+
+from foretell.data import dicom
+from foretell.data.audit import audit, render
+from foretell.data.medical_config import MedicalConfig
+from foretell.data.sequences import sequences
+from foretell.data.store import open_images
+from foretell.errors import InputError
+
+pydicom = pytest.importorskip("pydicom")
+
+
+def every_byte(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder_of_dicom_files_without_suffix(tmp_path: Path) -> None:
+    store = open_images(study(tmp_path / "s"))
+    assert (len(store), store.channels, store.dtype) == (6, 1, np.uint16)
+    assert store.names[0] == "0/IM0000"
+    assert store.kind == "folder"
+    assert "label" not in store.table  # a folder of one patient's images is no class
+    assert store.table.column("order") == ["1", "2"] * 3
+    assert store.table.column("modality") == ["CT"] * 6
+    assert store.table.column("plane") == ["axial"] * 6
+    assert store.table.column("spacing") == ["0.5 x 0.5 x 3"] * 6
+    assert len(set(store.table.column("group"))) == len(set(store.table.column("study"))) == 3
+    expected = next(iter(dicom.frames(tmp_path / "s" / "1" / "IM0001")))
+    assert np.array_equal(store.image(3), expected)
+
+
+def test_no_name_and_no_identifier_is_kept_or_shown(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = study(tmp_path / "s")
+    shown = render(audit(folder))
+    print(shown)
+    kept = every_byte(cache) + capsys.readouterr().out.encode()
+    for secret in (*NAME.split("^"), "ID-0", "ID-1", "1.2.0.1"):
+        assert secret.encode() not in kept
+    assert "3 patients" in shown
+    store = open_images(folder, medical=MedicalConfig(identifiers="kept"))
+    assert set(store.table.column("group")) == {"ID-0", "ID-1", "ID-2"}
+    assert NAME.split("^")[0].encode() not in every_byte(cache)
+
+
+def test_pseudonyms_depend_on_the_data_and_on_a_given_salt(tmp_path: Path) -> None:
+    one, two = study(tmp_path / "one"), tmp_path / "two"
+    shutil.copytree(one, two)
+    again = open_images(two).table.column("group")
+    assert open_images(one).table.column("group") == again  # the same data: the same splits on any machine
+    shutil.rmtree(two / "2")
+    assert not set(open_images(two).table.column("group")) & set(again)
+    salted = MedicalConfig(salt="of both hospitals")
+    assert set(open_images(two, medical=salted).table.column("group")) < set(
+        open_images(one, medical=salted).table.column("group")
+    )
+
+
+def test_a_window_is_part_of_the_store(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s")
+    one, other = open_images(folder), open_images(folder, medical=MedicalConfig(window="1000/200"))
+    assert one.fingerprint != other.fingerprint
+    assert set(np.unique(other.image(0))) >= {0, 65535}
+    with pytest.raises(InputError, match=r"data\.medical\.window=lung"):
+        open_images(folder, medical=MedicalConfig(window="lung"))
+
+
+def test_frames_of_a_file_are_rows(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (5, 8, 8), dtype=np.uint16)
+    saved(tmp_path, small(NumberOfFrames=5, PixelData=values.tobytes(), SeriesInstanceUID="1.5"), "film.dcm")
+    store = open_images(tmp_path)
+    assert store.names == [f"film.dcm[{i}]" for i in range(5)]
+    assert store.table.column("order") == list("01234")
+    assert len(set(store.table.column("series"))) == 1
+    every = open_images(tmp_path, medical=MedicalConfig(every=2))
+    assert every.names == [f"film.dcm[{i}]" for i in (0, 2, 4)]
+    assert np.array_equal(every.image(1), store.image(2))
+
+
+def test_series_are_sequences(tmp_path: Path) -> None:
+    store = open_images(study(tmp_path / "s"), frames=1)
+    assert [len(rows) for rows in sequences(store).values()] == [2, 2, 2]
+
+
+def test_objects_without_pixels_are_passed_over_and_said(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s")
+    letter = small(SOPClassUID=dicom.PDF, EncapsulatedDocument=b"%PDF-1.4 nothing")
+    for name in ("Rows", "Columns", "PixelData"):
+        delattr(letter, name)
+    letter.file_meta.MediaStorageSOPClassUID = dicom.PDF
+    saved(folder, letter, "letter.dcm")
+    (folder / "DICOMDIR").write_bytes((folder / "0" / "IM0000").read_bytes())
+    store = open_images(folder, max_unreadable=0)
+    assert len(store) == 6
+    assert any("1 DICOM file without pixels passed over: 1 Encapsulated PDF" in note for note in store.notes)
+    shutil.copy(folder / "letter.dcm", tmp_path / "letter.dcm")
+    with pytest.raises(InputError, match=r"none of its 1 file holds an image .*Encapsulated PDF"):
+        open_images(tmp_path / "letter.dcm")
+
+
+def test_a_damaged_file_among_others_is_listed(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s")
+    whole = (folder / "0" / "IM0000").read_bytes()
+    (folder / "0" / "IM0000").write_bytes(whole[:-100])
+    store = open_images(folder)
+    assert [name for name, _ in store.unreadable] == ["0/IM0000"]
+    assert "is cut short" in store.unreadable[0][1]
+    with pytest.raises(InputError, match="IM0000, is cut short"):
+        open_images(folder, max_unreadable=0)
+
+
+def test_a_manifest_keeps_its_own_columns(tmp_path: Path) -> None:
+    study(tmp_path / "s")
+    rows = [f"s/{patient}/IM{image:04d},{'ab'[patient % 2]},p{patient}" for patient in range(3) for image in range(2)]
+    (tmp_path / "table.csv").write_text("path,label,group\n" + "\n".join(rows) + "\n")
+    store = open_images(tmp_path / "table.csv")
+    assert store.table.column("group") == ["p0", "p0", "p1", "p1", "p2", "p2"]
+    assert store.table.column("order") == ["1", "2"] * 3
+
+
+def test_a_column_of_the_header_can_stand_for_a_known_one(tmp_path: Path) -> None:
+    store = open_images(study(tmp_path / "s"), columns={"domain": "vendor"})
+    assert set(store.table.column("domain")) == {"Maker"}
+
+
+def test_a_zip_of_dicom_files(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s")
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        for path in sorted(folder.rglob("IM*")):
+            archive.write(path, path.relative_to(folder).as_posix())
+    store = open_images(tmp_path / "s.zip")
+    assert store.source == str(tmp_path / "s.zip")
+    assert np.array_equal(store.image(3), open_images(folder).image(3))
+    assert open_images(tmp_path / "s.zip").fingerprint == store.fingerprint
+
+
+def test_a_zip_that_is_a_trap_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "out.zip", "w") as archive:
+        archive.writestr("../x.png", b"1")
+    with pytest.raises(InputError, match="leads out of it"):
+        open_images(tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.dcm", bytes(50 << 20))
+    with pytest.raises(InputError, match="unpacks from"):
+        open_images(tmp_path / "bomb.zip")
+    (tmp_path / "no.zip").write_bytes(b"PK\3\4 nothing")
+    with pytest.raises(InputError, match="not a zip file"):
+        open_images(tmp_path / "no.zip")
+
+
+def test_dicom_beside_pictures(tmp_path: Path) -> None:
+    study(tmp_path / "s", patients=1)
+    for i in range(3):
+        save(tmp_path / "s" / f"{i}.png", picture(i, channels=1))
+    store = open_images(tmp_path / "s")
+    assert len(store) == 5
+    assert dict(zip(store.names, store.table.column("modality"), strict=True)) == {
+        "0/IM0000": "CT", "0/IM0001": "CT", "0.png": None, "1.png": None, "2.png": None,
+    }  # fmt: skip
+
+
+def test_class_folders_of_several_patients_stay_classes(tmp_path: Path) -> None:
+    study(tmp_path / "s" / "well")
+    for name in ("0", "1", "2"):
+        shutil.copytree(tmp_path / "s" / "well" / name, tmp_path / "s" / "ill" / name)
+    assert set(open_images(tmp_path / "s").table.column("label")) == {"ill", "well"}
