@@ -11,7 +11,7 @@ from benchmarks.harness import RESULTS
 
 ALL = (
     *("training_step", "mae", "views", "reading", "knn", "views_quality", "colour_knn", "patch_pairs", "inpainting"),
-    *("masked_words", "causal", "generation", "tokenising", "word2vec"),
+    *("masked_words", "causal", "generation", "tokenising", "word2vec", "text_memory"),
 )
 
 

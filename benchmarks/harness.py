@@ -62,6 +62,12 @@ def parser(description: str, rounds: int = 5) -> argparse.ArgumentParser:
     return made
 
 
+def anonymous() -> float:
+    """MB of anonymous memory of this process."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) / 1000
+
+
 def machine(device: str = "cpu") -> str:
     """A short name of the processor or accelerator."""
     import torch

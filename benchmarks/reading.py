@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import PILToTensor
 
-from benchmarks.harness import Pairing, described, paired, parser, report
+from benchmarks.harness import Pairing, anonymous, described, paired, parser, report
 from foretell.counters import Rows
 from foretell.data.embedded import load
 from foretell.data.sampler import Sampler
@@ -55,12 +55,6 @@ def write(folder: Path, images: np.ndarray, labels: list[str | None], suffix: st
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path, quality=90)
     return folder / suffix
-
-
-def anonymous() -> float:
-    """MB of anonymous memory of this process."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
-    return int(line.split()[1]) / 1000
 
 
 def large_epoch(source: Path, cache: Path, rounds: int) -> None:
