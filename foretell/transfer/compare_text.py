@@ -17,7 +17,7 @@ from foretell.tasks.base import Task
 from foretell.transfer.cache import Cache
 from foretell.transfer.compare import fractions_of
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.engine import Progress
+from foretell.transfer.engine import FROZEN, Progress
 from foretell.transfer.features import device_of
 from foretell.transfer.fit import resolve_device
 from foretell.transfer.text_arms import TEXT_ARMS
@@ -56,28 +56,15 @@ def compare_text(
             raise unknown("arm", arm, TEXT_ARMS)
     chosen = tuple(dict.fromkeys([*arms, ALWAYS]))
     config = training or TransferConfig()
-    model.to(resolve_device(config.device))
-    held = at_most(test, config.test_samples)
-    work = TextComparison(
-        model=model.eval(),
-        train=train,
-        test=held,
-        seeds=tuple(seeds),
-        trials=trials,
-        config=config,
-        cache=Cache(None if run is None else run.path / "results" / "comparison.jsonl"),
-        progress=progress,
-        data=data,
-    )
+    cache = Cache(None if run is None else run.path / "results" / "comparison.jsonl")
+    work = _work(model, train, test, tuple(seeds), trials, config, cache, progress, data)
     fractions, notes = fractions_of(train, per_class, work.seeds, config)
     result = work.run(chosen, fractions)
     result["verdict"] = " ".join(filter(None, [result["verdict"], beside(result, ALWAYS)]))
     result |= {
-        "task": train.name,
-        "test": {"samples": len(held), "split": split},
+        **_about(work, split, data),
         "notes": notes,
         "precision": work.precision,
-        "device": str(device_of(model)),
         "cost": {
             "seconds": time.perf_counter() - began,
             "evaluations": work.evaluations,
@@ -87,3 +74,52 @@ def compare_text(
     if run is not None:
         run.write_json("results/comparison.json", result)
     return result
+
+
+def frozen_text(
+    model: LanguageModel,
+    *,
+    train: Task,
+    test: Task,
+    trials: int = 8,
+    seed: int = 0,
+    training: TransferConfig | None = None,
+    progress: Progress | None = None,
+    split: str = "",
+    data: str = "",
+) -> dict[str, Any]:
+    """What frozen features are worth with all labels: {"knn", "linear_probe"}, by "pretrained", "random" and "tfidf"."""
+    config = training or TransferConfig()
+    work = _work(model, train, test, (seed,), trials, config, Cache(None), progress, data)
+    work.total = work.looks * FROZEN
+    neighbours, probes = work.with_all_labels()
+    return {"classes": train.classes, "knn": neighbours, "linear_probe": probes, **_about(work, split, data)}
+
+
+def _work(
+    model: LanguageModel,
+    train: Task,
+    test: Task,
+    seeds: tuple[int, ...],
+    trials: int,
+    config: TransferConfig,
+    cache: Cache,
+    progress: Progress | None,
+    data: str,
+) -> TextComparison:
+    model.to(resolve_device(config.device))
+    return TextComparison(
+        model=model.eval(), train=train, test=at_most(test, config.test_samples), seeds=seeds, trials=trials,
+        config=config, cache=cache, progress=progress, data=data,
+    )  # fmt: skip
+
+
+def _about(work: TextComparison, split: str, data: str) -> dict[str, Any]:
+    return {
+        "task": work.train.name,
+        "data": data,
+        "metric": work.metrics[0],
+        "test": {"samples": len(work.test), "split": split},
+        "train": {"samples": len(work.train)},
+        "device": str(device_of(work.model)),
+    }

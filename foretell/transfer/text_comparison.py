@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,10 +79,15 @@ class TextComparison(Engine[Task]):
         self.looked_at = at_most(test, config.curve_samples, seed=1)
         self._weights = {"pretrained": weights, "scratch": "fresh"}
         self._banks: dict[str, Bank] = {}
-        self.precision: str = cache.get(
-            self.key(kind="precision", weights=weights),
-            lambda: {"precision": settled_precision(model, train, config)},
+
+    @cached_property
+    def precision(self) -> str:
+        """float32 or bfloat16, measured once where it is to be, and kept."""
+        found: str = self.cache.get(
+            self.key(kind="precision", weights=self._weights["pretrained"]),
+            lambda: {"precision": settled_precision(self.model, self.train, self.config)},
         )["precision"]
+        return found
 
     # what the engine asks ---------------------------------------------------------------------------------------------
 
