@@ -1,0 +1,99 @@
+"""Exact match and F1 of answers, and the threshold below which no answer is given.
+
+Sources: Rajpurkar et al. 2016 (arXiv 1606.05250), section 6.1; Rajpurkar, Jia and Liang 2018 (arXiv 1806.03822).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from foretell.tasks.tags_score import f1, ratio
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalised(text: str) -> str:
+    """Lower case, without ASCII punctuation, articles (a, an, the) and white space that is not needed.
+
+    >>> normalised("The  Eiffel-Tower, Paris!")
+    'eiffeltower paris'
+    """
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def exact(answer: str, gold: str) -> bool:
+    """Whether both are the same when normalised."""
+    return normalised(answer) == normalised(gold)
+
+
+def overlap(answer: str, gold: str) -> float:
+    """F1 of the words that both have, as bags; where one is without words, 1 if both are and else 0."""
+    ours, theirs = normalised(answer).split(), normalised(gold).split()
+    if not ours or not theirs:
+        return float(ours == theirs)
+    return f1((Counter(ours) & Counter(theirs)).total(), len(ours), len(theirs))
+
+
+def judged(answer: str, gold: Sequence[str]) -> tuple[float, float]:
+    """(exact match, F1) against the most favourable of ``gold``; ("",) where no answer is right.
+
+    A gold answer of which normalising leaves nothing ("the") counts only where there is no other.
+    """
+    wanted = [text for text in gold if normalised(text)] or [""]
+    return float(max(exact(answer, text) for text in wanted)), max(overlap(answer, text) for text in wanted)
+
+
+class AnswerTally:
+    """Sums over questions; memory does not grow with them."""
+
+    def __init__(self) -> None:
+        self._sums = {True: [0.0, 0.0, 0.0], False: [0.0, 0.0, 0.0]}  # answerable -> questions, exact, F1
+
+    def add(self, answer: str, gold: Sequence[str]) -> None:
+        """``answer`` is "" where none is given; ``gold`` as ``judged``."""
+        scores = (1.0, *judged(answer, gold))
+        sums = self._sums[any(gold)]
+        for at, value in enumerate(scores):
+            sums[at] += value
+
+    def result(self) -> dict[str, Any]:
+        """ "exact" and "f1" in [0, 1] and "questions"; where some have no answer also "answerable" and "impossible" with
+        the three of each kind. NaN of nothing.
+        """
+        kinds = {name: self._sums[kind] for name, kind in (("answerable", True), ("impossible", False))}
+        total = [a + b for a, b in zip(*kinds.values(), strict=True)]
+        made = _scores(total)
+        return {**made, **{name: _scores(sums) for name, sums in kinds.items()}} if kinds["impossible"][0] else made
+
+
+def _scores(sums: list[float]) -> dict[str, Any]:
+    count, right, shared = sums
+    return {"exact": ratio(right, count), "f1": ratio(shared, count), "questions": int(count)}
+
+
+def best_threshold(found: Iterable[tuple[float, float, bool]]) -> float:
+    """The threshold with the highest mean score, for questions that are not the ones to be judged.
+
+    ``found``: for each question how much likelier no answer is than the best one, the score that the best answer has, and
+    whether no answer is right. No answer is given where the first is above the threshold. The middle between two values that
+    are next to each other is taken, of equally good ones the lowest; -inf (never answer) and inf (always) are among them.
+    """
+    rows = np.asarray([(margin, score, impossible) for margin, score, impossible in found], dtype=np.float64)
+    if not len(rows):
+        return 0.0
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    margins, gains = rows[:, 0], rows[:, 1] - rows[:, 2]
+    # after[i]: summed gain of answering the i questions with the lowest margins, where those of equal margin go together
+    after = np.concatenate([[0.0], np.cumsum(gains)])
+    cut = np.concatenate([[True], margins[1:] > margins[:-1], [True]])
+    best = int(np.argmax(np.where(cut, after, -np.inf)))
+    if best == 0:
+        return float("-inf")
+    return float("inf") if best == len(rows) else float((margins[best - 1] + margins[best]) / 2)
