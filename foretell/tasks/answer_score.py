@@ -9,7 +9,6 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -63,19 +62,19 @@ class AnswerTally:
         for at, value in enumerate(scores):
             sums[at] += value
 
-    def result(self) -> dict[str, Any]:
-        """ "exact" and "f1" in [0, 1] and "questions"; where some have no answer also "answerable" and "impossible" with
-        the three of each kind. NaN of nothing.
+    @property
+    def questions(self) -> int:
+        return int(self._sums[True][0] + self._sums[False][0])
+
+    def result(self) -> dict[str, float]:
+        """ "exact" and "f1" in [0, 1]; where some questions have no answer also "answerable_f1" and "impossible_f1" (the
+        share of these to which none was given). NaN of nothing.
         """
-        kinds = {name: self._sums[kind] for name, kind in (("answerable", True), ("impossible", False))}
-        total = [a + b for a, b in zip(*kinds.values(), strict=True)]
-        made = _scores(total)
-        return {**made, **{name: _scores(sums) for name, sums in kinds.items()}} if kinds["impossible"][0] else made
-
-
-def _scores(sums: list[float]) -> dict[str, Any]:
-    count, right, shared = sums
-    return {"exact": ratio(right, count), "f1": ratio(shared, count), "questions": int(count)}
+        (count, exact_there, f1_there), (rest, exact_none, f1_none) = self._sums[True], self._sums[False]
+        made = {"exact": ratio(exact_there + exact_none, count + rest), "f1": ratio(f1_there + f1_none, count + rest)}
+        return (
+            {**made, "answerable_f1": ratio(f1_there, count), "impossible_f1": ratio(f1_none, rest)} if rest else made
+        )
 
 
 def best_threshold(found: Iterable[tuple[float, float, bool]]) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from foretell.tasks.entities import are_bio, entities, malformed
 
@@ -65,30 +64,34 @@ class TagTally:
         order = sorted({*there, *found}, key=lambda tag: (-there[tag], tag))
         return {tag: {"f1": f1(self.pairs[tag, tag], found[tag], there[tag]), "words": there[tag]} for tag in order}
 
-    def result(self) -> dict[str, Any]:
-        """ "accuracy" and "macro_f1" over the tags that occur or are foretold, in [0, 1]; "sentences" and "words",
-        "whole_sentences" (share without an error), "unseen_words" (their tag is not ``known``); of BIO tags
-        "entity_precision", "entity_recall", "entity_f1" (over all entities), "entities" (type -> F1) and "malformed"
-        (``entities.malformed``). NaN where there is nothing to divide by.
+    def by_type(self) -> dict[str, float]:
+        """Type of entity -> F1."""
+        kinds = sorted({*self._there, *self._foretold})
+        return {kind: f1(self._hits[kind], self._foretold[kind], self._there[kind]) for kind in kinds}
+
+    def result(self) -> dict[str, float]:
+        """ "accuracy" and "macro_f1" over the tags that occur or are foretold, "whole_sentences" (share without an error) and
+        "unseen_words" (share whose tag is not ``known``); of BIO tags "entity_precision", "entity_recall", "entity_f1" (over
+        all entities) and "malformed" (``entities.malformed`` of what was foretold, a sentence). NaN where there is nothing to
+        divide by.
         """
         tags = self.by_tag()
         words = self.pairs.total()
         right = sum(count for (tag, guess), count in self.pairs.items() if tag == guess)
-        made: dict[str, Any] = {
+        unseen = sum(count for (tag, _), count in self.pairs.items() if tag not in self.known)
+        made = {
             "accuracy": ratio(right, words),
             "macro_f1": ratio(sum(one["f1"] for one in tags.values()), len(tags)),
             "whole_sentences": ratio(self.right, self.sentences),
-            "sentences": self.sentences,
-            "words": words,
-            "unseen_words": sum(count for (tag, _), count in self.pairs.items() if tag not in self.known),
+            "unseen_words": ratio(unseen, words),
         }
-        if self._bio:
-            hits, found, there = self._hits.total(), self._foretold.total(), self._there.total()
-            made["entity_precision"], made["entity_recall"] = ratio(hits, found), ratio(hits, there)
-            made["entity_f1"] = f1(hits, found, there)
-            made["entities"] = {
-                kind: f1(self._hits[kind], self._foretold[kind], self._there[kind])
-                for kind in sorted({*self._there, *self._foretold})
-            }
-            made["malformed"] = self._malformed
-        return made
+        if not self._bio:
+            return made
+        hits, found, there = self._hits.total(), self._foretold.total(), self._there.total()
+        return {
+            **made,
+            "entity_precision": ratio(hits, found),
+            "entity_recall": ratio(hits, there),
+            "entity_f1": f1(hits, found, there),
+            "malformed": ratio(self._malformed, self.sentences),
+        }

@@ -13,15 +13,13 @@ Index = NDArray[np.int64]
 def windows(length: int, room: int, stride: int) -> Index:
     """(N, 2) int64 start and end of windows over ``length`` places, at most ``room`` each, a new one every ``stride``.
 
-    The last one ends at ``length`` and is as long as the others, so that its first places have context too. No window for
-    a text without places. Raises InputError for a stride outside [1, room], which would leave places out.
+    The last one ends at ``length`` and is as long as the others, so that its first places have context too; a text without
+    places has one empty window. Raises InputError for a stride outside [1, room], which would leave places out.
     """
     if not 1 <= stride <= room:
         raise InputError(f"stride {stride}: expected 1 to the window's length, {room}, so that no place is left out")
-    if length == 0:
-        return np.empty((0, 2), np.int64)
-    starts = np.arange(0, max(length - room, 0) + stride, stride, dtype=np.int64)
-    starts = np.unique(np.minimum(starts, max(length - room, 0)))
+    last = max(length - room, 0)
+    starts = np.unique(np.minimum(np.arange(0, last + stride, stride, dtype=np.int64), last))
     return np.stack([starts, np.minimum(starts + room, length)], axis=1)
 
 

@@ -21,6 +21,7 @@ def test_each_place_is_in_a_window_and_has_one_owner(length: int, room: int) -> 
         assert (covered > 0).all()
         assert len(cut) == 1 + max(0, -(-(length - room) // stride))
         owner = owners(cut, length)
+        assert (np.diff(owner) >= 0).all()
         context = [min(i - cut[w, 0], cut[w, 1] - 1 - i) for i, w in enumerate(owner)]
         most = [max(min(i - s, e - 1 - i) for s, e in cut if s <= i < e) for i in range(length)]
         assert context == most
@@ -32,7 +33,8 @@ def test_worked_by_hand() -> None:
 
 
 def test_no_places_and_bad_strides() -> None:
-    assert windows(0, 4, 2).shape == (0, 2)
+    assert windows(0, 4, 2).tolist() == [[0, 0]]
+    assert len(owners(windows(0, 4, 2), 0)) == 0
     for stride in (0, 5):
         with pytest.raises(InputError, match="expected 1 to the window's length, 4"):
             windows(9, 4, stride)
