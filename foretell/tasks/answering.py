@@ -145,7 +145,8 @@ class Answering(Task):
         second, summary = sequences.second[:, None], sequences.summary[:, None]
         return cls(
             layout, sequences, first_of(np.array([len(made.cut) for made in laid], np.int64)),
-            np.arange(len(questions), dtype=np.int64) if index is None else index, None, groups, [],
+            np.arange(len(questions), dtype=np.int64) if index is None else index,
+            np.zeros(len(questions), np.int64), groups, [],
             list(questions), contexts, context, cut[:, 0], cut[:, 1] - cut[:, 0],
             own + second, np.where(target >= 0, target + second, summary),
             0.0 if any(question.impossible for question in questions) else float("inf"), longest,

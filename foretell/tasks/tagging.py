@@ -20,7 +20,6 @@ from torch.nn import functional
 from foretell.data.textrows import spread
 from foretell.errors import InputError
 from foretell.tasks.base import Score, Targets, Task, first_of
-from foretell.tasks.entities import are_bio
 from foretell.tasks.heads import TokenHead
 from foretell.tasks.inputs import Index, Inputs
 from foretell.tasks.layout import Layout
@@ -43,14 +42,15 @@ class TagScore(TagTally):
 
 @dataclass
 class Tagging(Task):
-    """``sentences``: words and tags of each example; ``classes``: the tags that can be foretold, those of training.
+    """``sentences``: words and tags of each example; ``tags``: those that can be foretold, which training has.
 
     The words of example n are ``words[n]`` to ``words[n + 1]`` (``words`` (N + 1,)) of these, each (W,) int64: ``window``,
-    which of the example's sequences answers for the word; ``place``, its first piece there; ``tag``, its code in
-    ``classes``, -1 where training has none of it, which counts as an error and not in the loss.
+    which of the example's sequences answers for the word; ``place``, its first piece there; ``tag``, its code in ``tags``,
+    -1 where training has none of it, which counts as an error and not in the loss.
     """
 
     sentences: list[Tagged]
+    tags: list[str]
     words: Index
     window: Index
     place: Index
@@ -64,7 +64,7 @@ class Tagging(Task):
         cls,
         layout: Layout,
         sentences: Sequence[Tagged],
-        classes: Sequence[str],
+        tags: Sequence[str],
         *,
         index: Index | None = None,
         groups: Index | None = None,
@@ -85,13 +85,14 @@ class Tagging(Task):
             counts.append(len(spans))
             window.append(owner)
             place.append(len(layout.lead) + first - spans[owner, 0])
-        codes = {tag: number for number, tag in enumerate(classes)}
+        codes = {tag: number for number, tag in enumerate(tags)}
         tag = [codes.get(tag, UNSEEN) for sentence in sentences for tag in sentence.tags]
         rows = np.arange(len(sentences), dtype=np.int64) if index is None else index
+        none = np.zeros(len(sentences), np.int64)
         words = first_of(np.array([len(sentence.words) for sentence in sentences], np.int64))
         return cls(
-            layout, layout.alone(cut), first_of(np.array(counts, np.int64)), rows, None, groups, list(classes),
-            list(sentences), words, np.concatenate(window), np.concatenate(place), np.array(tag, np.int64),
+            layout, layout.alone(cut), first_of(np.array(counts, np.int64)), rows, none, groups, [], list(sentences),
+            list(tags), words, np.concatenate(window), np.concatenate(place), np.array(tag, np.int64),
         )  # fmt: skip
 
     def took(self, whole: Tagging, positions: Index, which: Index) -> None:
@@ -118,10 +119,10 @@ class Tagging(Task):
         return {name: torch.from_numpy(values) for name, values in named.items()}
 
     def head(self, width: int, dropout: float) -> nn.Module:
-        return TokenHead(width, len(self.classes), dropout)
+        return TokenHead(width, len(self.tags), dropout)
 
     def scores(self, head: nn.Module, states: Tensor, inputs: Inputs) -> Tensor:
-        """(R, T, classes) logits of every token."""
+        """(R, T, tags) logits of every token."""
         logits: Tensor = head(states)
         return logits
 
@@ -138,18 +139,20 @@ class Tagging(Task):
         targets = {name: tensor.to(scores.device) for name, tensor in self.targets(positions).items()}
         codes = _of_words(scores, targets, inputs).argmax(1).tolist()
         ends = np.cumsum(self.words[positions + 1] - self.words[positions]).tolist()
-        tags = [self.classes[code] for code in codes]
+        tags = [self.tags[code] for code in codes]
         return [tags[start:end] for start, end in pairwise([0, *ends])]
 
     def score(self) -> Score:
-        return TagScore(self.classes)
+        return TagScore(self.tags)
 
-    @property
-    def metric(self) -> str:
-        """F1 of entities of BIO tags, else accuracy."""
-        return "entity_f1" if are_bio(self.classes) else "accuracy"
+
+class Entities(Tagging):
+    """Tagging in BIO tags, judged by the entities that are found exactly."""
+
+    name = "entities"
+    metrics = ("entity_f1", "entity_precision", "entity_recall", "accuracy")
 
 
 def _of_words(scores: Tensor, targets: Targets, inputs: Inputs) -> Tensor:
-    """(w, classes): what ``scores`` (R, T, classes) say at the first piece of each word."""
+    """(w, tags): what ``scores`` (R, T, tags) say at the first piece of each word."""
     return scores.flatten(0, 1)[inputs.start[targets["sequence"]] + targets["place"]]

@@ -11,7 +11,7 @@ from task_training import foretold, learnt, loss_of, random_head
 from foretell.errors import InputError
 from foretell.tasks.base import by_length
 from foretell.tasks.layout import Layout
-from foretell.tasks.tagging import UNSEEN, Tagging
+from foretell.tasks.tagging import UNSEEN, Entities, Tagging
 from foretell.tasks.tags_files import Tagged
 
 NOUNS, VERBS = {"cat", "dog"}, {"sits", "runs", "eats", "sleeps"}
@@ -131,11 +131,11 @@ def test_pieces_after_the_first_and_unseen_tags_leave_the_loss_alone() -> None:
 def test_entities_are_the_headline_of_bio_tags() -> None:
     _, layout = encoder_and_layout()
     assert task_of(layout).metric == "accuracy"
-    task = Tagging.of(layout, [Tagged(["cat", "runs"], ["B-A", "O"], "a")], ["B-A", "O"])
+    task = Entities.of(layout, [Tagged(["cat", "runs"], ["B-A", "O"], "a")], ["B-A", "O"])
     assert task.metric == "entity_f1"
     score = task.score()
     score.add([["B-A", "O"]], task, np.array([0]))
-    assert score.result()["entity_f1"] == 1.0
+    assert {score.result()[name] for name in task.metrics} == {1.0}
 
 
 def test_a_sentence_without_tokens_is_refused() -> None:
