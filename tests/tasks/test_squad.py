@@ -195,19 +195,28 @@ def test_thresholds_at_the_ends() -> None:
 
 def test_the_run_of_words_that_the_question_stands_round() -> None:
     text = "Rome is old. Ada Lovelace wrote the first program in 1843. Café Ω opened in Rome."
-    ask = SlidingWindow(text)
-    assert ask("Ada Lovelace wrote the first program in ____.")[0] == "1843"
-    assert ask("____ wrote the first program in 1843.")[0] == "Ada Lovelace"
-    assert ask("____ opened in Rome")[0] == "Café Ω"
-    close, far = ask("Ada Lovelace wrote the first ____ in 1843"), ask("Who sold ten horses")
+    ask = SlidingWindow([text])
+    assert ask("Ada Lovelace wrote the first program in ____.", text)[0] == "1843"
+    assert ask("____ wrote the first program in 1843.", text)[0] == "Ada Lovelace"
+    assert ask("____ opened in Rome", text)[0] == "Café Ω"
+    close, far = ask("Ada Lovelace wrote the first ____ in 1843", text), ask("Who sold ten horses", text)
     assert close[0] == "program"
     assert close[1] > far[1] == 0.0
     for question in ("Who?", "", "wrote", "the first"):
-        assert ask(question)[0] in text
+        assert ask(question, text)[0] in text
+
+
+def test_common_words_are_not_at_the_ends_of_an_answer() -> None:
+    texts = [f"Person{at} was the Bank{at} of Town{at} and so on" for at in range(20)]
+    ask = SlidingWindow(texts)
+    assert ask.common == {"was", "the", "of", "and", "so", "on"}
+    assert ask("Person3", texts[3])[0] == "Bank3 of Town3"
+    assert not SlidingWindow(texts[:5]).common
 
 
 def test_a_text_without_candidates() -> None:
-    assert SlidingWindow("")("Who?") == ("", 0.0)
-    assert SlidingWindow("...")("Who?") == ("", 0.0)
-    assert SlidingWindow("Who who")("who") == ("", 0.0)
-    assert len(SlidingWindow("w " * 50)("q")[0].split()) == 8
+    ask = SlidingWindow([])
+    assert ask("Who?", "") == ("", 0.0)
+    assert ask("Who?", "...") == ("", 0.0)
+    assert ask("who", "Who who") == ("", 0.0)
+    assert len(ask("q", "w " * 50)[0].split()) == 8
