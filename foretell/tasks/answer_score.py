@@ -5,6 +5,7 @@ Sources: Rajpurkar et al. 2016 (arXiv 1606.05250), section 6.1; Rajpurkar, Jia a
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
@@ -82,9 +83,10 @@ def best_threshold(found: Iterable[tuple[float, float, bool]]) -> float:
 
     ``found``: for each question how much likelier no answer is than the best one, the score that the best answer has, and
     whether no answer is right. No answer is given where the first is above the threshold. The middle between two values that
-    are next to each other is taken, of equally good ones the lowest; -inf (never answer) and inf (always) are among them.
+    are next to each other is taken, of equally good ones the lowest; 1 below the lowest (never answer) and 1 above the highest
+    (always) are among them. A margin that is not finite decides by itself, and 0.0 is the threshold of no other.
     """
-    rows = np.asarray([(margin, score, impossible) for margin, score, impossible in found], dtype=np.float64)
+    rows = np.asarray([row for row in found if math.isfinite(row[0])], dtype=np.float64)
     if not len(rows):
         return 0.0
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
@@ -93,6 +95,5 @@ def best_threshold(found: Iterable[tuple[float, float, bool]]) -> float:
     after = np.concatenate([[0.0], np.cumsum(gains)])
     cut = np.concatenate([[True], margins[1:] > margins[:-1], [True]])
     best = int(np.argmax(np.where(cut, after, -np.inf)))
-    if best == 0:
-        return float("-inf")
-    return float("inf") if best == len(rows) else float((margins[best - 1] + margins[best]) / 2)
+    edges = np.concatenate([[margins[0] - 2], margins, [margins[-1] + 2]])
+    return float((edges[best] + edges[best + 1]) / 2)

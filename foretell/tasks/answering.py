@@ -9,7 +9,7 @@ which that place has most context, and is a verbatim piece of the text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foretell.tasks.answer_score import AnswerTally, best_threshold, judged
+from foretell.tasks.answer_score import AnswerTally, judged
 from foretell.tasks.answer_spans import best_spans
 from foretell.tasks.base import Score, Targets, Task, first_of
 from foretell.tasks.heads import TokenHead
@@ -224,13 +224,12 @@ class Answering(Task):
     def score(self) -> Score:
         return AnswerScore()
 
-    def with_threshold(self, predictions: Sequence[Found], validation: Answering) -> Answering:
-        """This task with the threshold that is best for ``predictions`` of ``validation``, questions it does not hold."""
-        rows = [
+    def margins(self, predictions: Sequence[Found]) -> list[tuple[float, float, bool]]:
+        """For ``best_threshold``: what ``predictions`` of all questions say of theirs."""
+        return [
             (found.margin, judged(found.text, question.gold)[1], question.impossible)
-            for found, question in zip(predictions, validation.questions, strict=True)
+            for found, question in zip(predictions, self.questions, strict=True)
         ]
-        return replace(self, threshold=best_threshold(rows))
 
 
 def _between(step: Tensor, spans: Tensor) -> Tensor:

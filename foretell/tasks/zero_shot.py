@@ -23,7 +23,8 @@ from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.tasks.inputs import Index, Sequences, lay
 from foretell.tasks.pieces import AT_ONCE, pieces_of
-from foretell.vocabulary_loss import CHUNK
+
+LOGITS = 1 << 22  # worked out at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Likelihood:
 
 def log_probabilities(states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> Tensor:
     """(N,) float32: log softmax(states @ weight.T + bias) at ``target`` (N,), a few rows at a time."""
-    step = max(1, CHUNK // len(weight))
+    step = max(1, LOGITS // len(weight))
     made = []
     for start in range(0, len(states), step):
         logits = functional.linear(states[start : start + step], weight, bias).float()

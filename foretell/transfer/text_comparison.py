@@ -37,7 +37,8 @@ class TextComparison(Engine[Task]):
     """Text: one model, one labelled task, one split, one protocol."""
 
     arms = TEXT_ARMS
-    tuned_arms = TEXT_TUNED
+    tuned_arms: tuple[str, ...] = TEXT_TUNED
+    always = "tfidf"
 
     def __init__(
         self,
@@ -142,10 +143,12 @@ class TextComparison(Engine[Task]):
             precision=self.precision,
             look=look if curve else None,
         )
-        score = self.test.score()
-        fitted.tuner.judged(self.test, score)
+        test, settled = self.judged_on(start, data, trial, seed)
+        score = test.score()
+        fitted.tuner.judged(test, score)
         return {
             **score.result(),
+            **settled,
             "steps": trial.steps,
             "seconds": fitted.seconds,
             "samples": fitted.samples,
@@ -156,6 +159,10 @@ class TextComparison(Engine[Task]):
             "curve": [list(point) for point in fitted.curve],
             **_matrix(score),
         }
+
+    def judged_on(self, start: TextStart, data: Task, trial: Trial, seed: int) -> tuple[Task, dict[str, Any]]:
+        """The test part for a fit, and what was settled for it on labels out of ``data``."""
+        return self.test, {}
 
     # frozen arms ------------------------------------------------------------------------------------------------------
 

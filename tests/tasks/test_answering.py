@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from task_models import BOTH, WORDS, encoder_and_layout
 from task_training import foretold, learnt, loss_of, random_head
 
 from foretell.errors import InputError
+from foretell.tasks.answer_score import best_threshold
 from foretell.tasks.answer_spans import best_spans
 from foretell.tasks.answering import Answering, Found
 from foretell.tasks.base import by_length
@@ -148,7 +150,7 @@ def test_the_threshold() -> None:
     task = Answering.of(layout, QUESTIONS[:3])
     assert task.threshold == 0.0
     found = [Found("sits here", 1.0, 0.5), Found("wrong", 1.0, 2.5), Found("cat", 1.0, 1.5)]
-    chosen = task.with_threshold(found, task)
+    chosen = replace(task, threshold=best_threshold(task.margins(found)))
     assert chosen.threshold == 1.0
     score = chosen.score()
     score.add(found, chosen, np.arange(3))

@@ -184,10 +184,10 @@ def test_the_threshold_is_the_best_of_all() -> None:
 
 
 def test_thresholds_at_the_ends() -> None:
-    assert best_threshold([(0.0, 0.0, True), (1.0, 0.0, True)]) == -math.inf
-    assert best_threshold([(0.0, 1.0, False), (1.0, 1.0, False)]) == math.inf
+    assert best_threshold([(0.0, 0.0, True), (1.0, 0.0, True)]) == -1.0
+    assert best_threshold([(0.0, 1.0, False), (1.0, 1.0, False)]) == 2.0
     assert best_threshold([(0.0, 1.0, False), (1.0, 0.0, True)]) == 0.5
-    assert best_threshold([]) == 0.0
+    assert best_threshold([]) == best_threshold([(math.inf, 0.0, True)]) == 0.0
 
 
 # the baseline ---------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def slowly(model, tokenizer, context: str, text: str) -> tuple[float, int]:  # t
 @pytest.mark.parametrize("batch", [1, 12, 8192])
 def test_equal_to_one_text_at_a_time(decoder, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(zero_shot, "AT_ONCE", 4)
-    monkeypatch.setattr(zero_shot, "CHUNK", 40)
+    monkeypatch.setattr(zero_shot, "LOGITS", 40)
     found = list(likelihoods(*decoder, iter(PAIRS), batch=batch))
     assert len(found) == len(PAIRS)
     for one, pair in zip(found, PAIRS, strict=True):
@@ -108,7 +108,7 @@ def test_what_cannot_be_scored(decoder) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_log_probabilities_equal_log_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zero_shot, "CHUNK", 50)
+    monkeypatch.setattr(zero_shot, "LOGITS", 50)
     states, weight, bias = torch.randn(17, 8), torch.randn(20, 8), torch.randn(20)
     target = torch.randint(20, (17,))
     expected = (states @ weight.T + bias).log_softmax(1)[torch.arange(17), target]
