@@ -1,4 +1,4 @@
-"""Heads on summary states."""
+"""Heads on the states of summary tokens, and on those of every token."""
 
 from __future__ import annotations
 
@@ -28,4 +28,19 @@ class SummaryHead(nn.Module):
             mask = functional.dropout(states.new_ones(int(owner[-1]) + 1, states.shape[1]), self.dropout)
             states = states * mask[owner]
         out: Tensor = self.out(states)
+        return out
+
+
+class TokenHead(nn.Module):
+    """States (..., width) -> (..., outputs), by one linear layer that starts at zero; ``dropout`` of its input."""
+
+    def __init__(self, width: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(dropout)
+        self.out = nn.Linear(width, outputs)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, states: Tensor) -> Tensor:
+        out: Tensor = self.out(self.drop(states))
         return out

@@ -46,6 +46,14 @@ class Sequences:
             np.fromiter(summary, np.int64, len(tokens)),
         )
 
+    @classmethod
+    def concatenated(cls, parts: Sequence[Sequences]) -> Sequences:
+        """The sequences of all ``parts``, one part after another; at least one."""
+        sizes = np.array([len(part.ids) for part in parts], np.int64)
+        before = np.cumsum(sizes) - sizes
+        joined = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)}
+        return cls(**{**joined, "start": joined["start"] + np.repeat(before, [len(part) for part in parts])})
+
     def __len__(self) -> int:
         return len(self.length)
 

@@ -123,7 +123,12 @@ class Layout:
         made = []
         for tokens in self.encoded(texts):
             self.cut += len(tokens) > room
-            made.append([*self.lead, *tokens[:room], *self.trail])
+            made.append(tokens[:room])
+        return self.alone(made)
+
+    def alone(self, texts: Sequence[Sequence[int]]) -> Sequences:
+        """``singles`` of texts that are tokenised and fit."""
+        made = [[*self.lead, *tokens, *self.trail] for tokens in texts]
         return self._sequences(made, [len(one) for one in made])
 
     def pairs(self, first: Sequence[str], second: Sequence[str], *, tail: bool = False) -> Sequences:

@@ -1,7 +1,8 @@
 """What pretraining on text was worth: every arm at every number of labels and seed, with equal search, batch and steps.
 
 The protocol is that of images (``transfer.compare``): nested fractions of the labels by class, settings searched once for
-each arm and fraction within its labels, the test part looked at once a fit. TF-IDF with a linear model is always there.
+each arm and fraction within its labels, the test part looked at once a fit. TF-IDF with a linear model is always there; in
+its place, where words are tagged or questions answered, the baseline of that task.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from typing import Any
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError, unknown
 from foretell.run import Run
+from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
+from foretell.tasks.tagging import Tagging
 from foretell.transfer.cache import Cache
 from foretell.transfer.compare import fractions_of
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.engine import Progress
+from foretell.transfer.engine import FROZEN, Progress
 from foretell.transfer.features import device_of
 from foretell.transfer.fit import resolve_device
-from foretell.transfer.text_arms import TEXT_ARMS
+from foretell.transfer.span_comparison import SpanComparison
 from foretell.transfer.text_comparison import TextComparison, at_most
 from foretell.transfer.verdict import beside
-
-ALWAYS = "tfidf"
 
 
 def compare_text(
@@ -34,7 +35,7 @@ def compare_text(
     test: Task,
     per_class: Sequence[int | None] = (1, 5, 10, 50),
     seeds: Sequence[int] = (0, 1, 2),
-    arms: Sequence[str] = tuple(TEXT_ARMS),
+    arms: Sequence[str] | None = None,
     trials: int = 8,
     training: TransferConfig | None = None,
     run: Run | None = None,
@@ -44,40 +45,28 @@ def compare_text(
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
-    ``train`` and ``test`` are of one task and laid out for ``model``; ``per_class`` numbers of labels a class, or of
+    ``arms`` default: all that the task has. ``train`` and ``test`` are of one task and laid out for ``model``; ``per_class`` numbers of labels a class, or of
     labels where the task has no classes (None: all); ``data`` names what was read. Finished fits are kept in the run, so
     that an interrupted comparison goes on. Raises InputError for unknown arms.
     """
     began = time.perf_counter()
     if not seeds or not per_class:
         raise InputError("a comparison needs at least one seed and one number of labels a class")
-    for arm in arms:
-        if arm not in TEXT_ARMS:
-            raise unknown("arm", arm, TEXT_ARMS)
-    chosen = tuple(dict.fromkeys([*arms, ALWAYS]))
+    kind = _kind(train)
+    for arm in arms or ():
+        if arm not in kind.arms:
+            raise unknown("arm", arm, kind.arms)
+    chosen = tuple(dict.fromkeys([*(arms or kind.arms), kind.always]))
     config = training or TransferConfig()
-    model.to(resolve_device(config.device))
-    held = at_most(test, config.test_samples)
-    work = TextComparison(
-        model=model.eval(),
-        train=train,
-        test=held,
-        seeds=tuple(seeds),
-        trials=trials,
-        config=config,
-        cache=Cache(None if run is None else run.path / "results" / "comparison.jsonl"),
-        progress=progress,
-        data=data,
-    )
+    cache = Cache(None if run is None else run.path / "results" / "comparison.jsonl")
+    work = _work(model, train, test, tuple(seeds), trials, config, cache, progress, data)
     fractions, notes = fractions_of(train, per_class, work.seeds, config)
     result = work.run(chosen, fractions)
-    result["verdict"] = " ".join(filter(None, [result["verdict"], beside(result, ALWAYS)]))
+    result["verdict"] = " ".join(filter(None, [result["verdict"], beside(result, kind.always)]))
     result |= {
-        "task": train.name,
-        "test": {"samples": len(held), "split": split},
+        **_about(work, split, data),
         "notes": notes,
         "precision": work.precision,
-        "device": str(device_of(model)),
         "cost": {
             "seconds": time.perf_counter() - began,
             "evaluations": work.evaluations,
@@ -87,3 +76,56 @@ def compare_text(
     if run is not None:
         run.write_json("results/comparison.json", result)
     return result
+
+
+def frozen_text(
+    model: LanguageModel,
+    *,
+    train: Task,
+    test: Task,
+    trials: int = 8,
+    seed: int = 0,
+    training: TransferConfig | None = None,
+    progress: Progress | None = None,
+    split: str = "",
+    data: str = "",
+) -> dict[str, Any]:
+    """What frozen features are worth with all labels: {"knn", "linear_probe"}, by "pretrained", "random" and "tfidf"."""
+    config = training or TransferConfig()
+    work = _work(model, train, test, (seed,), trials, config, Cache(None), progress, data)
+    work.total = work.looks * FROZEN
+    neighbours, probes = work.with_all_labels()
+    return {"classes": train.classes, "knn": neighbours, "linear_probe": probes, **_about(work, split, data)}
+
+
+def _kind(train: Task) -> type[TextComparison]:
+    return SpanComparison if isinstance(train, Tagging | Answering) else TextComparison
+
+
+def _work(
+    model: LanguageModel,
+    train: Task,
+    test: Task,
+    seeds: tuple[int, ...],
+    trials: int,
+    config: TransferConfig,
+    cache: Cache,
+    progress: Progress | None,
+    data: str,
+) -> TextComparison:
+    model.to(resolve_device(config.device))
+    return _kind(train)(
+        model=model.eval(), train=train, test=at_most(test, config.test_samples), seeds=seeds, trials=trials,
+        config=config, cache=cache, progress=progress, data=data,
+    )  # fmt: skip
+
+
+def _about(work: TextComparison, split: str, data: str) -> dict[str, Any]:
+    return {
+        "task": work.train.name,
+        "data": data,
+        "metric": work.metrics[0],
+        "test": {"samples": len(work.test), "split": split},
+        "train": {"samples": len(work.train)},
+        "device": str(device_of(work.model)),
+    }

@@ -22,6 +22,9 @@ PAIRS = (
     ("pretrained", "tfidf"),
     ("probe", "tfidf"),
     ("scratch", "tfidf"),
+    ("pretrained", "baseline"),
+    ("probe", "baseline"),
+    ("scratch", "baseline"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ class TextComparison(Engine[Task]):
     """Text: one model, one labelled task, one split, one protocol."""
 
     arms = TEXT_ARMS
-    tuned_arms = TEXT_TUNED
+    tuned_arms: tuple[str, ...] = TEXT_TUNED
+    always = "tfidf"
 
     def __init__(
         self,
@@ -78,10 +80,15 @@ class TextComparison(Engine[Task]):
         self.looked_at = at_most(test, config.curve_samples, seed=1)
         self._weights = {"pretrained": weights, "scratch": "fresh"}
         self._banks: dict[str, Bank] = {}
-        self.precision: str = cache.get(
-            self.key(kind="precision", weights=weights),
-            lambda: {"precision": settled_precision(model, train, config)},
+
+    @cached_property
+    def precision(self) -> str:
+        """float32 or bfloat16, measured once where it is to be, and kept."""
+        found: str = self.cache.get(
+            self.key(kind="precision", weights=self._weights["pretrained"]),
+            lambda: {"precision": settled_precision(self.model, self.train, self.config)},
         )["precision"]
+        return found
 
     # what the engine asks ---------------------------------------------------------------------------------------------
 
@@ -136,10 +143,12 @@ class TextComparison(Engine[Task]):
             precision=self.precision,
             look=look if curve else None,
         )
-        score = self.test.score()
-        fitted.tuner.judged(self.test, score)
+        test, settled = self.judged_on(start, data, trial, seed)
+        score = test.score()
+        fitted.tuner.judged(test, score)
         return {
             **score.result(),
+            **settled,
             "steps": trial.steps,
             "seconds": fitted.seconds,
             "samples": fitted.samples,
@@ -150,6 +159,10 @@ class TextComparison(Engine[Task]):
             "curve": [list(point) for point in fitted.curve],
             **_matrix(score),
         }
+
+    def judged_on(self, start: TextStart, data: Task, trial: Trial, seed: int) -> tuple[Task, dict[str, Any]]:
+        """The test part for a fit, and what was settled for it on labels out of ``data``."""
+        return self.test, {}
 
     # frozen arms ------------------------------------------------------------------------------------------------------
 

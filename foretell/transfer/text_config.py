@@ -19,6 +19,9 @@ class TextTuning(Settings):
     scratch_rates: tuple[float, float] | None = Field(
         None, description="another range for the arm from scratch; default: the same"
     )
+    head_rates: tuple[float, float] = Field(
+        (1e-3, 3e-2), description="the same where the network is frozen and a head on its tokens alone is trained"
+    )
     batch: int = Field(32, ge=2, description="examples in a step (published: 16 or 32)")
     weight_decay: float = Field(0.01, ge=0, description="of matrices; gains and biases have none")
     warmup: float = Field(
@@ -44,7 +47,7 @@ class TextTuning(Settings):
 
     @model_validator(mode="after")
     def _ordered(self) -> TextTuning:
-        for name in ("rates", "scratch_rates"):
+        for name in ("rates", "scratch_rates", "head_rates"):
             span = getattr(self, name)
             if span is not None and not 0 < span[0] <= span[1]:
                 raise ValueError(f"{name}: give a lowest and a highest value above 0, not {span}")

@@ -34,6 +34,7 @@ def search_tuning(
     """
     own = config.text
     span = own.scratch_rates if start.scratch and own.scratch_rates is not None else own.rates
+    span = own.head_rates if start.frozen else span
     candidates = grid(span, config.steps_for(len(data)), trials, own.weight_decay)
     pairs, how = splits
     everything = np.arange(len(data))

@@ -28,7 +28,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.features import copied, device_of, evaluating
 from foretell.transfer.search import Trial
 from foretell.transfer.text_config import TextTuning
-from foretell.transfer.text_cost import training_flops
+from foretell.transfer.text_cost import forward_flops, training_flops
 from foretell.transfer.turns import turns
 from foretell.transfer.watch import Watch
 from foretell.vocabulary_loss import linear_cross_entropy
@@ -205,10 +205,14 @@ class TextFitted:
 
 @dataclass(frozen=True)
 class TextStart:
-    """Where a fine-tuning starts: a model to copy, or (``scratch``) its architecture with fresh weights."""
+    """Where a fine-tuning starts: a model to copy, or (``scratch``) its architecture with fresh weights.
+
+    ``frozen``: only the head is trained.
+    """
 
     model: LanguageModel
     scratch: bool = False
+    frozen: bool = False
 
 
 def fresh_model(like: LanguageModel, seed: int) -> LanguageModel:
@@ -276,19 +280,20 @@ def tune(
     began = time.perf_counter()
     with PeakMemory(device_of(start.model)) as making:
         model = fresh_model(start.model, seed_of(seed, "scratch")) if start.scratch else bare(start.model)
-        tuner = TextTuner(config.text, model, data, data, scratch=start.scratch)
+        tuner = TextTuner(config.text, model, data, data, scratch=start.scratch, frozen=start.frozen)
     training = training_of(config, len(data), trial, seed, precision)
     watch = look() if look is not None else None
     trained = fit(tuner, training, monitors=[watch] if watch is not None else [])
     tuner.eval()
     spent = time.perf_counter() - began - (watch.spent if watch is not None else 0.0)
     lengths = _seen(data, training)
+    work = forward_flops if start.frozen else training_flops
     return TextFitted(
         tuner,
         spent,
         trained.samples,
         int(lengths.sum()),
-        training_flops(model.shape, lengths, words=tuner.auxiliary > 0),
+        work(model.shape, lengths, words=tuner.auxiliary > 0),
         max(making.bytes, trained.peak_memory_bytes),
         watch.curve if watch is not None else [],
     )

@@ -18,7 +18,7 @@ from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fit import finetune_once
 from foretell.transfer.saved import save_classifier
-from foretell.verbs import common, worth
+from foretell.verbs import common, text_transfer, worth
 from foretell.verbs.common import Parts, Pretrained, say
 from foretell.verbs.finetune import Finetuned
 
@@ -65,7 +65,8 @@ def _open(
     return Labelled(read, store, parts, recipe.transfer, kept.get("fingerprint") == store.fingerprint)
 
 
-def _per_class(text: str) -> list[int | None]:
+def per_class_of(text: str) -> list[int | None]:
+    """Numbers of labels a class, None for all. Raises InputError."""
     found: list[int | None] = []
     for part in text.split(","):
         word = part.strip()
@@ -80,13 +81,14 @@ def _per_class(text: str) -> list[int | None]:
     return found
 
 
-def _seeds(count: int) -> list[int]:
+def seeds_of(count: int) -> list[int]:
+    """The seeds of a comparison. Raises InputError."""
     if count < 1:
         raise InputError(f"--seeds {count}: expected at least 1")
     return list(range(count))
 
 
-def _telling() -> Callable[[int, int, str], None]:
+def telling() -> Callable[[int, int, str], None]:
     """Progress of a comparison: what is being done, how far it is, and the time left."""
     began = time.monotonic()
     last = [0.0]
@@ -113,13 +115,13 @@ def _compare(found: Labelled, per_class: str, seeds: int, trials: int, arms: str
         train=found.parts.train,
         test=found.parts.test,
         views=found.config.views_after(found.read.views),
-        per_class=_per_class(per_class),
-        seeds=_seeds(seeds),
+        per_class=per_class_of(per_class),
+        seeds=seeds_of(seeds),
         arms=chosen,
         trials=trials,
         training=found.config,
         run=found.read.run if found.own else None,
-        progress=_telling(),
+        progress=telling(),
         split=found.parts.how,
     )
     if found.own:  # scores of an earlier evaluate stay
@@ -146,6 +148,18 @@ def _report(found: Labelled) -> Path:
     return page
 
 
+def _of_text(data: str | Path | None, labels: str | Path | None) -> str | Path | None:
+    """The labelled text: of a run on text the labels stand beside the texts, so that either option may name the table."""
+    if data is not None and labels is not None:
+        raise InputError(f"--labels {labels}: texts and labels are columns of one table; give it by --data alone")
+    return data if data is not None else labels
+
+
+def _no_task(task: str | None) -> None:
+    if task is not None:
+        raise InputError(f"--task {task}: is for text; a run on images is classified")
+
+
 def evaluate(
     run: str | Path,
     data: str | Path | None,
@@ -157,10 +171,17 @@ def evaluate(
     trials: int,
     arms: str,
     device: str | None,
+    task: str | None,
     overrides: Overrides,
 ) -> dict[str, Any]:
     """See ``foretell.verbs.evaluate``."""
-    _per_class(per_class), _seeds(seeds)
+    points, chosen = per_class_of(per_class), seeds_of(seeds)
+    if text_transfer.is_text(Path(run)):
+        return text_transfer.evaluate(
+            Path(run), _of_text(data, labels), task=task, compare=compare, per_class=points, seeds=chosen, trials=trials,
+            arms=arms, device=device, overrides=overrides, telling=telling,
+        )  # fmt: skip
+    _no_task(task)
     found = _open(run, data, labels, device, overrides)
     _hold(found)
     try:
@@ -193,10 +214,17 @@ def finetune(
     seeds: int,
     trials: int,
     device: str | None,
+    task: str | None,
     overrides: Overrides,
 ) -> Finetuned:
     """See ``foretell.verbs.finetune``."""
-    _per_class(per_class), _seeds(seeds)
+    points, chosen = per_class_of(per_class), seeds_of(seeds)
+    if text_transfer.is_text(Path(run)):
+        return text_transfer.finetune(
+            Path(run), _of_text(data, labels), task=task, out=out, compare=compare, per_class=points, seeds=chosen,
+            trials=trials, device=device, overrides=overrides, telling=telling,
+        )  # fmt: skip
+    _no_task(task)
     found = _open(run, data, labels, device, overrides)
     target = Path(out) if out is not None else found.read.run.path / "classifier"
     if out is not None:
@@ -214,7 +242,7 @@ def finetune(
             config=found.config,
             test=test,
             trials=trials,
-            progress=_telling(),
+            progress=telling(),
         )
         extra = {"labels": facts["labels"], "pretrained_in": str(found.read.run.path)}
         save_classifier(classifier, target, crop=found.config.crop, extra=extra)

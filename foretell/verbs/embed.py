@@ -1,4 +1,4 @@
-"""``foretell embed``: features of images, as a file other programs read."""
+"""``foretell embed``: features of images or texts, as a file other programs read."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from foretell.options import Arg, Where
 
 def embed(
     run: Annotated[Where, Arg("the run folder, or an exported encoder")],
-    data: Annotated[Where | None, Arg("the images (default: the run's own)")] = None,
+    data: Annotated[Where | None, Arg("the images or texts (default: the run's own)")] = None,
     *,
     out: Annotated[
         Where | None, Arg("features.npz, .npy or .parquet (default: RUN/features.npz)", "FILE", "-o")
     ] = None,
     device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
 ) -> Any:
-    """Write the encoder's features of images to a file.
+    """Write the encoder's features of images or texts to a file.
 
-    .npz holds features, path, label and group; .parquet one row an image; .npy the features alone. With a
-    run's own images the map of the embeddings in its report is drawn anew.
+    .npz holds features, path (of a text: where it is), label and group; .parquet one row a sample; .npy the features
+    alone. With a run's own images the map of the embeddings in its report is drawn anew. Of a text the mean state of its
+    tokens is taken; what is longer than the positions of the network is cut.
 
-    Returns the features, float32 (images, dimensions), in the order of the data. Raises InputError for an unknown suffix
-    and images that cannot be read.
+    Returns the features, float32 (samples, dimensions), in the order of the data. Raises InputError for an unknown suffix
+    and data that cannot be read.
     """
     from foretell.verbs import embedding
 

@@ -24,7 +24,7 @@ from foretell.report.exhibits import fitted, neighbours_grid, write_neighbours
 from foretell.run import Run, write_aside
 from foretell.transfer.features import extract
 from foretell.transfer.knn import nearest
-from foretell.verbs import common
+from foretell.verbs import common, text_transfer
 
 Features = NDArray[np.float32]
 SUFFIXES = (".npz", ".npy", ".parquet")
@@ -64,6 +64,8 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str) -
     """See ``foretell.verbs.embed``."""
     if out is not None and out.suffix not in SUFFIXES:
         raise InputError(f"{out}: unknown suffix '{out.suffix}'; expected one of {', '.join(SUFFIXES)}")
+    if text_transfer.is_text(place):
+        return _embed_text(place, data, out, device)
     encoder, facts, store, run = _open(place, data, device)
     if out is None:
         out = (run.path if run is not None else Path()) / "features.npz"
@@ -82,6 +84,18 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str) -
         finally:
             held.close()
         print(f"report: {build_report(run.path)}")
+    return features
+
+
+def _embed_text(place: Path, data: str | Path | None, out: Path | None, device: str) -> Features:
+    if out is None:
+        out = (place if (place / "recipe.toml").is_file() else Path()) / "features.npz"
+    common.make_place(out)
+    features, names, table, cut = text_transfer.embed(place, data, device)
+    write_aside(out, _packed(features, names, table, out.suffix))
+    print(f"features: {out} ({features.shape[0]:,} documents, {features.shape[1]} dimensions)")
+    if cut:
+        print(f"  {cut:,} documents were longer than the positions of the network and are cut")
     return features
 
 

@@ -9,7 +9,9 @@ from foretell.options import Arg, Overrides, Where
 
 
 def evaluate(
-    run: Annotated[Where, Arg("the run folder of an earlier pretrain")],
+    run: Annotated[
+        Where, Arg("the run folder of an earlier pretrain, or a folder with a BERT, RoBERTa or GPT checkpoint")
+    ],
     data: Annotated[Where | None, Arg("other labelled data (default: the run's own)")] = None,
     *,
     labels: Annotated[Where | None, Arg("CSV with the columns path and label", "CSV")] = None,
@@ -19,19 +21,25 @@ def evaluate(
     ] = "1,5,10,50",
     seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,
-    arms: Annotated[str, Arg("arms of the comparison, of pretrained, scratch, random, probe", "ARM,ARM,...")] = "",
+    arms: Annotated[
+        str, Arg("arms of the comparison, of pretrained, scratch, random, probe; of text also tfidf", "ARM,ARM,...")
+    ] = "",
     similarity: Annotated[
         Where | None, Arg("of word vectors: people's scores of pairs, lines of word, word, score", "FILE")
     ] = None,
     analogies: Annotated[
         Where | None, Arg("of word vectors: lines of four words, under ': NAME' of their section", "FILE")
     ] = None,
+    task: Annotated[
+        str | None,
+        Arg("of text: classification, entailment, similarity or choice (default: by the columns)", "TASK"),
+    ] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
     set: Annotated[Overrides, Arg("a setting, as transfer.steps=200; may be repeated", "KEY=VALUE", "-s")] = (),
 ) -> dict[str, Any]:
     """Measure what a run's frozen encoder is worth on labelled data.
 
-    Nearest neighbours, linear probe and retrieval, beside random features and raw pixels.
+    Nearest neighbours, linear probe and retrieval, beside random features and raw pixels; of text beside TF-IDF.
     --compare adds the label-efficiency curve: every arm with equal augmentation, search and steps. The results are put
     into the run and its report; with other data they are only printed. Word vectors (of a run or a file) are measured
     by --similarity and --analogies.
@@ -45,5 +53,5 @@ def evaluate(
         return word_evaluation.evaluate(Path(run), similarity, analogies)
     return comparing.evaluate(
         run, data, labels=labels, compare=compare, per_class=per_class, seeds=seeds, trials=trials, arms=arms,
-        device=device, overrides=set,
+        device=device, task=task, overrides=set,
     )  # fmt: skip

@@ -11,16 +11,21 @@ from foretell.options import Arg, Overrides, Where
 
 @dataclass
 class Finetuned:
-    """What ``finetune`` made: the classifier's folder, its scores on the test part, and the comparison's result."""
+    """What ``finetune`` made: the classifier's folder, its scores on the test part, and the comparison's result.
+
+    ``report`` is None for a model without a run.
+    """
 
     model: Path
-    report: Path
+    report: Path | None
     scores: dict[str, Any]
     comparison: dict[str, Any] | None
 
 
 def finetune(
-    run: Annotated[Where, Arg("the run folder of an earlier pretrain")],
+    run: Annotated[
+        Where, Arg("the run folder of an earlier pretrain, or a folder with a BERT, RoBERTa or GPT checkpoint")
+    ],
     *,
     labels: Annotated[Where | None, Arg("CSV with path and label (default: the labels of the data)", "CSV")] = None,
     data: Annotated[Where | None, Arg("other labelled data (default: the run's own)", "DATA")] = None,
@@ -31,11 +36,17 @@ def finetune(
     ] = "1,5,10,50",
     seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,
+    task: Annotated[
+        str | None,
+        Arg("of text: classification, entailment, similarity or choice (default: by the columns)", "TASK"),
+    ] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
     set: Annotated[Overrides, Arg("a setting, as transfer.steps=200; may be repeated", "KEY=VALUE", "-s")] = (),
 ) -> Finetuned:
     """Fine-tune a classifier, and report what pretraining was worth.
 
+    Of images, or of a run on text: one text, a pair or a choice of answers by the columns of the table (text, text_a and
+    text_b, context and choice_..., label).
     The classifier is trained on all labels of the training part, with settings chosen within them, and tested on the
     held-out part. The comparison is with training from scratch, with equal augmentation, search and steps; --no-compare
     leaves it out.
@@ -46,5 +57,5 @@ def finetune(
 
     return comparing.finetune(
         run, data, labels=labels, out=out, compare=compare, per_class=per_class, seeds=seeds, trials=trials,
-        device=device, overrides=set,
+        device=device, task=task, overrides=set,
     )  # fmt: skip

@@ -1,0 +1,39 @@
+"""What a labelled task on words or spans is foretold by without a network, fitted on the same labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from foretell.tasks.answer_baseline import SlidingWindow
+from foretell.tasks.answering import Answering, Found
+from foretell.tasks.base import Task
+from foretell.tasks.tagging import Tagging
+from foretell.tasks.tags_baseline import MajorityTag
+
+BASELINES: dict[type[Task], dict[str, str]] = {
+    Tagging: {
+        "title": "commonest tag of the word",
+        "what": "the tag that a word has most often in the labels, and for a new word that of its ending",
+    },
+    Answering: {
+        "title": "sliding window",
+        "what": "the words of the text round which most of the question's words stand",
+    },
+}
+
+
+def baseline_of(train: Task) -> Callable[[Task], list[Any]]:
+    """What gives a prediction for each example of a task of the kind of ``train``, whose labels it is fitted on."""
+    if isinstance(train, Tagging):
+        tag = MajorityTag((sentence.words, sentence.tags) for sentence in train.sentences)
+        return lambda task: [tag(sentence.words) for sentence in task.sentences]  # type: ignore[attr-defined]
+    assert isinstance(train, Answering)
+    answer = SlidingWindow(question.context for question in train.questions)
+
+    def answers(task: Task) -> list[Found]:
+        assert isinstance(task, Answering)
+        found = [answer(question.text, question.context) for question in task.questions]
+        return [Found(text, score, -score) for text, score in found]
+
+    return answers

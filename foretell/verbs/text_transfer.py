@@ -1,0 +1,292 @@
+"""The work behind ``foretell finetune``, ``evaluate`` and ``embed`` where the run, or a folder in a public layout, is of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell import objectives
+from foretell.data.corpus import Corpus, Document, open_corpus
+from foretell.data.table import Table, many
+from foretell.encoders.language import LanguageModel
+from foretell.errors import InputError
+from foretell.options import Overrides
+from foretell.recipe import Recipe
+from foretell.run import Run
+from foretell.tasks.base import Task
+from foretell.tasks.classification import Classification
+from foretell.tasks.layout import Layout, extended
+from foretell.tasks.read import Division, LabelledText, divide_labelled, held_out, read_labelled, task_of
+from foretell.transfer.compare_text import compare_text, frozen_text
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.text_arms import TEXT_ARMS
+from foretell.transfer.text_features import embed_units
+from foretell.transfer.text_once import finetune_text
+from foretell.transfer.text_saved import save_text
+from foretell.verbs import common
+from foretell.verbs.common import say
+from foretell.verbs.finetune import Finetuned
+from foretell.verbs.text_run import read_text
+
+AT_ONCE = 2000  # documents embedded at a time
+
+
+def is_text(place: Path) -> bool:
+    """Whether ``place`` is a run on text or a folder with a text model."""
+    if (place / "recipe.toml").is_file():
+        return objectives.get(Recipe.load(place / "recipe.toml").objective.name).kind == "text"
+    return (place / "tokenizer.json").is_file() and (place / "config.json").is_file()
+
+
+@dataclass
+class Opened:
+    """A text model with labelled data for it. ``run``: where results go, None for a folder without a run."""
+
+    place: Path
+    run: Run | None
+    model: LanguageModel
+    config: TransferConfig
+    found: LabelledText
+    train: Task
+    test: Task
+    how: str
+
+    def close(self) -> None:
+        if self.run is not None:
+            self.run.close()
+
+    def write(self, name: str, value: dict[str, Any]) -> None:
+        if self.run is not None:
+            self.run.write_json(name, value)
+
+    def report(self) -> Path | None:
+        if self.run is None:
+            return None
+        from foretell.report import build
+
+        page = build(self.run.path)
+        say(f"report: {page}")
+        return page
+
+
+def _recipe(place: Path, device: str | None, overrides: Overrides, other: bool) -> Recipe:
+    """The run's recipe with what was given now; with ``other`` data the columns are those given now alone."""
+    file = place / "recipe.toml" if (place / "recipe.toml").is_file() else None
+    recipe = Recipe.load(file, {"transfer.device": device}, overrides)
+    common.device_of(recipe.transfer.device)
+    if other and file is not None:
+        before = Recipe.load(file).data.columns
+        given = {name: own for name, own in recipe.data.columns.items() if before.get(name) != own}
+        recipe.data = recipe.data.model_copy(update={"columns": given})
+    return recipe
+
+
+def _source(place: Path, recipe: Recipe, data: str | Path | None) -> str:
+    source = str(data) if data is not None else recipe.data.source
+    if source is None:
+        raise InputError(f"{place}: is a model without a run, so it has no text of its own; give --data FILE")
+    return source
+
+
+def open_labelled(
+    place: Path, data: str | Path | None, task: str | None, device: str | None, overrides: Overrides
+) -> Opened:
+    """Read model and data, lay the data out, divide it, and say what was understood. Raises InputError in words."""
+    recipe = _recipe(place, device, overrides, data is not None)
+    source = _source(place, recipe, data)
+    read = read_text(place)
+    given = recipe.data
+    found = read_labelled(source, given.columns, task, encoding=given.encoding, documents=given.documents)
+    say(f"data: {source}, {many(len(found), 'row')}, {found.kind}")
+    for note in found.notes:
+        say(f"  {note}")
+    division = _division(place, found, recipe, own=data is None)
+    model, tokenizer = extended(read.model, read.tokenizer)
+    model.specials = read.specials
+    layout = Layout.of(model, tokenizer, recipe.transfer.text.length, str(place))
+    train, test, notes = held_out(task_of(found, layout), found, division)
+    if layout.cut:
+        share = layout.cut / len(found)
+        notes.append(
+            f"{many(layout.cut, 'sequence')} longer than {layout.length} tokens and cut ({share:.1%} of the rows)"
+        )
+    for note in notes:
+        say(f"  {note}")
+    say(f"test part: {division.how}")
+    run = Run.resume(place) if (place / "recipe.toml").is_file() else None
+    return Opened(place, run, model, recipe.transfer, found, train, test, division.how)
+
+
+def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) -> Division:
+    """The split of the pretraining where the texts are the run's own, else a new one; the rule says which."""
+    kept = Run.read(place).read_json("split.json") if own else None
+    if kept and len(kept["train"]) + len(kept["test"]) == len(found):
+        labelled = {row for row, label in enumerate(found.labels) if label is not None}
+        train, test = (np.array(sorted(labelled & set(kept[part])), np.int64) for part in ("train", "test"))
+        if len(train) and len(test):
+            return Division(train, test, str(kept["how"]))
+    division = divide_labelled(found, recipe.data.split, recipe.data.split_seed)
+    if not own:
+        return division
+    return Division(division.train, division.test, f"{division.how}; pretraining saw these texts too, without labels")
+
+
+# the verbs ------------------------------------------------------------------------------------------------------------
+
+
+def finetune(
+    place: Path,
+    data: str | Path | None,
+    *,
+    task: str | None,
+    out: str | Path | None,
+    compare: bool,
+    per_class: list[int | None],
+    seeds: list[int],
+    trials: int,
+    device: str | None,
+    overrides: Overrides,
+    telling: Callable[[], Callable[[int, int, str], None]],
+) -> Finetuned:
+    """See ``foretell.verbs.finetune``."""
+    target = Path(out) if out is not None else place / "classifier"
+    if out is not None:
+        common.check_free(target)
+    opened = open_labelled(place, data, task, device, overrides)
+    try:
+        train, test = opened.train, opened.test
+        kinds = f" of {len(train.classes)} classes" if train.classes else ""
+        say(f"fine-tuning on {len(train):,} labels{kinds}:")
+        tuner, facts = finetune_text(
+            opened.model, train, config=opened.config, test=test, trials=trials, progress=telling()
+        )
+        save_text(tuner, target, extra={"labels": facts["labels"], "pretrained_in": str(place)})
+        scores = {name: value for name, value in facts["test"].items() if name != "confusion"}
+        told = ", ".join(f"{name.replace('_', ' ')} {scores[name]:.1%}" for name in train.metrics)
+        say(f"classifier: {target}")
+        say(f"  on {len(test):,} test rows: {told}")
+        opened.write("results/finetune.json", {**facts, "folder": str(target)})
+        result = _compare(opened, per_class, seeds, trials, "", telling) if compare else None
+        return Finetuned(target, opened.report(), scores, result)
+    finally:
+        opened.close()
+
+
+def evaluate(
+    place: Path,
+    data: str | Path | None,
+    *,
+    task: str | None,
+    compare: bool,
+    per_class: list[int | None],
+    seeds: list[int],
+    trials: int,
+    arms: str,
+    device: str | None,
+    overrides: Overrides,
+    telling: Callable[[], Callable[[int, int, str], None]],
+) -> dict[str, Any]:
+    """See ``foretell.verbs.evaluate``."""
+    opened = open_labelled(place, data, task, device, overrides)
+    try:
+        result = frozen_text(
+            opened.model, train=opened.train, test=opened.test, trials=trials, training=opened.config,
+            progress=telling(), split=opened.how, data=opened.found.source,
+        )  # fmt: skip
+        say(f"on {len(opened.test):,} test rows, with {len(opened.train):,} labels:")
+        for line in _table(result, opened.test.metric):
+            say(line)
+        before = (opened.run.read_json("results/comparison.json") or {}) if opened.run is not None else {}
+        same = before.get("data") == result["data"] and before.get("task") == result["task"]
+        opened.write("results/evaluation.json", result)
+        opened.write("results/comparison.json", {**(before if same else {}), **result})
+        result["comparison"] = _compare(opened, per_class, seeds, trials, arms, telling) if compare else None
+        opened.report()
+        return result
+    finally:
+        opened.close()
+
+
+def _compare(
+    opened: Opened,
+    per_class: list[int | None],
+    seeds: list[int],
+    trials: int,
+    arms: str,
+    telling: Callable[[], Callable[[int, int, str], None]],
+) -> dict[str, Any]:
+    chosen = tuple(arm.strip() for arm in arms.split(",")) if arms else tuple(TEXT_ARMS)
+    say("comparing with training from scratch and with TF-IDF, with equal search and steps:")
+    result = compare_text(
+        opened.model,
+        train=opened.train,
+        test=opened.test,
+        per_class=per_class,
+        seeds=seeds,
+        arms=chosen,
+        trials=trials,
+        training=opened.config,
+        run=opened.run,
+        progress=telling(),
+        split=opened.how,
+        data=opened.found.source,
+    )
+    say(result["verdict"])
+    return result
+
+
+def _table(result: dict[str, Any], metric: str) -> list[str]:
+    """The scores as lines for a person, in percent with their intervals."""
+    names = {"pretrained": "this encoder", "random": "random features", "tfidf": "TF-IDF"}
+    lines = []
+    for method, title in (("knn", "nearest neighbours"), ("linear_probe", "linear model")):
+        for arm, scores in result[method].items():
+            low, high = scores["intervals"][metric]
+            kind = f"{title} (k = {scores['k']})" if "k" in scores else title
+            lines.append(f"  {kind:<28} {names[arm]:<16} {metric} {scores[metric]:.1%} ({low:.1%} to {high:.1%})")
+    return lines
+
+
+# features -------------------------------------------------------------------------------------------------------------
+
+
+def embed(place: Path, data: str | Path | None, device: str) -> tuple[NDArray[np.float32], list[str], Table, int]:
+    """(features (documents, width), where each document is, what the source says of it, how many were cut).
+
+    The mean state of a document's tokens. Raises InputError for text that cannot be read.
+    """
+    recipe = _recipe(place, device, (), data is not None)
+    source = _source(place, recipe, data)
+    read = read_text(place)
+    given = recipe.data
+    corpus = open_corpus(source, given.columns, documents=given.documents, sentences="whole", encoding=given.encoding)
+    for note in corpus.notes:
+        say(f"  {note}")
+    model, tokenizer = extended(read.model.to(common.device_of(recipe.transfer.device)), read.tokenizer)
+    layout = Layout.of(model, tokenizer, recipe.transfer.text.length, str(place))
+    parts: list[NDArray[np.float32]] = []
+    names: list[str] = []
+    columns: dict[str, list[str | None]] = {"label": [], "group": [], "split": []}
+    tell = common.counting("embedding")
+    for block in _blocks(corpus):
+        texts = [(document.text,) for document in block]
+        task = Classification.of(layout, texts, np.zeros(len(block), np.int64), [])
+        parts.append(embed_units(model, task)["mean"])
+        names += [document.place for document in block]
+        for name, values in columns.items():
+            values += [getattr(document, name) for document in block]
+        tell(len(names), len(names))
+    known = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    return np.concatenate(parts), names, Table(known, rows=len(names)), layout.cut
+
+
+def _blocks(corpus: Corpus) -> Iterator[list[Document]]:
+    documents = corpus.documents()
+    while block := list(islice(documents, AT_ONCE)):
+        yield block

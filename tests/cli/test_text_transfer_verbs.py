@@ -1,0 +1,160 @@
+"""From a run on text and a table of labels to a classifier, a comparison and features, by the verbs a person types."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import foretell
+from foretell.cli import main
+from foretell.errors import InputError
+from foretell.transfer.text_saved import load_text
+
+TINY = ["objective.network.layers=1", "objective.network.width=32", "objective.network.heads=2", "objective.length=32"]
+TRAINING = ["training.rate=0.003", "training.precision=float32", "training.batch=16", "training.health_every=40"]
+QUICK = ["transfer.steps=20", "transfer.curve_points=2", "transfer.text.precision=float32", "transfer.text.batch=8"]
+WHO = ["Anna", "Ben", "Clara", "David", "Emma", "Felix"]
+DOES = {
+    "school": ["learns", "reads", "writes"],
+    "kitchen": ["boils", "cooks", "bakes"],
+    "garden": ["sings", "digs", "sows"],
+}
+
+
+def told(number: int) -> tuple[str, str]:
+    place = list(DOES)[number % 3]
+    return (
+        f"{WHO[number % 6]} {DOES[place][(number // 3) % 3]} and {DOES[place][(number // 9) % 3]} with {WHO[(number + 2) % 6]}",
+        place,
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bert and a gpt on unlabelled text, and tables of every task."""
+    folder = tmp_path_factory.mktemp("texts")
+    rows = [told(number) for number in range(180)]
+    (folder / "plain.txt").write_text("\n".join(f"In the {place} {text}." for text, place in rows))
+    (folder / "topics.csv").write_text("text,label\n" + "".join(f"{text},{place}\n" for text, place in rows[:90]))
+    pairs = [(rows[n][0], rows[n + 3 + n % 2][0], "no" if n % 2 else "yes") for n in range(60)]
+    (folder / "pairs.csv").write_text("text_a,text_b,label\n" + "".join(f"{a},{b},{label}\n" for a, b, label in pairs))
+    choices = [
+        {"context": rows[n][0], "choices": [rows[n + 1][0], rows[n + 3][0]][:: 1 if n % 2 else -1], "label": n % 2}
+        for n in range(40)
+    ]
+    (folder / "choices.jsonl").write_text("\n".join(map(json.dumps, choices)))
+    for name in ("bert", "gpt"):
+        foretell.pretrain(
+            folder / "plain.txt", objective=name, out=folder / name, budget="40 steps", set=[*TINY, *TRAINING]
+        )
+    return folder
+
+
+def copy_of(made: Path, name: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made / name, tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt"])
+def test_finetune_gives_a_classifier_a_report_and_a_comparison_with_tfidf(
+    name: str, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy_of(made, name, tmp_path)
+    arguments = ["finetune", str(run), "--data", str(made / "topics.csv"), "--per-class", "2,all", "--seeds", "2"]
+    assert main([*arguments, "--trials", "2", *(word for setting in QUICK for word in ("-s", setting))]) == 0
+    shown = capsys.readouterr().out
+    assert "90 rows, classification" in shown
+    assert "fine-tuning on 72 labels of 3 classes" in shown
+    kept = json.loads((run / "results" / "comparison.json").read_text())
+    assert {row["arm"] for row in kept["rows"]} == {"pretrained", "probe", "scratch", "random", "tfidf"}
+    assert kept["verdict"] in shown
+    page = (run / "report.html").read_text()
+    assert "TF-IDF" in page
+    assert "label-efficiency" in page.lower()
+    found = load_text(run / "classifier").predict(["Anna boils and cooks with Ben"])
+    assert set(found[0]) == set(DOES)
+    assert sum(found[0].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_finetune_of_pairs_and_choices(made: Path, tmp_path: Path) -> None:
+    run = copy_of(made, "gpt", tmp_path)
+    for task, file, texts in (
+        ("similarity", "pairs.csv", ("Anna cooks", "Ben boils")),
+        (None, "pairs.csv", ("Anna cooks", "Ben boils")),
+        (None, "choices.jsonl", ("Anna cooks", "Ben boils", "Ben digs", "Emma reads")),
+    ):
+        found = foretell.finetune(run, data=made / file, task=task, compare=False, trials=1, set=QUICK)
+        assert found.comparison is None
+        assert 0 <= found.scores["accuracy"] <= 1
+        classifier = load_text(found.model)
+        assert classifier.task == (task or ("entailment" if file == "pairs.csv" else "choice"))
+        answer = classifier.predict([texts])[0]
+        assert list(answer) == (["no", "yes"] if file == "pairs.csv" else list(texts[1:]))
+        facts = json.loads((run / "results" / "finetune.json").read_text())
+        assert facts["task"] == classifier.task
+
+
+def test_evaluate_says_what_frozen_features_are_worth(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy_of(made, "bert", tmp_path)
+    found = foretell.evaluate(run, made / "topics.csv", trials=3, set=QUICK)
+    assert set(found["linear_probe"]) == {"pretrained", "random", "tfidf"}
+    assert set(found["knn"]) == {"pretrained", "random"}
+    low, high = found["linear_probe"]["tfidf"]["intervals"]["accuracy"]
+    assert low <= found["linear_probe"]["tfidf"]["accuracy"] <= high
+    assert found["linear_probe"]["tfidf"]["accuracy"] > 0.9
+    assert "TF-IDF" in capsys.readouterr().out
+    assert "Linear probe" in (run / "report.html").read_text()
+
+
+def test_a_folder_in_a_public_layout_needs_no_run(made: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made / "bert" / "encoder", tmp_path / "checkpoint"))
+    found = foretell.finetune(folder, data=made / "topics.csv", compare=False, trials=1, set=QUICK)
+    assert found.report is None
+    assert found.model == folder / "classifier"
+    with pytest.raises(InputError, match="no text of its own; give --data FILE"):
+        foretell.evaluate(folder)
+
+
+def test_embed_writes_a_vector_a_document(made: Path, tmp_path: Path) -> None:
+    run = copy_of(made, "bert", tmp_path)
+    features = foretell.embed(run, made / "topics.csv", out=tmp_path / "x.npz")
+    kept = np.load(tmp_path / "x.npz")
+    assert features.shape == (90, 32)
+    assert kept["features"] == pytest.approx(features)
+    assert kept["label"][:3].tolist() == list(DOES)
+    assert kept["path"][1].endswith("topics.csv, row 2")
+    own = foretell.embed(run)
+    assert own.shape == (180, 32)
+    assert (run / "features.npz").is_file()
+
+
+def test_the_labels_of_the_runs_own_text_keep_its_split(made: Path, tmp_path: Path) -> None:
+    run = tmp_path / "labelled"
+    foretell.pretrain(made / "topics.csv", objective="bert", out=run, budget="4 steps", set=[*TINY, *TRAINING])
+    foretell.evaluate(run, trials=1, set=QUICK)
+    kept = json.loads((run / "results" / "evaluation.json").read_text())
+    split = json.loads((run / "split.json").read_text())
+    assert kept["test"] == {"samples": len(split["test"]), "split": split["how"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told_"),
+    [
+        (["--task", "translation"], "unknown task 'translation'"),
+        (["--task", "choice"], "no columns 'context' and 'choice_"),
+        (["-s", "transfer.text.length=400"], "texts of up to 400 tokens; expected 8 to 32"),
+        (["-s", "transfer.text.auxiliary=0.5"], "an encoder sees the words that come next"),
+        (["-s", "data.columns.label=topic"], "topics.csv: unknown column 'topic'"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], told_: str, made: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    run = copy_of(made, "bert", tmp_path)
+    assert main(["finetune", str(run), "--data", str(made / "topics.csv"), "--no-compare", *arguments]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert told_ in error
