@@ -7,13 +7,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foretell.claims.lab import Lab
 from foretell.data.images import Images
 from foretell.objectives.simclr import SimCLR
 from foretell.recipe import Recipe
 from foretell.transfer.features import evaluating
+from foretell.transfer.fractions import subset
+from foretell.transfer.knn import knn
+from foretell.transfer.metrics import score
+from foretell.transfer.probe import fit_probe
 from foretell.views import plain
 
 SOURCE = "@animals"
+PER_CLASS = 10
+PENALTY = 0.1  # of the probe on few labels, the same for every arm
 
 
 def recipe(seed: int, **changes: object) -> Recipe:
@@ -35,6 +42,31 @@ def embed(objective: SimCLR, rows: NDArray[np.int64], store: object, turn: int =
     """{"h": (N, dim), "z": (N, head_dim)} of ``rows`` of ``store``."""
     parts = [both(objective, store.read(some), turn) for some in np.array_split(rows, max(1, len(rows) // 512))]  # type: ignore[attr-defined]
     return {name: torch.cat([part[at] for part in parts]).cpu().numpy() for at, name in enumerate(("h", "z"))}
+
+
+def judged(lab: Lab, claim: str, recipe: Recipe) -> dict[str, float]:
+    """In percent, of the run of ``recipe``: "probe" (h, on ``PER_CLASS`` labels a class), "knn" (k = 20, all labels) and
+    "contrastive" (the accuracy of the pretext task).
+    """
+
+    def judge() -> dict[str, float]:
+        objective = lab.trained(recipe)
+        assert isinstance(objective, SimCLR)
+        assert recipe.data.source is not None
+        store = lab.store(recipe.data.source)
+        train, test = lab.split(recipe.data.source)
+        codes, classes = store.table.codes("label")
+        x, held = (embed(objective, rows, store)["h"] for rows in (train, test))
+        few = subset(codes[train], None, per_class=PER_CLASS, seed=recipe.training.seed)
+        probe = fit_probe(x[few], codes[train][few], len(classes), PENALTY)
+        votes = knn(x, codes[train], held, k=20, classes=len(classes)).cpu().numpy()
+        return {
+            "probe": 100 * float((probe.logits(held).argmax(axis=1) == codes[test]).mean()),
+            "knn": 100 * score(votes, codes[test])["accuracy"],
+            "contrastive": 100 * contrastive_accuracy(objective),
+        }
+
+    return lab.result(claim, {"recipe": lab.key(recipe), "per_class": PER_CLASS, "penalty": PENALTY}, judge)
 
 
 def contrastive_accuracy(objective: SimCLR, batches: int = 4, batch: int = 256) -> float:

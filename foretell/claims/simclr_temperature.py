@@ -5,14 +5,8 @@ from __future__ import annotations
 from foretell.claims import simclr
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
-from foretell.objectives.simclr import SimCLR
-from foretell.transfer.fractions import subset
-from foretell.transfer.knn import knn
-from foretell.transfer.metrics import score
-from foretell.transfer.probe import fit_probe
+from foretell.claims.simclr import PER_CLASS
 
-PER_CLASS = 10
-PENALTY = 0.1  # of the probe, the same for every arm
 # name -> changed settings; the published ablation has temperatures 0.05, 0.1, 0.5, 1, and products without norm at 10
 ARMS: dict[str, dict[str, object]] = {
     "0.05": {"objective__temperature": 0.05},
@@ -34,7 +28,10 @@ class SimCLRTemperature(Claim):
     minutes = 13.0
 
     def work(self, lab: Lab) -> list[Finding]:
-        measured = {arm: [self._measure(lab, arm, seed) for seed in self.seeds] for arm in ARMS}
+        measured = {
+            arm: [simclr.judged(lab, self.name, simclr.recipe(seed, **changes)) for seed in self.seeds]
+            for arm, changes in ARMS.items()
+        }
 
         def of(arm: str, name: str) -> list[float]:
             return [one[name] for one in measured[arm]]
@@ -69,24 +66,3 @@ class SimCLRTemperature(Claim):
                 of("0.1", "contrastive"),
             ),
         ]
-
-    def _measure(self, lab: Lab, arm: str, seed: int) -> dict[str, float]:
-        recipe = simclr.recipe(seed, **ARMS[arm])
-        key = {"recipe": lab.key(recipe), "per_class": PER_CLASS, "penalty": PENALTY}
-        return lab.result(self.name, key, lambda: self._judge(lab, arm, seed))
-
-    def _judge(self, lab: Lab, arm: str, seed: int) -> dict[str, float]:
-        objective = lab.trained(simclr.recipe(seed, **ARMS[arm]))
-        assert isinstance(objective, SimCLR)
-        store = lab.store(simclr.SOURCE)
-        train, test = lab.split(simclr.SOURCE)
-        codes, classes = store.table.codes("label")
-        x, held = (simclr.embed(objective, rows, store)["h"] for rows in (train, test))
-        few = subset(codes[train], None, per_class=PER_CLASS, seed=seed)
-        probe = fit_probe(x[few], codes[train][few], len(classes), PENALTY)
-        votes = knn(x, codes[train], held, k=20, classes=len(classes)).cpu().numpy()
-        return {
-            "probe": 100 * float((probe.logits(held).argmax(axis=1) == codes[test]).mean()),
-            "knn": 100 * score(votes, codes[test])["accuracy"],
-            "contrastive": 100 * simclr.contrastive_accuracy(objective),
-        }
