@@ -213,7 +213,7 @@ def measure(setting: Setting, run: Run) -> dict[str, float]:
 
 class Texts(kinds.Kind[Setting]):
     what = "text"
-    verbs = "fill, next-sentence and generate"
+    verbs = "fill, next-sentence, generate, finetune, evaluate and embed"
 
     def prepare(self, asked: Recipe) -> tuple[Setting, list[str]]:
         kind = kind_of(asked)

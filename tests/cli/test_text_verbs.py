@@ -134,7 +134,7 @@ def test_a_stopped_run_goes_on(text: Path, tmp_path: Path) -> None:
         (["generate", "GPT", ""], "PROMPT is empty"),
         (["generate", "GPT", "word " * 60], "tokens, the model 48 positions"),
         (["generate", "GPT", "a", "--top-p", "2"], "top-p 2.0: expected"),
-        (["embed", "GPT"], "a run on text, and this is a verb for images"),
+        (["neighbours", "GPT"], "a run on text, and this is a verb for images"),
     ],
 )
 def test_bad_input(words: list[str], message: str, bert: Path, gpt: Path, text: Path, capsys) -> None:

@@ -17,7 +17,7 @@ from benchmarks.datasets import fetch, wesnoth
 from benchmarks.datasets.fetch import Package, Unavailable, Unsafe
 
 FOLDER = Path(fetch.__file__).parent
-SHARED = {"__init__", "fetch", "loaded", "make_embedded", "pickles"}
+SHARED = {"__init__", "fetch", "labelled_text", "loaded", "make_embedded", "pickles"}
 SEVERAL = {"english_text"}  # readers of more than one package
 READERS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED | SEVERAL)
 
