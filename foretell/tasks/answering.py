@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -129,7 +129,8 @@ class Answering(Task):
         asked = layout.encoded([question.text for question in questions])
         room = layout.length - len(layout.lead) - len(layout.between) - len(layout.trail)
         layout.cut += sum(len(tokens) > room // 2 for tokens in asked)
-        parts, laid = [], []
+        parts: list[Sequences] = []
+        laid: list[_Windows] = []
         for start in range(0, len(questions), AT_ONCE):
             firsts: list[list[int]] = []
             seconds: list[list[int]] = []
@@ -140,8 +141,11 @@ class Answering(Task):
                 firsts += [tokens] * len(made.cut)
                 seconds += [pieces.ids[first:last] for first, last in made.cut.tolist()]
             parts.append(layout.joined(firsts, seconds))
-        sequences = Sequences.concatenated(parts)
-        cut, own, target = (np.concatenate([getattr(made, name) for made in laid]) for name in ("cut", "own", "target"))
+        sequences = Sequences.concatenated(parts or [layout.joined([], [])])
+        none = np.empty((0, 2), np.int64)
+        cut, own, target = (
+            np.concatenate([none, *(getattr(made, name) for made in laid)]) for name in ("cut", "own", "target")
+        )
         second, summary = sequences.second[:, None], sequences.summary[:, None]
         return cls(
             layout, sequences, first_of(np.array([len(made.cut) for made in laid], np.int64)),
@@ -223,6 +227,10 @@ class Answering(Task):
 
     def score(self) -> Score:
         return AnswerScore()
+
+    def settings(self) -> dict[str, Any]:
+        """``threshold`` is None where every question has an answer."""
+        return {"threshold": self.threshold if np.isfinite(self.threshold) else None, "longest": self.longest}
 
     def margins(self, predictions: Sequence[Found]) -> list[tuple[float, float, bool]]:
         """For ``best_threshold``: what ``predictions`` of all questions say of theirs."""

@@ -117,6 +117,10 @@ class Task(ABC):
     def score(self) -> Score:
         """A fresh streaming score."""
 
+    def settings(self) -> dict[str, Any]:
+        """What applying the task to new texts needs beside ``layout`` and ``classes``, for JSON."""
+        return {}
+
     @property
     def metric(self) -> str:
         """The headline metric, a share in [0, 1]."""

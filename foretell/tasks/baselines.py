@@ -23,6 +23,11 @@ BASELINES: dict[type[Task], dict[str, str]] = {
 }
 
 
+def about_baseline(train: Task) -> dict[str, str]:
+    """Title and description of the baseline of a task of the kind of ``train``."""
+    return next(told for kind, told in BASELINES.items() if isinstance(train, kind))
+
+
 def baseline_of(train: Task) -> Callable[[Task], list[Any]]:
     """What gives a prediction for each example of a task of the kind of ``train``, whose labels it is fitted on."""
     if isinstance(train, Tagging):

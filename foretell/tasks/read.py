@@ -85,7 +85,7 @@ def read_labelled(
     if kind is not None and kind not in TASKS:
         raise unknown("task", kind, TASKS)
     path = Path(source).expanduser()
-    have = _header(path, encoding) if path.is_file() and textfile.bare_suffix(path) in TABLES else []
+    have = header(path, encoding)
     found = LabelledText(str(source), kind or _kind(have, given))
     if found.kind == Choice.name:
         _read_choices(found, path, have, given, encoding)
@@ -99,7 +99,10 @@ def read_labelled(
     return found
 
 
-def _header(path: Path, encoding: str) -> list[str]:
+def header(path: Path, encoding: str) -> list[str]:
+    """The columns of a table, [] of what is none."""
+    if not path.is_file() or textfile.bare_suffix(path) not in TABLES:
+        return []
     held: list[str] = []
 
     def choose(have: list[str]) -> dict[str, str]:
@@ -244,7 +247,7 @@ def task_of(found: LabelledText, layout: Layout, rows: Index | None = None) -> T
     chosen = np.arange(len(found)) if rows is None else rows
     kept = np.array([row for row in chosen.tolist() if found.labels[row] is not None], np.int64)
     texts = [found.texts[row] for row in kept]
-    groups = _group_numbers([found.groups[row] for row in kept])
+    groups = group_numbers([found.groups[row] for row in kept])
     if not found.classified:
         answer = np.array([int(found.labels[row] or 0) for row in kept], np.int64)
         return Choice.of(layout, texts, answer, index=kept, groups=groups)
@@ -257,7 +260,7 @@ def task_of(found: LabelledText, layout: Layout, rows: Index | None = None) -> T
     return CLASSES[found.kind].of(layout, texts, own, list(classes), index=kept, groups=groups)
 
 
-def _group_numbers(names: list[str | None]) -> Index | None:
+def group_numbers(names: list[str | None]) -> Index | None:
     """A number a group; one of its own for a row without; None where no row has one."""
     if all(name is None for name in names):
         return None

@@ -7,7 +7,7 @@ an answer, which say ``"is_impossible": true``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -179,6 +179,6 @@ def write_answers(path: str | Path, answers: Mapping[str, str]) -> None:
     write_aside(Path(path), json.dumps(dict(answers), ensure_ascii=False, indent=0) + "\n")
 
 
-def titles(questions: Sequence[Question]) -> list[str]:
-    """What must not be cut in two by a split, one a question: the article's title, or the context where it has none."""
-    return [question.title or question.context for question in questions]
+def titled(question: Question) -> str:
+    """What it belongs to and must not be divided from: the article's title, or the context where it has none."""
+    return question.title or question.context

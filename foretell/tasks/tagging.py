@@ -8,9 +8,9 @@ foretold in the window where it has most context.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -85,21 +85,26 @@ class Tagging(Task):
             counts.append(len(spans))
             window.append(owner)
             place.append(len(layout.lead) + first - spans[owner, 0])
-        codes = {tag: number for number, tag in enumerate(tags)}
-        tag = [codes.get(tag, UNSEEN) for sentence in sentences for tag in sentence.tags]
         rows = np.arange(len(sentences), dtype=np.int64) if index is None else index
         none = np.zeros(len(sentences), np.int64)
         words = first_of(np.array([len(sentence.words) for sentence in sentences], np.int64))
-        return cls(
+        made = cls(
             layout, layout.alone(cut), first_of(np.array(counts, np.int64)), rows, none, groups, [], list(sentences),
-            list(tags), words, np.concatenate(window), np.concatenate(place), np.array(tag, np.int64),
+            [], words, np.concatenate([none[:0], *window]), np.concatenate([none[:0], *place]), none,
         )  # fmt: skip
+        return made.knowing(tags)
 
     def took(self, whole: Tagging, positions: Index, which: Index) -> None:
         self.sentences = [whole.sentences[position] for position in positions.tolist()]
         at = whole._words_of(positions)
         self.words = first_of(whole.words[positions + 1] - whole.words[positions])
         self.window, self.place, self.tag = whole.window[at], whole.place[at], whole.tag[at]
+
+    def knowing(self, tags: Sequence[str]) -> Self:
+        """This task where only ``tags`` can be foretold."""
+        codes = {tag: number for number, tag in enumerate(tags)}
+        tag = [codes.get(tag, UNSEEN) for sentence in self.sentences for tag in sentence.tags]
+        return replace(self, tags=list(tags), tag=np.array(tag, np.int64))
 
     def _words_of(self, positions: Index) -> Index:
         """The words of the examples ``positions``, example after example."""
@@ -144,6 +149,9 @@ class Tagging(Task):
 
     def score(self) -> Score:
         return TagScore(self.tags)
+
+    def settings(self) -> dict[str, Any]:
+        return {"tags": self.tags}
 
 
 class Entities(Tagging):

@@ -16,6 +16,7 @@ from foretell.errors import InputError, unknown
 from foretell.run import Run
 from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
+from foretell.tasks.baselines import about_baseline
 from foretell.tasks.tagging import Tagging
 from foretell.transfer.cache import Cache
 from foretell.transfer.compare import fractions_of
@@ -24,6 +25,7 @@ from foretell.transfer.engine import FROZEN, Progress
 from foretell.transfer.features import device_of
 from foretell.transfer.fit import resolve_device
 from foretell.transfer.span_comparison import SpanComparison
+from foretell.transfer.text_arms import TEXT_ARMS
 from foretell.transfer.text_comparison import TextComparison, at_most
 from foretell.transfer.verdict import beside
 
@@ -90,12 +92,22 @@ def frozen_text(
     split: str = "",
     data: str = "",
 ) -> dict[str, Any]:
-    """What frozen features are worth with all labels: {"knn", "linear_probe"}, by "pretrained", "random" and "tfidf"."""
+    """What frozen features are worth with all labels: {"knn", "linear_probe"}, by "pretrained", "random" and "tfidf".
+
+    Where words are tagged or questions answered there are no neighbours, and "baseline" stands in place of "tfidf".
+    """
     config = training or TransferConfig()
     work = _work(model, train, test, (seed,), trials, config, Cache(None), progress, data)
     work.total = work.looks * FROZEN
-    neighbours, probes = work.with_all_labels()
+    neighbours, probes = work.frozen_with_all_labels()
     return {"classes": train.classes, "knn": neighbours, "linear_probe": probes, **_about(work, split, data)}
+
+
+def always_there(train: Task) -> str:
+    """The title of the arm that every comparison of the task has."""
+    return (
+        about_baseline(train)["title"] if _kind(train) is SpanComparison else TEXT_ARMS[TextComparison.always]["title"]
+    )
 
 
 def _kind(train: Task) -> type[TextComparison]:

@@ -7,23 +7,21 @@ as many settings searched as the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from foretell.tasks.answer_score import best_threshold
-from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
-from foretell.tasks.baselines import BASELINES, baseline_of
-from foretell.tasks.inputs import Index
+from foretell.tasks.baselines import about_baseline, baseline_of
 from foretell.train.cost import PeakMemory
+from foretell.transfer.answer_threshold import Fitted, like, settled, told
 from foretell.transfer.engine import Fraction
 from foretell.transfer.features import device_of
-from foretell.transfer.search import Trial
+from foretell.transfer.search import Trial, no_memory
 from foretell.transfer.text_arms import TEXT_ARMS
-from foretell.transfer.text_comparison import TextComparison
+from foretell.transfer.text_comparison import TextComparison, at_most
 from foretell.transfer.text_tuning import TextStart, tune
 
 SPAN_ARMS: dict[str, dict[str, str]] = {
@@ -41,23 +39,6 @@ SPAN_ARMS: dict[str, dict[str, str]] = {
 }
 
 
-def chosen_threshold(
-    data: Answering, splits: Sequence[tuple[Index, Index]], fitted: Callable[[Task], Callable[[Task], list[Any]]]
-) -> float:
-    """The threshold that is best on validation questions out of ``data``.
-
-    ``fitted`` learns from one part and gives what answers another. 0 where nothing can be held out; what it was where every
-    question has an answer.
-    """
-    if not np.isfinite(data.threshold):
-        return data.threshold
-    rows = []
-    for train, valid in splits:
-        held = data.take(valid)
-        rows += held.margins(fitted(data.take(train))(held))
-    return best_threshold(rows)
-
-
 class SpanComparison(TextComparison):
     """Tagging and question answering: one model, one labelled task, one split, one protocol."""
 
@@ -67,8 +48,7 @@ class SpanComparison(TextComparison):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        kind = next(kind for kind in BASELINES if isinstance(self.train, kind))
-        self.arms = {**SPAN_ARMS, "baseline": BASELINES[kind]}
+        self.arms = {**SPAN_ARMS, "baseline": about_baseline(self.train)}
         self.looks = 0
         self._weights |= {"probe": self._weights["pretrained"], "random": "fresh"}
 
@@ -86,14 +66,9 @@ class SpanComparison(TextComparison):
 
         return self._settled(data, fitted)
 
-    def _settled(
-        self, data: Task, fitted: Callable[[Task], Callable[[Task], list[Any]]]
-    ) -> tuple[Task, dict[str, Any]]:
-        if not isinstance(data, Answering) or not isinstance(self.test, Answering):
-            return self.test, {}
-        threshold = chosen_threshold(data, self.splits(data)[0], fitted)
-        told = {"threshold": threshold} if np.isfinite(threshold) else {}
-        return replace(self.test, threshold=threshold), told
+    def _settled(self, data: Task, fitted: Fitted) -> tuple[Task, dict[str, Any]]:
+        test = like(self.test, settled(data, self.splits(data)[0], fitted))
+        return test, told(test)
 
     # the baseline -----------------------------------------------------------------------------------------------------
 
@@ -107,13 +82,13 @@ class SpanComparison(TextComparison):
         with PeakMemory(device_of(self.model)) as memory:
             began = time.perf_counter()
             foretell = baseline_of(data)
-            test, settled = self._settled(data, baseline_of)
+            test, facts = self._settled(data, baseline_of)
             seconds = time.perf_counter() - began
         score = test.score()
         score.add(foretell(test), test, np.arange(len(test)))
         return {
             **score.result(),
-            **settled,
+            **facts,
             "steps": 0,
             "seconds": seconds,
             "samples": len(data),
@@ -124,6 +99,31 @@ class SpanComparison(TextComparison):
             "curve": [],
         }
 
+    # all labels -------------------------------------------------------------------------------------------------------
+
     def with_all_labels(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """None: there is no vector a text to take neighbours of."""
+        """Nothing: the arms of a comparison hold frozen networks and baseline already, at every number of labels."""
         return {}, {}
+
+    def frozen_with_all_labels(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Frozen networks under a trained head, pretrained and random, and the baseline, each with the 95% bootstrap
+        interval of the headline metric over test examples, by group where there are groups.
+        """
+        train = at_most(self.train, self.config.probe_samples)
+        seed = self.seeds[0]
+        whole = Fraction(None, {seed: np.flatnonzero(np.isin(self.train.index, train.index))})
+        found: dict[str, Any] = {}
+        for title, arm in (("pretrained", "probe"), ("random", "random")):
+            start = self.start(arm, whole)
+            advance = partial(self._told, self.arms[arm]["title"])
+            trial, _ = self.search(arm, start, train, no_memory, advance)
+            fitted = tune(start, train, config=self.config, trial=trial, seed=seed, precision=self.precision)
+            test, facts = self.judged_on(start, train, trial, seed)
+            scores = self._with_intervals(fitted.tuner.predictions(test), test)
+            found[title] = {**scores, **facts, "labels": len(train)}
+        test, facts = self._settled(train, baseline_of)
+        scores = self._with_intervals(baseline_of(train)(test), test)
+        return {}, {**found, "baseline": {**scores, **facts, "labels": len(train)}}
+
+    def _told(self, title: str, count: int) -> None:
+        self.advance(count * self.samples_for(len(self.train)), f"{title}: choosing settings")

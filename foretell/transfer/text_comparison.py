@@ -274,9 +274,13 @@ class TextComparison(Engine[Task]):
             self.advance(FROZEN, f"nearest neighbours: {title}")
         return neighbours, probes
 
-    def _with_intervals(self, predictions: Any) -> dict[str, Any]:
-        """Scores of the test part, with intervals."""
-        test = self.test
+    def frozen_with_all_labels(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is measured of the frozen network outside a comparison."""
+        return self.with_all_labels()
+
+    def _with_intervals(self, predictions: Any, test: Task | None = None) -> dict[str, Any]:
+        """Scores of ``test``, by default the test part, with intervals."""
+        test = self.test if test is None else test
         if isinstance(test, Classification):
             return with_intervals(predictions, test.codes, test.groups)
 

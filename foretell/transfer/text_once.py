@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from foretell.encoders.language import LanguageModel
 from foretell.tasks.base import Task
 from foretell.tasks.classification import ClassScore
+from foretell.transfer.answer_threshold import like, settled, told
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
 from foretell.transfer.fit import resolve_device
@@ -53,12 +55,18 @@ def finetune_text(
         start, data, splits, config=config, trials=trials, seed=seed, precision=precision, advance=advance
     )
     fitted = tune(start, data, config=config, trial=trial, seed=seed, precision=precision)
+
+    def learnt(part: Task) -> Callable[[Task], list[Any]]:
+        return tune(start, part, config=config, trial=trial, seed=seed, precision=precision).tuner.predictions
+
+    fitted.tuner.task = settled(data, splits[0], learnt)
     advance(1)
     facts: dict[str, Any] = {
         "task": data.name,
         "labels": len(data),
         "classes": data.classes,
         "search": record,
+        **told(fitted.tuner.task),
         "steps": trial.steps,
         "precision": precision,
         "samples": fitted.samples,
@@ -68,6 +76,7 @@ def finetune_text(
         "peak_memory_bytes": fitted.peak_memory_bytes,
     }
     if test is not None and len(test):
+        test = like(test, fitted.tuner.task)
         score = test.score()
         fitted.tuner.judged(test, score)
         facts["test"] = {"samples": len(test), **score.result()}

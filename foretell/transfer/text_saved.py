@@ -9,7 +9,7 @@ divided by it: a power of two, so that reading back is exact.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,17 @@ from foretell.data.tokenizer import read_tokenizer
 from foretell.encoders.public import FILES, load_public, read_config, save_public
 from foretell.encoders.weights import read_tensors
 from foretell.errors import InputError
+from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
-from foretell.tasks.heads import SummaryHead
+from foretell.tasks.classification import Classification
+from foretell.tasks.heads import SummaryHead, TokenHead
 from foretell.tasks.layout import Layout
 from foretell.tasks.read import CLASSES
+from foretell.tasks.read_spans import SPANS
+from foretell.tasks.squad import Question
+from foretell.tasks.tagging import Entities, Tagging
+from foretell.tasks.tags_files import Tagged
 from foretell.transfer.text_config import TextTuning
 from foretell.transfer.text_tuning import TextTuner
 
@@ -47,6 +53,12 @@ class Place:
 
 def place_of(layout: str, task: str) -> Place:
     """The place of the head of ``task`` in ``layout``."""
+    if task in (*SPANS, Entities.name):
+        kind, classifier = (
+            ("QuestionAnswering", "qa_outputs") if task == Answering.name else ("TokenClassification", "classifier")
+        )
+        # the first GPT has no such class
+        return Place("" if layout == "openai-gpt" else f"{TITLES[layout]}For{kind}", classifier)
     classes = task in ("classification", "entailment")
     if layout == "bert" and (classes or task == "choice"):
         kind = "SequenceClassification" if classes else "MultipleChoice"
@@ -60,7 +72,7 @@ def place_of(layout: str, task: str) -> Place:
     return Place("", "score")
 
 
-def _head_tensors(head: SummaryHead, place: Place, width: int) -> dict[str, Tensor]:
+def _head_tensors(head: SummaryHead | TokenHead, place: Place, width: int) -> dict[str, Tensor]:
     weight = head.out.weight.detach().cpu().float()
     if not place.dense:
         return {
@@ -78,18 +90,20 @@ def _head_tensors(head: SummaryHead, place: Place, width: int) -> dict[str, Tens
 def save_text(tuner: TextTuner, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> Path:
     """Write the model, its head and its tokenizer to ``folder``. Raises ForetellError when it cannot be written."""
     task, model = tuner.task, tuner.model
-    assert isinstance(tuner.head, SummaryHead)
+    assert isinstance(tuner.head, SummaryHead | TokenHead)
     place = place_of(model.layout, task.name)
-    own = {"task": task.name, "classes": task.classes, "length": task.layout.length, **(extra or {})}
+    own = {"task": task.name, "classes": task.classes, "length": task.layout.length, **task.settings(), **(extra or {})}
     config: dict[str, Any] = {SECTION: own}
     if place.architecture:
         config["architectures"] = [place.architecture]
-    if task.classes:
+    names = task.tags if isinstance(task, Tagging) else task.classes
+    if names:
         config |= {
-            "id2label": {str(code): name for code, name in enumerate(task.classes)},
-            "label2id": {name: code for code, name in enumerate(task.classes)},
-            "problem_type": "single_label_classification",
+            "id2label": {str(code): name for code, name in enumerate(names)},
+            "label2id": {name: code for code, name in enumerate(names)},
         }
+    if task.classes:
+        config["problem_type"] = "single_label_classification"
     if model.shape.causal:
         # the class of transformers looks for the last token that is not padding
         config["pad_token_id"] = model.specials.get("end", task.layout.pad)
@@ -142,6 +156,8 @@ class TextClassifier:
 
         Raises InputError for another number of texts than the task takes.
         """
+        if not isinstance(self.tuner.task, Classification | Choice):
+            raise InputError(f"this model was fine-tuned for {self.task}: use its method tags or answers")
         rows = [(one,) if isinstance(one, str) else tuple(one) for one in texts]
         kind = CLASSES.get(self.task)
         for number, row in enumerate(rows, 1):
@@ -155,6 +171,29 @@ class TextClassifier:
         found = self.tuner.predictions(task)
         names = [self.classes] * len(rows) if kind is not None else [list(row[1:]) for row in rows]
         return [dict(zip(name, map(float, one), strict=True)) for name, one in zip(names, found, strict=True)]
+
+    def tags(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The tag of each word of each sentence, given as its words. Raises InputError for a model that tags no words."""
+        task = self.tuner.task
+        if not isinstance(task, Tagging):
+            raise InputError(f"this model was fine-tuned for {self.task} and tags no words: use its method predict")
+        tagged = [
+            Tagged(list(words), [""] * len(words), f"sentence {number}") for number, words in enumerate(sentences, 1)
+        ]
+        return self.tuner.predictions(type(task).of(task.layout, tagged, task.tags))
+
+    def answers(self, questions: Sequence[tuple[str, str]]) -> list[str]:
+        """The answer to each (question, text), a piece of the text, "" where it holds none. Raises InputError for a model
+        that answers no questions.
+        """
+        task = self.tuner.task
+        if not isinstance(task, Answering):
+            raise InputError(
+                f"this model was fine-tuned for {self.task} and answers no questions: use its method predict"
+            )
+        asked = [Question(str(number), question, text) for number, (question, text) in enumerate(questions)]
+        found = self.tuner.predictions(Answering.of(task.layout, asked, longest=task.longest))
+        return [one.given(task.threshold) for one in found]
 
     def _task(self, rows: list[tuple[str, ...]]) -> Task:
         none, layout = np.zeros(len(rows), np.int64), self.tuner.task.layout
@@ -171,25 +210,31 @@ def load_text(folder: str | Path) -> TextClassifier:
     model, text = load_public(path)
     layout = Layout.of(model, read_tokenizer(text, str(path / "tokenizer.json")), int(own["length"]), str(path))
     classes = [str(name) for name in own["classes"]]
-    task = _empty(str(own["task"]), layout, classes, path)
+    task = _empty(str(own["task"]), layout, classes, own, path)
     tuner = TextTuner(TextTuning(auxiliary=0.0), model, task, None)
     tensors = read_tensors(path / FILES[0])
     place = place_of(model.layout, task.name)
     scale = SMALL if place.dense else 1.0
-    assert isinstance(tuner.head, SummaryHead)
+    assert isinstance(tuner.head, SummaryHead | TokenHead)
     for name, parameter in tuner.head.out.named_parameters():
         value = tensors.get(f"{place.classifier}.{name}")
         if value is None or value.shape != parameter.shape:
             raise InputError(
-                f"{path / FILES[0]}: its '{place.classifier}.{name}' is not that of {len(classes)} classes"
+                f"{path / FILES[0]}: its '{place.classifier}.{name}' does not fit the task; write the folder again with foretell finetune"
             )
         with torch.no_grad():
             parameter.copy_(value * scale if name == "weight" else value)
     return TextClassifier(tuner.eval(), own)
 
 
-def _empty(name: str, layout: Layout, classes: list[str], path: Path) -> Task:
+def _empty(name: str, layout: Layout, classes: list[str], own: Mapping[str, Any], path: Path) -> Task:
     none = np.zeros(0, np.int64)
+    for kind in (Tagging, Entities):
+        if name == kind.name:
+            return kind.of(layout, [], [str(tag) for tag in own["tags"]])
+    if name == Answering.name:
+        threshold = float("inf") if own["threshold"] is None else float(own["threshold"])
+        return replace(Answering.of(layout, [], longest=int(own["longest"])), threshold=threshold)
     if name == Choice.name:
         return Choice.of(layout, [], none)
     if name not in CLASSES:
@@ -198,14 +243,15 @@ def _empty(name: str, layout: Layout, classes: list[str], path: Path) -> Task:
 
 
 def _readme(place: Place, task: Task) -> str:
-    what = f"{task.name} of {len(task.classes)} classes" if task.classes else task.name
+    names, kind = (task.tags, "tags") if isinstance(task, Tagging) else (task.classes, "classes")
+    what = f"{task.name} of {len(names)} {kind}" if names else task.name
     ours = f"""# A model of text fine-tuned with Foretell: {what}
 
 ```python
 from foretell.transfer.text_saved import load_text
 
 model = load_text("classifier")  # the name of this folder
-model.predict([{_example(task)}])
+model.{_example(task)}
 ```
 """
     if not place.architecture:
@@ -223,6 +269,10 @@ tokenizer = AutoTokenizer.from_pretrained("classifier")
 
 
 def _example(task: Task) -> str:
+    if isinstance(task, Tagging):
+        return 'tags([["The", "words", "of", "a", "sentence"]])'
+    if isinstance(task, Answering):
+        return 'answers([("What is asked?", "A text that may hold the answer.")])'
     if isinstance(task, Choice):
-        return '("What is asked?", "one answer", "another")'
-    return '"a text"' if CLASSES[task.name].parts == 1 else '("one text", "another")'
+        return 'predict([("What is asked?", "one answer", "another")])'
+    return 'predict(["a text"])' if CLASSES[task.name].parts == 1 else 'predict([("one text", "another")])'

@@ -32,7 +32,10 @@ def evaluate(
     ] = None,
     task: Annotated[
         str | None,
-        Arg("of text: classification, entailment, similarity or choice (default: by the columns)", "TASK"),
+        Arg(
+            "of text: classification, entailment, similarity, choice, tagging or answering (default: by file and columns)",
+            "TASK",
+        ),
     ] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
     set: Annotated[Overrides, Arg("a setting, as transfer.steps=200; may be repeated", "KEY=VALUE", "-s")] = (),

@@ -38,7 +38,10 @@ def finetune(
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,
     task: Annotated[
         str | None,
-        Arg("of text: classification, entailment, similarity or choice (default: by the columns)", "TASK"),
+        Arg(
+            "of text: classification, entailment, similarity, choice, tagging or answering (default: by file and columns)",
+            "TASK",
+        ),
     ] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
     set: Annotated[Overrides, Arg("a setting, as transfer.steps=200; may be repeated", "KEY=VALUE", "-s")] = (),
@@ -46,7 +49,8 @@ def finetune(
     """Fine-tune a classifier, and report what pretraining was worth.
 
     Of images, or of a run on text: one text, a pair or a choice of answers by the columns of the table (text, text_a and
-    text_b, context and choice_..., label).
+    text_b, context and choice_..., label); tagged words of a file of sentences, and answers to questions of files in the
+    format of SQuAD.
     The classifier is trained on all labels of the training part, with settings chosen within them, and tested on the
     held-out part. The comparison is with training from scratch, with equal augmentation, search and steps; --no-compare
     leaves it out.

@@ -19,22 +19,27 @@ from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run
+from foretell.tasks.answering import Answering
+from foretell.tasks.any_task import parts_of, read_any
 from foretell.tasks.base import Task
 from foretell.tasks.classification import Classification
 from foretell.tasks.layout import Layout, extended
-from foretell.tasks.read import Division, LabelledText, divide_labelled, held_out, read_labelled, task_of
-from foretell.transfer.compare_text import compare_text, frozen_text
+from foretell.tasks.read import Division, LabelledText, divide_labelled
+from foretell.tasks.squad import write_answers
+from foretell.transfer.answer_threshold import like
+from foretell.transfer.compare_text import always_there, compare_text, frozen_text
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.text_arms import TEXT_ARMS
 from foretell.transfer.text_features import embed_units
 from foretell.transfer.text_once import finetune_text
 from foretell.transfer.text_saved import save_text
+from foretell.transfer.text_tuning import TextTuner
 from foretell.verbs import common
 from foretell.verbs.common import say
 from foretell.verbs.finetune import Finetuned
 from foretell.verbs.text_run import read_text
 
 AT_ONCE = 2000  # documents embedded at a time
+ANSWERS = "test_answers.json"
 
 
 def is_text(place: Path) -> bool:
@@ -102,7 +107,7 @@ def open_labelled(
     source = _source(place, recipe, data)
     read = read_text(place)
     given = recipe.data
-    found = read_labelled(source, given.columns, task, encoding=given.encoding, documents=given.documents)
+    found = read_any(source, given.columns, task, encoding=given.encoding, documents=given.documents)
     say(f"data: {source}, {many(len(found), 'row')}, {found.kind}")
     for note in found.notes:
         say(f"  {note}")
@@ -110,7 +115,7 @@ def open_labelled(
     model, tokenizer = extended(read.model, read.tokenizer)
     model.specials = read.specials
     layout = Layout.of(model, tokenizer, recipe.transfer.text.length, str(place))
-    train, test, notes = held_out(task_of(found, layout), found, division)
+    train, test, notes = parts_of(found, layout, division)
     if layout.cut:
         share = layout.cut / len(found)
         notes.append(
@@ -170,12 +175,22 @@ def finetune(
         scores = {name: value for name, value in facts["test"].items() if name != "confusion"}
         told = ", ".join(f"{name.replace('_', ' ')} {scores[name]:.1%}" for name in train.metrics)
         say(f"classifier: {target}")
+        judged = like(test, tuner.task)
+        if isinstance(judged, Answering):
+            write_answers(target / ANSWERS, answers_of(tuner, judged))
+            say(f"  answers of the test part, for the official evaluation: {target / ANSWERS}")
         say(f"  on {len(test):,} test rows: {told}")
         opened.write("results/finetune.json", {**facts, "folder": str(target)})
         result = _compare(opened, per_class, seeds, trials, "", telling) if compare else None
         return Finetuned(target, opened.report(), scores, result)
     finally:
         opened.close()
+
+
+def answers_of(tuner: TextTuner, test: Answering) -> dict[str, str]:
+    """Id of each question -> the answer that is given, "" where it is none."""
+    found = tuner.predictions(test)
+    return {question.id: one.given(test.threshold) for question, one in zip(test.questions, found, strict=True)}
 
 
 def evaluate(
@@ -221,8 +236,8 @@ def _compare(
     arms: str,
     telling: Callable[[], Callable[[int, int, str], None]],
 ) -> dict[str, Any]:
-    chosen = tuple(arm.strip() for arm in arms.split(",")) if arms else tuple(TEXT_ARMS)
-    say("comparing with training from scratch and with TF-IDF, with equal search and steps:")
+    chosen = tuple(arm.strip() for arm in arms.split(",")) if arms else None
+    say(f"comparing with training from scratch and with {always_there(opened.train)}, with equal search and steps:")
     result = compare_text(
         opened.model,
         train=opened.train,
@@ -243,7 +258,7 @@ def _compare(
 
 def _table(result: dict[str, Any], metric: str) -> list[str]:
     """The scores as lines for a person, in percent with their intervals."""
-    names = {"pretrained": "this encoder", "random": "random features", "tfidf": "TF-IDF"}
+    names = {"pretrained": "this encoder", "random": "random features", "tfidf": "TF-IDF", "baseline": "the baseline"}
     lines = []
     for method, title in (("knn", "nearest neighbours"), ("linear_probe", "linear model")):
         for arm, scores in result[method].items():

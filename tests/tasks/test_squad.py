@@ -14,7 +14,7 @@ import pytest
 from foretell.errors import InputError
 from foretell.tasks.answer_baseline import SlidingWindow
 from foretell.tasks.answer_score import AnswerTally, best_threshold, exact, judged, normalised, overlap
-from foretell.tasks.squad import Answer, Question, read_squad, titles, write_answers, write_squad
+from foretell.tasks.squad import Answer, Question, read_squad, titled, write_answers, write_squad
 
 CONTEXT = "Ada Lovelace wrote the first program in 1843. Café Ω opened later."
 
@@ -34,7 +34,8 @@ def test_both_versions_are_read(tmp_path: Path) -> None:
     assert [question.answers for question in found] == [(Answer("Ada Lovelace", 0),), (Answer("Café Ω", 46),) * 2]
     assert found[1].answers[0].end == 52
     assert found[1].gold == ("Café Ω",)
-    assert titles(found) == ["Ada", "Ada"]
+    assert titled(found[0]) == "Ada"
+    assert titled(Question("a", "Who?", CONTEXT)) == CONTEXT
     plausible = {"plausible_answers": [{"text": "x", "answer_start": 3}]}
     second = file(
         tmp_path / "b.json", asked(is_impossible=False), asked(id=2, answers=[], is_impossible=True, **plausible)
