@@ -44,13 +44,13 @@ def data(run: Gathered) -> Json | None:
 
 
 def _text(facts: Json) -> Json:
-    filled = facts.get("filled")
+    rows = f"{words.count(facts.get('rows'))}, {words.percent(facts.get('filled'))} text"
     listed = [
         ("Documents", words.count(facts.get("count")), ""),
         ("Sentences", words.count(facts.get("sentences")), ""),
-        ("Tokens", words.count(facts.get("tokens")), "words and pieces of words, as the tokenizer cuts them"),
-        ("Vocabulary", words.count(facts.get("vocabulary")), "different tokens that the tokenizer knows"),
-        ("Rows", f"{words.count(facts.get('rows'))}, {words.percent(filled)} text", "the rest is padding"),
+        ("Tokens", words.count(facts.get("tokens")), "words and pieces of words, as the text is cut"),
+        ("Vocabulary", words.count(facts.get("vocabulary")), "different tokens that are known"),
+        *([("Rows", rows, "the rest is padding")] if "rows" in facts else []),
         ("Understood as", "; ".join(facts.get("notes") or []) or words.MISSING, ""),
         ("Split", str(facts.get("split", words.MISSING)), ""),
         ("Fingerprint", str(facts.get("fingerprint", words.MISSING))[:16], str(facts.get("fingerprint", ""))),
@@ -77,7 +77,14 @@ def hidden(run: Gathered) -> Json | None:
         "width": pixel_width(run, "views"),
         "panels": inscription(run, "views", "Panels"),
         "extra": extra,
+        "examples": _examples(about) if run.kind == "words" else None,
     }
+
+
+def _examples(about: Json) -> Table | None:
+    """What is shown and what is foretold, a row each."""
+    rows = about.get("examples") or []
+    return Table(rows[0], rows[1:], words=2) if len(rows) > 1 else None
 
 
 def objective_words(run: Gathered) -> Json:
@@ -119,8 +126,8 @@ def training(run: Gathered) -> list[Json]:
         ],
         ("Learning rate", alone("rate", "Learning rate", parts=["rate"])),
         (
-            "Images a second",
-            alone("speed", "Images a second", parts=["samples_per_second"], format=words.count),
+            f"{UNITS[run.kind]} a second",
+            alone("speed", f"{UNITS[run.kind]} a second", parts=["samples_per_second"], format=words.count),
         ),
         (
             "Share of the machine's peak",
@@ -149,10 +156,11 @@ def _comparable(steps: list[Json], part: str) -> bool:
     return part != "accuracy" and 0.1 * largest["total"] <= largest[part] <= 2 * largest["total"]
 
 
+UNITS = {"image": "Images", "text": "Rows of text", "words": "Words"}
 HEALTH = {
     "rankme": ("RankMe", "effective number of dimensions in use; higher is better"),
-    "deviation": ("Deviation", "of a dimension over images, unit-length embeddings; zero is collapse"),
-    "alignment": ("Alignment", "squared distance of two views of an image; lower is better"),
+    "deviation": ("Deviation", "of a dimension over samples, unit-length embeddings; zero is collapse"),
+    "alignment": ("Alignment", "squared distance of two views of a sample; lower is better"),
     "uniformity": ("Uniformity", "of the embeddings on the sphere; lower is more even"),
 }
 
@@ -172,7 +180,12 @@ def health(run: Gathered) -> Json | None:
     return {"verdict": str(told or ""), "charts": [item for item in drawn if item["chart"]]}
 
 
-MONITORS = {"knn": "kNN accuracy", "probe": "Linear-probe accuracy"}
+MONITORS = {
+    "knn": "kNN accuracy",
+    "probe": "Linear-probe accuracy",
+    "held_out_loss": "Loss on documents held out",
+    "held-out loss": "Loss on documents held out",
+}
 
 
 def monitors(run: Gathered) -> list[Json]:
@@ -319,11 +332,15 @@ def versions(run: Gathered) -> list[tuple[str, str]]:
 def missing(run: Gathered) -> list[tuple[str, str]]:
     """What the report leaves out, and the command that would add it."""
     path = shlex.quote(str(run.path))
-    labels = "" if run.classes else " --labels labels.csv"
-    compare = f"foretell finetune {path}{labels}"
     out = []
     if run.state in ("failed", "stopped", "running") or not run.status:
         out.append(("The rest of the pretraining and its encoder", f"foretell pretrain --resume {path}"))
+    if run.kind == "text":
+        return out
+    if run.kind == "words":
+        return [*out, *_missing_of_words(run, path)]
+    labels = "" if run.classes else " --labels labels.csv"
+    compare = f"foretell finetune {path}{labels}"
     if not run.comparison.get("summary"):
         out.append(("The label-efficiency curve, labels saved, steps to reach training from scratch", compare))
     scores = ("Nearest-neighbour scores", "knn"), ("Linear-probe scores", "linear_probe")
@@ -342,3 +359,12 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
     if "views" not in run.pictures:
         out.append(("A picture of what was hidden", f"foretell pretrain --recipe {path}"))
     return out
+
+
+def _missing_of_words(run: Gathered, path: str) -> list[tuple[str, str]]:
+    found = run.results.get("words", {})
+    parts = (
+        ("similarity", "Similarities beside people's", "--similarity wordsim353.tsv"),
+        ("analogies", "Analogies", "--analogies questions-words.txt"),
+    )
+    return [(title, f"foretell evaluate {path} {option}") for name, title, option in parts if name not in found]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any, Literal
 
-from foretell.report import words
+from foretell.report import told, words
 from foretell.report.gather import Gathered, Json
 
 Verdict = Literal["better", "worse", "undecided"]
@@ -315,6 +315,9 @@ def verdict(run: Gathered) -> str:
     """The comparison's two sentences, or what is known without them."""
     if run.comparison.get("verdict"):
         return str(run.comparison["verdict"])
+    if run.kind != "image":
+        measured = told.words_sentence(run) if run.kind == "words" else told.sentence(run)
+        return f"{_state_sentence(run)} {measured}".strip()
     second = _neighbours_sentence(run) or "What it is worth with few labels has not been measured yet."
     return f"{_state_sentence(run)} {second}"
 

@@ -9,6 +9,7 @@ from foretell.report import about, analysis, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Table
 from foretell.report.results import efficiency, key_figures, probe
+from foretell.report.told import causal
 
 SMALL_STEM = "small_stem_network"  # the one architecture that Foretell adds to timm's registry
 MODES = {1: "L", 3: "RGB"}
@@ -17,6 +18,8 @@ MODES = {1: "L", 3: "RGB"}
 def snippet(run: Gathered) -> str:
     """Python that loads the encoder of this run with timm and embeds a picture; "" before it was exported."""
     config = run.encoder
+    if run.kind == "words" and run.state == "finished":
+        return _WORDS_SNIPPET
     if not config:
         return ""
     if "model_type" in config:
@@ -57,6 +60,12 @@ def snippet(run: Gathered) -> str:
     )
 
 
+_WORDS_SNIPPET = """from gensim.models import KeyedVectors
+
+vectors = KeyedVectors.load_word2vec_format("encoder/vectors.bin", binary=True)  # in the folder of the run
+vectors.most_similar("river")"""
+
+
 def _text_snippet(config: Json) -> str:
     kind = str((config.get("architectures") or ["AutoModel"])[0])
     return "\n".join(
@@ -91,17 +100,54 @@ def _table(table: Table) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def model_card(run: Gathered) -> str:
-    """The card in Markdown, with the front matter that model hubs read."""
-    facts, encoder, measured = run.part("data"), run.part("encoder"), run.part("measured")
+LIMITS = {
+    "image": "Features for pictures like those it was trained on: nearest neighbours, a linear probe, or fine-tuning with "
+    "few labels. It was measured on this data alone: on pictures from elsewhere, measure again before trusting it. "
+    "Whatever is skewed in the pictures (who or what is shown, and how often) is skewed in the features, too.",
+    "text": "Text like that it was trained on: filling gaps or writing on, and fine-tuning with few labels. It was measured "
+    "on this text alone: on text from elsewhere, measure again before trusting it. It says what is usual in its text, not "
+    "what is true, and whatever is skewed there (who is written of, and how) is skewed in it, too.",
+    "words": "Words as they are used in text like that it was trained on: similar words, search, a first table for a larger "
+    "model. One vector stands for all meanings of a word. Whatever is skewed in the text (who is written of, and how) is "
+    "skewed in the vectors, too.",
+}
+
+
+def _library(run: Gathered) -> str:
+    if run.encoder.get("architecture"):
+        return "timm"
+    return "transformers" if run.encoder.get("model_type") else "foretell"
+
+
+def _task(run: Gathered) -> str:
+    if run.kind == "image":
+        return "image-feature-extraction"
+    if run.kind == "words":
+        return "feature-extraction"
+    return "text-generation" if causal(run) else "fill-mask"
+
+
+def _input(run: Gathered) -> str:
+    facts = run.part("data")
+    if run.kind == "words":
+        return f"a word of {words.count(facts.get('vocabulary'))}"
+    if run.kind == "text":
+        length = (run.recipe.get("objective") or {}).get("length")
+        return f"text of at most {words.counted(length, 'token')}, of a vocabulary of {words.count(facts.get('vocabulary'))}"
     data = run.encoder.get("pretrained_cfg") or {}
     shape = data.get("input_size") or [facts.get("channels"), facts.get("side")]
+    return f"{words.counted(shape[0], 'channel')}, {words.count(shape[-1])} pixels a side"
+
+
+def model_card(run: Gathered) -> str:
+    """The card in Markdown, with the front matter that model hubs read."""
+    encoder, measured = run.part("encoder"), run.part("measured")
     forward = encoder.get("flops_per_image")
     work = f", {words.operations(forward)} an image" if forward else ""
     out = [
         "---",
-        "library_name: timm" if run.encoder.get("architecture") else "library_name: foretell",
-        "pipeline_tag: image-feature-extraction",
+        f"library_name: {_library(run)}",
+        f"pipeline_tag: {_task(run)}",
         "tags:",
         "- self-supervised",
         *([f"- {run.objective}"] if re.fullmatch(r"[\w.-]+", run.objective) else []),
@@ -115,7 +161,7 @@ def model_card(run: Gathered) -> str:
         "",
         f"- Encoder: {_plain(encoder.get('name', 'unknown'))}, {words.count(encoder.get('dim'))} dimensions, "
         f"{words.count(encoder.get('parameters'))} parameters{work}",
-        f"- Input: {words.counted(shape[0], 'channel')}, {words.count(shape[-1])} pixels a side",
+        f"- Input: {_input(run)}",
         f"- Written by Foretell {__version__}; the whole recipe is `recipe.toml` beside this card",
         "",
         "## Data",
@@ -156,9 +202,7 @@ def model_card(run: Gathered) -> str:
     out += [
         "## Intended use and limits",
         "",
-        "Features for pictures like those it was trained on: nearest neighbours, a linear probe, or fine-tuning with "
-        "few labels. It was measured on this data alone: on pictures from elsewhere, measure again before trusting it. "
-        "Whatever is skewed in the pictures (who or what is shown, and how often) is skewed in the features, too.",
+        LIMITS[run.kind],
         "",
     ]
     code = snippet(run)

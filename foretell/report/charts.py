@@ -23,6 +23,7 @@ from foretell.report.plots import (
     line_chart,
     scatter,
     style_of,
+    word_scatter,
 )
 from foretell.report.svg import mark
 
@@ -284,3 +285,29 @@ def embedding_map(result: Json) -> Markup | None:
 def legend_mark(code: int) -> Markup:
     """The shape of a class on the map; its colour comes from the class around it."""
     return Markup(mark(style_of(code)[1], 0, 0, 4.2))
+
+
+def beside(name: str, title: str, values: Sequence[tuple[str, float]], shown: words.Format) -> Markup:
+    """Bars: the first is the model's, the others its baselines'."""
+    bars = [
+        Bar(label, [("pretrained" if not place else "random", value)], shown(value))
+        for place, (label, value) in enumerate(values)
+    ]
+    description = "; ".join(f"{bar.label} {bar.shown}" for bar in bars)
+    return Markup(bar_chart(name, title, description, bars, width=NARROW))
+
+
+def word_map(result: Json) -> Markup | None:
+    """A map whose spots are words, coloured by class; those that have room are written, the first before the others."""
+    names = [str(name) for name in result.get("names") or []]
+    xs, ys = result.get("x") or [], result.get("y") or []
+    if not names or len(xs) != len(names) or len(ys) != len(names):
+        return None
+    spots = [Spot(x, y, code, name) for name, x, y, code in zip(names, xs, ys, result.get("label") or [], strict=False)]
+    order = [int(row) for row in result.get("index") or range(len(names))]
+    description = f"{words.counted(len(spots), 'word')} placed by {result.get('method', 'an unknown method')}"
+    rank = sorted(range(len(spots)), key=lambda place: order[place])
+    return on_both(
+        "words-map",
+        lambda name, width: word_scatter(name, "Map of words", description, spots, rank, width=width),
+    )

@@ -28,6 +28,7 @@ class Gathered:
     health: list[Json] = field(default_factory=list)
     monitors: dict[str, list[Json]] = field(default_factory=dict)
     events: list[Json] = field(default_factory=list)
+    samples: list[Json] = field(default_factory=list)
     results: dict[str, Json] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
     encoder: Json = field(default_factory=dict)
@@ -45,6 +46,12 @@ class Gathered:
     def state(self) -> str:
         """running, finished, failed, stopped or unknown."""
         return str(self.status.get("state", "unknown"))
+
+    @property
+    def kind(self) -> str:
+        """What was learnt from: "image", "text" or "words"."""
+        usual = "text" if self.part("data").get("kind") == "text" else "image"
+        return str(self.part("objective").get("kind") or usual)
 
     @property
     def classes(self) -> list[str]:
@@ -97,7 +104,7 @@ def gather(path: str | Path) -> Gathered:
     for name in ("facts.json", "status.json", "encoder/config.json"):
         target = run.path / name
         files[name] = _parsed(target) if target.is_file() else {}
-    kinds: dict[str, list[Json]] = {"step": [], "health": [], "monitor": [], "event": []}
+    kinds: dict[str, list[Json]] = {"step": [], "health": [], "monitor": [], "event": [], "sample": []}
     for line in run.metrics():
         kinds.setdefault(str(line.get("kind")), []).append(line)
     monitors: dict[str, list[Json]] = {}
@@ -113,6 +120,7 @@ def gather(path: str | Path) -> Gathered:
         health=kinds["health"],
         monitors=monitors,
         events=kinds["event"],
+        samples=kinds["sample"],
         results={file.stem: _parsed(file) for file in sorted((run.path / "results").glob("*.json"))},
         pictures={file.stem: file.read_bytes() for file in sorted((run.path / "exhibits").glob("*.png"))},
         encoder=files["encoder/config.json"],

@@ -11,11 +11,11 @@ FROZEN = ("probe", "neighbours", "retrieval")
 WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Pretraining", (),
-        "Learning from images alone: the network foretells a hidden part of what it is given, and no label is read.",
+        "Learning from data alone: the network foretells a hidden part of what it is given, and no label is read.",
     ),
     (
         "Encoder, embedding", (),
-        "The network that is kept, and the row of numbers it makes of an image. Images with similar numbers look alike to it.",
+        "What is kept, and the row of numbers it makes of a sample. Samples with similar numbers are alike to it.",
     ),
     ("Label", COMPARED, "The class a person gave to an image. 5 a class: five labelled images of every class."),
     ("Fine-tuning", COMPARED, "Training the whole network further, on the labelled images."),
@@ -68,8 +68,20 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "How wrong the network is at foretelling what was hidden. It should fall; its size means little by itself.",
     ),
     (
+        "Token, vocabulary", ("passages", "scores"),
+        "Text is cut into words and pieces of rare words; the vocabulary is all that the model knows.",
+    ),
+    (
+        "Perplexity", ("scores",),
+        "Among how many equally likely tokens the model is, on average, as unsure. Comparable only where text is cut alike.",
+    ),
+    (
+        "Cosine", ("near_words",),
+        "How alike two vectors point: 1 in the same direction, 0 in unrelated ones.",
+    ),
+    (
         "RankMe, collapse", ("health",),
-        "In how many independent ways embeddings differ. Collapse: nearly the same embedding for every image, so that "
+        "In how many independent ways embeddings differ. Collapse: nearly the same embedding for every sample, so that "
         "nothing was learnt.",
     ),
     (

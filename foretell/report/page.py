@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from foretell import __version__
-from foretell.report import about, analysis, results, words
+from foretell.report import about, analysis, reading, results, words
 from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
@@ -78,6 +78,15 @@ def context(run: Gathered) -> dict[str, Any]:
         "saved": results.saved(run),
         "reaching": results.reaching(run),
         "data": about.data(run),
+        "scores": reading.scores(run),
+        "reading_note": reading.measured_on(run),
+        "passages": reading.passages(run),
+        "pairs": reading.pairs(run),
+        "written": reading.written(run),
+        "growth": reading.growth(run),
+        "near_words": reading.near_words(run),
+        "word_map": reading.word_map(run) if run.kind == "words" else None,
+        "analogies": reading.analogies(run),
         "hidden": about.hidden(run),
         "findings": findings(run),
         "shortcuts": shortcuts(run),
@@ -88,7 +97,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "neighbours": results.neighbours(run),
         "probe": results.probe(run),
         "retrieval": results.retrieval(run),
-        "map": results.embedding_map(run),
+        "map": results.embedding_map(run) if run.kind != "words" else None,
         "confusion": results.confusion(run),
         "cost": about.cost(run),
         "method": about.method(run),
@@ -132,6 +141,8 @@ def numbers(run: Gathered) -> dict[str, Any]:
         "shortcuts": run.results.get("shortcuts"),
         "health": run.health[-1] if run.health else None,
         "monitors": {name: lines[-1].get("value") for name, lines in run.monitors.items()},
+        "text": run.results.get("text"),
+        "words": run.results.get("words"),
         "facts": run.facts,
         "missing": [{"part": part, "command": command} for part, command in about.missing(run)],
         "foretell": __version__,

@@ -427,3 +427,40 @@ def heat_map(name: str, title: str, description: str, matrix: Sequence[Sequence[
                 strong = "cell-value strong" if share > 0.5 else "cell-value"
                 inside.append(text(words.count(value), x + cell / 2, y + cell / 2 + 4, "middle", class_=strong))
     return drawing(name, title, description, width, height, *inside)
+
+
+def _covered(x: float, y: float, boxes: Sequence[tuple[float, float, float, float]]) -> bool:
+    return any(box[0] < x < box[2] and box[1] < y < box[3] for box in boxes)
+
+
+def word_scatter(
+    name: str, title: str, description: str, spots: Sequence[Spot], rank: Sequence[int], *, width: float = 760
+) -> str:
+    """Spots with their notes written beside them, in the order ``rank``, where no other writing is in the way; spots under it are left out."""
+    pad, height = 34.0, width * 0.72
+    xs, ys = [spot.x for spot in spots], [spot.y for spot in spots]
+    across = Scale(min(xs), max(xs), pad, width - pad)
+    up = Scale(min(ys), max(ys), height - pad / 2, pad / 2)
+    taken: list[tuple[float, float, float, float]] = []
+    written: dict[int, str] = {}
+    for place in rank:
+        spot = spots[place]
+        x, y, half = across(spot.x), up(spot.y), wide(spot.note) / 2
+        x = min(max(x, half), width - half)
+        box = (x - half - 2, y - TEXT * 0.62, x + half + 2, y + TEXT * 0.62)
+        if any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
+            continue
+        taken.append(box)
+        written[place] = text(spot.note, x, y + TEXT * 0.34, "middle", class_="name")
+    layers = []
+    for group in sorted({spot.group for spot in spots}):
+        colour, _ = style_of(group)
+        inside = [
+            written[place]
+            if place in written
+            else mark("circle", across(s.x), up(s.y), 2.2, hover(s.note), class_="spot")
+            for place, s in enumerate(spots)
+            if s.group == group
+        ]
+        layers.append(element("g", *inside, class_=f"words-of {colour}"))
+    return drawing(name, title, description, width, height, *layers)

@@ -5,7 +5,7 @@ Each is a function from the gathered run to what its piece of the template shows
 
 from __future__ import annotations
 
-from foretell.report import analysis, charts, words
+from foretell.report import analysis, charts, reading, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
 
@@ -33,6 +33,9 @@ def key_figures(run: Gathered) -> list[Figure]:
             if words.known((knn.get(arm) or {}).get("accuracy"))
         ]
         out.append(Figure(words.percent(own), "Nearest neighbours", ", ".join(others), "pretrained"))
+    own_figures = {"text": reading.figures, "words": reading.words_figures}.get(run.kind)
+    if own_figures is not None:
+        out += own_figures(run)[:3]
     if not out:
         out += _progress_figures(run)
     cost = run.part("cost")
@@ -41,7 +44,12 @@ def key_figures(run: Gathered) -> list[Figure]:
         named = [str(machine[name]) for name in ("device", "cpu") if machine.get(name) not in (None, "", "cpu")]
         device = named[0] if named else ""
         out.append(Figure(words.duration(cost["seconds"]), "Pretraining time", words.shorten(device, 48)))
-    if words.known(cost.get("samples")):
+    tokens = reading.tokens_seen(run) if run.kind != "image" else None
+    if tokens is not None:
+        rate = tokens / cost["seconds"] if cost.get("seconds") else None
+        unit = "Words" if run.kind == "words" else "Tokens"
+        out.append(Figure(words.count(rate), f"{unit} a second", f"{words.count(tokens)} in all, padding left out"))
+    elif words.known(cost.get("samples")):
         rate = cost["samples"] / cost["seconds"] if cost.get("seconds") else None
         out.append(Figure(words.count(cost["samples"]), "Images seen", f"{words.count(rate)} a second, no label read"))
     return out[:5]

@@ -222,7 +222,8 @@ def analogies(
     """The share of questions whose word is found by vector offset, words in any case; questions with others are left out.
 
     ``most``: only the most frequent words are known, where ``known`` is by falling frequency (30,000 in the authors'
-    demo). Intervals are the bootstrap's over the pairs (a, b), since the questions of one pair stand or fall together.
+    demo). Intervals are the bootstrap's over the pairs (a, b), since the questions of one pair stand or fall together;
+    NaN where all answers are right or all wrong, of whose spread it tells nothing.
     Raises InputError when no question has all its words in the vocabulary.
     """
     vocabulary = known if most is None else Neighbourhood(known.words[:most], known.unit[:most])
@@ -245,8 +246,10 @@ def analogies(
         at = np.flatnonzero(chosen & kept)
         if not len(at):
             return Section(name, int(chosen.sum()), 0, Interval(math.nan, math.nan, math.nan, 0))
-        inside = np.unique(pair[at], return_inverse=True)[1].reshape(-1)
         hits = right[at]
+        if np.ptp(hits) == 0:
+            return Section(name, int(chosen.sum()), len(at), Interval(float(hits[0]), math.nan, math.nan, len(at)))
+        inside = np.unique(pair[at], return_inverse=True)[1].reshape(-1)
         interval = bootstrap(lambda drawn: float(hits[drawn].mean()), len(at), groups=inside, draws=DRAWS, seed=seed)
         return Section(name, int(chosen.sum()), len(at), interval)
 

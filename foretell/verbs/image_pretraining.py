@@ -178,7 +178,7 @@ class Images(kinds.Kind[Setting]):
         settled, notes = settle(asked, store, parts)
         return build(settled, store, parts), notes
 
-    def monitors(self, setting: Setting) -> Sequence[KnnMonitor | ProbeMonitor]:
+    def monitors(self, setting: Setting, run: Run) -> Sequence[KnnMonitor | ProbeMonitor]:
         """kNN and a probe on the training part, when it has labels enough."""
         if not common.class_names(setting.store):
             return []

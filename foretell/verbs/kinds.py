@@ -61,7 +61,7 @@ class Kind(ABC, Generic[S]):
         """The recipe settled on its data, and in words what was settled. Raises InputError."""
 
     @abstractmethod
-    def monitors(self, setting: S) -> Sequence[Monitor]:
+    def monitors(self, setting: S, run: Run) -> Sequence[Monitor]:
         """What is measured while training; called on the first process alone."""
 
     @abstractmethod
@@ -159,4 +159,4 @@ def same_parts(place: Path, kept: dict[str, Any], store: Any, what: str) -> Part
 
 def about(objective: Objective) -> dict[str, Any]:
     """What facts.json says of a pretext task."""
-    return {key: getattr(type(objective), key) for key in ("name", "hides", "foretells", "needs", "paper")}
+    return {key: getattr(type(objective), key) for key in ("name", "kind", "hides", "foretells", "needs", "paper")}

@@ -49,7 +49,7 @@ def start(
         if run is None:
             return _elsewhere(_fitted(setting, None, ()))
         setting.recipe.save(run.path / "recipe.toml")
-        monitors = kind.monitors(setting)
+        monitors = kind.monitors(setting, run)
         kind.begin(run, setting, monitors)
         return kind.finish(setting, run, _fitted(setting, run, monitors))
     finally:
@@ -68,7 +68,7 @@ def go_on(place: Path) -> Pretraining:
         say(f"run: {place}, going on")
         if run is None:
             return _elsewhere(_fitted(setting, None, (), resume=True))
-        return kind.finish(setting, run, _fitted(setting, run, kind.monitors(setting), resume=True))
+        return kind.finish(setting, run, _fitted(setting, run, kind.monitors(setting, run), resume=True))
     finally:
         if run is not None:
             run.close()

@@ -10,28 +10,44 @@ from foretell.data.tokens import TokenStore
 from foretell.encoders.generation import Sampling, generate
 from foretell.encoders.language import LanguageModel
 
-SHOWN, WIDTH, PROMPT, WRITTEN = 3, 24, 6, 24  # examples; tokens of a gap's text; of a prompt; written after it
+WIDTH, PROMPT, WRITTEN = 24, 6, 24  # tokens of a gap's text; of a prompt; written after it
 
 
-def completions(model: LanguageModel, store: TokenStore, seed: int) -> list[tuple[str, str]]:
-    """(text with a gap or prompt, what the model puts there) for a few documents of ``store``."""
+def beginnings(store: TokenStore, tokens: int, most: int, rng: np.random.Generator) -> list[list[int]]:
+    """At most ``most`` stretches of ``tokens`` tokens, each from the beginning of a sentence of another document.
+
+    Documents that are shorter are passed over, unless all are: then the longest are taken as they are.
+    """
     start, end = store.token_spans()
-    rng = np.random.default_rng(seed_of("completions", seed))
-    rows = rng.permutation(np.flatnonzero(end - start > WIDTH))[:SHOWN]
-    was = model.training
-    model.eval()
+    first, last = store.sentence_spans()
+    least = min(tokens, int((end - start).max(initial=0)))
+    rows = rng.permutation(np.flatnonzero(end - start >= least))[:most]
     made = []
     for row in rows.tolist():
-        ids = store.ids[start[row] : start[row] + WIDTH].astype(int).tolist()
-        made.append(
-            _written(model, store, ids[:PROMPT], seed) if model.shape.causal else _filled(model, store, ids, rng)
-        )
+        ends = store.sentence_ends[first[row] : last[row]]
+        starts = np.concatenate([[start[row]], ends[:-1]])
+        starts = starts[starts <= end[row] - least]
+        at = int(rng.choice(starts))
+        made.append(store.ids[at : min(end[row], at + tokens)].astype(int).tolist())
+    return made
+
+
+def completions(model: LanguageModel, store: TokenStore, seed: int, most: int) -> list[tuple[str, str]]:
+    """(text with a gap or prompt, what the model puts there) for at most ``most`` documents of ``store``."""
+    rng = np.random.default_rng(seed_of("completions", seed))
+    was = model.training
+    model.eval()
+    made = [
+        _written(model, store, ids[:PROMPT], seed) if model.shape.causal else _filled(model, store, ids, rng)
+        for ids in beginnings(store, WIDTH, most, rng)
+        if len(ids) > 1
+    ]
     model.train(was)
     return made
 
 
 def _filled(model: LanguageModel, store: TokenStore, ids: list[int], rng: np.random.Generator) -> tuple[str, str]:
-    place = int(rng.integers(WIDTH // 4, 3 * WIDTH // 4))
+    place = int(rng.integers(len(ids) // 4, max(1, 3 * len(ids) // 4)))
     truth, mask = ids[place], store.specials["mask"]
     ids = [store.specials["cls"], *ids[:place], mask, *ids[place + 1 :], store.specials["sep"]]
     with torch.no_grad():

@@ -29,10 +29,12 @@ from foretell.verbs.common import Parts, say
 from foretell.verbs.pretrain import Pretraining
 from foretell.verbs.text_data import divide_text, keep_text_facts, open_text, tell_text
 from foretell.verbs.text_examples import completions
+from foretell.verbs.text_reading import reading
 from foretell.verbs.text_run import TextModel, read_text
 
 EPOCHS = 10.0  # where no budget is given: text is learnt by heart in many more
 SHOWN = 4  # rows shown before training
+EXAMPLES = 3  # completions printed
 WATCHED = 128  # held-out rows measured while training
 
 
@@ -170,23 +172,64 @@ def export(setting: Setting, run: Run) -> Path:
     return folder
 
 
-def show_examples(setting: Setting, run: Run) -> None:
-    """A few completions, of documents held out where there are such; kept as results/completions.json."""
+def show_examples(setting: Setting, run: Run, monitor: HeldOut | None, steps: int) -> None:
+    """A few completions, of documents held out where there are such, and whole passages for the report.
+
+    Kept as results/completions.json and results/reading.json.
+    """
+    model, seed = setting.objective.encoder, setting.recipe.training.seed
+    held = bool(len(setting.parts.test))
+    found = reading(model, _looked_at(setting), seed, None if monitor is None else monitor.over)
+    run.write_json("results/reading.json", {"held_out": held, **found})
+    made = examples(setting)
+    if not made:
+        return
+    for given, foretold in made:
+        say(f"  {given}")
+        say(f"    -> {foretold}")
+    run.write_json("results/completions.json", {"held_out": held, "examples": made})
+    keep_sample(run, setting, steps)
+
+
+def _looked_at(setting: Setting) -> TokenStore:
+    """The documents held out, where there are such."""
+    parts = setting.parts
+    return setting.store.subset(parts.test if len(parts.test) else parts.train)
+
+
+def examples(setting: Setting, most: int = EXAMPLES) -> list[tuple[str, str]]:
+    """(text with a gap, or prompt; what the model makes of it), always of the same documents; [] without a head."""
     model = setting.objective.encoder
     if model.head is None and not model.shape.causal:
-        return
-    parts, store = setting.parts, setting.store
-    rows = parts.test if len(parts.test) else parts.train
-    made = completions(model, store.subset(rows), setting.recipe.training.seed)
-    for given, found in made:
-        say(f"  {given}")
-        say(f"    -> {found}")
-    run.write_json("results/completions.json", {"held_out": bool(len(parts.test)), "examples": made})
+        return []
+    return completions(model, _looked_at(setting), setting.recipe.training.seed, most)
 
 
-def measure(setting: Setting, run: Run) -> dict[str, float]:
+def keep_sample(run: Run, setting: Setting, step: int) -> None:
+    """What the model makes of one text at ``step``, in metrics.jsonl: how it learns, for a person."""
+    for given, foretold in examples(setting, 1):
+        run.log("sample", step=step, given=given, foretold=foretold)
+
+
+class Watched:
+    """The held-out loss; each time the steps have doubled, what the model makes of a text is kept too."""
+
+    name = HeldOut.name
+    higher_is_better = HeldOut.higher_is_better
+
+    def __init__(self, loss: HeldOut, run: Run, setting: Setting) -> None:
+        self.loss, self.run, self.setting = loss, run, setting
+        self.every, self.due = loss.every, 0
+
+    def __call__(self, trainable: Any, step: int) -> float:
+        if step >= self.due:
+            keep_sample(self.run, self.setting, step)
+            self.due = 2 * step
+        return self.loss(trainable, step)
+
+
+def measure(setting: Setting, run: Run, monitor: HeldOut | None) -> dict[str, float]:
     """What is foretold of documents held out, beside guesses without a network; kept as results/text.json."""
-    monitor = held_out(setting, 1, MOST)
     if monitor is None:
         say("no document was held out, so that nothing is measured; more documents, or a split column, change that")
         return {}
@@ -234,19 +277,21 @@ class Texts(kinds.Kind[Setting]):
         notes.append(f"to learn from: {len(setting.part):,} documents; {parts.how}")
         return setting, notes
 
-    def monitors(self, setting: Setting) -> Sequence[HeldOut]:
+    def monitors(self, setting: Setting, run: Run) -> Sequence[Watched]:
         found = held_out(setting, setting.recipe.training.health_every, WATCHED)
-        return [found] if found is not None else []
+        return [Watched(found, run, setting)] if found is not None else []
 
     def begin(self, run: Run, setting: Setting, monitors: Sequence[Monitor]) -> None:
         keep_facts(run, setting)
+        keep_sample(run, setting, 0)
 
     def finish(self, setting: Setting, run: Run, result: FitResult) -> Pretraining:
         from foretell.report import build as build_report
 
         folder = export(setting, run)
-        measured = measure(setting, run)
-        show_examples(setting, run)
+        monitor = held_out(setting, 1, MOST)
+        measured = measure(setting, run, monitor)
+        show_examples(setting, run, monitor, result.steps)
         page = build_report(run.path)
         say(f"report: {page}")
         model = setting.objective.encoder

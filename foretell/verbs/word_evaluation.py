@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def _told(section: Section) -> str:
     if not section.known:
         return f"{section.name:<28} none of {section.questions:,} can be asked"
     value = section.accuracy
-    return f"{section.name:<28} {value.mean:6.1%} ({value.low:.1%} to {value.high:.1%}) of {section.known:,}"
+    bounds = "" if math.isnan(value.low) else f" ({value.low:.1%} to {value.high:.1%})"
+    return f"{section.name:<28} {value.mean:6.1%}{bounds} of {section.known:,}"
 
 
 def _keep(run: Run, found: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from foretell.verbs import common, kinds
 from foretell.verbs.common import Parts, say
 from foretell.verbs.pretrain import Pretraining
 from foretell.verbs.text_data import corpus_of, counting, keep_text_facts
+from foretell.verbs.word_exhibits import neighbour_table, write_word_map
 from foretell.verbs.word_vectors import read_words
 
 EPOCHS = 5.0  # where no budget is given, as in the authors' code
@@ -130,12 +131,18 @@ def export(setting: Setting, run: Run) -> Path:
 
 
 def measure(setting: Setting, run: Run, result: FitResult) -> dict[str, float]:
-    """The loss on documents held out; kept as results/words.json."""
+    """The loss on documents held out; and what lies near frequent words; kept as results/words.json."""
     objective, store = setting.objective, setting.store
     loss = objective.held_out_loss()
     rate = result.samples / max(result.seconds, 1e-9)
     run.write_json(
-        "results/words.json", {"held_out_loss": loss, "words_per_second": rate, "chance": objective.chance_loss}
+        "results/words.json",
+        {
+            "held_out_loss": loss,
+            "words_per_second": rate,
+            "chance": objective.chance_loss,
+            "neighbours": neighbour_table(objective.neighbourhood()),
+        },
     )
     if not len(store.held):
         return {}
@@ -169,7 +176,7 @@ class Words(kinds.Kind[Setting]):
             )
         return setting, notes
 
-    def monitors(self, setting: Setting) -> Sequence[HeldOutLoss]:
+    def monitors(self, setting: Setting, run: Run) -> Sequence[HeldOutLoss]:
         return [HeldOutLoss(setting.recipe.training.health_every)] if len(setting.store.held) else []
 
     def begin(self, run: Run, setting: Setting, monitors: Sequence[Monitor]) -> None:
@@ -182,6 +189,7 @@ class Words(kinds.Kind[Setting]):
 
         folder = export(setting, run)
         measured = measure(setting, run, result)
+        write_word_map(run, setting.objective.neighbourhood(), setting.recipe.training.seed)
         page = build_report(run.path)
         say(f"report: {page}")
         words = setting.store.words

@@ -94,6 +94,7 @@ def test_few_known_words_are_said() -> None:
     found = analogies(known, {"one": [("a", "b", "c", "d")], "other": [("a", "b", "c", "x")]})
     assert [(section.questions, section.known) for section in found.sections] == [(1, 1), (1, 0)]
     assert math.isnan(found.sections[1].accuracy.mean)
+    assert math.isnan(found.total.accuracy.low), "one answer has no spread"
     flat = similarity(known, [("a", "b", 1.0), ("a", "c", 2.0), ("b", "c", 3.0)])
     assert math.isnan(flat.spearman.mean)  # every cosine is 0
 
