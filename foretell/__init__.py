@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from foretell.verbs.inpaint import inpaint as inpaint
     from foretell.verbs.neighbours import neighbours as neighbours
     from foretell.verbs.next_sentence import next_sentence as next_sentence
+    from foretell.verbs.pipeline import pipeline as pipeline
     from foretell.verbs.pretrain import pretrain as pretrain
     from foretell.verbs.report import report as report
     from foretell.verbs.reproduce import reproduce as reproduce
@@ -33,6 +34,7 @@ VERBS = {
     "demo": "foretell.verbs.demo:demo",
     "pretrain": "foretell.verbs.pretrain:pretrain",
     "finetune": "foretell.verbs.finetune:finetune",
+    "pipeline": "foretell.verbs.pipeline:pipeline",
     "evaluate": "foretell.verbs.evaluate:evaluate",
     "embed": "foretell.verbs.embed:embed",
     "neighbours": "foretell.verbs.neighbours:neighbours",

@@ -309,7 +309,9 @@ def _apply(tree: dict[str, Any], overrides: str | Sequence[str] | Mapping[str, A
             except InputError as error:
                 raise InputError(f"{origin}: {error}" if origin.startswith("--set") else str(error)) from None
             if _objective_of(tree) is not chosen:
-                tree["objective"] = {}  # settings of another pretext task mean nothing here
+                # settings of another pretext task mean nothing here, but for views, where it has them too
+                views = tree.get("objective", {}).get("views") if "views" in chosen.model_fields else None
+                tree["objective"] = {} if views is None else {"views": views}
             _put(tree, "objective.name", str(value))
             continue
         field = _field(tree, key)

@@ -320,3 +320,10 @@ def test_a_setting_of_the_views_leaves_the_others_as_the_objective_has_them() ->
         assert (views.side, views.jitter, views.scale) == (options.get("objective.views.side"), 0, (0.5, 1.0))
     again = Recipe.load(None, options, ["objective.views.jitter=0.3"]).objective.views
     assert (again.jitter, again.grey) == (0.3, 0)
+
+
+def test_the_views_of_a_recipe_hold_for_another_pretext_task() -> None:
+    recipe = Recipe.load("xray", {"objective.name": "micle"})
+    assert recipe.objective.name == "micle"
+    assert recipe.objective.views == Recipe.load("xray").objective.views  # type: ignore[attr-defined]
+    assert Recipe.load("xray", {"objective.name": "bert"}).objective.name == "bert"  # which has none

@@ -22,13 +22,15 @@ CROWDED = 0.5  # share of all pixels at one end beyond which the window is doubt
 @dataclass
 class MedicalAudit:
     """``intensities``: share of the pixels in each of 16 equal steps from black to white. ``said`` and ``seen``: images
-    whose header says that text is burnt in, and images that look so, of the ``looked_at``.
+    whose header says that text is burnt in, and images that look so, of the ``looked_at``. ``mixed``: series of several
+    sizes or planes, with these.
     """
 
     intensities: list[float]
     looked_at: int
     said: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    mixed: list[str] = field(default_factory=list)
 
 
 def is_medical(store: ImageStore) -> bool:
@@ -49,7 +51,25 @@ def examine(store: ImageStore) -> MedicalAudit:
             seen.append(store.names[int(row)])
     burned = store.table.column("burned") if "burned" in store.table else []
     said = [name for name, value in zip(store.names, burned, strict=False) if value == "yes"]
-    return MedicalAudit([float(value) for value in shares / len(chosen)], len(chosen), said, seen)
+    return MedicalAudit([float(value) for value in shares / len(chosen)], len(chosen), said, seen, mixed_series(store))
+
+
+def mixed_series(store: ImageStore) -> list[str]:
+    """The series whose images differ in size or plane, in words."""
+    if "series" not in store.table:
+        return []
+    planes = store.table.column("plane") if "plane" in store.table else [None] * len(store)
+    kinds: dict[str, dict[str, int]] = {}
+    for series, plane, (height, width) in zip(store.table.column("series"), planes, store.sizes.tolist(), strict=True):
+        if series is not None:
+            own = kinds.setdefault(series, {})
+            name = f"{width} x {height} {plane or ''}".strip()
+            own[name] = own.get(name, 0) + 1
+    return [
+        f"{series}: {' and '.join(f'{count} of {name}' for name, count in own.items())}"
+        for series, own in kinds.items()
+        if len(own) > 1
+    ]
 
 
 def case_sizes(store: ImageStore) -> dict[str, int]:
@@ -71,6 +91,9 @@ def lines(found: MedicalAudit) -> list[str]:
     ]
     if shares[-1] > CROWDED:
         text.append("  most pixels are at the white end: is the window right? data.medical.window sets another")
+    if found.mixed:
+        more = f", and {len(found.mixed) - 1} more" if len(found.mixed) > 1 else ""
+        text.append(f"  series of mixed sizes or planes (a scout image among slices?): {found.mixed[0]}{more}")
     if found.said:
         text.append(f"  BURNT-IN TEXT: the headers of {many(len(found.said), 'image')} say so ({found.said[0]})")
     if found.seen:

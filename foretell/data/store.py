@@ -21,6 +21,7 @@ from foretell.data import build
 from foretell.data.images import Images
 from foretell.data.medical import describe, has_medical
 from foretell.data.medical_config import MedicalConfig
+from foretell.data.medical_labels import join_by_identifier
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.source import Source, join, not_among, scan
 from foretell.data.table import Table
@@ -172,9 +173,15 @@ class ImageStore:
         )
 
     def with_labels(self, labels: str | Path, columns: Mapping[str, str] | None = None) -> tuple[ImageStore, list[str]]:
-        """(store with the columns of the table ``labels`` joined by path, paths in it that no image has)."""
+        """(store with the columns of the table ``labels`` joined by path, paths in it that no image has).
+
+        Medical images are also joined by patient, study or series (``medical_labels``).
+        """
         root = self.found.root if self.found is not None else Path(self.source)
-        joined, missing = join(self.names, root, Path(labels), columns)
+        salt = self.found.salt if self.found is not None else None
+        keyed = salt is not None and Path(labels).is_file()
+        by_identifier = join_by_identifier(self.table, salt, Path(labels), columns) if keyed else None
+        joined, missing = by_identifier or join(self.names, root, Path(labels), columns)
         added = {name: values for name, values in joined.columns.items() if name != "path"}
         return self.with_table(Table({**self.table.columns, **added}, rows=len(self))), missing
 

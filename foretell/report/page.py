@@ -109,7 +109,8 @@ def context(run: Gathered) -> dict[str, Any]:
     return {**shown, "glossary": glossary(shown)}
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Where templates are found, with the filters they use."""
     found = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -156,7 +157,7 @@ def build(run_path: str | Path) -> Path:
     InputError when ``run_path`` is no run or one of its files is damaged, ForetellError when it cannot be written.
     """
     run = gather(run_path)
-    page = _environment().get_template("report.html.j2").render(context(run))
+    page = environment().get_template("report.html.j2").render(context(run))
     write_aside(run.path / "report.json", json.dumps(numbers(run), indent=1, ensure_ascii=False) + "\n")
     write_aside(run.path / "MODEL_CARD.md", model_card(run))
     write_aside(run.path / "report.html", page)

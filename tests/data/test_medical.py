@@ -176,3 +176,39 @@ def test_class_folders_of_several_patients_stay_classes(tmp_path: Path) -> None:
     for name in ("0", "1", "2"):
         shutil.copytree(tmp_path / "s" / "well" / name, tmp_path / "s" / "ill" / name)
     assert set(open_images(tmp_path / "s").table.column("label")) == {"ill", "well"}
+
+
+def labels(path: Path, header: str, *rows: str) -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [("PatientID,label", "ID-{}"), ("StudyInstanceUID,label", "1.2.{}"), ("series,label", "1.2.{}.1")],
+)
+def test_labels_by_patient_study_or_series(tmp_path: Path, header: str, key: str) -> None:
+    table = labels(tmp_path / "t.csv", header, *(f"{key.format(p)},{'ab'[p % 2]}" for p in range(4)))
+    store = open_images(study(tmp_path / "s"), labels=table)
+    assert store.table.column("label") == ["a", "a", "b", "b", "a", "a"]
+    (note,) = [note for note in store.notes if "not among" in note]
+    assert key.format(3) not in note  # a row too many is told by its pseudonym
+    kept = open_images(tmp_path / "s", labels=table, medical=MedicalConfig(identifiers="kept"))
+    assert kept.table.column("label") == store.table.column("label")
+
+
+def test_labels_keyed_by_another_identifier_say_so(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s")
+    with pytest.raises(InputError, match="column 'study' holds identifiers of series, not of studies; name it Series"):
+        open_images(folder, labels=labels(tmp_path / "t.csv", "study,label", "1.2.0.1,a", "1.2.1.1,b"))
+    with pytest.raises(InputError, match="none of its 1 row names one of the patients"):
+        open_images(folder, labels=labels(tmp_path / "u.csv", "patient,label", "nobody,a"))
+    with pytest.raises(InputError, match="rows 1 and 2 are for the same patient"):
+        open_images(folder, labels=labels(tmp_path / "v.csv", "patient,label", "ID-1,a", "ID-1,b"))
+
+
+def test_a_mapped_key(tmp_path: Path) -> None:
+    table = labels(tmp_path / "t.csv", "who,finding", "ID-0,well", "ID-1,ill")
+    store = open_images(study(tmp_path / "s"), labels=table, columns={"group": "who", "label": "finding"})
+    assert store.table.column("label") == ["well"] * 2 + ["ill"] * 2 + [None] * 2
+    assert all(str(value).startswith("patient-") for value in store.table.column("group"))

@@ -35,6 +35,20 @@ def test_greys_and_cases(tmp_path: Path) -> None:
     assert "ID-0" not in shown
 
 
+def test_a_series_of_mixed_sizes_is_listed(tmp_path: Path) -> None:
+    study(tmp_path / "s", patients=1, images=3)
+    saved(
+        tmp_path / "s",
+        small(PatientID="ID-0", SeriesInstanceUID="1.2.0.1", ImageOrientationPatient=[0, 1, 0, 0, 0, -1]),
+    )
+    found = audit(tmp_path / "s", near=False)
+    assert found.medical is not None
+    (mixed,) = found.medical.mixed
+    assert mixed.startswith("series-")
+    assert mixed.endswith(": 3 of 16 x 16 axial and 1 of 8 x 8 sagittal")
+    assert mixed in render(found)
+
+
 def test_a_patient_in_two_splits_is_listed_and_refused(tmp_path: Path) -> None:
     study(tmp_path / "s", patients=2, images=2)
     rows = [f"s/{p}/IM{i:04d},{'train' if (p, i) != (0, 1) else 'test'}" for p in range(2) for i in range(2)]

@@ -1,0 +1,82 @@
+"""A table of labels keyed by patient, study or series instead of by path, joined to images by their pseudonyms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from foretell.data.dicom_header import Pseudonyms
+from foretell.data.table import Table, many, read_table
+from foretell.errors import InputError
+
+# column of the images -> (kind of identifier, names that tables give it); the finest one that a table has is its key
+KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "series": ("series", ("series", "SeriesInstanceUID", "series_id")),
+    "study": ("study", ("study", "StudyInstanceUID", "study_id")),
+    "group": ("patient", ("group", "patient", "PatientID", "patient_id")),
+}
+
+
+def join_by_identifier(
+    images: Table, salt: str | None, labels: Path, columns: Mapping[str, str] | None
+) -> tuple[Table, list[str]] | None:
+    """(the columns of ``labels`` with one row an image, pseudonyms of those in it that no image has); None where it has paths.
+
+    ``columns`` are those that ``read_table`` maps. Identifiers in ``labels`` are the files' own, or already the pseudonyms
+    of ``images``. Raises InputError when it names one thing twice, or names none of the images' things.
+    """
+    given = read_table(labels, columns)
+    if "path" in given:
+        return None
+    found = next(((key, name) for key, (_, names) in KEYS.items() for name in names if name in given), None)
+    if found is None or found[0] not in images:
+        return None
+    key, name = found
+    rows = _rows(given, name, key, salt, labels)
+    keys = images.column(key)
+    if not any(value in rows for value in keys):
+        raise InputError(f"{labels}: {_mistaken(given, name, key, images, salt)}")
+    of_image = [rows.get(value, -1) for value in keys]
+    used = set(of_image)
+    hashed = Pseudonyms(salt)  # what is missing is shown: under its pseudonym
+    missing = [hashed(KEYS[key][0], given.column(name)[row]) or "" for row in range(len(given)) if row not in used]
+    joined = {
+        other: [values[row] if row >= 0 else None for row in of_image]
+        for other, values in given.columns.items()
+        if other not in (name, *KEYS)  # an image keeps its own identifiers
+    }
+    return Table(joined, rows=len(images)), missing
+
+
+def _rows(given: Table, name: str, key: str, salt: str | None, labels: Path) -> dict[str | None, int]:
+    """Row of each identifier, under its own name and under its pseudonym."""
+    hashed = Pseudonyms(salt)
+    rows: dict[str | None, int] = {}
+    for row, value in enumerate(given.column(name)):
+        if value is None:
+            raise InputError(f"{labels}: row {row + 1} has no {name}")
+        if value in rows:
+            raise InputError(
+                f"{labels}: rows {rows[value] + 1} and {row + 1} are for the same {name}; expected one row each"
+            )
+        rows[value] = rows[hashed(KEYS[key][0], value)] = row
+    return rows
+
+
+def _mistaken(given: Table, name: str, key: str, images: Table, salt: str | None) -> str:
+    """Why no row matches: often the identifiers are of another kind."""
+    hashed = Pseudonyms(salt)
+    for other, (kind, _) in KEYS.items():
+        known = set(images.column(other)) if other in images else set()
+        if other != key and any(v in known or hashed(kind, v) in known for v in given.column(name)):
+            return (
+                f"column '{name}' holds identifiers of {KIND[other]}, not of {KIND[key]}; name it {KEYS[other][1][1]}, or map "
+                f"it as {other}={name}"
+            )
+    return (
+        f"none of its {many(len(given), 'row')} names one of the {KIND[key]} of the images (column '{name}'); give a column "
+        "path instead, or identifiers as they are in the files"
+    )
+
+
+KIND = {"series": "series", "study": "studies", "group": "patients"}
