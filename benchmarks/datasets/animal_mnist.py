@@ -11,8 +11,8 @@ import gzip
 import numpy as np
 
 from benchmarks.datasets import pickles
-from benchmarks.datasets.fetch import Package, member
 from benchmarks.datasets.loaded import Loaded
+from foretell.claims.fetch import Package, member
 from foretell.data.table import Table
 
 NAME = "animal-mnist"

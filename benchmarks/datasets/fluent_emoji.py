@@ -7,8 +7,8 @@ rest (two spellings of the keycaps, three flags, a few signs) are left out.
 from __future__ import annotations
 
 from benchmarks.datasets import emoji_google
-from benchmarks.datasets.fetch import Package, unpack
 from benchmarks.datasets.loaded import Loaded
+from foretell.claims.fetch import Package, unpack
 
 NAME = "@lobehub/fluent-emoji-3d"
 VERSION = "1.1.0"

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.datasets.fetch import Package, unpack
 from benchmarks.datasets.loaded import Loaded
+from foretell.claims.fetch import Package, unpack
 from foretell.data.dicom import frames
 from foretell.data.table import Table
 

@@ -6,8 +6,8 @@ megapixels. Links to other pictures are left out.
 
 from __future__ import annotations
 
-from benchmarks.datasets.fetch import Package, unpack
 from benchmarks.datasets.loaded import Loaded
+from foretell.claims.fetch import Package, unpack
 from foretell.data.table import Table
 
 NAME = "openclipart-png"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.datasets.fetch import Unsafe
+from foretell.claims.fetch import Unsafe
 
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 # both spellings of its module: numpy 2 moved it

@@ -6,8 +6,8 @@ of stereo pictures, pages of text, and small files for readers (a TIFF of severa
 
 from __future__ import annotations
 
-from benchmarks.datasets.fetch import Package, unpack
 from benchmarks.datasets.loaded import Loaded
+from foretell.claims.fetch import Package, unpack
 from foretell.data.table import Table
 
 NAME = "scikit-image"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from benchmarks.datasets.fetch import Package, unpack
 from benchmarks.datasets.loaded import Loaded
+from foretell.claims.fetch import Package, unpack
 from foretell.data.table import Table
 
 NAME = "wesnoth-1.16-data"

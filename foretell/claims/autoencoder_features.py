@@ -7,6 +7,7 @@ from foretell.claims.autoencoder import SIDE, WIDE
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.objectives.autoencoder_measures import Features, Index
+from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
 from foretell.transfer.features import extract
 
@@ -71,6 +72,7 @@ class AutoencoderFeatures(Claim):
 
     def _contrastive(self, lab: Lab, made: Recipe) -> float:
         objective = lab.trained(made)
+        assert isinstance(objective, ImageObjective)
         views = objective.views
 
         def embed(rows: Index) -> Features:

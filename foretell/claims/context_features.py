@@ -9,6 +9,7 @@ import numpy as np
 from foretell.claims.base import Claim, Finding
 from foretell.claims.context_losses import PAPER
 from foretell.claims.lab import Lab
+from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
 from foretell.transfer.features import extract
 from foretell.transfer.fractions import validation_splits
@@ -73,6 +74,7 @@ class ContextEncoderFeatures(Claim):
     @staticmethod
     def _probe(lab: Lab, made: Recipe, seed: int) -> float:
         objective = lab.trained(made)
+        assert isinstance(objective, ImageObjective)
         store, (train, test) = lab.store(SOURCE), lab.split(SOURCE)
         codes, classes = store.table.codes("label")
         few = np.sort(np.random.default_rng(seed).permutation(train)[:PROBED])

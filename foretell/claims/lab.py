@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foretell import __version__, objectives
+from foretell import __version__
+from foretell.claims.fresh import Store, fresh
 from foretell.counters import seed_of
 from foretell.data.store import ImageStore, open_images
-from foretell.encoders import build_encoder
+from foretell.data.table import Table
+from foretell.data.tokens import TokenStore
+from foretell.data.words import WordStore
 from foretell.errors import InputError
-from foretell.objectives.image import ImageObjective
+from foretell.objectives.base import Objective
 from foretell.recipe import Recipe
 from foretell.run import Run
 from foretell.train import checkpoint
@@ -46,26 +49,49 @@ class Lab:
         self.device = device
         self.deadline = deadline
         self.say = say
-        self._stores: dict[str, ImageStore] = {}
-        self._makers: dict[str, Callable[[], ImageStore]] = {}
+        self._stores: dict[str, Store] = {}
+        self._makers: dict[str, Callable[[], Store]] = {}
 
-    def add(self, source: str, make: Callable[[], ImageStore]) -> None:
+    def add(self, source: str, make: Callable[[], Store]) -> None:
         """Let the name ``source`` stand for a store that ``make`` makes when it is first asked for."""
         self._makers[source] = make
 
-    def store(self, source: str) -> ImageStore:
+    def any_store(self, source: str) -> Store:
+        """What ``source`` stands for, of any kind of data; a name that was not added is an embedded set of images."""
         if source not in self._stores:
             make = self._makers.get(source)
             self._stores[source] = make() if make is not None else open_images(source)
         return self._stores[source]
 
-    def split(self, source: str) -> tuple[Index, Index]:
-        """Rows of the fixed training and test part of an embedded set. Raises InputError for a set without one."""
-        store = self.store(source)
-        if "split" not in store.table.columns:
+    def store(self, source: str) -> ImageStore:
+        """The images that ``source`` stands for."""
+        found = self.any_store(source)
+        assert isinstance(found, ImageStore)
+        return found
+
+    def text(self, source: str) -> TokenStore:
+        """The tokens that ``source`` stands for."""
+        found = self.any_store(source)
+        assert isinstance(found, TokenStore)
+        return found
+
+    def split(self, source: str, *names: str) -> tuple[Index, ...]:
+        """Rows of the parts ``names`` (default: train and test) of a set of images or text with a fixed division.
+
+        Raises InputError for a set without one.
+        """
+        store = self.any_store(source)
+        assert not isinstance(store, WordStore)
+        table = store.table if isinstance(store, ImageStore) else Table({"split": store.column("split")})
+        if "split" not in table.columns or not any(table.column("split")):
             raise InputError(f"{source}: no 'split' column; claims use sets with a fixed test part")
-        part = np.array(store.table.column("split"), dtype=object)
-        return np.flatnonzero(part == "train"), np.flatnonzero(part == "test")
+        part = np.array(table.column("split"), dtype=object)
+        return tuple(np.flatnonzero(part == name) for name in names or ("train", "test"))
+
+    def learnt(self, source: str) -> Store:
+        """The part of ``source`` that is learnt from; a store of words keeps what is held out apart."""
+        store = self.any_store(source)
+        return store if isinstance(store, WordStore) else store.subset(self.split(source, "train")[0])
 
     def _check_time(self) -> None:
         if self.deadline is not None and time.monotonic() > self.deadline:
@@ -73,20 +99,15 @@ class Lab:
 
     # trained runs ----------------------------------------------------------------------------------------------------
 
-    def build(self, recipe: Recipe, *, trained: bool = False) -> ImageObjective:
+    def build(self, recipe: Recipe) -> Objective:
         """The objective of ``recipe`` on the training part of its data, untrained (its weights from the seed alone)."""
         assert recipe.data.source is not None
-        store = self.store(recipe.data.source)
-        part = store.subset(self.split(recipe.data.source)[0])
+        part = self.learnt(recipe.data.source)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(recipe.training.seed, "weights"))
-            side = getattr(recipe.objective, "views").side or store.usual_side  # noqa: B009
-            encoder = build_encoder(recipe.encoder, store.channels, side)
-            made = objectives.get(recipe.objective.name)(recipe.objective, encoder, part)
-        assert isinstance(made, ImageObjective)
-        return made
+            return fresh(recipe, part)
 
-    def trained(self, recipe: Recipe) -> ImageObjective:
+    def trained(self, recipe: Recipe) -> Objective:
         """The objective of ``recipe``, trained; taken from the lab when this recipe was trained here before.
 
         An unfinished run goes on from its last checkpoint. Raises OutOfBudget before a run that would begin too late.
@@ -112,6 +133,13 @@ class Lab:
         objective.load_state_dict(checkpoint.load(last)["module"])
         return objective.eval()
 
+    def earlier(self, recipe: Recipe) -> Iterator[tuple[int, Objective]]:
+        """(step, the objective as it was then) of every checkpoint that the trained run kept, the untrained one first."""
+        objective = self.trained(recipe)
+        for path in checkpoint.all_in(self.folder / "runs" / self.key(recipe) / "checkpoints"):
+            objective.load_state_dict(checkpoint.load(path)["module"])
+            yield int(path.stem), objective.eval()
+
     def seconds_of(self, recipe: Recipe) -> float:
         """Training time of a finished run."""
         facts = Run.read(self.folder / "runs" / self.key(recipe)).read_json("facts.json") or {}
@@ -123,7 +151,9 @@ class Lab:
     def key(self, recipe: Recipe) -> str:
         """A hash of everything that decides what is learnt."""
         assert recipe.data.source is not None
-        text = "\n".join([__version__, torch.__version__, self.store(recipe.data.source).fingerprint, recipe.to_toml()])
+        text = "\n".join(
+            [__version__, torch.__version__, self.any_store(recipe.data.source).fingerprint, recipe.to_toml()]
+        )
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     # results -----------------------------------------------------------------------------------------------------------

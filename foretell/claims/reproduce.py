@@ -11,6 +11,7 @@ from typing import Any
 
 from foretell import claims
 from foretell.claims.base import Claim, overall, signed
+from foretell.claims.fetch import Unavailable
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.run import write_aside
 from foretell.train.machine import processor
@@ -20,7 +21,8 @@ OUTCOMES = "outcomes.json"
 
 @dataclass
 class Reproduction:
-    """``outcome`` of each claim by name: "holds", "does not hold", "undecided", or None when the budget ended first."""
+    """``outcome`` of each claim by name: "holds", "does not hold", "undecided", or None when the budget
+    ended first or the data cannot be had."""
 
     folder: Path
     outcomes: dict[str, str | None] = field(default_factory=dict)
@@ -51,6 +53,10 @@ def reproduce(
             findings = claim.work(lab)
         except OutOfBudget:
             say(f"  the budget ended before {claim.name} was worked out; the same command goes on from here")
+            made.outcomes[claim.name] = None
+            continue
+        except Unavailable as reason:
+            say(f"  skipped, since its data cannot be had: {reason}")
             made.outcomes[claim.name] = None
             continue
         outcome = overall(findings)

@@ -7,6 +7,7 @@ from typing import Any
 from foretell.claims import simclr
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
+from foretell.objectives.image import ImageObjective
 from foretell.transfer.compare import compare
 from foretell.transfer.config import TransferConfig
 
@@ -65,6 +66,7 @@ class SimCLRLabelEfficiency(Claim):
     def _compare(self, lab: Lab, seed: int) -> dict[str, Any]:
         recipe = simclr.recipe(seed)
         objective = lab.trained(recipe)
+        assert isinstance(objective, ImageObjective)
         lab.say(f"{self.name}: fine-tuning seed {seed}")
         train, test = lab.split(simclr.SOURCE)
         config: TransferConfig = recipe.transfer.model_copy(update={"test_samples": TEST, "device": lab.device})

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.datasets import fetch, wesnoth
-from benchmarks.datasets.fetch import Package, Unavailable, Unsafe
+from benchmarks.datasets import wesnoth
+from foretell.claims import fetch
+from foretell.claims.fetch import Package, Unavailable, Unsafe
 
-FOLDER = Path(fetch.__file__).parent
-SHARED = {"__init__", "fetch", "loaded", "make_embedded", "pickles"}
+FOLDER = Path(wesnoth.__file__).parent
+SHARED = {"__init__", "loaded", "make_embedded", "pickles"}
 SEVERAL = {"english_text"}  # readers of more than one package
 READERS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED | SEVERAL)
 

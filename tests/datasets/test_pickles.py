@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.datasets import pickles
-from benchmarks.datasets.fetch import Unsafe
+from foretell.claims.fetch import Unsafe
 
 
 class Calls:
