@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from foretell.errors import InputError
 from foretell.run import Run
 from foretell.transfer.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.cache import Cache
+from foretell.transfer.cases import count, labelled_cases
 from foretell.transfer.comparison import Comparison
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Fraction, Progress, Samples
@@ -36,12 +37,28 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
+def _check_cases(store: ImageStore, fit: Labelled, held: Labelled) -> None:
+    if fit.cases is None or held.cases is None:
+        return
+    shared = np.isin(fit.cases, held.cases)
+    if shared.any():
+        raise InputError(
+            f"{store.source}: {_counted(len(np.unique(fit.cases[shared])), 'case')} both in the training and in the test part "
+            f"(one has '{store.names[int(fit.index[shared][0])]}'); keep every case in one split: name the column of the "
+            "patient, or of the case, as group"
+        )
+
+
 def held_out(
-    store: ImageStore, train: Index | Sequence[int], test: Index | Sequence[int], column: str = "label"
+    store: ImageStore,
+    train: Index | Sequence[int],
+    test: Index | Sequence[int],
+    column: str = "label",
+    unit: Literal["image", "case"] = "image",
 ) -> tuple[Labelled, Labelled, list[str]]:
     """Labelled training and test samples, and notes on what was left out.
 
-    Raises InputError when the two share a sample or a group, or when either has no usable labels.
+    With ``unit`` "case" a label is one of a case. Raises InputError when the two share a sample, a group or a case, or when either has no usable labels.
     """
     both = np.intersect1d(np.asarray(train), np.asarray(test))
     if len(both):
@@ -49,7 +66,9 @@ def held_out(
             f"{store.source}: {_counted(len(both), 'sample')} both in the training and in the test part (the first is "
             f"'{store.names[int(both[0])]}'); give each sample one split"
         )
-    fit, held = labelled(store, train, column), labelled(store, test, column)
+    read = labelled_cases if unit == "case" else labelled
+    fit, held = read(store, np.asarray(train), column), read(store, np.asarray(test), column)
+    _check_cases(store, fit, held)
     groups = store.table.columns.get("group")
     if groups is not None:
         shared = {groups[row] for row in fit.index if groups[row]} & {groups[row] for row in held.index if groups[row]}
@@ -82,16 +101,23 @@ class Classed(Samples, Protocol):
 
 
 def fractions_of(
-    train: Classed, per_class: Sequence[int | None], seeds: Sequence[int], config: TransferConfig
+    train: Classed,
+    per_class: Sequence[int | None],
+    seeds: Sequence[int],
+    config: TransferConfig,
+    cases: Index | None = None,
 ) -> tuple[list[Fraction], list[str]]:
     """The nested fractions, smallest first, and notes.
 
     A class with fewer samples than a fraction asks gives what it has; a fraction that would add no label to the one
-    before is left out. None stands for all labels.
+    before is left out. None stands for all labels. ``cases`` (N,): a label is one of all samples of a case.
     """
     found: list[Fraction] = []
     notes = []
-    counts = np.bincount(train.codes, minlength=max(1, len(train.classes)))
+    unit = config.label_unit if cases is None else "group"
+    groups = train.groups if cases is None else cases
+    one = np.arange(len(train)) if cases is None else np.unique(cases, return_index=True)[1]
+    counts = np.bincount(train.codes[one], minlength=max(1, len(train.classes)))
     counts = counts[counts > 0]
     for wanted in sorted(set(per_class), key=lambda n: np.inf if n is None else n):
         if wanted is None:
@@ -99,17 +125,14 @@ def fractions_of(
         else:
             fraction = Fraction(
                 wanted,
-                {
-                    seed: subset(train.codes, train.groups, per_class=wanted, seed=seed, unit=config.label_unit)
-                    for seed in seeds
-                },
+                {seed: subset(train.codes, groups, per_class=wanted, seed=seed, unit=unit) for seed in seeds},
             )
         if found and fraction.labels(seeds[0]) == found[-1].labels(seeds[0]):
             notes.append(
                 f"{'all labels' if wanted is None else f'{wanted} a class'}: no label more than before, left out"
             )
             continue
-        short = int((counts < wanted).sum()) if wanted is not None and config.label_unit == "image" else 0
+        short = int((counts < wanted).sum()) if wanted is not None and (unit == "image" or cases is not None) else 0
         if short:
             notes.append(f"{wanted} a class: {short} of {len(counts)} classes have fewer and give what they have")
         found.append(fraction)
@@ -133,13 +156,15 @@ def compare(
     column: str = "label",
     supervised: Encoder | None = None,
     split: str = "",
+    all_labels: bool = True,
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
     ``train`` and ``test`` are rows of ``store``; ``views`` are the random views of fine-tuning, the same for every
     arm; ``per_class`` numbers of labels a class (None: all); ``trials`` settings searched for each arm and
     fraction. ``supervised`` gives the arm of that name its encoder. Finished fits are kept in the run, so that an
-    interrupted comparison goes on. ``progress(done, total, what)``. ``split`` says how the test part was made.
+    interrupted comparison goes on. ``progress(done, total, what)``. ``split`` says how the test part was made;
+    ``all_labels``: nearest neighbours and probes on all labels too.
     Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
     """
     began = time.perf_counter()
@@ -149,7 +174,7 @@ def compare(
     if supervised is None:
         chosen = tuple(arm for arm in chosen if arm != "supervised")
     config = training or TransferConfig()
-    fit, held, notes = held_out(store, train, test, column)
+    fit, held, notes = held_out(store, train, test, column, config.unit)
     held = at_most(held, config.test_samples)
     work = Comparison(
         encoder=encoder,
@@ -163,10 +188,15 @@ def compare(
         config=config,
         cache=Cache(None if run is None else run.path / "results" / "comparison.jsonl"),
         progress=progress,
+        all_labels=all_labels,
     )
-    fractions, more = fractions_of(fit, per_class, work.seeds, config)
+    fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases)
     result = work.run(chosen, fractions)
-    result["test"] = {"samples": len(held), "split": split}
+    result["test"] = {
+        "samples": count(held),
+        "split": split,
+        **({"images": len(held)} if held.cases is not None else {}),
+    }
     result["notes"] = notes + more
     result["cost"] = {
         "seconds": time.perf_counter() - began,

@@ -11,11 +11,12 @@ import numpy as np
 from foretell.counters import seed_of
 from foretell.encoders.base import Encoder
 from foretell.train.cost import PeakMemory, forward_flops
+from foretell.transfer import cases
 from foretell.transfer.arms import ARMS, TUNED
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Engine, Fraction, Progress, confusion_of
-from foretell.transfer.evaluate import at_most, judge_frozen
+from foretell.transfer.evaluate import at_most, judge_frozen, probe_of
 from foretell.transfer.features import (
     FeatureBank,
     Given,
@@ -28,10 +29,9 @@ from foretell.transfer.features import (
 )
 from foretell.transfer.finetune import augmented
 from foretell.transfer.fit import Look, Start, TestSet, fine_tune, resolve_device, search
-from foretell.transfer.fractions import validation_splits
 from foretell.transfer.labelled import Index, Labelled
-from foretell.transfer.metrics import METRICS, Tally, score
-from foretell.transfer.probe import fit_probe, linear_probe
+from foretell.transfer.metrics import METRICS
+from foretell.transfer.probe import fit_probe
 from foretell.transfer.search import Remember, Trial
 from foretell.views.config import ViewConfig
 
@@ -44,8 +44,6 @@ class Comparison(Engine[Labelled]):
 
     arms = ARMS
     tuned_arms = TUNED
-    metrics = METRICS
-    looks = 3
 
     def __init__(
         self,
@@ -61,6 +59,7 @@ class Comparison(Engine[Labelled]):
         config: TransferConfig,
         cache: Cache,
         progress: Progress | None,
+        all_labels: bool = True,
     ) -> None:
         super().__init__(
             train=train,
@@ -80,14 +79,17 @@ class Comparison(Engine[Labelled]):
                 "trials": trials,
             },
         )
+        self.looks = 3 if all_labels else 0
+        by_case = [f"image_{name}" for name in METRICS] if config.unit == "case" else []
+        self.metrics = (*METRICS, *by_case)
         self.store, self.views, self.test, self.classes = store, views, test, train.classes
         where = resolve_device(config.device)
         self.encoders = {"pretrained": encoder.to(where)}
         if supervised is not None:
             self.encoders["supervised"] = supervised.to(where)
-        self.held = TestSet.of(test, views, config.crop)
+        self.held = TestSet.of(test, views, config.crop, config.pooling)
         some = at_most(test, config.curve_samples, seed=1)
-        self.looked_at = self.held if len(some) == len(test) else TestSet.of(some, views, config.crop)
+        self.looked_at = self.held if len(some) == len(test) else TestSet.of(some, views, config.crop, config.pooling)
         self._banks: dict[str, FeatureBank] = {}
         self._test_features: dict[str, Any] = {}
         self._strength: dict[tuple[str, int | None], float] = {}
@@ -98,6 +100,12 @@ class Comparison(Engine[Labelled]):
 
     def taken(self, positions: Index) -> Labelled:
         return self.train.take(positions)
+
+    def labels_in(self, data: Labelled) -> int:
+        return cases.count(data)
+
+    def splits(self, data: Labelled) -> tuple[list[tuple[Index, Index]], str]:
+        return cases.splits(data, k=self.config.folds, share=self.config.holdout, seed=self.seeds[0])
 
     def samples_for(self, labels: int) -> int:
         return self.config.samples_for(labels)
@@ -190,9 +198,7 @@ class Comparison(Engine[Labelled]):
         data = self.labelled_at(fraction, seed)
 
         def work() -> dict[str, Any]:
-            splits, how = validation_splits(
-                data.codes, data.groups, k=self.config.folds, share=self.config.holdout, seed=seed
-            )
+            splits, how = self.splits(data)
 
             def fresh() -> tuple[Any, Index]:
                 made = list(augmented(data, self.views, seed_of(seed, "validation"), 4))
@@ -200,15 +206,8 @@ class Comparison(Engine[Labelled]):
                 x = np.concatenate([embed(encoder, Given([x])) for x, _ in made])
                 return x, np.concatenate([codes for _, codes in made])
 
-            probe, records = linear_probe(
-                self.features(name, data.index),
-                data.codes,
-                len(data.classes),
-                splits=splits,
-                trials=self.trials,
-                span=self.config.strengths,
-                fresh=fresh,
-            )
+            x = self.features(name, data.index)
+            probe, records = probe_of(data, x, splits, config=self.config, trials=self.trials, fresh=fresh)
             return {"how": how, "trials": records, "chosen": {"strength": probe.strength}}
 
         weights = self._weights_of(name)
@@ -234,10 +233,10 @@ class Comparison(Engine[Labelled]):
             began = time.perf_counter()
             # Embedded anew: what the arm costs must not depend on which features an earlier arm left behind.
             x = embed(encoder, PlainViews(self.store, data.index, self.views, crop=self.config.crop, limit=0))
-            probe = fit_probe(x, data.codes, len(data.classes), chosen["strength"])
+            probe = fit_probe(x, data.codes, len(data.classes), chosen["strength"], weights=cases.weights(data))
             seconds = time.perf_counter() - began
         assert self.views.side is not None
-        tally = Tally(len(data.classes))
+        tally = cases.tally_of(self.test, self.config.pooling)
         tally.add(probe.probabilities(test_x), self.test.codes)
         return {
             **tally.result(),
@@ -267,12 +266,16 @@ class Comparison(Engine[Labelled]):
                 else:
                     own, other = self.features(name, train.index), self.test_features(name)
                 found = judge_frozen(own, train, other, config=self.config, trials=self.trials, seed=self.seeds[0])
-                return {way: score(p, self.test.codes) for way, p in found.items()}
+                return {way: cases.scores(self.test, p, self.config.pooling) for way, p in found.items()}
 
             weights = self._weights_of(name)
             key = self.key(kind="all labels", weights=weights, labels=fingerprint(train.index.tolist()))
             answer = self.cache.get(key, work)
-            neighbours[title] = {**answer["knn"], "k": min(self.config.neighbours, len(train)), "labels": len(train)}
-            probes[title] = {**answer["linear_probe"], "labels": len(train)}
+            neighbours[title] = {
+                **answer["knn"],
+                "k": min(self.config.neighbours, len(train)),
+                "labels": cases.count(train),
+            }
+            probes[title] = {**answer["linear_probe"], "labels": cases.count(train)}
             self.advance(FROZEN, f"nearest neighbours and probe: {title}")
         return neighbours, probes

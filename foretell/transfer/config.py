@@ -71,6 +71,14 @@ class TransferConfig(ClassifierConfig):
     label_unit: Literal["image", "group"] = Field(
         "image", description="what a label is spent on: one image, or a whole group (patient, document)"
     )
+    unit: Literal["image", "case"] = Field(
+        "image",
+        description="what has a label and is judged: an image, or a case of several (the columns case and group), whose "
+        "images then all have its label, and whose scores are pooled",
+    )
+    pooling: Literal["mean", "max"] = Field(
+        "mean", description="how the images' probabilities become those of a case, where unit is case"
+    )
     test_samples: int | None = Field(
         None, ge=1, description="at most so many test samples, class-balanced as the test set is; default: all"
     )
@@ -98,6 +106,12 @@ class TransferConfig(ClassifierConfig):
             span = getattr(self, name)
             if span is not None and not 0 < span[0] <= span[1]:
                 raise ValueError(f"{name}: give a lowest and a highest value above 0, not {span}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> TransferConfig:
+        if self.unit == "case" and self.label_unit == "group":
+            raise ValueError("unit is case, so that a label is one of a case: leave label_unit at image")
         return self
 
     def steps_for(self, labels: int) -> int:

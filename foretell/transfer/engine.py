@@ -51,7 +51,7 @@ class Engine(ABC, Generic[Data]):
     """One encoder, one split, one protocol; ``run`` does the work.
 
     ``arms``: what each arm is, in words; ``tuned_arms``: those that are trained by steps, the others are fits of a linear
-    model on features. ``metrics`` of each row, the headline first. ``looks``: how many fits ``with_all_labels`` makes.
+    model on features. ``metrics`` of each row, the headline first. ``looks``: how many fits ``with_all_labels`` makes; 0: it is left out.
     """
 
     arms: Mapping[str, dict[str, str]]
@@ -131,6 +131,10 @@ class Engine(ABC, Generic[Data]):
     def key(self, **parts: Any) -> dict[str, Any]:
         return {**self._base, **parts}
 
+    def labels_in(self, data: Data) -> int:
+        """How many labels ``data`` holds."""
+        return len(data)
+
     def labelled_at(self, fraction: Fraction, seed: int) -> Data:
         return self.taken(fraction.positions[seed])
 
@@ -170,9 +174,10 @@ class Engine(ABC, Generic[Data]):
             data,
             lambda parts, work: self.cache.get(key(data, **parts), work),
             lambda count: self.advance(
-                count * self.samples_for(len(data)), f"{title}, {len(data)} labels: choosing settings"
+                count * self.samples_for(len(data)), f"{title}, {self.labels_in(data)} labels: choosing settings"
             ),
         )
+        labels = self.labels_in(data)
         rows = []
         for seed in self.seeds:
             data = self.labelled_at(fraction, seed)
@@ -183,8 +188,8 @@ class Engine(ABC, Generic[Data]):
                 lambda data=data, seed=seed, curve=curve: self._fit(start, data, trial, seed, curve),  # type: ignore[misc]
             )
             rows.append(self._row(arm, fraction, data, seed, answer))
-            self.advance(self.samples_for(len(data)), f"{title}, {len(data)} labels, seed {seed}")
-        return rows, {"arm": arm, "labels": fraction.labels(first), **record}
+            self.advance(self.samples_for(len(data)), f"{title}, {self.labels_in(data)} labels, seed {seed}")
+        return rows, {"arm": arm, "labels": labels, **record}
 
     def frozen(self, arm: str, fraction: Fraction) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The rows of a frozen arm at one fraction, and its search."""
@@ -199,12 +204,13 @@ class Engine(ABC, Generic[Data]):
                 lambda data=data, seed=seed: self._probe(arm, data, seed, chosen),  # type: ignore[misc]
             )
             rows.append(self._row(arm, fraction, data, seed, answer))
-        self.advance(FROZEN, f"{self.arms[arm]['title']}, {fraction.labels(self.seeds[0])} labels")
-        return rows, {"arm": arm, "labels": fraction.labels(self.seeds[0]), **record}
+        labels = rows[0]["labels"]
+        self.advance(FROZEN, f"{self.arms[arm]['title']}, {labels} labels")
+        return rows, {"arm": arm, "labels": labels, **record}
 
     def _row(self, arm: str, fraction: Fraction, data: Data, seed: int, answer: dict[str, Any]) -> dict[str, Any]:
         self.evaluations += 1
-        return {"arm": arm, "per_class": fraction.per_class, "labels": len(data), "seed": seed, **answer}
+        return {"arm": arm, "per_class": fraction.per_class, "labels": self.labels_in(data), "seed": seed, **answer}
 
     # the whole -------------------------------------------------------------------------------------------------------
 
@@ -215,7 +221,7 @@ class Engine(ABC, Generic[Data]):
             data = self.labelled_at(fraction, self.seeds[0])
             tuned = (self.fits_of_search(data) + len(self.seeds)) * self.samples_for(len(data))
             self.total += sum(tuned if arm in self.tuned_arms else FROZEN for arm in arms)
-        neighbours, probes = self.with_all_labels()
+        neighbours, probes = self.with_all_labels() if self.looks else ({}, {})
         rows: list[dict[str, Any]] = []
         searches = []
         for fraction in fractions:

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.encoders.base import Encoder
+from foretell.transfer import cases
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.features import PlainViews, embed
 from foretell.transfer.fit import resolve_device
-from foretell.transfer.fractions import subset, validation_splits
+from foretell.transfer.fractions import subset
 from foretell.transfer.intervals import bootstrap
 from foretell.transfer.knn import knn
 from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.metrics import METRICS, auroc, confusion, from_confusion, score
-from foretell.transfer.probe import linear_probe
+from foretell.transfer.probe import Probe, linear_probe
 from foretell.transfer.retrieval import mean_average_precision, recall_at_k
 from foretell.views.config import ViewConfig
 
@@ -29,10 +30,35 @@ RETRIEVAL_SAMPLES = 10_000
 
 
 def at_most(data: Labelled, most: int | None, seed: int = 0) -> Labelled:
-    """``data``, or about ``most`` of it with the same shares of the classes."""
+    """``data``, or about ``most`` of it with the same shares of the classes, no case cut in two."""
     if most is None or len(data) <= most:
         return data
+    if data.cases is not None:
+        return data.take(subset(data.codes, data.cases, share=most / len(data), seed=seed, unit="group"))
     return data.take(subset(data.codes, share=most / len(data), seed=seed))
+
+
+def probe_of(
+    data: Labelled,
+    x: Array,
+    splits: list[tuple[Index, Index]],
+    *,
+    config: TransferConfig,
+    trials: int,
+    fresh: Callable[[], tuple[Array, Index]] | None = None,
+) -> tuple[Probe, list[dict[str, float]]]:
+    """``linear_probe`` of ``data`` with features ``x`` (N, D); where cases have the labels they weigh and are judged."""
+    return linear_probe(
+        x,
+        data.codes,
+        len(data.classes),
+        splits=splits,
+        trials=trials,
+        span=config.strengths,
+        fresh=fresh,
+        weights=cases.weights(data),
+        judged=lambda rows, p: cases.judged(data.take(rows), p, config.pooling)[:2],
+    )
 
 
 def judge_frozen(
@@ -47,8 +73,8 @@ def judge_frozen(
     """(N, classes) probabilities of the test samples by kNN ("knn") and by the linear probe ("linear_probe"), whose
     penalty is chosen on labels out of ``train``."""
     classes = len(train.classes)
-    splits, _ = validation_splits(train.codes, train.groups, k=config.folds, share=config.holdout, seed=seed)
-    probe, _ = linear_probe(train_x, train.codes, classes, splits=splits, trials=trials, span=config.strengths)
+    splits, _ = cases.splits(train, k=config.folds, share=config.holdout, seed=seed)
+    probe, _ = probe_of(train, train_x, splits, config=config, trials=trials)
     votes = knn(train_x, train.codes, test_x, k=config.neighbours, classes=classes)
     return {"knn": votes.cpu().numpy(), "linear_probe": probe.probabilities(test_x)}
 
@@ -127,7 +153,7 @@ def evaluate_encoder(
         "test": {"samples": len(test), "unlabelled": test.unlabelled},
     }
     for name, probabilities in foretold.items():
-        result[name] = with_intervals(probabilities, test.codes, test.groups, draws=draws, seed=seed)
+        result[name] = with_intervals(*cases.judged(test, probabilities, config.pooling), draws=draws, seed=seed)
     result["knn"]["k"] = min(config.neighbours, len(train))
     tell(3, 4, "retrieval")
     result["retrieval"] = {

@@ -24,7 +24,7 @@ from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Tr
 from foretell.transfer.config import ClassifierConfig
 from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.probe import Probe
-from foretell.transfer.turns import turns
+from foretell.transfer.turns import case_turns, turns
 from foretell.views.config import ViewConfig
 
 
@@ -128,8 +128,14 @@ class Classifier(Trainable):
         return max(1, -(-len(self._labelled()) // batch))
 
     def positions(self, seed: int, step: int, rows: Rows) -> Index:
-        """Positions in ``data`` of a step's rows; a batch larger than the number of images holds several views of one."""
-        return turns(len(self._labelled()), seed, step, rows)
+        """Positions in ``data`` of a step's rows; a batch larger than the number of images holds several views of one.
+
+        Where cases have the labels, they take turns, so that each counts alike however many images it has.
+        """
+        data = self._labelled()
+        if data.cases is not None:
+            return case_turns(data.cases, seed, step, rows)
+        return turns(len(data), seed, step, rows)
 
     def draw(self, stream: str, seed: int, step: int, rows: Rows) -> LabelledBatch:
         data = self._labelled()

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.base import Encoder
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
+from foretell.transfer import cases
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.features import PlainViews, calibrate, copied, device_of, embed, fresh_encoder
 from foretell.transfer.finetune import Classifier, augmented, probabilities
-from foretell.transfer.fractions import validation_splits
 from foretell.transfer.labelled import Labelled
-from foretell.transfer.metrics import METRICS, Tally
+from foretell.transfer.metrics import METRICS, Scores
 from foretell.transfer.probe import Probe, cross_entropy, fit_probe
 from foretell.transfer.search import Remember, Trial, choose, grid, no_memory
 from foretell.transfer.watch import Watch
@@ -44,14 +43,15 @@ class TestSet:
 
     data: Labelled
     views: PlainViews
+    pooling: str = "mean"
 
     @classmethod
-    def of(cls, data: Labelled, views: ViewConfig, crop: float) -> TestSet:
-        return cls(data, PlainViews(data.reader, data.index, views, crop=crop))
+    def of(cls, data: Labelled, views: ViewConfig, crop: float, pooling: str = "mean") -> TestSet:
+        return cls(data, PlainViews(data.reader, data.index, views, crop=crop), pooling)
 
-    def tally(self, classifier: Classifier) -> Tally:
+    def tally(self, classifier: Classifier) -> Scores:
         """The classifier's sums over the set, in one pass."""
-        tally, at = Tally(len(self.data.classes)), 0
+        tally, at = cases.tally_of(self.data, self.pooling), 0
         for p in probabilities(classifier, self.views.batches()):
             tally.add(p, self.data.codes[at : at + len(p)])
             at += len(p)
@@ -113,7 +113,7 @@ def _head(start: Start, data: Labelled, views: ViewConfig, config: TransferConfi
     if start.scratch or config.head != "probe":
         return None
     x = embed(start.encoder, PlainViews(data.reader, data.index, views, crop=config.crop))
-    return fit_probe(x, data.codes, len(data.classes), start.strength)
+    return fit_probe(x, data.codes, len(data.classes), start.strength, weights=cases.weights(data))
 
 
 def fine_tune(
@@ -200,22 +200,25 @@ def fine_tune(
     )
 
 
-def _validate(fitted: Fitted, batches: Iterator[tuple[Tensor, NDArray[np.int64]]]) -> tuple[int, float, int]:
-    """(hits, summed cross-entropy, samples)."""
-    hits, loss, seen = 0, 0.0, 0
-    for x, codes in batches:
-        for p in probabilities(fitted.classifier, iter([x])):
-            hits += int((p.argmax(axis=1) == codes).sum())
-            loss += cross_entropy(p, codes) * len(codes)
-            seen += len(codes)
-    return hits, loss, seen
+def _on_held_out(
+    classifier: Classifier, held: Labelled, views: ViewConfig, config: TransferConfig
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Probabilities and codes of what is judged of ``held``."""
+    made = PlainViews(held.reader, held.index, views, crop=config.crop).batches()
+    p, codes, _ = cases.judged(held, np.concatenate(list(probabilities(classifier, made))), config.pooling)
+    return p, codes
 
 
-def _plain_batches(data: Labelled, views: ViewConfig, crop: float) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
-    at = 0
-    for x in PlainViews(data.reader, data.index, views, crop=crop).batches():
-        yield x, data.codes[at : at + len(x)]
-        at += len(x)
+def _on_fresh_views(
+    classifier: Classifier, data: Labelled, views: ViewConfig, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Probabilities and codes of four random views of every image of ``data``."""
+    made = [
+        (p, codes)
+        for x, codes in augmented(data, views, seed_of(seed, "validation"), 4)
+        for p in probabilities(classifier, iter([x]))
+    ]
+    return np.concatenate([p for p, _ in made]), np.concatenate([codes for _, codes in made])
 
 
 def search(
@@ -237,19 +240,20 @@ def search(
     """
     span = config.scratch_rates if start.scratch and config.scratch_rates is not None else config.rates
     candidates = grid(span, config.steps_for(len(data)), trials, config.weight_decay)
-    splits, how = validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
+    splits, how = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
 
     def judge(trial: Trial) -> tuple[float, float]:
         hits, loss, seen = 0, 0.0, 0
         for train, valid in splits or [(np.arange(len(data)), np.arange(0))]:
             fitted = fine_tune(start, data.take(train), views=views, config=config, trial=trial, seed=seed)
-            held = (
-                _plain_batches(data.take(valid), views, config.crop)
+            p, codes = (
+                _on_held_out(fitted.classifier, data.take(valid), views, config)
                 if splits
-                else augmented(data, views, seed_of(seed, "validation"), 4)
+                else _on_fresh_views(fitted.classifier, data, views, seed)
             )
-            found = _validate(fitted, held)
-            hits, loss, seen = hits + found[0], loss + found[1], seen + found[2]
+            hits += int((p.argmax(axis=1) == codes).sum())
+            loss += cross_entropy(p, codes) * len(codes)
+            seen += len(codes)
         return hits / seen, loss / seen
 
     chosen, records = choose(
@@ -262,7 +266,7 @@ def fits_of_search(data: Labelled, config: TransferConfig, trials: int, seed: in
     """How many fine-tunings ``search`` does."""
     if trials == 1:
         return 0
-    splits, _ = validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
+    splits, _ = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
     return trials * max(1, len(splits))
 
 
@@ -298,7 +302,7 @@ def finetune_once(
     fitted = fine_tune(start, data, views=views, config=config, trial=chosen, seed=seed)
     advance(1)
     facts: dict[str, Any] = {
-        "labels": len(data),
+        "labels": cases.count(data),
         "unlabelled": data.unlabelled,
         "classes": data.classes,
         "search": record,
@@ -309,8 +313,8 @@ def finetune_once(
         "peak_memory_bytes": fitted.peak_memory_bytes,
     }
     if test is not None and len(test):
-        tally = TestSet.of(test, views, config.crop).tally(fitted.classifier)
-        facts["test"] = {"samples": len(test), **tally.result(), "confusion": tally.matrix.tolist()}
+        tally = TestSet.of(test, views, config.crop, config.pooling).tally(fitted.classifier)
+        facts["test"] = {"samples": cases.count(test), **tally.result(), "confusion": tally.matrix.tolist()}
     return fitted.classifier, facts
 
 

@@ -28,7 +28,7 @@ class Reader(Protocol):
 @dataclass
 class Labelled:
     """Samples with a class: ``index`` (N,) rows of the store, ``codes`` (N,) int64 in [0, len(classes)), ``groups``
-    (N,) or None.
+    (N,) or None; ``cases`` (N,) numbers the case of each sample where a case is what has a label.
     """
 
     reader: Reader
@@ -36,6 +36,7 @@ class Labelled:
     codes: Index
     classes: list[str]
     groups: Index | None = None
+    cases: Index | None = None
     unlabelled: int = 0
 
     def __len__(self) -> int:
@@ -47,7 +48,8 @@ class Labelled:
     def take(self, positions: Index) -> Labelled:
         """The samples at ``positions``."""
         groups = None if self.groups is None else self.groups[positions]
-        return replace(self, index=self.index[positions], codes=self.codes[positions], groups=groups)
+        cases = None if self.cases is None else self.cases[positions]
+        return replace(self, index=self.index[positions], codes=self.codes[positions], groups=groups, cases=cases)
 
 
 def group_codes(store: ImageStore, rows: Index) -> Index | None:
@@ -86,7 +88,9 @@ def labelled(store: ImageStore, index: Sequence[int] | Index | None, column: str
             f"{store.source}: one class only ('{classes[int(found[0])]}', {len(known)} samples); "
             "a classifier needs labels of at least two"
         )
-    return Labelled(store, known, codes[known], list(classes), group_codes(store, known), len(rows) - len(known))
+    return Labelled(
+        store, known, codes[known], list(classes), group_codes(store, known), unlabelled=len(rows) - len(known)
+    )
 
 
 def resolved(views: ViewConfig, store: ImageStore, side: int) -> ViewConfig:

@@ -7,6 +7,7 @@ classes that are there; AUROC is NaN when no class has both positives and negati
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,15 @@ def auroc(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     return float(np.mean(areas)) if areas else math.nan
 
 
+class Scores(Protocol):
+    """What sums over batches of a test set."""
+
+    def add(self, probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> None: ...
+    def result(self) -> dict[str, float]: ...
+    @property
+    def matrix(self) -> NDArray[np.int64]: ...
+
+
 class Tally:
     """Sums over batches of a test set.
 
@@ -65,7 +75,7 @@ class Tally:
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
-        self.matrix: NDArray[np.int64] = np.zeros((classes, classes), dtype=np.int64)
+        self._matrix: NDArray[np.int64] = np.zeros((classes, classes), dtype=np.int64)
         self._scores: list[NDArray[np.float32]] = []
         self._truth: list[NDArray[np.int64]] = []
         self._kept = 0
@@ -73,7 +83,7 @@ class Tally:
 
     def add(self, probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> None:
         """(B, classes) probabilities and (B,) codes in [0, classes)."""
-        self.matrix += confusion(truth, probabilities.argmax(1).astype(np.int64), self.classes)
+        self._matrix += confusion(truth, probabilities.argmax(1).astype(np.int64), self.classes)
         if self._histogram is not None:
             self._count(probabilities, truth)
             return
@@ -108,9 +118,14 @@ class Tally:
                 areas.append(float((positive * (below + 0.5 * negative)).sum()) / n / rest)
         return float(np.mean(areas)) if areas else math.nan
 
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """(classes, classes) counts as ``confusion`` gives."""
+        return self._matrix
+
     def result(self) -> dict[str, float]:
         """The four metrics so far."""
-        return {**from_confusion(self.matrix), "auroc": self._auroc()}
+        return {**from_confusion(self._matrix), "auroc": self._auroc()}
 
 
 def score(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, float]:

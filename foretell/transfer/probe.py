@@ -46,8 +46,11 @@ def fit_probe(
     *,
     iterations: int = 300,
     start: Probe | None = None,
+    weights: Array | None = None,
 ) -> Probe:
     """Minimise mean cross-entropy + strength / 2 |W|^2 over (N, D) features standardised on themselves.
+
+    ``weights`` (N,) with mean 1 weigh the samples in the cross-entropy.
 
     Raises InputError when ``y`` (N,) names fewer than two classes.
     """
@@ -71,7 +74,7 @@ def fit_probe(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # weakly penalised separable data: near enough is enough
         warnings.simplefilter("ignore", FutureWarning)
-        model.fit(z, y)
+        model.fit(z, y, sample_weight=weights)
     coef, intercept = model.coef_, model.intercept_
     if len(found) == 2:
         coef = np.concatenate([-coef, coef]) / 2
@@ -105,25 +108,35 @@ def linear_probe(
     trials: int = 8,
     span: tuple[float, float] = (1e-5, 1e1),
     fresh: Callable[[], tuple[Array, Codes]] | None = None,
+    weights: Array | None = None,
+    judged: Callable[[Codes, Array], tuple[Array, Codes]] | None = None,
 ) -> tuple[Probe, list[dict[str, float]]]:
     """The probe of all training rows with the penalty that did best on ``splits`` of them, and every trial.
 
     ``splits`` are (training rows, validation rows) of the same labels (``fractions.validation_splits``); where
     there is none, ``fresh`` gives features and codes of fresh views of the training images. A trial is judged by
-    validation accuracy, then by cross-entropy.
+    validation accuracy, then by cross-entropy. ``weights`` (N,) weigh the training rows; ``judged`` makes of rows and
+    their probabilities the probabilities and codes of what is judged (default: the rows themselves).
     """
+
+    def fit_rows(rows: Codes, strength: float, start: Probe | None) -> Probe:
+        own = None if weights is None else weights[rows] / weights[rows].mean()
+        return fit_probe(train_x[rows], train_y[rows], classes, strength, start=start, weights=own)
+
     grid = strengths(*span, trials)
     records: list[dict[str, float]] = []
     if trials > 1 and (splits or fresh is not None):
-        parts = [(train_x[a], train_y[a], train_x[b], train_y[b]) for a, b in splits]
+        parts = [(a, train_x[b], train_y[b]) for a, b in splits]
         if not parts and fresh is not None:
-            parts = [(train_x, train_y, *fresh())]
+            parts = [(np.arange(len(train_y)), *fresh())]
         last: list[Probe | None] = [None] * len(parts)
         for strength in grid:
             hits, loss, seen = 0, 0.0, 0
-            for at, (x, y, held_x, held_y) in enumerate(parts):
-                fitted = last[at] = fit_probe(x, y, classes, strength, start=last[at])
+            for at, (rows, held_x, held_y) in enumerate(parts):
+                fitted = last[at] = fit_rows(rows, strength, last[at])
                 p = fitted.probabilities(held_x)
+                if splits and judged is not None:
+                    p, held_y = judged(splits[at][1], p)
                 hits += int((p.argmax(axis=1) == held_y).sum())
                 loss += cross_entropy(p, held_y) * len(held_y)
                 seen += len(held_y)
@@ -132,4 +145,4 @@ def linear_probe(
         chosen = best["strength"]
     else:
         chosen = grid[len(grid) // 2]
-    return fit_probe(train_x, train_y, classes, chosen), records
+    return fit_rows(np.arange(len(train_y)), chosen, None), records

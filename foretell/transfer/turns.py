@@ -21,3 +21,17 @@ def turns(count: int, seed: int, step: int, rows: Rows) -> Index:
         here = place // count == epoch
         out[here] = order[place[here] % count]
     return out
+
+
+def case_turns(cases: Index, seed: int, step: int, rows: Rows) -> Index:
+    """Positions among samples whose cases are ``cases`` (N,): the cases take turns, and the images of each do within it."""
+    order = np.argsort(cases, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(cases[order])) + 1)
+    first = step * rows.total + rows.start
+    visits = np.arange(first, first + len(rows)) // len(members)
+    out = np.empty(len(rows), dtype=np.int64)
+    for at, (case, visit) in enumerate(zip(turns(len(members), seed, step, rows), visits.tolist(), strict=True)):
+        own = members[case]
+        shuffled = np.random.default_rng(seed_of(seed, visit // len(own), int(case), "images of a labelled case"))
+        out[at] = own[shuffled.permutation(len(own))[visit % len(own)]]
+    return out

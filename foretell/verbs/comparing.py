@@ -13,6 +13,7 @@ from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.transfer.arms import DEFAULT_ARMS
+from foretell.transfer.cases import count
 from foretell.transfer.compare import compare as run_comparison
 from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
@@ -190,7 +191,7 @@ def evaluate(
             encoder, found.store, found.parts, views=found.read.views, config=found.config, trials=trials,
             tell=lambda text: say(f"  {text}"),
         )  # fmt: skip
-        say(f"on {result['test']['samples']:,} test images, with {result['train']['samples']:,} labels:")
+        say(f"on {result['test']['samples']:,} test {found.config.unit}s, with {result['train']['samples']:,} labels:")
         for line in (*result["notes"], *worth.table(result)):
             say(line)
         if found.own:
@@ -231,10 +232,10 @@ def finetune(
         common.check_free(target)
     _hold(found)
     try:
-        train, test, notes = held_out(found.store, found.parts.train, found.parts.test)
+        train, test, notes = held_out(found.store, found.parts.train, found.parts.test, unit=found.config.unit)
         for note in notes:
             say(f"  {note}")
-        say(f"fine-tuning on {len(train):,} labels of {len(train.classes)} classes:")
+        say(f"fine-tuning on {count(train):,} labels of {len(train.classes)} classes:")
         classifier, facts = finetune_once(
             found.read.encoder,
             train,
@@ -249,7 +250,7 @@ def finetune(
         scores = facts["test"]
         say(f"classifier: {target}")
         say(
-            f"  on {scores['samples']:,} test images: accuracy {scores['accuracy']:.1%}, balanced accuracy "
+            f"  on {scores['samples']:,} test {found.config.unit}s: accuracy {scores['accuracy']:.1%}, balanced accuracy "
             f"{scores['balanced_accuracy']:.1%}, macro-F1 {scores['macro_f1']:.1%}"
         )
         if found.own:

@@ -12,6 +12,7 @@ from foretell.data.store import ImageStore
 from foretell.encoders.base import Encoder
 from foretell.report.exhibits import write_map, write_neighbours
 from foretell.run import Run
+from foretell.transfer import cases
 from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.evaluate import at_most, judge_frozen, retrieval, with_intervals
@@ -49,12 +50,12 @@ def frozen(
     "retrieval": {arm: {"class", "group"}}} for the arms pretrained, random (frozen random weights) and pixels. Raises
     InputError for unusable labels.
     """
-    train, test, notes = held_out(store, parts.train, parts.test)
+    train, test, notes = held_out(store, parts.train, parts.test, unit=config.unit)
     train, test = at_most(train, config.probe_samples), at_most(test, config.test_samples)
     result: dict[str, Any] = {
         "classes": train.classes,
-        "train": {"samples": len(train), "unlabelled": train.unlabelled},
-        "test": {"samples": len(test), "unlabelled": test.unlabelled, "split": parts.how},
+        "train": {"samples": cases.count(train), "unlabelled": train.unlabelled},
+        "test": {"samples": cases.count(test), "unlabelled": test.unlabelled, "split": parts.how},
         "notes": notes,
         "knn": {},
         "linear_probe": {},
@@ -71,7 +72,7 @@ def frozen(
             votes = knn(train_x, train.codes, test_x, k=config.neighbours, classes=len(train.classes))
             found = {"knn": votes.cpu().numpy()}
         for name, probabilities in found.items():
-            result[name][arm] = with_intervals(probabilities, test.codes, test.groups, seed=seed)
+            result[name][arm] = with_intervals(*cases.judged(test, probabilities, config.pooling), seed=seed)
         result["knn"][arm]["k"] = min(config.neighbours, len(train))
         if probe:
             group = None if test.groups is None else retrieval(test_x, test.groups)

@@ -1,0 +1,171 @@
+"""Cases of several images as the unit of labels and of scores: a label holds for all images of a case, and what the
+images foretell is pooled into one answer a case.
+
+The mean of probabilities is what Azizi et al. (arXiv 2101.05224) name for cases; the maximum suits a finding that shows
+in one image of many.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.data.bags import Bags
+from foretell.errors import InputError
+from foretell.objectives.micle import COLUMNS
+from foretell.transfer.fractions import validation_splits
+from foretell.transfer.labelled import Index, Labelled, labelled
+from foretell.transfer.metrics import Scores, Tally
+
+if TYPE_CHECKING:
+    from foretell.data.store import ImageStore
+
+Array = NDArray[np.float32]
+
+
+def labelled_cases(store: ImageStore, index: Index, column: str = "label") -> Labelled:
+    """The rows of ``index`` whose case has a label, with that label, and the number of each row's case in ``cases``.
+
+    Images of one ``case`` of one ``group`` belong together (of one group where there are no cases). Raises InputError
+    when the table has neither column or a case has two labels, and as ``labelled`` does.
+    """
+    table = store.table
+    if not any(name in table for name in COLUMNS["case"]):
+        raise InputError(
+            f"{store.source}: transfer.unit=case needs a column case or group that says which images belong together; "
+            "give a manifest with one, or --set transfer.unit=image"
+        )
+    if column not in table:
+        return labelled(store, index, column)
+    cases = Bags(table, COLUMNS["case"]).of_row
+    own = table.column(column)
+    of_case: dict[int, tuple[str, int]] = {}
+    for row in index:
+        label = own[row]
+        if label is None:
+            continue
+        first, where = of_case.setdefault(int(cases[row]), (label, int(row)))
+        if first != label:
+            raise InputError(
+                f"{store.source}: one case has two labels: '{store.names[where]}' is {first}, '{store.names[row]}' is "
+                f"{label}; give all images of a case one label, or --set transfer.unit=image"
+            )
+    filled = [of_case[case][0] if case in of_case else None for case in cases.tolist()]
+    data = labelled(store.with_table(table.with_column(column, filled)), index, column)
+    return replace(data, cases=cases[data.index])
+
+
+def count(data: Labelled) -> int:
+    """How many labels ``data`` holds: its cases, or its images where these are labelled one by one."""
+    return len(data) if data.cases is None else len(np.unique(data.cases))
+
+
+def firsts(data: Labelled) -> Index:
+    """Positions of one sample of each case, by case number; of every sample where images are labelled one by one."""
+    return np.arange(len(data)) if data.cases is None else np.unique(data.cases, return_index=True)[1]
+
+
+def weights(data: Labelled) -> Array | None:
+    """(N,) with mean 1, so that every case weighs alike however many images it has; None for images of their own."""
+    if data.cases is None:
+        return None
+    _, of, sizes = np.unique(data.cases, return_inverse=True, return_counts=True)
+    shares: Array = (len(data) / len(sizes) / sizes[of]).astype(np.float32)
+    return shares
+
+
+def splits(
+    data: Labelled, *, k: int, share: float, seed: int, fewest: int = 2
+) -> tuple[list[tuple[Index, Index]], str]:
+    """``fractions.validation_splits`` with a case as one label: pairs of positions in ``data``, and the rule in words."""
+    if data.cases is None:
+        return validation_splits(data.codes, data.groups, k=k, share=share, seed=seed, fewest=fewest)
+    one = firsts(data)
+    groups = None if data.groups is None else data.groups[one]
+    pairs, how = validation_splits(data.codes[one], groups, k=k, share=share, seed=seed, fewest=fewest)
+    cases = data.cases[one]
+    whole = [
+        (np.flatnonzero(np.isin(data.cases, cases[a])), np.flatnonzero(np.isin(data.cases, cases[b]))) for a, b in pairs
+    ]
+    return whole, f"{how}, each of a case"
+
+
+class Pool:
+    """Probabilities of images, given in order, gathered case by case.
+
+    ``cases`` (N,) numbers the case of every image; "mean" averages, "max" takes the largest of each class and scales the
+    sum to 1. Memory is that of the cases, not of the images.
+    """
+
+    def __init__(self, cases: Index, classes: int, pooling: str) -> None:
+        self.numbers, self._of = np.unique(cases, return_inverse=True)
+        self._at = 0
+        self._max = pooling == "max"
+        self._sums = np.zeros((len(self.numbers), classes), dtype=np.float64)
+
+    def add(self, probabilities: Array) -> None:
+        """(B, classes) of the next B images."""
+        of = self._of[self._at : self._at + len(probabilities)]
+        (np.maximum if self._max else np.add).at(self._sums, of, probabilities)
+        self._at += len(probabilities)
+
+    def probabilities(self) -> Array:
+        """(cases, classes), cases by their number."""
+        scaled: Array = (self._sums / np.maximum(self._sums.sum(axis=1, keepdims=True), 1e-12)).astype(np.float32)
+        return scaled
+
+
+def judged(data: Labelled, probabilities: Array, pooling: str) -> tuple[Array, Index, Index | None]:
+    """(probabilities, codes, groups) of what is judged: cases, or the images themselves.
+
+    ``probabilities`` (N, classes) are those of the images of ``data``.
+    """
+    if data.cases is None:
+        return probabilities, data.codes, data.groups
+    pool = Pool(data.cases, probabilities.shape[1], pooling)
+    pool.add(probabilities)
+    one = firsts(data)
+    return pool.probabilities(), data.codes[one], data.cases[one] if data.groups is None else data.groups[one]
+
+
+class CaseTally:
+    """Sums over the images of ``data``, given in order: the metrics of its cases, and those of its images beside them."""
+
+    def __init__(self, data: Labelled, pooling: str) -> None:
+        assert data.cases is not None
+        self._images = Tally(len(data.classes))
+        self._pool = Pool(data.cases, len(data.classes), pooling)
+        self._codes = data.codes[firsts(data)]
+
+    def add(self, probabilities: Array, truth: Index) -> None:
+        self._images.add(probabilities, truth)
+        self._pool.add(probabilities)
+
+    def _cases(self) -> Tally:
+        tally = Tally(self._images.classes)
+        tally.add(self._pool.probabilities(), self._codes)
+        return tally
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """The confusion of the cases."""
+        return self._cases().matrix
+
+    def result(self) -> dict[str, float]:
+        images = {f"image_{name}": value for name, value in self._images.result().items()}
+        return {**self._cases().result(), **images}
+
+
+def tally_of(data: Labelled, pooling: str) -> Scores:
+    """What sums over the samples of ``data``, given in order."""
+    return Tally(len(data.classes)) if data.cases is None else CaseTally(data, pooling)
+
+
+def scores(data: Labelled, probabilities: Array, pooling: str) -> dict[str, float]:
+    """The metrics of ``probabilities`` (N, classes) of the samples of ``data``."""
+    tally = tally_of(data, pooling)
+    tally.add(probabilities, data.codes)
+    return tally.result()
