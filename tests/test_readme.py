@@ -25,9 +25,13 @@ FEWER = {"finetune": ["--per-class", "2", "--seeds", "2", "--trials", "2", "--se
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """photos/ (96 real pictures), labels.csv for them, manifest.csv with a patient's two images, notes.txt (our own pages)."""
+    """photos/ (96 real pictures), labels.csv for them, manifest.csv with a patient's two images, notes.txt (our own pages) and
+    posts.csv (their paragraphs)."""
     path = tmp_path_factory.mktemp("readme")
     (path / "notes.txt").write_text("\n\n".join(page.read_text() for page in DOCS))
+    told = [(part, page.stem) for page in DOCS[:4] for part in page.read_text().split("\n\n") if len(part) > 60]
+    with open(path / "posts.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *((" ".join(part.split()), page) for part, page in told)])
     images, table = load("emoji")
     codes, classes = table.codes("label")
     order = np.concatenate([np.flatnonzero(codes == code)[:32] for code in np.argsort(-np.bincount(codes))[:3]])
