@@ -8,6 +8,7 @@ only hashes that end in a zero bit more, which is the same choice for every copy
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -124,6 +125,13 @@ def signature(words: Hashes) -> NDArray[np.uint16]:
     return found
 
 
+def _agreeing(signatures: NDArray[np.uint16], pairs: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    for start in range(0, len(pairs), 1 << 16):
+        part = pairs[start : start + (1 << 16)]
+        agree = (signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1)
+        yield from ((int(a), int(b)) for a, b in part[(agree >= ALIKE) & (part[:, 0] != part[:, 1])])
+
+
 def alike_pairs(signatures: NDArray[np.uint16]) -> list[tuple[int, int]]:
     """(row, row) of signatures (N, 64) that agree in ``ALIKE`` of their values; enough pairs to join every cluster.
 
@@ -131,7 +139,7 @@ def alike_pairs(signatures: NDArray[np.uint16]) -> list[tuple[int, int]]:
     sensitive hashing, Indyk and Motwani 1998): texts with a Jaccard index of 0.8 are missed once in 5,000.
     """
     keys = np.ascontiguousarray(signatures).view(np.uint64)
-    pairs = []
+    found: set[tuple[int, int]] = set()
     for band in range(keys.shape[1]):
         key = keys[:, band]
         order = np.argsort(key, kind="stable")
@@ -139,14 +147,9 @@ def alike_pairs(signatures: NDArray[np.uint16]) -> list[tuple[int, int]]:
         at = np.flatnonzero(same) + 1
         begins = np.flatnonzero(np.concatenate([[True], ~same]))
         first = order[begins[np.searchsorted(begins, at, side="right") - 1]]
-        pairs += [np.stack([order[at - 1], order[at]], 1), np.stack([first, order[at]], 1)]
-    candidates = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0) if pairs else np.zeros((0, 2), np.int64)
-    found = []
-    for start in range(0, len(candidates), 1 << 16):
-        part = candidates[start : start + (1 << 16)]
-        agree = (signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1)
-        found += [(int(a), int(b)) for a, b in part[agree >= ALIKE]]
-    return found
+        for other in (order[at - 1], first):
+            found.update(_agreeing(signatures, np.sort(np.stack([other, order[at]], axis=1), axis=1)))
+    return sorted(found)
 
 
 class Sample:

@@ -230,6 +230,7 @@ class _Reader:
             name: Counter() for name in ("languages", "odd", "forms", "labels", "splits")
         }
         self.repeated: dict[int, tuple[int, str]] = {}
+        self.rarest = 0
         self.groups: dict[str, int] = {}
         self.crossing: dict[str, None] = {}
 
@@ -279,8 +280,9 @@ class _Reader:
             count, text = self.repeated.get(whole, (0, sentence[:80]))
             self.repeated[whole] = (count + 1, text)
             self.of_sentences.put((whole,))
-        if len(self.repeated) > REPEATED:  # lossy counting (Manku and Motwani 2002): what came once is forgotten
-            self.repeated = {key: value for key, value in self.repeated.items() if value[0] > 1}
+        while len(self.repeated) > REPEATED:  # lossy counting (Manku and Motwani 2002): the rarest are forgotten
+            self.rarest += 1
+            self.repeated = {key: kept for key, kept in self.repeated.items() if kept[0] > self.rarest}
 
     def _compare(self, number: int, words: Hashes, split: int, label: int) -> None:
         if not len(words):
