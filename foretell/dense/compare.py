@@ -1,0 +1,221 @@
+"""Segmentation at growing numbers of masks: pretrained and frozen, from scratch and random, with equal search and steps."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foretell.counters import seed_of
+from foretell.data.store import ImageStore
+from foretell.dense.masks import Index, Masks
+from foretell.dense.segmenter import DenseConfig, Masked, Segmenter, masked
+from foretell.encoders.base import Encoder
+from foretell.errors import InputError, unknown
+from foretell.train.config import TrainingConfig
+from foretell.train.loop import fit
+from foretell.transfer.features import copied, fresh_encoder
+from foretell.transfer.intervals import paired, t_interval
+from foretell.transfer.labelled import resolved
+from foretell.views.config import ViewConfig
+
+ARMS = {
+    "pretrained": "pretrained, every layer tuned",
+    "frozen": "pretrained, the head alone trained",
+    "scratch": "from random weights, every layer tuned",
+    "random": "random weights, the head alone trained",
+}
+PAIRS = (("pretrained", "scratch"), ("frozen", "random"), ("pretrained", "frozen"))
+METRICS = ("dice", "miou")
+HELD_OUT = 0.25  # share of the masks by which the learning rate is chosen
+FEWEST = 4  # masks below which it is not chosen, but the middle one taken
+_NEVER = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every arm gets alike: ``steps`` of ``batch`` views, and the learning rates of the search."""
+
+    steps: int = 300
+    batch: int = 16
+    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    device: str = "cpu"
+
+
+def compare_dense(
+    encoder: Encoder,
+    store: ImageStore,
+    masks: Masks,
+    *,
+    train: Index | Sequence[int],
+    test: Index | Sequence[int],
+    views: ViewConfig,
+    images: Sequence[int | None] = (1, 5, 20, None),
+    seeds: Sequence[int] = (0, 1, 2),
+    arms: Sequence[str] = tuple(ARMS),
+    budget: Budget = Budget(),
+    config: DenseConfig = DenseConfig(),
+    progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Train a head of each arm on nested subsets of ``train`` and score it on ``test``.
+
+    ``images`` are numbers of masks (None: all of ``train``); a seed's smaller subset is part of its larger ones. The
+    learning rate is chosen on a held-out part of the subset, apart for each arm, number and seed, from the same rates.
+    Returns {"metric": "dice", "classes", "arms", "rows", "summary", "paired", "notes", "test"}: a row has arm, images, seed,
+    rate, seconds and the scores of ``Overlap.scores``; intervals are Student's t over seeds at 95%. Raises InputError
+    for groups on both sides and unknown arms.
+    """
+    for arm in arms:
+        if arm not in ARMS:
+            raise unknown("arm", arm, ARMS)
+    train, test = np.asarray(train, np.int64), np.asarray(test, np.int64)
+    _check_groups(store, train, test)
+    views = resolved(views, store, encoder.side)
+    held = masked(store, masks, test)
+    counts = sorted({min(len(train), count or len(train)) for count in images})
+    total, done = len(counts) * len(seeds) * len(arms), 0
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        order = _order(store, train, seed)
+        for count in counts:
+            data = masked(store, masks, np.sort(order[:count]))
+            for arm in arms:
+                if progress:
+                    progress(done, total, f"{arm}, {count} masks, seed {seed}")
+                rows.append(
+                    {
+                        "arm": arm,
+                        "images": count,
+                        "seed": seed,
+                        **_fitted(encoder, arm, data, held, views, seed, budget, config),
+                    }
+                )
+                done += 1
+    few = [str(count) for count in counts if count < FEWEST]
+    notes = [f"with {', '.join(few)} masks the middle learning rate is taken, as none can be held out"] if few else []
+    return {
+        "metric": "dice",
+        "classes": masks.classes,
+        "arms": {arm: {"title": ARMS[arm]} for arm in arms},
+        "rows": rows,
+        "summary": summarise(rows),
+        "paired": differences(rows),
+        "notes": notes,
+        "test": {"images": len(test)},
+        "budget": {"steps": budget.steps, "batch": budget.batch, "rates": list(budget.rates)},
+    }
+
+
+def _check_groups(store: ImageStore, train: Index, test: Index) -> None:
+    if "group" not in store.table:
+        return
+    groups = store.table.column("group")
+    both = ({groups[row] for row in train} & {groups[row] for row in test}) - {None}
+    if both:
+        raise InputError(
+            f"{store.source}: group {min(str(name) for name in both)} is both trained and tested on; keep groups whole"
+        )
+
+
+def _order(store: ImageStore, train: Index, seed: int) -> Index:
+    """The rows of ``train`` in random order."""
+    return train[np.random.default_rng(seed_of(seed, "masks")).permutation(len(train))]
+
+
+def _fitted(
+    encoder: Encoder,
+    arm: str,
+    data: Masked,
+    test: Masked,
+    views: ViewConfig,
+    seed: int,
+    budget: Budget,
+    config: DenseConfig,
+) -> dict[str, Any]:
+    began = time.perf_counter()
+    rate = budget.rates[len(budget.rates) // 2]
+    if len(data) >= FEWEST and len(budget.rates) > 1:
+        part, rest = _cut(data, seed)
+        found = {
+            rate: _train(encoder, arm, part, views, rate, seed, budget, config).score(rest)["dice"]
+            for rate in budget.rates
+        }
+        rate = max(found, key=lambda one: -math.inf if math.isnan(found[one]) else found[one])
+    segmenter = _train(encoder, arm, data, views, rate, seed, budget, config)
+    return {"rate": rate, **segmenter.score(test), "seconds": time.perf_counter() - began}
+
+
+def _cut(data: Masked, seed: int) -> tuple[Masked, Masked]:
+    """(to learn from, to choose by): a share of the masks, whole groups where there are several."""
+    rng = np.random.default_rng(seed_of(seed, "held out"))
+    groups = data.store.table.column("group") if "group" in data.store.table else [None] * len(data.store)
+    names = sorted({str(groups[row]) for row in data.index})
+    if len(names) > 1:
+        chosen = set(rng.permutation(names)[: max(1, round(HELD_OUT * len(names)))])
+        out = np.array([str(groups[row]) in chosen for row in data.index])
+    else:
+        out = np.zeros(len(data), bool)
+        out[rng.permutation(len(data))[: max(1, round(HELD_OUT * len(data)))]] = True
+    return Masked(data.store, data.masks, data.index[~out]), Masked(data.store, data.masks, data.index[out])
+
+
+def _train(
+    encoder: Encoder,
+    arm: str,
+    data: Masked,
+    views: ViewConfig,
+    rate: float,
+    seed: int,
+    budget: Budget,
+    config: DenseConfig,
+) -> Segmenter:
+    own = (
+        fresh_encoder(encoder, seed_of(seed, "scratch") % (1 << 31))
+        if arm in ("scratch", "random")
+        else copied(encoder)
+    )
+    chosen = config.model_copy(update={"frozen": arm in ("frozen", "random")})
+    segmenter = Segmenter(chosen, own, data, views, seed=seed)
+    training = TrainingConfig(
+        seed=seed, batch=budget.batch, steps=budget.steps, optimizer="adamw", rate=rate, weight_decay=1e-4,
+        device=budget.device, precision="float32", layout="channels_last", health_every=_NEVER, checkpoint_every=_NEVER,
+    )  # fmt: skip
+    fit(segmenter, training)
+    return segmenter
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and 95% t interval over seeds of each arm, number of masks and metric."""
+    found = []
+    for arm, count in dict.fromkeys((row["arm"], row["images"]) for row in rows):
+        own = [row for row in rows if (row["arm"], row["images"]) == (arm, count)]
+        for metric in METRICS:
+            interval = t_interval([row[metric] for row in own])
+            found.append({"arm": arm, "images": count, "metric": metric, **interval.record()})
+    return found
+
+
+def differences(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Paired differences over seeds of ``PAIRS`` at each number of masks, with a verdict."""
+    found = []
+    for count in dict.fromkeys(row["images"] for row in rows):
+        for arm, other in PAIRS:
+            for metric in METRICS:
+                ours, others = (
+                    {row["seed"]: row[metric] for row in rows if (row["arm"], row["images"]) == (name, count)}
+                    for name in (arm, other)
+                )
+                seeds = sorted(ours.keys() & others.keys())
+                if seeds:
+                    interval = paired([ours[seed] for seed in seeds], [others[seed] for seed in seeds])
+                    found.append(
+                        {
+                            "arm": arm, "against": other, "images": count, "metric": metric, "difference": interval.mean,
+                            "low": interval.low, "high": interval.high, "n": interval.n, "verdict": interval.verdict,
+                        }
+                    )  # fmt: skip
+    return found

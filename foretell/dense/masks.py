@@ -1,0 +1,170 @@
+"""Masks of class numbers that go with the images of a store, seen through the same crops as they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from foretell.data.frames import split_name
+from foretell.data.store import ImageStore
+from foretell.errors import InputError
+from foretell.views.draw import Drawn
+
+IGNORED = 255  # pixels of this value count nowhere
+
+Mask = NDArray[np.uint8]
+Index = NDArray[np.int64]
+
+
+class Masks:
+    """One (H, W) uint8 mask an image: class numbers from 0, ``IGNORED`` for pixels without a class.
+
+    ``classes`` name the numbers; by default they are numbered up to the largest that occurs. A mask may have another
+    resolution than its image, not another shape: the image may have been shrunk on its way into the store.
+    """
+
+    def __init__(
+        self, masks: Sequence[Mask], classes: Sequence[str] | None = None, *, names: Sequence[str] = ()
+    ) -> None:
+        self.masks = list(masks)
+        seen = {int(value) for mask in self.masks for value in np.unique(mask)} - {IGNORED}
+        top = max(seen, default=0)
+        self.classes = list(classes) if classes is not None else [str(number) for number in range(top + 1)]
+        if top >= len(self.classes):
+            which = next(i for i, mask in enumerate(self.masks) if (mask[mask != IGNORED] >= len(self.classes)).any())
+            name = names[which] if names else f"mask {which}"
+            raise InputError(
+                f"{name}: holds class {top}, and there are {len(self.classes)} ({', '.join(self.classes[:6])}); expected numbers "
+                f"below that, or {IGNORED} for pixels without a class"
+            )
+        if len(self.classes) < 2:
+            raise InputError("the masks hold one class only; a segmentation needs at least two (0 is the background)")
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    @classmethod
+    def of(cls, store: ImageStore, folder: str | Path | None = None, classes: Sequence[str] | None = None) -> Masks:
+        """The masks of a store's images: files that its column ``mask`` names, or of the same name in ``folder``.
+
+        In ``folder`` a mask has the image's path below its source, ending in .png, .tif or .npy. The values of a palette
+        are its numbers. Raises InputError naming the first image without a mask, or whose mask has another shape.
+        """
+        paths = _in_folder(store, Path(folder)) if folder is not None else _named(store)
+        masks = [read_mask(path) for path in paths]
+        for name, path, mask, (height, width) in zip(store.names, paths, masks, store.sizes.tolist(), strict=True):
+            scale = max(mask.shape) / max(height, width)
+            if abs(mask.shape[0] - height * scale) > scale or abs(mask.shape[1] - width * scale) > scale:
+                raise InputError(
+                    f"{path}: is {mask.shape[1]} x {mask.shape[0]} pixels, not of the shape of {name} ({width} x {height}); "
+                    "expected one mask pixel for each of its pixels"
+                )
+        return cls(masks, classes, names=[str(path) for path in paths])
+
+    def subset(self, index: Index) -> Masks:
+        return Masks([self.masks[int(row)] for row in index], self.classes)
+
+    def views(
+        self, index: Index, boxes: Tensor, sizes: Tensor, flip: Tensor, vertical_flip: Tensor, side: int
+    ) -> Tensor:
+        """(B, side, side) int64: what ``boxes`` (B, 4) (top, left, height, width) cut out of the masks ``index``, nearest.
+
+        Boxes are in pixels of the images of ``sizes`` (B, 2), as ``views.draw`` makes them.
+        """
+        out = torch.empty(len(index), side, side, dtype=torch.int64)
+        for at, row in enumerate(index):
+            mask = self.masks[int(row)]
+            top, left, tall, wide = boxes[at].tolist()
+            height, width = sizes[at].tolist()
+            rows = _places(top, tall, mask.shape[0] / height, side, mask.shape[0], bool(vertical_flip[at]))
+            columns = _places(left, wide, mask.shape[1] / width, side, mask.shape[1], bool(flip[at]))
+            out[at] = torch.from_numpy(mask[np.ix_(rows, columns)].astype(np.int64))
+        return out
+
+    def augmented(self, index: Index, drawn: Drawn, sizes: Tensor, side: int) -> Tensor:
+        """The masks through the random views that the images got. Raises ValueError where these are turned."""
+        if drawn.angle is not None:
+            raise ValueError("masks are cut and flipped, not turned: set rotation=0 for dense views")
+        return self.views(index, drawn.box, sizes, drawn.flip, drawn.vertical_flip, side)
+
+    def plain(self, index: Index, sizes: Tensor, side: int, crop: float = 1.0) -> Tensor:
+        """The masks through the evaluation view, see ``views.plain``."""
+        still = torch.zeros(len(index), dtype=torch.bool)
+        return self.views(index, plain_boxes(sizes, side, crop), sizes, still, still, side)
+
+
+def plain_boxes(sizes: Tensor, side: int, crop: float = 1.0) -> Tensor:
+    """(B, 4) float64: the part of images of ``sizes`` (B, 2) that ``views.plain`` shows, in their pixels."""
+    whole = sizes.to(torch.float64)
+    resized = (int(side / crop) * whole / whole.amin(1, keepdim=True) + 1e-9).floor()
+    scale = whole / resized
+    return torch.cat([((resized - side) / 2).round() * scale, side * scale], dim=1)
+
+
+def _places(start: float, length: float, scale: float, side: int, limit: int, reverse: bool) -> Index:
+    """Where the centres of ``side`` pixels lie, as whole numbers of mask pixels."""
+    centres = (start + (np.arange(side) + 0.5) * length / side) * scale
+    places = np.clip(np.floor(centres), 0, limit - 1).astype(np.int64)
+    return places[::-1] if reverse else places
+
+
+def _named(store: ImageStore) -> list[Path]:
+    if "mask" not in store.table:
+        raise InputError(f"{store.source}: no column mask; give a manifest with one, or a folder of masks")
+    root = store.found.root if store.found is not None else Path()
+    found = []
+    for name, value in zip(store.names, store.table.column("mask"), strict=True):
+        if value is None:
+            raise InputError(f"{store.source}: {name} has no mask; expected one for every image, or leave its row out")
+        found.append(root / value)
+    return found
+
+
+def _in_folder(store: ImageStore, folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is no folder; expected one of masks named as the images")
+    found = []
+    for name in store.names:
+        file, frame = split_name(name)
+        stem = os.path.splitext(file)[0] + ("" if frame is None else f"-{frame}")
+        path = next((folder / f"{stem}{suffix}" for suffix in SUFFIXES if (folder / f"{stem}{suffix}").is_file()), None)
+        if path is None:
+            raise InputError(f"{folder}: no mask for {name}; expected {stem}.png in it")
+        found.append(path)
+    return found
+
+
+SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+
+
+def read_mask(path: Path) -> Mask:
+    """(H, W) uint8 class numbers of a grey or palette image, or an array. Raises InputError naming the file."""
+    try:
+        if path.suffix.lower() == ".npy":
+            values = np.load(path, allow_pickle=False)
+        else:
+            with Image.open(path) as image:
+                if image.mode not in ("1", "L", "P", "I", "I;16"):
+                    raise InputError(
+                        f"{path}: is a picture in {image.mode}; expected a mask of class numbers, one channel"
+                    )
+                values = np.asarray(image)
+    except (OSError, ValueError) as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be read as a mask"
+        raise InputError(f"{path}: {reason}; expected a PNG or .npy of class numbers") from None
+    if values.ndim != 2 or values.dtype.kind not in "uib":
+        raise InputError(
+            f"{path}: has shape {values.shape} of {values.dtype}; expected (height, width) of whole numbers"
+        )
+    if int(values.min()) < 0 or int(values.max()) > IGNORED:
+        raise InputError(
+            f"{path}: holds numbers from {values.min()} to {values.max()}; expected classes in 0 to {IGNORED}"
+        )
+    return np.asarray(values, np.uint8)

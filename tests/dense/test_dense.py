@@ -1,0 +1,218 @@
+"""Masks through the same views as their images, overlap by class, and a head that learns to find a square."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from foretell.counters import Rng, Rows
+from foretell.data.store import ImageStore, open_images
+from foretell.data.table import Table
+from foretell.dense import Masks, Overlap, Segmenter, compare_dense
+from foretell.dense.compare import Budget
+from foretell.dense.masks import IGNORED, read_mask
+from foretell.dense.segmenter import DenseConfig, masked, soft_dice
+from foretell.dense.stages import Stages
+from foretell.encoders import build_encoder
+from foretell.encoders.base import Encoder, EncoderConfig
+from foretell.errors import InputError
+from foretell.transfer.labelled import resolved
+from foretell.views import draw, plain, render
+from foretell.views.config import ViewConfig
+
+SIDE = 32
+
+
+def squares(count: int, height: int = SIDE, width: int = SIDE) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Noise with a brighter square somewhere, and where it is."""
+    rng = np.random.default_rng(0)
+    images, masks = [], []
+    for _ in range(count):
+        image = rng.integers(0, 100, (height, width, 1), dtype=np.uint8)
+        mask = np.zeros((height, width), np.uint8)
+        top, left = rng.integers(0, (height - 12, width - 12))
+        mask[top : top + 12, left : left + 12] = 1
+        image[mask == 1] += 120
+        images.append(image)
+        masks.append(mask)
+    return images, masks
+
+
+def new_encoder(name: str = "resnet_tiny", side: int = SIDE) -> Encoder:
+    torch.manual_seed(0)
+    return build_encoder(EncoderConfig(name=name), 1, side)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (40, 56)])
+def test_a_mask_is_seen_through_the_views_of_its_image(size: tuple[int, int]) -> None:
+    """The image is its own mask: after crop and flip the two agree wherever the image is far from an edge."""
+    rng = np.random.default_rng(1)
+    blocks = np.kron(rng.integers(0, 2, (size[0] // 8, size[1] // 8), dtype=np.uint8), np.ones((8, 8), np.uint8))
+    store = ImageStore.of([blocks[:, :, None] * 255] * 16)
+    masks = Masks([blocks] * 16)
+    index = np.arange(16)
+    images = store.read(index)
+    views = ViewConfig(side=24, scale=(0.5, 1), flip=0.5, vertical_flip=0.5, jitter=0, grey=0, blur=0)
+    drawn = draw(images.sizes, views, Rng(0, 0, Rows(0, 16, 16)), "x")
+    assert bool(drawn.flip.any())
+    assert not bool(drawn.flip.all())
+    for shown, mask in (
+        (render(images, drawn, views), masks.augmented(index, drawn, images.sizes, 24)),
+        (plain(images, 24), masks.plain(index, images.sizes, 24)),
+    ):
+        sure = (shown[:, 0] < 0.05) | (shown[:, 0] > 0.95)
+        assert sure.float().mean() > 0.4
+        assert torch.equal((shown[:, 0] > 0.5)[sure], (mask == 1)[sure])
+
+
+def test_a_mask_may_be_finer_than_its_image() -> None:
+    coarse = np.kron(np.array([[0, 1], [1, 0]], np.uint8), np.ones((8, 8), np.uint8))
+    fine = np.kron(coarse, np.ones((3, 3), np.uint8))
+    sizes = torch.tensor([[16, 16]])
+    assert torch.equal(Masks([coarse]).plain(np.array([0]), sizes, 16), Masks([fine]).plain(np.array([0]), sizes, 16))
+
+
+def test_turned_views_are_refused() -> None:
+    views = ViewConfig(side=8, rotation=10.0)
+    drawn = draw(torch.tensor([[8, 8]]), views, Rng(0, 0, Rows(0, 1, 1)), "x")
+    with pytest.raises(ValueError, match="not turned"):
+        Masks([np.eye(8, dtype=np.uint8)]).augmented(np.array([0]), drawn, torch.tensor([[8, 8]]), 8)
+
+
+def test_overlap_is_that_of_all_pixels_together() -> None:
+    rng = np.random.default_rng(0)
+    reference, predicted = rng.integers(0, 3, (4, 9, 9)), rng.integers(0, 3, (4, 9, 9))
+    reference[rng.random((4, 9, 9)) < 0.1] = IGNORED
+    overlap = Overlap(["ground", "a", "b", "nowhere"])
+    for i in range(4):
+        overlap.add(torch.from_numpy(predicted[i : i + 1]), torch.from_numpy(reference[i : i + 1]))
+    kept = reference != IGNORED
+    for number, name in enumerate(("ground", "a", "b")):
+        ours, theirs = (predicted == number) & kept, reference == number
+        hit = (ours & theirs).sum()
+        assert np.isclose(overlap.dice()[name], 2 * hit / (ours.sum() + theirs.sum()))
+        assert np.isclose(overlap.iou()[name], hit / (ours | theirs).sum())
+    scores = overlap.scores()
+    assert np.isnan(scores["dice_by_class"]["nowhere"])
+    assert np.isclose(scores["dice"], (overlap.dice()["a"] + overlap.dice()["b"]) / 2)
+    assert np.isclose(scores["miou"], np.mean([overlap.iou()[name] for name in ("ground", "a", "b")]))
+
+
+def test_soft_dice_of_a_certain_answer_is_dice() -> None:
+    mask = torch.tensor([[[0, 1, 1, IGNORED]]])
+    found = torch.tensor([[0, 1, 0, 1]])
+    logits = torch.nn.functional.one_hot(found, 2).movedim(-1, 1)[:, :, None].float() * 200 - 100
+    assert torch.isclose(soft_dice(logits, mask), torch.tensor(1 - (2 / 3 + 2 / 3) / 2))
+    assert soft_dice(logits, torch.full_like(mask, IGNORED)) == 0
+
+
+@pytest.mark.parametrize("name", ["resnet_tiny", "vit_mini"])
+def test_any_encoder_gives_maps(name: str) -> None:
+    encoder = new_encoder(name)
+    stages = Stages(encoder)
+    maps = stages(torch.zeros(2, 1, SIDE, SIDE))
+    assert [part.shape[1] for part in maps] == stages.channels
+    sizes = [part.shape[-1] for part in maps]
+    assert sizes == sorted(set(sizes), reverse=True)
+    assert (len(maps) > 2) == (name == "resnet_tiny")
+    assert torch.equal(maps[-1], encoder.map(torch.zeros(2, 1, SIDE, SIDE)))
+    stages.close()
+    assert not any(part._forward_hooks for part in encoder.modules())
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_head_learns_and_a_frozen_encoder_stays(frozen: bool) -> None:
+    images, masks = squares(24)
+    store = ImageStore.of(images)
+    encoder = new_encoder()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    views = resolved(ViewConfig(side=SIDE, jitter=0, grey=0, blur=0), store, SIDE)
+    data = masked(store, Masks(masks, ["ground", "square"]), np.arange(24))
+    segmenter = Segmenter(DenseConfig(frozen=frozen, width=8), encoder, data, views)
+    from foretell.train.config import TrainingConfig
+    from foretell.train.loop import fit
+
+    start = segmenter.score(data)["dice"]
+    fit(segmenter, TrainingConfig(batch=8, steps=25, optimizer="adamw", rate=1e-2, device="cpu", precision="float32", layout="contiguous"))  # fmt: skip
+    assert segmenter.score(data)["dice"] > max(0.7, start + 0.2)
+    same = all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    assert same == frozen
+    exhibit = segmenter.show(store.read([0, 1]), Rng(0, 0, Rows(0, 2, 2)))
+    assert [panel.shape[0] for _, panel in exhibit.panels] == [2, 2, 2]
+
+
+def test_arms_get_equal_budgets_and_nested_masks() -> None:
+    images, masks = squares(12)
+    groups = [str(i // 2) for i in range(12)]
+    store = ImageStore.of(images, Table({"path": groups, "group": groups}))
+    found = compare_dense(
+        new_encoder(), store, Masks(masks), train=np.arange(8), test=np.arange(8, 12), views=ViewConfig(side=SIDE),
+        images=(2, None), seeds=(0, 1), budget=Budget(steps=2, batch=4, rates=(1e-3, 3e-3)), config=DenseConfig(width=4),
+    )  # fmt: skip
+    assert len(found["rows"]) == 2 * 2 * 4
+    assert {(row["arm"], row["images"]) for row in found["rows"]} == {
+        (arm, count) for arm in ("pretrained", "frozen", "scratch", "random") for count in (2, 8)
+    }
+    assert {row["n"] for row in found["summary"]} == {2}
+    assert {(row["arm"], row["against"]) for row in found["paired"]} == {
+        ("pretrained", "scratch"), ("frozen", "random"), ("pretrained", "frozen"),
+    }  # fmt: skip
+    assert "2 masks the middle learning rate" in found["notes"][0]
+    with pytest.raises(InputError, match="group 3 is both trained and tested on"):
+        compare_dense(new_encoder(), store, Masks(masks), train=np.arange(7), test=np.arange(7, 12), views=ViewConfig())
+
+
+# files ------------------------------------------------------------
+
+
+def written(folder: Path, count: int = 3) -> list[np.ndarray]:
+    images, masks = squares(count, 20, 24)
+    for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        (folder / "masks").mkdir(exist_ok=True)
+        Image.fromarray(image[:, :, 0]).save(folder / "images" / f"{i}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{i}.png")
+    return masks
+
+
+def test_masks_from_a_folder_or_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORETELL_CACHE", str(tmp_path / "cache"))
+    masks = written(tmp_path)
+    (tmp_path / "table.csv").write_text("path,mask\n" + "".join(f"images/{i}.png,masks/{i}.png\n" for i in range(3)))
+    for found in (
+        Masks.of(open_images(tmp_path / "images"), tmp_path / "masks"),
+        Masks.of(open_images(tmp_path / "table.csv"), classes=["ground", "square"]),
+    ):
+        assert all(np.array_equal(ours, mask) for ours, mask in zip(found.masks, masks, strict=True))
+
+
+def test_the_numbers_of_a_palette_are_the_classes(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), "P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    image.save(tmp_path / "x.png")
+    assert read_mask(tmp_path / "x.png").tolist() == [[0, 1], [2, 1]]
+
+
+def test_bad_masks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORETELL_CACHE", str(tmp_path / "cache"))
+    written(tmp_path)
+    store = open_images(tmp_path / "images")
+    with pytest.raises(InputError, match="no column mask"):
+        Masks.of(store)
+    with pytest.raises(InputError, match=r"holds class 1, and there are 1"):
+        Masks.of(store, tmp_path / "masks", ["ground"])
+    (tmp_path / "masks" / "2.png").unlink()
+    with pytest.raises(InputError, match=r"no mask for 2\.png; expected 2\.png"):
+        Masks.of(store, tmp_path / "masks")
+    Image.new("RGB", (24, 20)).save(tmp_path / "masks" / "2.png")
+    with pytest.raises(InputError, match=r"2\.png: is a picture in RGB"):
+        Masks.of(store, tmp_path / "masks")
+    Image.new("L", (20, 20)).save(tmp_path / "masks" / "2.png")
+    with pytest.raises(InputError, match=r"2\.png: is 20 x 20 pixels, not of the shape of 2\.png \(24 x 20\)"):
+        Masks.of(store, tmp_path / "masks")
+    with pytest.raises(InputError, match="one class only"):
+        Masks([np.zeros((4, 4), np.uint8)])
