@@ -6,14 +6,12 @@ document. The same documents are test as in ``brown_tags``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.datasets.brown_tags import parts, sentences
+from benchmarks.datasets.brown_tags import documents
 from benchmarks.datasets.english_text import BROWN
 from benchmarks.datasets.labelled_text import Row, made_once
-from foretell.claims.fetch import members
 
 PACKAGE = BROWN
 NAME, VERSION, SHA256, LICENCE = BROWN.name, BROWN.version, BROWN.sha256, BROWN.licence
@@ -21,15 +19,11 @@ PASSAGE = 8  # sentences
 
 
 def passages() -> Iterator[Row]:
-    wanted = re.compile(r"package/(c[a-r]\d\d|cats\.txt)")
-    files = {name.split("/")[1]: text.decode() for name, text in members(PACKAGE, lambda n: bool(wanted.fullmatch(n)))}
-    genres = dict(line.split()[:2] for line in files.pop("cats.txt").splitlines() if line.strip())
-    split = parts(genres)
-    for document, genre in sorted(genres.items()):
-        lines = [" ".join(words) for words, _ in sentences(files[document])]
+    for document, genre, split, found in documents():
+        lines = [" ".join(words) for words, _ in found]
         for start in range(0, len(lines), PASSAGE):
             text = " ".join(lines[start : start + PASSAGE])
-            yield {"text": text, "label": genre, "group": document, "split": split[document]}
+            yield {"text": text, "label": genre, "group": document, "split": split}
 
 
 def unlabelled() -> Iterator[str]:

@@ -6,15 +6,14 @@ without what marks titles, headlines, quoted and foreign words (-tl, -hl, -nc, f
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.datasets.english_text import BROWN
-from foretell.claims.fetch import folder, members
-from foretell.run import write_aside
+from benchmarks.datasets.labelled_text import Row, made_once
+from foretell.claims.fetch import members
 
 PACKAGE = BROWN
 NAME, VERSION, SHA256, LICENCE = BROWN.name, BROWN.version, BROWN.sha256, BROWN.licence
@@ -48,30 +47,35 @@ def parts(genres: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def load() -> Path:
-    """A folder with ``tagged.jsonl`` (tokens, tags, group: the document, label: its genre, split), a source for ``foretell
-    finetune``, and ``unlabelled.txt``, the sentences of the training documents without tags, one a line and a blank line
-    between documents, a source for ``foretell pretrain``.
-    """
-    place = folder() / f"{PACKAGE.stem}.tags.1"
-    tagged, plain = place / "tagged.jsonl", place / "unlabelled.txt"
-    if tagged.is_file() and plain.is_file():
-        return place
+def documents() -> Iterator[tuple[str, str, str, list[Sentence]]]:
+    """(name, genre, "train" or "test", sentences) of each document."""
     wanted = re.compile(r"package/(c[a-r]\d\d|cats\.txt)")
     files = {
         name.split("/")[1]: text.decode() for name, text in members(PACKAGE, lambda name: bool(wanted.fullmatch(name)))
     }
     genres = dict(line.split()[:2] for line in files.pop("cats.txt").splitlines() if line.strip())
     split = parts(genres)
-    rows, texts = [], []
-    for document, genre in sorted(genres.items()):
-        found = list(sentences(files[document]))
+    for name, genre in sorted(genres.items()):
+        yield name, genre, split[name], list(sentences(files[name]))
+
+
+def tagged() -> Iterator[Row]:
+    for name, genre, split, found in documents():
         for words, tags in found:
-            row = {"tokens": words, "tags": tags, "group": document, "label": genre, "split": split[document]}
-            rows.append(json.dumps(row, ensure_ascii=False))
-        if split[document] == "train":
-            texts.append("".join(" ".join(words) + "\n" for words, _ in found))
-    place.mkdir(parents=True, exist_ok=True)
-    write_aside(tagged, "\n".join(rows) + "\n")
-    write_aside(plain, "\n".join(texts))
-    return place
+            yield {"tokens": words, "tags": tags, "group": name, "label": genre, "split": split}
+
+
+def unlabelled() -> Iterator[str]:
+    """Sentences, and an empty line after each document."""
+    for _, _, split, found in documents():
+        if split == "train":
+            yield from (" ".join(words) for words, _ in found)
+            yield ""
+
+
+def load() -> Path:
+    """A folder with ``tagged.jsonl`` (tokens, tags, group: the document, label: its genre, split), a source for ``foretell
+    finetune``, and ``unlabelled.txt``, the sentences of the documents that are not test, one a line and a blank line between
+    documents, a source for ``foretell pretrain``.
+    """
+    return made_once(PACKAGE, "tags.1", {"tagged.jsonl": tagged, "unlabelled.txt": unlabelled})

@@ -3,7 +3,7 @@
 INSIDE: 10,033 English lead sections {title: {extract, description, topic}}. A span of a sentence (the title, a name, a number)
 is blanked and the sentence is the question. The sentence is taken out of the text, so that the answer is what the rest of the
 lead says there, the same span elsewhere (the recurring spans of Ram et al. 2021, arXiv 2101.00438); where the span does not come
-again the question has no answer. Every fifth title is test.
+again the question has no answer. The same fifth of the titles as in ``wiki_topics`` is test.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.datasets.english_text import LEADS
-from foretell.claims.fetch import folder, members
+from benchmarks.datasets.labelled_text import made_once
+from benchmarks.datasets.wiki_topics import held_out, unlabelled
+from foretell.claims.fetch import members
 from foretell.counters import seed_of
 from foretell.data.sentences import split_sentences
-from foretell.run import write_aside
-from foretell.tasks.squad import Answer, Question, write_squad
+from foretell.tasks.squad import Answer, Question, squad_text
 
 PACKAGE = LEADS
 NAME, VERSION, SHA256, LICENCE = LEADS.name, LEADS.version, LEADS.sha256, LEADS.licence
-EVERY = 5  # titles, one of which is test
 BLANK = "____"
 ANSWERED, UNANSWERED = 2, 1  # questions of a lead at most, with and without an answer
 LEAST = 6  # words of a sentence that is asked
@@ -71,24 +72,18 @@ def questions(title: str, extract: str) -> Iterator[Question]:
         yield Question(f"{title}/{number}", text, context, answers, not answered, title)
 
 
+def asked(part: str) -> Iterator[str]:
+    """The questions on the leads of a part, "train" or "test", as a file."""
+    ((_, content),) = members(PACKAGE, lambda name: name.endswith("summaries_en-us.json"))
+    entries = json.loads(content)
+    test = held_out(entries)
+    titles = [title for title in entries if (title in test) == (part == "test")]
+    yield squad_text(question for title in titles for question in questions(title, entries[title]["extract"]))
+
+
 def load() -> Path:
     """A folder with ``train.json`` and ``test.json`` in the format of SQuAD 2.0, a source for ``foretell finetune``, and
     ``unlabelled.txt``, the leads of the training titles, one a line, a source for ``foretell pretrain``.
     """
-    place = folder() / f"{PACKAGE.stem}.questions.1"
-    names = ("train.json", "test.json", "unlabelled.txt")
-    if all((place / name).is_file() for name in names):
-        return place
-    ((_, content),) = members(PACKAGE, lambda name: name.endswith("summaries_en-us.json"))
-    leads = {title: entry["extract"] for title, entry in json.loads(content).items()}
-    order = sorted(leads, key=lambda title: seed_of("wiki split", title))
-    test = set(order[::EVERY])
-    place.mkdir(parents=True, exist_ok=True)
-    for name, wanted in (("train.json", False), ("test.json", True)):
-        titles = [title for title in leads if (title in test) == wanted]
-        write_squad(place / name, (question for title in titles for question in questions(title, leads[title])))
-    write_aside(
-        place / "unlabelled.txt",
-        "".join(" ".join(extract.split()) + "\n" for title, extract in leads.items() if title not in test),
-    )
-    return place
+    files = {"train.json": partial(asked, "train"), "test.json": partial(asked, "test"), "unlabelled.txt": unlabelled}
+    return made_once(PACKAGE, "questions.1", files)

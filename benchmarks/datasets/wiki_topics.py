@@ -7,7 +7,7 @@ same fifth of the titles as in ``wiki_questions`` is test.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.datasets.english_text import LEADS
@@ -21,11 +21,16 @@ EVERY = 5  # titles, one of which is test
 NONE = "Uncategorized"
 
 
+def held_out(titles: Iterable[str]) -> set[str]:
+    """The titles that are test."""
+    return set(sorted(titles, key=lambda title: seed_of("wiki split", title))[::EVERY])
+
+
 def leads() -> list[tuple[str, str, str]]:
     """(text, topic, "train" or "test") of each lead section with text."""
     ((_, content),) = members(PACKAGE, lambda name: name.endswith("summaries_en-us.json"))
     entries = json.loads(content)
-    test = set(sorted(entries, key=lambda title: seed_of("wiki split", title))[::EVERY])
+    test = held_out(entries)
     read = ((title, one_line(entry["extract"]), entry["topic"]) for title, entry in entries.items())
     return [(text, topic, "test" if title in test else "train") for title, text, topic in read if text]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.data import textfile
+from foretell.data.rows import TABLES
 from foretell.data.source import SPLITS
 from foretell.data.table import many
 from foretell.errors import InputError
@@ -20,22 +21,23 @@ from foretell.tasks.layout import Layout
 from foretell.tasks.read import LabelledText, group_numbers
 from foretell.tasks.squad import read_squad, titled
 from foretell.tasks.tagging import UNSEEN, Entities, Tagging
-from foretell.tasks.tags_files import open_tagged
+from foretell.tasks.tags_files import JSONL, open_tagged
 
 SPANS = (Tagging.name, Answering.name)
 COLUMNS = (".conll", ".iob", ".bio", ".pos")  # suffixes of tagged text alone
 
 
 def spans_of(path: Path, have: Sequence[str]) -> str | None:
-    """Which of ``SPANS`` a source holds, by its suffix and the columns it has; None for other labelled text."""
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    """Which of ``SPANS`` a source holds, None for other labelled text: questions are .json files, in a folder with neither
+    tables nor folders beside them; tagged text has a suffix of its own, or JSON lines with ``have`` tokens and tags.
+    """
+    files = [file for file in path.iterdir() if not file.name.startswith(".")] if path.is_dir() else [path]
     suffixes = {textfile.bare_suffix(file) for file in files}
-    if suffixes == {".json"}:
+    if ".json" in suffixes and not suffixes & set(TABLES) and not any(file.is_dir() for file in files):
         return Answering.name
-    columns = bool(suffixes) and suffixes <= set(COLUMNS)
-    return Tagging.name if columns or {"tokens", "tags"} <= set(have) else None
+    if files and suffixes <= set(COLUMNS):
+        return Tagging.name
+    return Tagging.name if suffixes <= set(JSONL) and {"tokens", "tags"} <= set(have) else None
 
 
 @dataclass

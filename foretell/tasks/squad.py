@@ -144,8 +144,8 @@ def _shown(text: str) -> str:
 # writing ----------------------------------------------------------------------------------------------------------
 
 
-def write_squad(path: str | Path, questions: Iterable[Question]) -> None:
-    """A file that ``read_squad`` and the official evaluation read: version 2.0 where a question is impossible, else 1.1.
+def squad_text(questions: Iterable[Question]) -> str:
+    """What ``read_squad`` and the official evaluation read: version 2.0 where a question is impossible, else 1.1.
 
     Questions of one title, and then of one context, that follow each other are written together.
     """
@@ -170,8 +170,12 @@ def write_squad(path: str | Path, questions: Iterable[Question]) -> None:
         }
         for title, of_title in groupby(held, key=lambda question: question.title)
     ]
-    made = {"version": "v2.0" if second else "1.1", "data": articles}
-    write_aside(Path(path), json.dumps(made, ensure_ascii=False) + "\n")
+    return json.dumps({"version": "v2.0" if second else "1.1", "data": articles}, ensure_ascii=False)
+
+
+def write_squad(path: str | Path, questions: Iterable[Question]) -> None:
+    """``squad_text`` as a file."""
+    write_aside(Path(path), squad_text(questions) + "\n")
 
 
 def write_answers(path: str | Path, answers: Mapping[str, str]) -> None:

@@ -73,7 +73,7 @@ class TagTally:
         """ "accuracy" and "macro_f1" over the tags that occur or are foretold, "whole_sentences" (share without an error) and
         "unseen_words" (share whose tag is not ``known``); of BIO tags "entity_precision", "entity_recall", "entity_f1" (over
         all entities) and "malformed" (``entities.malformed`` of what was foretold, a sentence). NaN where there is nothing to
-        divide by.
+        divide by; of entities 0, as in the CoNLL-2000 evaluation.
         """
         tags = self.by_tag()
         words = self.pairs.total()
@@ -90,8 +90,8 @@ class TagTally:
         hits, found, there = self._hits.total(), self._foretold.total(), self._there.total()
         return {
             **made,
-            "entity_precision": ratio(hits, found),
-            "entity_recall": ratio(hits, there),
-            "entity_f1": f1(hits, found, there),
+            "entity_precision": hits / max(found, 1),
+            "entity_recall": hits / max(there, 1),
+            "entity_f1": 2 * hits / max(found + there, 1),
             "malformed": ratio(self._malformed, self.sentences),
         }

@@ -13,6 +13,7 @@ from foretell.errors import InputError
 from foretell.tasks.answering import Answering
 from foretell.tasks.any_task import parts_of, read_any
 from foretell.tasks.read import divide_labelled
+from foretell.tasks.read_spans import spans_of
 from foretell.tasks.squad import Answer, Question, write_squad
 from foretell.tasks.tagging import UNSEEN, Entities, Tagging
 
@@ -45,6 +46,13 @@ def test_what_a_source_holds_is_found(tmp_path: Path) -> None:
         read_any(tmp_path / "e.txt", kind="taging")
     with pytest.raises(InputError, match="does not exist"):
         read_any(tmp_path / "none.json", kind="answering")
+    folder = tmp_path / "questions"
+    folder.mkdir()
+    write_squad(folder / "train.json", [question(0), question(1)])
+    (folder / "unlabelled.txt").write_text("the cat")
+    assert read_any(folder).kind == "answering"
+    (folder / "rows.csv").write_text("text,label\nthe cat,x\na dog,y\n")
+    assert spans_of(folder, []) is None
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match=r"no \.json file in this folder"):
         read_any(tmp_path / "none", kind="answering")
