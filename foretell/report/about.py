@@ -261,7 +261,7 @@ def search(run: Gathered) -> Table | None:
     return Table(["Arm", "Labels", "Trials", "Chosen", "All trials and their validation score"], rows) if rows else None
 
 
-SEARCHED = ("rate", "steps", "epochs", "weight_decay", "strength", "schedule")
+SEARCHED = ("features", "rate", "steps", "epochs", "weight_decay", "strength", "schedule")
 
 
 def _setting(trial: Json) -> str:

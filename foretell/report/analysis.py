@@ -21,6 +21,8 @@ ARMS = {
     "probe": "linear probe",
     "random": "random features",
     "pixels": "raw pixels",
+    "tfidf": "TF-IDF",
+    "baseline": "baseline",
 }
 
 

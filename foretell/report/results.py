@@ -196,7 +196,7 @@ def neighbours(run: Gathered) -> Json | None:
 def probe(run: Gathered) -> Table | None:
     """Linear probe: metrics as rows, features as columns."""
     scores = run.comparison.get("linear_probe") or {}
-    arms = [arm for arm in ("pretrained", "random", "pixels") if isinstance(scores.get(arm), dict)]
+    arms = [arm for arm in analysis.ARMS if isinstance(scores.get(arm), dict)]
     metrics = [
         name
         for name in ("accuracy", "balanced_accuracy", "macro_f1", "auroc")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -81,15 +81,19 @@ class Opened:
 
 
 def _recipe(place: Path, device: str | None, overrides: Overrides, other: bool) -> Recipe:
-    """The run's recipe with what was given now; with ``other`` data the columns are those given now alone."""
+    """The run's recipe with what was given now; how ``other`` data is read is what was given now alone."""
     file = place / "recipe.toml" if (place / "recipe.toml").is_file() else None
     recipe = Recipe.load(file, {"transfer.device": device}, overrides)
     common.device_of(recipe.transfer.device)
     if other and file is not None:
-        before = Recipe.load(file).data.columns
-        given = {name: own for name, own in recipe.data.columns.items() if before.get(name) != own}
-        recipe.data = recipe.data.model_copy(update={"columns": given})
+        recipe.data = Recipe.load(None, {}, _of_data(overrides)).data
     return recipe
+
+
+def _of_data(overrides: Overrides) -> Overrides:
+    if isinstance(overrides, Mapping):
+        return {key: value for key, value in overrides.items() if key.startswith("data.")}
+    return [text for text in overrides if text.startswith("data.")]
 
 
 def _source(place: Path, recipe: Recipe, data: str | Path | None) -> str:
