@@ -146,11 +146,10 @@ def _marks(files: list[Path]) -> dict[str, int]:
     """How many files begin with which byte order mark."""
     names: Counter[str] = Counter()
     for path in files:
-        with textfile.open_bytes(path) as stream:
-            try:
-                head = stream.read(3)
-            except (OSError, EOFError):  # the pass over the text names it
-                continue
+        try:
+            head = next(textfile.blocks(path), b"")
+        except InputError:  # the pass over the text names it
+            continue
         names.update(name for mark, name in _MARKS.items() if head.startswith(mark))
     return dict(names)
 

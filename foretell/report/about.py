@@ -283,7 +283,7 @@ def method(run: Gathered) -> list[str]:
     if test:
         split = f" ({test['split']})" if test.get("split") else ""
         out.append(
-            f"Every score is on the same {words.counted(test.get('samples'), 'test image')}{split}, never trained on."
+            f"Every score is on the same {words.counted(test.get('samples'), f'test {run.noun}')}{split}, never trained on."
         )
     if len(seeds) > 1:
         out.append(
@@ -336,7 +336,7 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
     if run.state in ("failed", "stopped", "running") or not run.status:
         out.append(("The rest of the pretraining and its encoder", f"foretell pretrain --resume {path}"))
     if run.kind == "text":
-        return out
+        return [*out, *_missing_of_text(run, path)]
     if run.kind == "words":
         return [*out, *_missing_of_words(run, path)]
     labels = "" if run.classes else " --labels labels.csv"
@@ -368,3 +368,10 @@ def _missing_of_words(run: Gathered, path: str) -> list[tuple[str, str]]:
         ("analogies", "Analogies", "--analogies questions-words.txt"),
     )
     return [(title, f"foretell evaluate {path} {option}") for name, title, option in parts if name not in found]
+
+
+def _missing_of_text(run: Gathered, path: str) -> list[tuple[str, str]]:
+    if run.comparison.get("summary"):
+        return []
+    part = "What it is worth with few labels, beside training from scratch and TF-IDF"
+    return [(part, f"foretell finetune {path} --labels labels.csv")]

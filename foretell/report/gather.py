@@ -54,6 +54,11 @@ class Gathered:
         return str(self.part("objective").get("kind") or usual)
 
     @property
+    def noun(self) -> str:
+        """What a sample is called."""
+        return "image" if self.kind == "image" else "text"
+
+    @property
     def classes(self) -> list[str]:
         named = self.comparison.get("classes") or self.part("data").get("classes") or []
         return [str(name) for name in named]

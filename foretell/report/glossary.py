@@ -17,11 +17,11 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "Encoder, embedding", (),
         "What is kept, and the row of numbers it makes of a sample. Samples with similar numbers are alike to it.",
     ),
-    ("Label", COMPARED, "The class a person gave to an image. 5 a class: five labelled images of every class."),
-    ("Fine-tuning", COMPARED, "Training the whole network further, on the labelled images."),
+    ("Label", COMPARED, "The class a person gave to {a_sample}. 5 a class: five labelled {samples} of every class."),
+    ("Fine-tuning", COMPARED, "Training the whole network further, on the labelled {samples}."),
     (
         "From scratch", COMPARED,
-        "The same network, labelled images and training, without the pretraining: what one would do otherwise.",
+        "The same network, labelled {samples} and training, without the pretraining: what one would do otherwise.",
     ),
     (
         "Linear probe", (*COMPARED, "probe"),
@@ -33,34 +33,34 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     (
         "Seed", COMPARED,
-        "One repetition, with other images labelled and other random numbers. Their spread shows how much is chance.",
+        "One repetition, with other {samples} labelled and other random numbers. Their spread shows how much is chance.",
     ),
     (
         "95% interval", COMPARED,
         "A range made so that 95 of 100 such ranges hold the true mean. Where that of a difference holds zero, the "
         "difference may be chance: undecided.",
     ),
-    ("Accuracy", (*COMPARED, *FROZEN), "The share of test images whose class is named rightly."),
+    ("Accuracy", (*COMPARED, *FROZEN), "The share of test {samples} whose class is named rightly."),
     (
         "Balanced accuracy", ("probe",),
         "The accuracy within each class (its sensitivity), averaged over classes, so that a rare class counts as much.",
     ),
     (
         "Macro-F1", ("probe",),
-        "For each class, how many of its images are found and how many so named are right, in one number (their harmonic "
+        "For each class, how many of its {samples} are found and how many so named are right, in one number (their harmonic "
         "mean); averaged over classes.",
     ),
     (
         "AUROC", ("probe",),
-        "How often an image of a class gets a higher score for it than an image of another class: 50% is guessing.",
+        "How often {a_sample} of a class gets a higher score for it than {a_sample} of another class: 50% is guessing.",
     ),
     (
         "Nearest neighbours", ("neighbours",),
-        "The labelled images whose embeddings are most similar; they vote on the class.",
+        "The labelled {samples} whose embeddings are most similar; they vote on the class.",
     ),
     (
         "Recall@k, mAP", ("retrieval",),
-        "Searching by an image: how often one of its kind is among the first k found; and how far to the front all of its "
+        "Searching by {a_sample}: how often one of its kind is among the first k found; and how far to the front all of its "
         "kind come (mean average precision).",
     ),
     (
@@ -91,10 +91,14 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )  # fmt: skip
 
 
-def glossary(shown: Mapping[str, object]) -> list[tuple[str, str]]:
-    """The words that the sections of ``shown`` (name -> what is shown, or nothing) use, and their meanings."""
+def glossary(shown: Mapping[str, object], noun: str) -> list[tuple[str, str]]:
+    """The words that the sections of ``shown`` (name -> what is shown, or nothing) use, and their meanings.
+
+    ``noun``: what a sample is called, "image" or "text".
+    """
+    names = {"samples": f"{noun}s", "a_sample": f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"}
     return [
-        (word, meaning)
+        (word, meaning.format(**names))
         for word, sections, meaning in WORDS
         if not sections or any(shown.get(name) for name in sections)
     ]

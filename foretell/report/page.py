@@ -106,7 +106,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "missing": about.missing(run),
         "snippet": snippet(run),
     }
-    return {**shown, "glossary": glossary(shown)}
+    return {**shown, "glossary": glossary(shown, run.noun)}
 
 
 def environment() -> Environment:

@@ -80,7 +80,6 @@ def passages(run: Gathered) -> Json | None:
         "kind": "masked" if reading.get("masked") else "surprise",
         "held_out": bool(reading.get("held_out")),
         "passages": [[_piece(piece) for piece in passage] for passage in kept],
-        "hidden": [[piece for piece in passage if "guesses" in piece] for passage in kept],
     }
 
 

@@ -223,6 +223,3 @@ class Images(kinds.Kind[Setting]):
     def go_on(self, recipe: Recipe, place: Path) -> Setting:
         store = common.open_data(recipe.data)
         return build(recipe, store, kinds.same_parts(place, kinds.kept_split(place), store, "images have"))
-
-    def read_back(self, place: Path) -> common.Pretrained:
-        return common.read_run(place)

@@ -48,7 +48,7 @@ S = TypeVar("S", bound=Setting)
 
 
 class Kind(ABC, Generic[S]):
-    """How a run on one kind of data is prepared, begun, watched, finished, gone on with and read back.
+    """How a run on one kind of data is prepared, begun, watched, finished and gone on with.
 
     ``what``: the samples in words, as "images". ``verbs``: those that read such a run, for messages.
     """
@@ -76,10 +76,6 @@ class Kind(ABC, Generic[S]):
     def go_on(self, recipe: Recipe, place: Path) -> S:
         """The setting of the run in ``place`` that goes on. Raises InputError when its data has changed."""
 
-    @abstractmethod
-    def read_back(self, place: Path) -> Any:
-        """The encoder of the run in ``place`` with what its verbs need. Raises InputError where there is none yet."""
-
 
 def named(name: str) -> Kind[Any]:
     """The kind of data of ``Objective.kind``."""
@@ -94,7 +90,7 @@ def of(recipe: Recipe) -> Kind[Any]:
 
 
 def check_kind(place: Path, recipe: Recipe, wanted: str) -> None:
-    """Raise InputError when the run in ``place`` is of another kind than ``wanted``."""
+    """Raise InputError when the run in ``place`` is of another kind than ``wanted``; asked wherever a run is read back."""
     kind = objectives.get(recipe.objective.name).kind
     if kind != wanted:
         raise InputError(

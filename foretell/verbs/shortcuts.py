@@ -13,7 +13,7 @@ from foretell.recipe import Recipe
 from foretell.run import Run
 from foretell.transfer.lens import colour_shift
 from foretell.transfer.shortcuts import SWITCHES, Shortcuts, probe_images, probe_objective
-from foretell.verbs import common
+from foretell.verbs import common, kinds
 from foretell.verbs.common import say
 
 FILE = "results/shortcuts.json"
@@ -48,6 +48,7 @@ def of_run(place: Path) -> dict[str, Any]:
 
     run = Run.read(place)
     recipe = Recipe.load(run.path / "recipe.toml")
+    kinds.check_kind(place, recipe, "image")
     kept = run.read_json("split.json")
     if kept is None:
         raise InputError(f"{place}: was stopped before training began, so that it has no views to probe")

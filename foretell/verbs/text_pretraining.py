@@ -30,7 +30,6 @@ from foretell.verbs.pretrain import Pretraining
 from foretell.verbs.text_data import divide_text, keep_text_facts, open_text, tell_text
 from foretell.verbs.text_examples import completions
 from foretell.verbs.text_reading import reading
-from foretell.verbs.text_run import TextModel, read_text
 
 EPOCHS = 10.0  # where no budget is given: text is learnt by heart in many more
 SHOWN = 4  # rows shown before training
@@ -309,6 +308,3 @@ class Texts(kinds.Kind[Setting]):
             raise kinds.not_begun(place)
         store = open_text(recipe.data, tokenizer_of(recipe), kind_of(recipe).roles, kept=tokenizer)
         return build(recipe, store, kinds.same_parts(place, kinds.kept_split(place), store, "text has"))
-
-    def read_back(self, place: Path) -> TextModel:
-        return read_text(place)

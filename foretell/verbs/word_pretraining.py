@@ -13,7 +13,7 @@ import torch
 from foretell import distributed
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.words import WordsConfig, WordStore, open_words
-from foretell.encoders.vectors import Neighbourhood, save_counts, save_vectors
+from foretell.encoders.vectors import save_counts, save_vectors
 from foretell.errors import InputError
 from foretell.objectives.word2vec import Word2Vec
 from foretell.recipe import Recipe
@@ -25,7 +25,6 @@ from foretell.verbs.common import Parts, say
 from foretell.verbs.pretrain import Pretraining
 from foretell.verbs.text_data import corpus_of, counting, keep_text_facts
 from foretell.verbs.word_exhibits import neighbour_table, write_word_map
-from foretell.verbs.word_vectors import read_words
 
 EPOCHS = 5.0  # where no budget is given, as in the authors' code
 RATES = {"skip-gram": 0.025, "cbow": 0.05}
@@ -201,6 +200,3 @@ class Words(kinds.Kind[Setting]):
         store = open_store(recipe)
         kinds.same_parts(place, kept, store, "text has")
         return build(recipe, store)
-
-    def read_back(self, place: Path) -> Neighbourhood:
-        return read_words(place)

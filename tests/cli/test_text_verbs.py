@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,35 @@ def test_a_run_on_text_is_whole(bert: Path) -> None:
     assert facts["objective"]["examples"][0] == ["shown", "foretold"]
 
 
+def test_whole_passages_are_kept_for_the_report(bert: Path, gpt: Path) -> None:
+    found = json.loads((bert / "results" / "reading.json").read_text())
+    assert found["held_out"]
+    assert len(found["masked"]) == 3
+    for passage in found["masked"]:
+        text = "".join(piece["text"] for piece in passage)
+        assert re.match(r"(\w+ walks to the|in the|then) ", text), text
+        gaps = [piece for piece in passage if "guesses" in piece]
+        assert gaps
+        for gap in gaps:
+            shares = [share for _, share in gap["guesses"]]
+            assert shares == sorted(shares, reverse=True)
+            assert gap["right"] == (gap["guesses"][0][0] == gap["text"].strip())
+            assert not gap["right"] or gap["share"] == pytest.approx(shares[0], abs=1e-5)
+    assert sum(gap["right"] for passage in found["masked"] for gap in passage if "guesses" in gap) >= 2
+    assert {pair["follows"] for pair in found["pairs"]} == {True, False}
+    assert all(0 <= pair["share"] <= 1 for pair in found["pairs"])
+    written = json.loads((gpt / "results" / "reading.json").read_text())
+    assert max(piece["share"] for passage in written["surprise"] for piece in passage) > 0.9
+    assert {"masked", "pairs"}.isdisjoint(written)
+    lines = [json.loads(line) for line in (gpt / "metrics.jsonl").read_text().splitlines()]
+    samples = [line for line in lines if line["kind"] == "sample"]
+    assert [line["step"] for line in samples] == [0, 40, 80, 120]
+    assert len({line["given"] for line in samples}) == 1
+    page = (bert / "report.html").read_text()
+    for part in ("foretold", "passages", "growth", "pairs"):
+        assert f'<section id="{part}"' in page
+
+
 def test_every_ordered_pair_is_scored(bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "s.txt").write_text("Anna walks to the garden.\nBen walks to the school.\nThen Anna goes home.\n")
     found = foretell.next_sentence(bert, tmp_path / "s.txt")
@@ -138,8 +168,6 @@ def test_a_stopped_run_goes_on(text: Path, tmp_path: Path) -> None:
     ],
 )
 def test_bad_input(words: list[str], message: str, bert: Path, gpt: Path, text: Path, capsys) -> None:
-    import re
-
     given = {"BERT": str(bert), "GPT": str(gpt), "TEXT": str(text)}
     assert main([given.get(word, word) for word in words]) == 2
     told = capsys.readouterr().err

@@ -62,7 +62,10 @@ def test_a_run_on_words_is_whole(cbow: Path) -> None:
     assert int(counts["the"]) > int(counts["apple"]) > 250
     kept = json.loads((cbow / "results" / "words.json").read_text())
     assert kept["held_out_loss"] < kept["chance"] / 2
-    assert "Vocabulary" in (cbow / "report.html").read_text()
+    assert [len(one["neighbours"]) for one in kept["neighbours"]]
+    page = (cbow / "report.html").read_text()
+    assert "Vocabulary" in page
+    assert '<section id="near-words"' in page
 
 
 def test_a_context_foretells_the_word(cbow: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +131,7 @@ def test_a_run_goes_on(text: Path, tmp_path: Path) -> None:
         (["evaluate", "SKIP"], "give --similarity FILE .* or --analogies FILE"),
         (["evaluate", "SKIP", "--similarity", "none.csv"], "none.csv: cannot be read"),
         (["embed", "SKIP"], "a run on words, and this is a verb for images; see neighbours"),
+        (["check", "SKIP", "--shortcuts"], "a run on words, and this is a verb for images; see neighbours"),
         (["generate", "SKIP", "a"], "a run on words, and this is a verb for text; see neighbours"),
     ],
 )

@@ -133,9 +133,11 @@ def test_hidden_words_are_shown_with_what_was_foretold(tmp_path: Path) -> None:
     assert "80% that it follows; it is from elsewhere" in re.sub(r"<[^>]+>", "", body)
     steps = re.findall(r"<dt>step (\d+)</dt><dd>guess (\d+)</dd>", body)
     assert steps == [("0", "0"), ("50", "50"), ("100", "100")]
-    for part in ("label-efficiency", "neighbours", "missing", "written"):
+    for part in ("label-efficiency", "neighbours", "written"):
         assert f'id="{part}"' not in page
     assert "Images" not in page
+    assert " image" not in page[page.index("<main") :]
+    assert "run --labels labels.csv</code> would add it" in page
     told = lines(tmp_path / "run")
     assert "Hidden words foretold: 43.0%" in told
     card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
