@@ -36,3 +36,11 @@ class Loaded:
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
         return path
+
+
+@dataclass
+class Segmented(Loaded):
+    """``masks`` (N, H, W) uint8 hold the number of each pixel's class in ``classes``; 0 is the background."""
+
+    masks: NDArray[Any] | None = None
+    classes: tuple[str, ...] = ()
