@@ -8,7 +8,7 @@ which that place has most context, and is a verbatim piece of the text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -161,6 +161,9 @@ class Answering(Task):
         self.context = whole.context[positions]
         for name in ("piece", "size", "own", "target"):
             setattr(self, name, getattr(whole, name)[which])
+
+    def gold(self) -> Iterable[str]:
+        return ("\t".join(question.gold) for question in self.questions)
 
     # the kind ---------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from foretell.errors import unknown
+from foretell.tasks.answering import LONGEST
 from foretell.tasks.base import Task
 from foretell.tasks.layout import Layout
 from foretell.tasks.read import TASKS, Division, LabelledText, header, held_out, read_labelled, task_of
@@ -38,12 +39,17 @@ def read_any(
     return read_labelled(source, columns, kind, encoding=encoding, documents=documents)
 
 
-def parts_of(found: LabelledText, layout: Layout, division: Division) -> tuple[Task, Task, list[str]]:
-    """Training and test examples, laid out, and notes. Raises InputError as ``held_out`` and where training has one tag."""
+def parts_of(
+    found: LabelledText, layout: Layout, division: Division, *, stride: int | None = None, longest: int = LONGEST
+) -> tuple[Task, Task, list[str]]:
+    """Training and test examples, laid out, and notes. ``stride`` and ``longest`` as ``span_task_of``.
+
+    Raises InputError as ``held_out`` and where training has one tag.
+    """
     if not isinstance(found, LabelledSpans):
         return held_out(task_of(found, layout), found, division)
     rows = np.sort(np.concatenate([division.train, division.test]))
-    train, test, notes = held_out(span_task_of(found, layout, rows), found, division)
+    train, test, notes = held_out(span_task_of(found, layout, rows, stride=stride, longest=longest), found, division)
     if isinstance(train, Tagging) and isinstance(test, Tagging):
         train, test, more = known_tags(train, test, found.source)
         notes += more

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
+from foretell.data.textrows import spread
 from foretell.tasks.inputs import Index, Inputs, Sequences, lay
 from foretell.tasks.layout import Layout, numbered
 
@@ -90,6 +93,21 @@ class Task(ABC):
         which = self._sequences_of(positions)
         owner = numbered(self.first[positions + 1] - self.first[positions])
         return lay(self.sequences.take(which), owner, self.layout.pad, self.layout.specials)
+
+    def content(self) -> str:
+        """A hash of the examples: their tokens, what is to be foretold of them and what they are judged by."""
+        digest = hashlib.blake2b(digest_size=16)
+        places = spread(self.sequences.start, self.sequences.length)
+        targets = [value.numpy() for value in self.targets(np.arange(len(self))).values()]
+        for values in (self.sequences.ids[places], self.sequences.length, self.first, *targets):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        for text in self.gold():
+            digest.update(f"{text}\0".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def gold(self) -> Iterable[str]:
+        """What the examples are judged by where their targets do not hold all of it."""
+        return ()
 
     # the kind ---------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from foretell.data.rows import TABLES
 from foretell.data.source import SPLITS
 from foretell.data.table import many
 from foretell.errors import InputError
-from foretell.tasks.answering import Answering
+from foretell.tasks.answering import LONGEST, Answering
 from foretell.tasks.base import Task
 from foretell.tasks.entities import are_bio
 from foretell.tasks.inputs import Index
@@ -103,15 +103,20 @@ def _part(file: Path) -> str | None:
     return next((SPLITS[word] for word in words if word in SPLITS), None)
 
 
-def span_task_of(found: LabelledSpans, layout: Layout, rows: Index) -> Task:
-    """The task of ``rows``, tokenised. Taggers know every tag of them until ``knowing`` leaves out those of the test part."""
+def span_task_of(
+    found: LabelledSpans, layout: Layout, rows: Index, *, stride: int | None = None, longest: int = LONGEST
+) -> Task:
+    """The task of ``rows``, tokenised. Taggers know every tag of them until ``knowing`` leaves out those of the test part.
+
+    ``stride``: tokens from one window to the next; ``longest``: tokens of an answer.
+    """
     groups = group_numbers([found.groups[row] for row in rows.tolist()])
     items = [found.items[row] for row in rows.tolist()]
     if found.kind == Answering.name:
-        return Answering.of(layout, items, index=rows, groups=groups)
+        return Answering.of(layout, items, stride=stride, longest=longest, index=rows, groups=groups)
     tags = sorted({tag for sentence in items for tag in sentence.tags})
     kind = Entities if are_bio(tags) else Tagging
-    return kind.of(layout, items, tags, index=rows, groups=groups)
+    return kind.of(layout, items, tags, stride=stride, index=rows, groups=groups)
 
 
 def known_tags(train: Tagging, test: Tagging, source: str) -> tuple[Tagging, Tagging, list[str]]:

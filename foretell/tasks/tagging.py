@@ -7,7 +7,7 @@ foretold in the window where it has most context.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Self
@@ -66,10 +66,15 @@ class Tagging(Task):
         sentences: Sequence[Tagged],
         tags: Sequence[str],
         *,
+        stride: int | None = None,
         index: Index | None = None,
         groups: Index | None = None,
     ) -> Tagging:
-        """Raises InputError naming the sentence of which the tokenizer makes nothing."""
+        """``stride``: tokens from one window of a long sentence to the next, by default half of what fits.
+
+        Raises InputError naming the sentence of which the tokenizer makes nothing, and for a ``stride`` that would leave
+        tokens out.
+        """
         room = layout.length - len(layout.lead) - len(layout.trail)
         texts = [" ".join(sentence.words) for sentence in sentences]
         cut: list[list[int]] = []
@@ -79,7 +84,7 @@ class Tagging(Task):
                 raise InputError(f"{sentence.place}: the tokenizer makes no token of this sentence; leave it out")
             sizes = np.array([len(word) + 1 for word in sentence.words], np.int64)
             first = pieces.first_at(np.cumsum(sizes) - sizes)
-            spans = windows(len(pieces), room, max(1, room // 2))
+            spans = windows(len(pieces), room, stride or max(1, room // 2))
             owner = owners(spans, len(pieces))[first]
             cut += [pieces.ids[start:end] for start, end in spans.tolist()]
             counts.append(len(spans))
@@ -110,6 +115,9 @@ class Tagging(Task):
         """The words of the examples ``positions``, example after example."""
         start = self.words[positions]
         return spread(start, self.words[positions + 1] - start)
+
+    def gold(self) -> Iterable[str]:
+        return ("\t".join(sentence.tags) for sentence in self.sentences)
 
     # the kind ---------------------------------------------------------------------------------------------------------
 

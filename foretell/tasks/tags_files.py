@@ -1,7 +1,7 @@
 """Sentences whose words carry tags, from JSON lines, columns (CoNLL) and word/TAG text.
 
-* JSON lines: ``{"tokens": ["The", "dog"], "tags": ["DET", "NOUN"]}`` one a line; ``group``, ``split`` and ``id`` may be
-  there too.
+* JSON lines: ``{"tokens": ["The", "dog"], "tags": ["DET", "NOUN"]}`` one a line; ``group`` and ``split`` may be there
+  too.
 * Columns: a word and its tag a line, between tabs or spaces, and a blank line after each sentence. Of more than two columns
   the first is the word and the last the tag. ``-DOCSTART-`` begins a document, which is then the group.
 * word/TAG: a sentence a line, words between spaces; the tag comes after the last slash.

@@ -17,7 +17,9 @@ def windows(length: int, room: int, stride: int) -> Index:
     places has one empty window. Raises InputError for a stride outside [1, room], which would leave places out.
     """
     if not 1 <= stride <= room:
-        raise InputError(f"stride {stride}: expected 1 to the window's length, {room}, so that no place is left out")
+        raise InputError(
+            f"transfer.text.stride = {stride}: expected 1 to {room}, the length of a window, so that no token is left out"
+        )
     last = max(length - room, 0)
     starts = np.unique(np.minimum(np.arange(0, last + stride, stride, dtype=np.int64), last))
     return np.stack([starts, np.minimum(starts + room, length)], axis=1)

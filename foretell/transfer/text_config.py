@@ -41,6 +41,13 @@ class TextTuning(Settings):
     length: int | None = Field(
         None, ge=8, description="most tokens of a sequence, longer ones are cut; default: the positions of the network"
     )
+    stride: int | None = Field(
+        None,
+        ge=1,
+        description="tokens from one window to the next where words are tagged or questions answered in texts that are too "
+        "long; default: half of what fits",
+    )
+    longest_answer: int = Field(30, ge=1, description="most tokens of the answer to a question")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of fine-tuning; auto: measured once a comparison"
     )

@@ -119,7 +119,8 @@ def open_labelled(
     model, tokenizer = extended(read.model, read.tokenizer)
     model.specials = read.specials
     layout = Layout.of(model, tokenizer, recipe.transfer.text.length, str(place))
-    train, test, notes = parts_of(found, layout, division)
+    own = recipe.transfer.text
+    train, test, notes = parts_of(found, layout, division, stride=own.stride, longest=own.longest_answer)
     if layout.cut:
         share = layout.cut / len(found)
         notes.append(

@@ -158,13 +158,24 @@ def test_the_threshold() -> None:
     assert chosen.take(np.array([0])).threshold == 1.0
 
 
+def test_the_content_changes_with_what_is_judged() -> None:
+    _, layout = encoder_and_layout()
+    first, second = asked("the cat", "the cat sits here", "sits"), asked("the cat", "the cat sits here", "sits here")
+    both = replace(first, answers=(*first.answers, *second.answers))
+    made = {Answering.of(layout, [one]).content() for one in (first, second, both, replace(first, text="a cat"))}
+    assert len(made) == 4
+    assert (
+        Answering.of(layout, QUESTIONS).take(np.array([0])).content() == Answering.of(layout, QUESTIONS[:1]).content()
+    )
+
+
 def test_questions_that_are_too_long_are_cut_and_counted() -> None:
     _, layout = encoder_and_layout(length=20)
     task = Answering.of(layout, [asked(LONG, LONG, "cat"), QUESTIONS[0]])
     assert layout.cut == 1
     assert (task.sequences.length <= 20).all()
     assert (task.size[: task.first[1]] >= 8).all()
-    with pytest.raises(InputError, match="stride 40: expected 1 to the window's length"):
+    with pytest.raises(InputError, match="stride = 40: expected 1 to"):
         Answering.of(layout, QUESTIONS, stride=40)
 
 

@@ -128,6 +128,15 @@ def test_pieces_after_the_first_and_unseen_tags_leave_the_loss_alone() -> None:
     assert score.result()["accuracy"] <= 0.5
 
 
+def test_the_content_changes_with_what_is_judged() -> None:
+    _, layout = encoder_and_layout()
+    one = Tagging.of(layout, [Tagged(["cat", "runs"], ["N", "new"], "a")], ["N", "V"])
+    other = Tagging.of(layout, [Tagged(["cat", "runs"], ["N", "newer"], "a")], ["N", "V"])
+    assert len({one.content(), other.content(), task_of(layout).content()}) == 3
+    part = task_of(layout).take(np.array([3, 0]))
+    assert part.content() == task_of(layout, [SENTENCES[3], SENTENCES[0]]).content()
+
+
 def test_entities_are_the_headline_of_bio_tags() -> None:
     _, layout = encoder_and_layout()
     assert task_of(layout).metric == "accuracy"

@@ -36,5 +36,5 @@ def test_no_places_and_bad_strides() -> None:
     assert windows(0, 4, 2).tolist() == [[0, 0]]
     assert len(owners(windows(0, 4, 2), 0)) == 0
     for stride in (0, 5):
-        with pytest.raises(InputError, match="expected 1 to the window's length, 4"):
+        with pytest.raises(InputError, match=rf"stride = {stride}: expected 1 to 4, the length of a window"):
             windows(9, 4, stride)

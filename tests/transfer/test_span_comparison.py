@@ -117,3 +117,19 @@ def test_the_threshold_is_chosen_on_what_was_not_learnt_from() -> None:
     assert chosen_threshold(data, [], fitted) == 0.0
     assert chosen_threshold(questions(layout, 9, 1, answered=True), splits, fitted) == float("inf")
     assert len(seen) == 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here, or FORETELL_TEST_CUDA is not 1")
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("maker", [knowing_encoder, small_decoder])
+def test_a_gpu_gives_what_the_cpu_gives(kind: str, maker) -> None:  # type: ignore[no-untyped-def]
+    model, layout = maker()
+    data = MAKERS[kind](layout, 60, 1)
+    tuner = tune(TextStart(model), data, config=CONFIG, trial=Trial(1e-2, 60, 0.0), seed=0).tuner
+    losses, scores = [], []
+    for device in ("cpu", "cuda"):
+        score = data.score()
+        losses.append(tuner.to(device).judged(data, score))
+        scores.append(score.result())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert scores[1] == pytest.approx(scores[0], abs=0.02)
