@@ -37,10 +37,10 @@ def _words(recipe: Recipe, kind: Any, part: Any) -> Objective:
 _BUILDERS: dict[str, Callable[[Recipe, Any, Any], Objective]] = {"image": _image, "text": _text, "words": _words}
 
 
-def fresh(recipe: Recipe, part: Store) -> Objective:
+def fresh(recipe: Recipe, part: Store, kind: type[Objective] | None = None) -> Objective:
     """The objective of ``recipe`` on ``part``, what it learns from; weights are drawn from torch's own generator.
 
-    Text is tokenised in its store already, so that the tokenizer's settings of the recipe are not read.
+    ``kind`` takes the place of the registered objective: a variant of it that a claim compares it with. Text is tokenised in its store already, so that the tokenizer's settings of the recipe are not read.
     """
-    kind = objectives.get(recipe.objective.name)
+    kind = kind or objectives.get(recipe.objective.name)
     return _BUILDERS[kind.kind](recipe, kind, part)

@@ -28,6 +28,7 @@ from foretell.train import checkpoint
 from foretell.train.loop import fit
 
 Index = NDArray[np.int64]
+Variant = type[Objective] | None
 
 
 class OutOfBudget(Exception):
@@ -99,21 +100,24 @@ class Lab:
 
     # trained runs ----------------------------------------------------------------------------------------------------
 
-    def build(self, recipe: Recipe) -> Objective:
-        """The objective of ``recipe`` on the training part of its data, untrained (its weights from the seed alone)."""
+    def build(self, recipe: Recipe, kind: Variant = None) -> Objective:
+        """The objective of ``recipe`` on the training part of its data, untrained (its weights from the seed alone).
+
+        ``kind``: a variant of the recipe's objective that takes its place.
+        """
         assert recipe.data.source is not None
         part = self.learnt(recipe.data.source)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(recipe.training.seed, "weights"))
-            return fresh(recipe, part)
+            return fresh(recipe, part, kind)
 
-    def trained(self, recipe: Recipe) -> Objective:
-        """The objective of ``recipe``, trained; taken from the lab when this recipe was trained here before.
+    def trained(self, recipe: Recipe, kind: Variant = None) -> Objective:
+        """The objective of ``recipe`` (or its variant ``kind``), trained; taken from the lab when it was trained here before.
 
         An unfinished run goes on from its last checkpoint. Raises OutOfBudget before a run that would begin too late.
         """
-        objective = self.build(recipe)
-        path = self.folder / "runs" / self.key(recipe)
+        objective = self.build(recipe, kind)
+        path = self.folder / "runs" / self.key(recipe, kind)
         if (path / "recipe.toml").is_file():
             status = Run.read(path).read_json("status.json") or {}
             if status.get("state") != "finished":
@@ -148,13 +152,13 @@ class Lab:
     def _on_device(self, recipe: Recipe) -> Any:
         return recipe.training.model_copy(update={"device": self.device})
 
-    def key(self, recipe: Recipe) -> str:
+    def key(self, recipe: Recipe, kind: Variant = None) -> str:
         """A hash of everything that decides what is learnt."""
         assert recipe.data.source is not None
-        text = "\n".join(
-            [__version__, torch.__version__, self.any_store(recipe.data.source).fingerprint, recipe.to_toml()]
-        )
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        parts = [__version__, torch.__version__, self.any_store(recipe.data.source).fingerprint, recipe.to_toml()]
+        if kind is not None:
+            parts.append(f"{kind.__module__}.{kind.__qualname__}")
+        return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
     # results -----------------------------------------------------------------------------------------------------------
 
