@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.datasets.fetch import Package, unpack
 from benchmarks.datasets.loaded import Segmented
+from foretell.claims.fetch import Package, unpack
 from foretell.data.nifti import PLANES, shown, tones, voxels
 from foretell.data.table import Table
 from foretell.data.window import parse
