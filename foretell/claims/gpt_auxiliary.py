@@ -26,7 +26,7 @@ class GptAuxiliary(Claim):
     )
     source = f"{text.GPT}, sections 3.2 and 5 and table 5"
     data = text.DATA
-    minutes = 6.0
+    minutes = 14.0
 
     def work(self, lab: Lab) -> list[Finding]:
         text.know(lab)

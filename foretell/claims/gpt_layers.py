@@ -21,7 +21,7 @@ class GptLayers(Claim):
     statement = "Each further layer that is taken over from the pretrained decoder makes the fine-tuned one better."
     source = f"{text.GPT}, figure 2 (left): up to 9 points on MNLI for all layers over the embeddings alone"
     data = text.DATA
-    minutes = 6.0
+    minutes = 13.0
 
     def work(self, lab: Lab) -> list[Finding]:
         text.know(lab)

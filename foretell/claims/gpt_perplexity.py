@@ -27,7 +27,7 @@ class GptPerplexity(Claim):
     )
     source = f"{text.GPT}, section 4.1 (perplexity 18.4 on held-out books)"
     data = text.DATA
-    minutes = 5.0
+    minutes = 10.0
 
     def work(self, lab: Lab) -> list[Finding]:
         text.know(lab)

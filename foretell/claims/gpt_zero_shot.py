@@ -34,7 +34,7 @@ class GptZeroShot(Claim):
     )
     source = f"{text.GPT}, section 5 and figure 2 (right)"
     data = text.DATA
-    minutes = 5.0
+    minutes = 12.0
 
     def work(self, lab: Lab) -> list[Finding]:
         text.know(lab)

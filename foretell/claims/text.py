@@ -33,7 +33,7 @@ BERT, GPT = "arXiv 1810.04805 (Devlin et al. 2018)", "Radford et al. 2018"
 FEWEST = 2  # sentences of a document
 VOCABULARY = 4000
 LENGTH = 64  # tokens
-STEPS, BATCH, RATE = 400, 64, 2e-3
+STEPS, BATCH, RATE = 1200, 64, 2e-3
 EVERY = STEPS // 8  # steps between checkpoints
 KEPT = 100  # checkpoints of a decoder, which are looked at afterwards
 
