@@ -1,7 +1,7 @@
 """Genres of English prose: passages of the Brown corpus.
 
-INSIDE: 500 documents of about 2,000 words in fifteen genres, cut into passages of eight sentences. A passage's group is its
-document. The same documents are test as in ``brown_tags``.
+INSIDE: 500 documents of about 2,000 words in fifteen genres, cut into passages of eight sentences. A passage's group is
+its document. The same documents are test as in ``brown_tags``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which response goes on with a conversation, as a choice among four and as pairs.
 
-INSIDE: 7,168 conversations of strangers, of which those of three turns or more are used. A context is two turns; its response the
-next one; the other answers are responses of other conversations of the same part. A fifth of the conversations, drawn once,
-is test.
+INSIDE: 7,168 conversations of strangers, of which those of three turns or more are used. A context is two turns; its
+response the next one; the other answers are responses of other conversations of the same part. A fifth of the
+conversations, drawn once, is test.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ def unlabelled() -> Iterator[str]:
 
 
 def load() -> Path:
-    """A folder with ``choices.jsonl`` (context, choices, label, group, split) and ``pairs.jsonl`` (text_a, text_b, label,
-    group, split), sources for ``foretell finetune``, and ``unlabelled.txt``, a source for ``foretell pretrain``."""
+    """A folder with ``choices.jsonl`` (context, choices, label, group, split) and ``pairs.jsonl`` (text_a, text_b,
+    label, group, split), sources for ``foretell finetune``, and ``unlabelled.txt``, a source for ``foretell
+    pretrain``."""
     files = {"choices.jsonl": choices, "pairs.jsonl": pairs, "unlabelled.txt": unlabelled}
     return made_once(PACKAGE, "dialogues.1", files)

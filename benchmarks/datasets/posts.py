@@ -1,8 +1,8 @@
 """Sentiment of short posts.
 
-INSIDE: 38,158 posts, negative, neutral or positive, with how sure the labellers were. What is not ASCII in them was broken before
-they were packed and is left out. Posts that come twice are given once, and not at all where their labels differ. A fifth of
-the rest, drawn once, is test.
+INSIDE: 38,158 posts, negative, neutral or positive, with how sure the labellers were. What is not ASCII in them was
+broken before they were packed and is left out. Posts that come twice are given once, and not at all where their labels
+differ. A fifth of the rest, drawn once, is test.
 """
 
 from __future__ import annotations
@@ -50,6 +50,6 @@ def unlabelled() -> Iterator[str]:
 
 
 def load() -> Path:
-    """A folder with ``labelled.jsonl`` (text, label, split), a source for ``foretell finetune``, and ``unlabelled.txt``, the
-    posts that are not test, one a line, a source for ``foretell pretrain``."""
+    """A folder with ``labelled.jsonl`` (text, label, split), a source for ``foretell finetune``, and
+    ``unlabelled.txt``, the posts that are not test, one a line, a source for ``foretell pretrain``."""
     return made_once(PACKAGE, "posts.1", {"labelled.jsonl": divided, "unlabelled.txt": unlabelled})

@@ -1,8 +1,8 @@
 """Whether two sentences say the same: two English versions of a verse, or a verse and its neighbour.
 
-INSIDE: a SQLite table of 31 versions of 31,102 verses (package GPL-3, some versions with terms of their own: loaded, never
-committed); here the King James Version and the Bible in Basic English, which share few words. Books 40 to 43 are left out of
-everything. Every fifth chapter is test; a chapter is a group.
+INSIDE: a SQLite table of 31 versions of 31,102 verses (package GPL-3, some versions with terms of their own: loaded,
+never committed); here the King James Version and the Bible in Basic English, which share few words. Books 40 to 43 are
+left out of everything. Every fifth chapter is test; a chapter is a group.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Topics of the lead sections of an encyclopedia.
 
-INSIDE: 10,033 English lead sections {title: {extract, description, topic}}: 9,033 of eleven topics and 1,000 without one. The
-same fifth of the titles as in ``wiki_questions`` is test.
+INSIDE: 10,033 English lead sections {title: {extract, description, topic}}: 9,033 of eleven topics and 1,000 without
+one. The same fifth of the titles as in ``wiki_questions`` is test.
 """
 
 from __future__ import annotations
@@ -46,6 +46,6 @@ def unlabelled() -> Iterator[str]:
 
 
 def load() -> Path:
-    """A folder with ``labelled.jsonl`` (text, label, split), a source for ``foretell finetune``, and ``unlabelled.txt``, the
-    leads that are not test, one a line, a source for ``foretell pretrain``."""
+    """A folder with ``labelled.jsonl`` (text, label, split), a source for ``foretell finetune``, and
+    ``unlabelled.txt``, the leads that are not test, one a line, a source for ``foretell pretrain``."""
     return made_once(PACKAGE, "topics.1", {"labelled.jsonl": labelled, "unlabelled.txt": unlabelled})

@@ -1,4 +1,5 @@
-"""The contract of a labelled text task: samples as token sequences, a head, a loss, predictions and a streaming score."""
+"""The contract of a labelled text task: samples as token sequences, a head, a loss, predictions and a streaming
+score."""
 
 from __future__ import annotations
 
@@ -33,11 +34,11 @@ class Score(Protocol):
 class Task(ABC):
     """N labelled examples of one kind and what belongs to the kind.
 
-    ``sequences``: all of them; those of example n are ``first[n]`` to ``first[n + 1]`` (``first`` (N + 1,)), one or more.
-    ``index`` (N,): which rows of the source these are. ``codes`` (N,): class of each, by which label fractions and
-    validation parts are drawn; 0 for all where there are no classes. ``groups`` (N,): examples of one group are never
-    split (one without has a number of its own). ``classes``: their names, [] where there are none. ``layout``: how texts
-    of the task are laid out.
+    ``sequences``: all of them; those of example n are ``first[n]`` to ``first[n + 1]`` (``first`` (N + 1,)), one or
+    more. ``index`` (N,): which rows of the source these are. ``codes`` (N,): class of each, by which label fractions
+    and validation parts are drawn; 0 for all where there are no classes. ``groups`` (N,): examples of one group are
+    never split (one without has a number of its own). ``classes``: their names, [] where there are none. ``layout``:
+    how texts of the task are laid out.
 
     ``name``: as ``--task`` takes it; ``metrics``: what its score tells, the headline first.
     """
@@ -108,6 +109,10 @@ class Task(ABC):
     def gold(self) -> Iterable[str]:
         """What the examples are judged by where their targets do not hold all of it."""
         return ()
+
+    def read(self, states: Tensor, inputs: Inputs) -> Tensor:
+        """(S, width): what stands for each sequence, as ``layout.reads`` says."""
+        return inputs.means(states) if self.layout.reads == "mean" else inputs.summaries(states)
 
     # the kind ---------------------------------------------------------------------------------------------------------
 

@@ -40,8 +40,8 @@ class ChoiceScore:
 
 @dataclass
 class Choice(Task):
-    """Any number of answers, each read after its context and brought to one number by the same linear layer; softmax over
-    them (Radford et al. 2018, section 3.3).
+    """Any number of answers, each read after its context and brought to one number by the same linear layer; softmax
+    over them (Radford et al. 2018, section 3.3).
 
     ``texts``: (context, answer, answer, ...) of each example; ``answer`` (N,): which answer is right, from 0.
     ``place`` (S,): which answer each sequence holds. Sequences of an example stand in the order of their token ids, so
@@ -104,7 +104,7 @@ class Choice(Task):
 
     def scores(self, head: nn.Module, states: Tensor, inputs: Inputs) -> Tensor:
         """(B, most answers) logits in the order of the sequences, -inf where an example has fewer answers."""
-        values = head(inputs.summaries(states), inputs.owner).squeeze(1).float()
+        values = head(self.read(states, inputs), inputs.owner).squeeze(1).float()
         owner = inputs.owner
         counts = torch.bincount(owner)
         before = (counts.cumsum(0) - counts)[owner]

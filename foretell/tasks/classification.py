@@ -38,8 +38,8 @@ class ClassScore:
 class Classification(Task):
     """One of several classes for a text. ``texts``: the texts of each example.
 
-    The summary token's state goes through one linear layer (Devlin et al. 2018, section 4.1; Radford et al. 2018, equation
-    3).
+    The summary token's state goes through one linear layer (Devlin et al. 2018, section 4.1; Radford et al. 2018,
+    equation 3).
     """
 
     texts: list[tuple[str, ...]]
@@ -84,7 +84,7 @@ class Classification(Task):
 
     def scores(self, head: nn.Module, states: Tensor, inputs: Inputs) -> Tensor:
         """(B, classes) logits."""
-        summaries = self.units(inputs.summaries(states))
+        summaries = self.units(self.read(states, inputs))
         logits: Tensor = head(summaries, torch.arange(len(summaries), device=summaries.device))
         return logits
 
@@ -114,8 +114,8 @@ class Entailment(Classification):
 class Similarity(Classification):
     """One of several classes for two texts in no order: both orders are read and their summaries added.
 
-    Radford et al. 2018, section 3.3. Swapping the texts changes no bit of the result: the two orders always stand in the
-    order of their token ids, so that what the network reads is the same.
+    Radford et al. 2018, section 3.3. Swapping the texts changes no bit of the result: the two orders always stand in
+    the order of their token ids, so that what the network reads is the same.
     """
 
     name = "similarity"

@@ -23,8 +23,8 @@ Index = NDArray[np.int64]
 class Sequences:
     """S token sequences: sequence s is ``ids[start[s] : start[s] + length[s]]``.
 
-    ``second`` (S,): tokens before its second text (its length where there is none); ``summary`` (S,): which of its tokens
-    stands for the whole. All int64 but ``ids``; places count from the sequence's first token.
+    ``second`` (S,): tokens before its second text (its length where there is none); ``summary`` (S,): which of its
+    tokens stands for the whole. All int64 but ``ids``; places count from the sequence's first token.
     """
 
     ids: NDArray[np.int32]

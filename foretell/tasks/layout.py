@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,13 +24,14 @@ from foretell.tasks.inputs import Index, Sequences
 # the tokens of Radford et al. 2018, section 3.3, by the names they get here
 START, DELIMITER, EXTRACT = "<|start|>", "<|delimiter|>", "<|extract|>"
 AT_ONCE = 10_000  # texts tokenised at a time
+Reading = Literal["summary", "mean"]
 
 
 def extended(model: LanguageModel, tokenizer: Tokenizer, seed: int = 0) -> tuple[LanguageModel, Tokenizer]:
     """A decoder and its tokenizer with start, delimiter and extract tokens; an encoder, or one that has them, as it is.
 
-    ``model`` is changed in place: its table of tokens grows by the rows it lacks, drawn from N(0, 0.02) by ``seed``. The
-    tokenizer that comes back is another object.
+    ``model`` is changed in place: its table of tokens grows by the rows it lacks, drawn from N(0, 0.02) by ``seed``.
+    The tokenizer that comes back is another object.
     """
     names = (START, DELIMITER, EXTRACT)
     if not model.shape.causal or all(tokenizer.token_to_id(name) is not None for name in names):
@@ -63,8 +65,9 @@ def _ids(tokenizer: Tokenizer, *names: str) -> list[int]:
 class Layout:
     """Texts to sequences for one model. ``length``: the most tokens of a sequence, special ones too.
 
-    ``cut`` counts the sequences that were truncated so far: a text at its end; of a pair tokens of the longer text, until
-    both fit; where the beginning matters less (``tail``), the first text of a pair at its beginning.
+    ``cut`` counts the sequences that were truncated so far: a text at its end; of a pair tokens of the longer text,
+    until both fit; where the beginning matters less (``tail``), the first text of a pair at its beginning. ``reads``:
+    what stands for a sequence, the state of its summary token or the mean of its tokens' states.
     """
 
     tokenizer: Tokenizer
@@ -75,6 +78,7 @@ class Layout:
     last: bool
     pad: int
     specials: frozenset[int]
+    reads: Reading = "summary"
     cut: int = field(default=0, compare=False)
 
     @classmethod
@@ -83,8 +87,8 @@ class Layout:
     ) -> Layout:
         """The layout of ``model``, a decoder with its special tokens (``extended``).
 
-        ``length`` default: the model's positions. Raises InputError, naming ``where``, for a tokenizer without [CLS] and
-        [SEP], and for a ``length`` beyond the positions or too short for any text.
+        ``length`` default: the model's positions. Raises InputError, naming ``where``, for a tokenizer without [CLS]
+        and [SEP], and for a ``length`` beyond the positions or too short for any text.
         """
         most = model.shape.positions
         length = length or most
@@ -157,7 +161,8 @@ class Layout:
 
 
 def shares(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens two texts of ``first`` and ``second`` keep so that both fit ``room``: the longer one loses first."""
+    """How many tokens two texts of ``first`` and ``second`` keep so that both fit ``room``: the longer one loses
+    first."""
     if first + second <= room:
         return first, second
     half = room // 2

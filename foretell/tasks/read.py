@@ -25,7 +25,7 @@ from foretell.tasks.layout import Layout
 
 CLASSES: dict[str, type[Classification]] = {kind.name: kind for kind in (Classification, Entailment, Similarity)}
 TASKS = (*CLASSES, Choice.name)
-COLUMNS = ("text", "text_a", "text_b", "context", "choice", "choices", "label", "group", "split")
+COLUMNS = ("text", "text_a", "text_b", "context", "choice", "choices", "label", "group", "split", "lang")
 
 
 @dataclass
@@ -33,8 +33,8 @@ class LabelledText:
     """N rows as a person gave them, those without text left out. ``kind``: one of ``TASKS``.
 
     ``texts``: (text,), (first, second) or (context, answer, answer, ...); ``labels``: a class, or for a choice which
-    answer is right, from 0, as text; None where there is none. ``places`` name rows as "posts.csv, row 3". ``notes``: in
-    words what was understood.
+    answer is right, from 0, as text; None where there is none. ``places`` name rows as "posts.csv, row 3". ``notes``:
+    in words what was understood.
     """
 
     source: str
@@ -74,9 +74,9 @@ def read_labelled(
 ) -> LabelledText:
     """The labelled rows of a table (CSV, TSV, JSON lines, Parquet), or of a folder of them or of class folders.
 
-    ``kind`` default, by the columns: ``text`` a classification; ``text`` or ``text_a`` and ``text_b`` an entailment (one
-    order; "similarity" must be asked for); ``context`` and ``choice_...`` or ``choices`` a choice. ``columns``: known name
-    -> the table's own; "choice" names what the columns of answers begin with. Raises InputError in words.
+    ``kind`` default, by the columns: ``text`` a classification; ``text`` or ``text_a`` and ``text_b`` an entailment
+    (one order; "similarity" must be asked for); ``context`` and ``choice_...`` or ``choices`` a choice. ``columns``:
+    known name -> the table's own; "choice" names what the columns of answers begin with. Raises InputError in words.
     """
     given = dict(columns or {})
     for known in given:
@@ -93,7 +93,8 @@ def read_labelled(
         _read_texts(found, path, have, given, encoding, documents)
     if all(label is None for label in found.labels):
         raise InputError(
-            f"{source}: none of {many(len(found), 'row')} has a label; expected a column 'label' (or class folders), or map "
+            f"{source}: none of {many(len(found), 'row')} has a label; expected a column 'label' (or class "
+            "folders), or map "
             "one with -s data.columns.label=NAME"
         )
     return found
@@ -157,7 +158,8 @@ def _read_choices(found: LabelledText, path: Path, have: list[str], columns: Map
     own = {name: columns.get(name, name) for name in ("context", "choices", "label", "group", "split")}
     if own["context"] not in have or not (several or own["choices"] in have):
         raise InputError(
-            f"{path}: no columns 'context' and 'choice_...' (or 'choices') among {', '.join(have[:20])}; map them with -s "
+            f"{path}: no columns 'context' and 'choice_...' (or 'choices') among {', '.join(have[:20])}; map them "
+            "with -s "
             "data.columns.context=NAME -s data.columns.choice=BEGINNING"
         )
     wanted = {known: name for known, name in own.items() if name in have}
@@ -254,7 +256,8 @@ def task_of(found: LabelledText, layout: Layout, rows: Index | None = None) -> T
     codes, classes = Table({"label": found.labels}).codes("label")
     if len(classes) < 2:
         raise InputError(
-            f"{found.source}: one class only ('{classes[0]}', {many(len(kept), 'row')}); expected labels of at least two"
+            f"{found.source}: one class only ('{classes[0]}', {many(len(kept), 'row')}); expected labels of at "
+            "least two"
         )
     own = np.asarray(codes, np.int64)[kept]
     return CLASSES[found.kind].of(layout, texts, own, list(classes), index=kept, groups=groups)
@@ -282,7 +285,8 @@ def held_out(whole: Task, found: LabelledText, division: Division) -> tuple[Task
         if len(shared):
             row = int(test.index[np.isin(test.groups, shared)][0])
             raise InputError(
-                f"{found.places[row]}: group '{found.groups[row]}' is both in the training and in the test part; keep every "
+                f"{found.places[row]}: group '{found.groups[row]}' is both in the training and in the test part; "
+                "keep every "
                 "group in one split"
             )
     known = np.isin(test.codes, train.codes)
@@ -291,7 +295,8 @@ def held_out(whole: Task, found: LabelledText, division: Division) -> tuple[Task
         listed = f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}"
         if not known.any():
             raise InputError(
-                f"{found.source}: no training label names {listed}, the labels of all test rows; expected the same labels "
+                f"{found.source}: no training label names {listed}, the labels of all test rows; expected the "
+                "same labels "
                 "in both parts"
             )
         notes.append(f"{many(int((~known).sum()), 'test row')} left out: no training label names {listed}")

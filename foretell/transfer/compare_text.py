@@ -1,8 +1,8 @@
 """What pretraining on text was worth: every arm at every number of labels and seed, with equal search, batch and steps.
 
-The protocol is that of images (``transfer.compare``): nested fractions of the labels by class, settings searched once for
-each arm and fraction within its labels, the test part looked at once a fit. TF-IDF with a linear model is always there; in
-its place, where words are tagged or questions answered, the baseline of that task.
+The protocol is that of images (``transfer.compare``): nested fractions of the labels by class, settings searched once
+for each arm and fraction within its labels, the test part looked at once a fit. TF-IDF with a linear model is always
+there; in its place, where words are tagged or questions answered, the baseline of that task.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ def compare_text(
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
-    ``arms`` default: all that the task has. ``train`` and ``test`` are of one task and laid out for ``model``; ``per_class`` numbers of labels a class, or of
-    labels where the task has no classes (None: all); ``data`` names what was read. Finished fits are kept in the run, so
-    that an interrupted comparison goes on. Raises InputError for unknown arms.
+    ``arms`` default: all that the task has. ``train`` and ``test`` are of one task and laid out for ``model``;
+    ``per_class`` numbers of labels a class, or of labels where the task has no classes (None: all); ``data`` names what
+    was read. Finished fits are kept in the run, so that an interrupted comparison goes on. Raises InputError for
+    unknown arms.
     """
     began = time.perf_counter()
     if not seeds or not per_class:

@@ -1,5 +1,5 @@
-"""The work of any comparison: every arm at every number of labels and seed, searched alike, each answer kept by the hash of
-what it depends on. What is compared (images, text) is a subclass.
+"""The work of any comparison: every arm at every number of labels and seed, searched alike, each answer kept by the
+hash of what it depends on. What is compared (images, text) is a subclass.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ class Fraction:
 class Engine(ABC, Generic[Data]):
     """One encoder, one split, one protocol; ``run`` does the work.
 
-    ``arms``: what each arm is, in words; ``tuned_arms``: those that are trained by steps, the others are fits of a linear
-    model on features. ``metrics`` of each row, the headline first. ``looks``: how many fits ``with_all_labels`` makes; 0: it is left out.
+    ``arms``: what each arm is, in words; ``tuned_arms``: those that are trained by steps, the others are fits of a
+    linear model on features. ``metrics`` of each row, the headline first. ``looks``: how many fits ``with_all_labels``
+    makes; 0: it is left out.
     """
 
     arms: Mapping[str, dict[str, str]]

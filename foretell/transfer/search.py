@@ -62,8 +62,8 @@ def choose(
 ) -> tuple[Trial, list[dict[str, Any]]]:
     """The best of ``candidates`` and the record of each.
 
-    ``judge(trial)``: validation score (higher is better) and loss; ``tried`` is told after each. A single candidate is not
-    judged. Raises ForetellError when every one failed.
+    ``judge(trial)``: validation score (higher is better) and loss; ``tried`` is told after each. A single candidate is
+    not judged. Raises ForetellError when every one failed.
     """
     records: list[dict[str, Any]] = []
     for trial in candidates if len(candidates) > 1 else ():

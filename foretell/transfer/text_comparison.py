@@ -71,6 +71,7 @@ class TextComparison(Engine[Task]):
                 "test": fingerprint(test.index.tolist()),
                 "content": [train.content(), test.content()],
                 "length": train.layout.length,
+                "reads": train.layout.reads,
                 "shape": model.shape.model_dump(mode="json"),
                 "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "views"}),
                 "trials": trials,

@@ -10,7 +10,8 @@ from foretell.settings import Settings
 
 
 class TextTuning(Settings):
-    """How an encoder or decoder of text is fine-tuned; published values are those of BERT and GPT, for large networks."""
+    """How an encoder or decoder of text is fine-tuned; published values are those of BERT and GPT, for large
+    networks."""
 
     rates: tuple[float, float] = Field(
         (5e-5, 1e-3),
@@ -30,6 +31,11 @@ class TextTuning(Settings):
     clip: float | None = Field(1.0, gt=0, description="largest gradient norm")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="rate of a layer over that of the layer after it; not used from scratch"
+    )
+    reads: Literal["summary", "mean"] = Field(
+        "summary",
+        description="what the head of a text, pair or choice reads: the state of the summary token, as published, or the mean "
+        "of the tokens' states, for networks whose summary token nothing has trained",
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="of the state that the head reads, one mask an example")
     inner_dropout: float = Field(0.1, ge=0, lt=1, description="within the network, while it is fine-tuned")

@@ -11,8 +11,8 @@ from foretell.encoders.language import Shape
 def forward_flops(shape: Shape, lengths: NDArray[np.int64], *, words: bool = False) -> float:
     """Operations of reading sequences of ``lengths`` (S,) once; with ``words`` also the logits of every next token.
 
-    A multiplication and an addition count as two. Padding, norms and activations are not counted; causal attention counts
-    half, since a token sees on average half of the others.
+    A multiplication and an addition count as two. Padding, norms and activations are not counted; causal attention
+    counts half, since a token sees on average half of the others.
     """
     tokens, squares = float(lengths.sum()), float((lengths.astype(np.float64) ** 2).sum())
     linear = 2 * (4 * shape.width**2 + 2 * shape.width * shape.inner) * tokens

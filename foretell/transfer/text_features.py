@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,10 @@ from foretell.tasks.base import Task, by_length
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification
 from foretell.tasks.inputs import Index
+from foretell.tasks.layout import Reading
 from foretell.transfer.features import device_of, evaluating
 
 Array = NDArray[np.float32]
-Reading = Literal["summary", "mean"]
 READINGS: tuple[Reading, ...] = ("summary", "mean")
 
 

@@ -29,7 +29,8 @@ class Linear(Protocol):
 
 
 class Features(Protocol):
-    """A kind of features. ``fitted(task)`` may read the texts of the training examples and gives what makes features."""
+    """A kind of features. ``fitted(task)`` may read the texts of the training examples and gives what makes
+    features."""
 
     def fitted(self, task: Task) -> Callable[[Task], Any]: ...
 
@@ -162,9 +163,9 @@ def search_linear(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The kind of features and the strength that validate best on ``splits`` of ``task``, and every trial.
 
-    ``trials`` are shared out among the kinds, so that an arm with several kinds is searched no harder than one with one. A
-    trial is judged by the task's metric, then by loss. Without splits or with one trial per arm the last kind is taken,
-    with the middle of ``span``.
+    ``trials`` are shared out among the kinds, so that an arm with several kinds is searched no harder than one with
+    one. A trial is judged by the task's metric, then by loss. Without splits or with one trial per arm the last kind is
+    taken, with the middle of ``span``.
     """
     names = list(kinds)
     each = [trials // len(names) + (at < trials % len(names)) for at in range(len(names))]

@@ -1,9 +1,9 @@
 """A fine-tuned model of text as a folder, in transformers' layout where there is one for the task, and read back to be
 applied.
 
-``BertForSequenceClassification`` and its like put a dense layer and tanh before the classifier, which Foretell's head has
-not. Written there, that layer is a small multiple of the identity, where tanh is as good as linear, and the classifier is
-divided by it: a power of two, so that reading back is exact.
+``BertForSequenceClassification`` and its like put a dense layer and tanh before the classifier, which Foretell's head
+has not. Written there, that layer is a small multiple of the identity, where tanh is as good as linear, and the
+classifier is divided by it: a power of two, so that reading back is exact.
 """
 
 from __future__ import annotations
@@ -51,14 +51,16 @@ class Place:
     dense: str = ""
 
 
-def place_of(layout: str, task: str) -> Place:
-    """The place of the head of ``task`` in ``layout``."""
+def place_of(layout: str, task: str, reads: str = "summary") -> Place:
+    """The place of the head of ``task`` in ``layout``; transformers reads the summary token alone."""
     if task in (*SPANS, Entities.name):
         kind, classifier = (
             ("QuestionAnswering", "qa_outputs") if task == Answering.name else ("TokenClassification", "classifier")
         )
         # the first GPT has no such class
         return Place("" if layout == "openai-gpt" else f"{TITLES[layout]}For{kind}", classifier)
+    if reads == "mean":
+        return Place("", "score")
     classes = task in ("classification", "entailment")
     if layout == "bert" and (classes or task == "choice"):
         kind = "SequenceClassification" if classes else "MultipleChoice"
@@ -91,8 +93,15 @@ def save_text(tuner: TextTuner, folder: str | Path, *, extra: Mapping[str, Any] 
     """Write the model, its head and its tokenizer to ``folder``. Raises ForetellError when it cannot be written."""
     task, model = tuner.task, tuner.model
     assert isinstance(tuner.head, SummaryHead | TokenHead)
-    place = place_of(model.layout, task.name)
-    own = {"task": task.name, "classes": task.classes, "length": task.layout.length, **task.settings(), **(extra or {})}
+    place = place_of(model.layout, task.name, task.layout.reads)
+    own = {
+        "task": task.name,
+        "classes": task.classes,
+        "length": task.layout.length,
+        "reads": task.layout.reads,
+        **task.settings(),
+        **(extra or {}),
+    }
     config: dict[str, Any] = {SECTION: own}
     if place.architecture:
         config["architectures"] = [place.architecture]
@@ -151,8 +160,8 @@ class TextClassifier:
         return self.tuner.task.classes
 
     def predict(self, texts: Sequence[str] | Sequence[Sequence[str]]) -> list[dict[str, float]]:
-        """The probability of each class for each text or pair of texts; for a choice, (context, answer, answer, ...), of
-        each answer. Texts that are too long are cut as in training.
+        """The probability of each class for each text or pair of texts; for a choice, (context, answer, answer, ...),
+        of each answer. Texts that are too long are cut as in training.
 
         Raises InputError for another number of texts than the task takes.
         """
@@ -170,10 +179,11 @@ class TextClassifier:
         task = self._task(rows)
         found = self.tuner.predictions(task)
         names = [self.classes] * len(rows) if kind is not None else [list(row[1:]) for row in rows]
-        return [dict(zip(name, map(float, one), strict=True)) for name, one in zip(names, found, strict=True)]
+        return [_summed(name, one.tolist()) for name, one in zip(names, found, strict=True)]
 
     def tags(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """The tag of each word of each sentence, given as its words. Raises InputError for a model that tags no words."""
+        """The tag of each word of each sentence, given as its words. Raises InputError for a model that tags no
+        words."""
         task = self.tuner.task
         if not isinstance(task, Tagging):
             raise InputError(f"this model was fine-tuned for {self.task} and tags no words: use its method predict")
@@ -183,8 +193,8 @@ class TextClassifier:
         return self.tuner.predictions(type(task).of(task.layout, tagged, task.tags))
 
     def answers(self, questions: Sequence[tuple[str, str]]) -> list[str]:
-        """The answer to each (question, text), a piece of the text, "" where it holds none. Raises InputError for a model
-        that answers no questions.
+        """The answer to each (question, text), a piece of the text, "" where it holds none. Raises InputError for a
+        model that answers no questions.
         """
         task = self.tuner.task
         if not isinstance(task, Answering):
@@ -201,6 +211,14 @@ class TextClassifier:
         return Choice.of(layout, rows, none) if kind is None else kind.of(layout, rows, none, self.classes)
 
 
+def _summed(names: Sequence[str], probabilities: Sequence[float]) -> dict[str, float]:
+    """Name -> its probability; equal answers of a choice are one."""
+    found = dict.fromkeys(names, 0.0)
+    for name, probability in zip(names, probabilities, strict=True):
+        found[name] += probability
+    return found
+
+
 def load_text(folder: str | Path) -> TextClassifier:
     """What ``save_text`` wrote, to be applied. Raises InputError when the folder holds no fine-tuned model of text."""
     path = Path(folder)
@@ -209,18 +227,20 @@ def load_text(folder: str | Path) -> TextClassifier:
         raise InputError(f"{path}: not a fine-tuned model of text; make one with: foretell finetune RUN --data FILE")
     model, text = load_public(path)
     layout = Layout.of(model, read_tokenizer(text, str(path / "tokenizer.json")), int(own["length"]), str(path))
+    layout.reads = own.get("reads", "summary")
     classes = [str(name) for name in own["classes"]]
     task = _empty(str(own["task"]), layout, classes, own, path)
     tuner = TextTuner(TextTuning(auxiliary=0.0), model, task, None)
     tensors = read_tensors(path / FILES[0])
-    place = place_of(model.layout, task.name)
+    place = place_of(model.layout, task.name, task.layout.reads)
     scale = SMALL if place.dense else 1.0
     assert isinstance(tuner.head, SummaryHead | TokenHead)
     for name, parameter in tuner.head.out.named_parameters():
         value = tensors.get(f"{place.classifier}.{name}")
         if value is None or value.shape != parameter.shape:
             raise InputError(
-                f"{path / FILES[0]}: its '{place.classifier}.{name}' does not fit the task; write the folder again with foretell finetune"
+                f"{path / FILES[0]}: its '{place.classifier}.{name}' does not fit the task; write the folder "
+                "again with foretell finetune"
             )
         with torch.no_grad():
             parameter.copy_(value * scale if name == "weight" else value)

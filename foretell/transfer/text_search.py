@@ -29,8 +29,8 @@ def search_tuning(
     """The trial that validates best on labels out of ``data`` alone, and a record of all of them.
 
     ``splits``: pairs of positions to train and to validate on, and how they were made. A trial is judged by the task's
-    metric over all validation examples, then by its loss. Where nothing can be held out (one label a class), settings are
-    judged by the loss on the training examples, without dropout.
+    metric over all validation examples, then by its loss. Where nothing can be held out (one label a class), settings
+    are judged by the loss on the training examples, without dropout.
     """
     own = config.text
     span = own.scratch_rates if start.scratch and own.scratch_rates is not None else own.rates

@@ -1,7 +1,7 @@
 """Fine-tuning on text: a transformer with the head of a labelled task, trained by the one loop.
 
-Devlin et al. 2018 (section 3.2) for encoders; Radford et al. 2018 (section 3.2) for decoders, with the auxiliary loss of
-the next word on the labelled texts, weighted by lambda.
+Devlin et al. 2018 (section 3.2) for encoders; Radford et al. 2018 (section 3.2) for decoders, with the auxiliary loss
+of the next word on the labelled texts, weighted by lambda.
 """
 
 from __future__ import annotations
@@ -63,14 +63,16 @@ def auxiliary_of(config: TextTuning, model: LanguageModel) -> float:
         return GPT_LAMBDA if model.shape.causal else 0.0
     if config.auxiliary and not model.shape.causal:
         raise InputError(
-            f"transfer.text.auxiliary = {config.auxiliary}: an encoder sees the words that come next, so there is none to "
+            f"transfer.text.auxiliary = {config.auxiliary}: an encoder sees the words that come next, so there is "
+            "none to "
             "foretell; leave it out, or fine-tune a gpt"
         )
     return config.auxiliary
 
 
 class TextTuner(Trainable):
-    """``model`` under the head of ``task``; both are changed in place. ``data`` is what it learns from, None to apply it.
+    """``model`` under the head of ``task``; both are changed in place. ``data`` is what it learns from, None to apply
+    it.
 
     ``frozen`` trains the head alone.
     """
@@ -122,7 +124,8 @@ class TextTuner(Trainable):
         return Hidden({"example": count, **batch.inputs.named()}, dict(batch.targets))
 
     def players(self) -> dict[str, Player]:
-        """One player, with the rate of each layer ``layer_decay`` times that of the layer after it; embeddings come first."""
+        """One player, with the rate of each layer ``layer_decay`` times that of the layer after it; embeddings come
+        first."""
         scales: dict[str, float] = {}
         decay = 1.0 if self.scratch else self.config.layer_decay
         layers = self.model.shape.layers
@@ -142,7 +145,8 @@ class TextTuner(Trainable):
         return self
 
     def loss(self, task: Hidden, player: str) -> dict[str, Tensor]:
-        """``task``: the labelled task's own loss; ``words``: mean -log probability of the next token, where lambda > 0."""
+        """``task``: the labelled task's own loss; ``words``: mean -log probability of the next token, where lambda >
+        0."""
         inputs = Inputs(**{name: value for name, value in task.visible.items() if name != "example"})
         states = inputs.states(self.model)
         own = self.task.loss(self.task.scores(self.head, states, inputs), task.hidden, inputs)
@@ -272,8 +276,8 @@ def tune(
 ) -> TextFitted:
     """Train on ``data`` with the settings of ``trial``; ``start.model`` is left as it was.
 
-    Which examples a step sees depends on ``seed`` and the step only, so every arm sees the same. Raises ForetellError when
-    the loss is not finite.
+    Which examples a step sees depends on ``seed`` and the step only, so every arm sees the same. Raises ForetellError
+    when the loss is not finite.
     """
     from foretell.train import fit
 

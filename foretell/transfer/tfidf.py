@@ -1,7 +1,7 @@
 """TF-IDF with a linear model: the baseline that has learnt nothing from unlabelled text, and is hard to beat on topics.
 
-Salton and Buckley 1988 for the weights, with sub-linear term frequency; n-grams of words, of characters within words, or
-both. A pair is the vectors of both texts, their product and their difference; a choice those of each answer with its
+Salton and Buckley 1988 for the weights, with sub-linear term frequency; n-grams of words, of characters within words,
+or both. A pair is the vectors of both texts, their product and their difference; a choice those of each answer with its
 context.
 """
 
@@ -43,7 +43,8 @@ class TfIdf:
     grams: Grams
 
     def fitted(self, task: Task) -> Callable[[Task], Any]:
-        """Features (U, terms) of the units of other parts of the task, sparse. ``task``: what the weights are counted on."""
+        """Features (U, terms) of the units of other parts of the task, sparse. ``task``: what the weights are counted
+        on."""
         vectorisers = _vectorisers(self.grams)
         texts = list(dict.fromkeys(text for one in _texts(task) for text in one))
         for vectoriser in vectorisers:

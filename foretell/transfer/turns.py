@@ -11,8 +11,8 @@ Index = NDArray[np.int64]
 
 
 def turns(count: int, seed: int, step: int, rows: Rows) -> Index:
-    """Positions among ``count`` samples of a step's rows: one permutation after another, each sample once in each, so that
-    a batch may be larger than the number of samples."""
+    """Positions among ``count`` samples of a step's rows: one permutation after another, each sample once in each, so
+    that a batch may be larger than the number of samples."""
     first = step * rows.total + rows.start
     place = np.arange(first, first + len(rows))
     out = np.empty(len(rows), dtype=np.int64)
@@ -24,7 +24,8 @@ def turns(count: int, seed: int, step: int, rows: Rows) -> Index:
 
 
 def case_turns(cases: Index, seed: int, step: int, rows: Rows) -> Index:
-    """Positions among samples whose cases are ``cases`` (N,): the cases take turns, and the images of each do within it."""
+    """Positions among samples whose cases are ``cases`` (N,): the cases take turns, and the images of each do within
+    it."""
     order = np.argsort(cases, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(cases[order])) + 1)
     first = step * rows.total + rows.start

@@ -134,7 +134,8 @@ def _did_not(
 
 
 def beside(result: Row, against: str) -> str:
-    """A sentence that sets fine-tuning and the probe beside another arm of a comparison, "" where it has none of them."""
+    """A sentence that sets fine-tuning and the probe beside another arm of a comparison, "" where it has none of
+    them."""
     metric = result["metric"]
     means = {(row["arm"], row["labels"]): row["mean"] for row in result["summary"] if row["metric"] == metric}
     names = {"pretrained": "fine-tuned", "probe": "probe"}

@@ -1,4 +1,5 @@
-"""The work behind ``foretell finetune``, ``evaluate`` and ``embed`` where the run, or a folder in a public layout, is of text."""
+"""The work behind ``foretell finetune``, ``evaluate`` and ``embed`` where the run, or a folder in a public layout, is
+of text."""
 
 from __future__ import annotations
 
@@ -120,6 +121,7 @@ def open_labelled(
     model.specials = read.specials
     layout = Layout.of(model, tokenizer, recipe.transfer.text.length, str(place))
     own = recipe.transfer.text
+    layout.reads = own.reads
     train, test, notes = parts_of(found, layout, division, stride=own.stride, longest=own.longest_answer)
     if layout.cut:
         share = layout.cut / len(found)

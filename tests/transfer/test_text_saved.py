@@ -57,6 +57,25 @@ def test_what_is_saved_is_read_back(network: str, kind: str, tmp_path: Path) -> 
     assert loaded.predict([]) == []
 
 
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_head_on_the_mean_of_the_tokens_is_read_back(kind: str, tmp_path: Path) -> None:
+    model, layout = knowing_encoder()
+    layout.reads = "mean"
+    data = TASKS[kind](layout, 24, 1)
+    tuner = tune(TextStart(model), data, config=QUICK, trial=Trial(3e-3, 8, 0.01), seed=0).tuner
+    folder = save_text(tuner, tmp_path / "classifier")
+    assert json.loads((folder / "config.json").read_text())["architectures"] == ["BertModel"]
+    texts = [one[0] for one in data.texts] if kind == "classification" else data.texts
+    loaded = load_text(folder)
+    assert loaded.tuner.task.layout.reads == "mean"
+    found, expected = loaded.predict(texts), tuner.predictions(data)
+    layout.reads = "summary"
+    others = tuner.predictions(data)
+    for one, same, other in zip(found, expected, others, strict=True):
+        assert list(one.values()) == pytest.approx(same.tolist(), abs=1e-6)
+        assert list(one.values()) != pytest.approx(other.tolist(), abs=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["classification", "entailment", "choice"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_transformers_gives_the_same_probabilities(network: str, kind: str, tmp_path: Path) -> None:
@@ -82,6 +101,15 @@ def test_transformers_gives_the_same_probabilities(network: str, kind: str, tmp_
                 found = peer(**given).logits.softmax(1)[0]
             assert peer.config.id2label[1] == data.classes[1]
         assert found.numpy() == pytest.approx(tuner.predictions(data)[number], abs=1e-4)
+
+
+def test_equal_answers_of_a_choice_are_one(tmp_path: Path) -> None:
+    tuner, data = tuned("bert", "choice")
+    loaded = load_text(save_text(tuner, tmp_path / "classifier"))
+    context, first, second = data.texts[0][:3]
+    found = loaded.predict([(context, first, second, first)])[0]
+    assert list(found) == [first, second]
+    assert sum(found.values()) == pytest.approx(1)
 
 
 def test_what_cannot_be_applied_is_said(tmp_path: Path) -> None:
