@@ -374,4 +374,4 @@ def _missing_of_text(run: Gathered, path: str) -> list[tuple[str, str]]:
     if run.comparison.get("summary"):
         return []
     part = "What it is worth with few labels, beside training from scratch and TF-IDF"
-    return [(part, f"foretell finetune {path} --labels labels.csv")]
+    return [(part, f"foretell finetune {path} --data posts.csv")]

@@ -137,7 +137,7 @@ def test_hidden_words_are_shown_with_what_was_foretold(tmp_path: Path) -> None:
         assert f'id="{part}"' not in page
     assert "Images" not in page
     assert " image" not in page[page.index("<main") :]
-    assert "run --labels labels.csv</code> would add it" in page
+    assert "run --data posts.csv</code> would add it" in page
     told = lines(tmp_path / "run")
     assert "Hidden words foretold: 43.0%" in told
     card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
