@@ -13,8 +13,8 @@ import tarfile
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.datasets.fetch import Package, member
 from benchmarks.datasets.loaded import Segmented
+from foretell.claims.fetch import Package, member
 from foretell.data.table import Table
 from foretell.data.window import parse, share
 

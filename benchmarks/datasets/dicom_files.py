@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.datasets.fetch import Package, unpack
+from foretell.claims.fetch import Package, unpack
 from foretell.data import dicom
 from foretell.data.pixels import Unreadable
 
