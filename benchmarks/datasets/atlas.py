@@ -4,10 +4,13 @@ INSIDE: NIfTI volumes: `ch2` (181 x 217 x 181, 1 mm, one person averaged over 27
 and `inia19-t1-brain` (168 x 206 x 128, 0.5 mm, 19 macaques averaged) with those of `inia19-NeuroMaps` (724 regions, whose
 names are not in the package: brain and background here). The regions of `aal` are joined into eight parts by the first
 digit of their code. From one volume to the other is a shift of domain.
+
+python -m benchmarks.datasets.atlas FOLDER  writes the human slices with their masks and table.csv.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -86,3 +89,7 @@ def load(domain: Domain = "human", plane: str = "axial") -> Segmented:
         }
     )
     return Segmented(table, images=slices, masks=seen, classes=classes)
+
+
+if __name__ == "__main__":
+    print(load().write(Path(sys.argv[1])))

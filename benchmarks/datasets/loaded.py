@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from PIL import Image
 
 from foretell.data.table import Table
 
@@ -44,3 +45,24 @@ class Segmented(Loaded):
 
     masks: NDArray[Any] | None = None
     classes: tuple[str, ...] = ()
+
+    def write(self, folder: Path) -> Path:
+        """The grey images and their masks as PNG files, and table.csv with every column and ``mask``: a source for ``foretell``."""
+        assert self.images is not None
+        assert self.masks is not None
+        for name in ("images", "masks"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        names = [f"{i:04d}.png" for i in range(len(self))]
+        for name, image, mask in zip(names, self.images[..., 0], self.masks, strict=True):
+            Image.fromarray(image).save(folder / "images" / name)
+            Image.fromarray(mask).save(folder / "masks" / name)
+        columns = {
+            **self.table.columns,
+            "path": [f"images/{name}" for name in names],
+            "mask": [f"masks/{name}" for name in names],
+        }
+        with (folder / "table.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+        return folder / "table.csv"
