@@ -17,10 +17,8 @@ def best_spans(
     """
     none = torch.tensor(float("-inf"), dtype=begin.dtype, device=begin.device)
     begin, finish = torch.where(own, begin, none), torch.where(inside, finish, none)
-    best, first = (
-        begin.new_full((len(begin),), float("-inf")),
-        torch.zeros(len(begin), dtype=torch.int64, device=begin.device),
-    )
+    best = begin.new_full((len(begin),), float("-inf"))
+    first = torch.zeros_like(best, dtype=torch.int64)
     last = first.clone()
     for more in range(min(longest, begin.shape[1])):
         width = begin.shape[1] - more

@@ -31,9 +31,22 @@ def about_baseline(train: Task) -> dict[str, str]:
 def baseline_of(train: Task) -> Callable[[Task], list[Any]]:
     """What gives a prediction for each example of a task of the kind of ``train``, whose labels it is fitted on."""
     if isinstance(train, Tagging):
-        tag = MajorityTag((sentence.words, sentence.tags) for sentence in train.sentences)
-        return lambda task: [tag(sentence.words) for sentence in task.sentences]  # type: ignore[attr-defined]
+        return _tagger(train)
     assert isinstance(train, Answering)
+    return _answerer(train)
+
+
+def _tagger(train: Tagging) -> Callable[[Task], list[list[str]]]:
+    tag = MajorityTag((sentence.words, sentence.tags) for sentence in train.sentences)
+
+    def tags(task: Task) -> list[list[str]]:
+        assert isinstance(task, Tagging)
+        return [tag(sentence.words) for sentence in task.sentences]
+
+    return tags
+
+
+def _answerer(train: Answering) -> Callable[[Task], list[Found]]:
     answer = SlidingWindow(question.context for question in train.questions)
 
     def answers(task: Task) -> list[Found]:
