@@ -22,6 +22,7 @@ STEP, NUDGE = 1e-4, 1e-2
 TINY = 1e-6  # a rate at which scores stay near 0, so that each output moves by half of it
 SENTENCES = 3000
 WINDOW = 5
+GROUPS = 20
 
 
 class Word2VecExact(Claim):
@@ -124,7 +125,7 @@ def radii_drawn(store: WordStore, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def noise_drawn(store: WordStore, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(how often each word was drawn as a negative, how often each is expected).
+    """(how often words were drawn as negatives, how often they are expected), in ``GROUPS`` of words of like frequency.
 
     Sentences of the two rarest words, which are left out of the count: a negative moves its output against one of them.
     """
@@ -137,7 +138,12 @@ def noise_drawn(store: WordStore, seed: int) -> tuple[np.ndarray, np.ndarray]:
     run(objective, np.tile([*rarest, END], SENTENCES), TINY, seed_of(seed, "noise"))
     drawn = np.rint(-outputs[: rarest[0], rarest].sum(axis=1) / (TINY / 2))
     noise = store.counts[: rarest[0]].astype(np.float64) ** POWER
-    return drawn, drawn.sum() * noise / noise.sum()
+    groups = min(GROUPS, len(noise))
+    found, expected = (
+        np.array([part.sum() for part in np.array_split(values, groups)])
+        for values in (drawn, drawn.sum() * noise / noise.sum())
+    )
+    return found, expected
 
 
 def chi_square(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
