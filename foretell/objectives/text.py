@@ -140,12 +140,16 @@ class TextObjective(Objective):
         return batch
 
     def health(self, batch: TextBatch) -> Tensor:
-        """(B, width): the mean state of the tokens of each row, special ones and padding left out."""
+        """(B, width): the state of the middle token of each row, special ones and padding not counted.
+
+        The mean over all tokens would differ too little between long texts to judge by.
+        """
         with torch.no_grad():
             visible = {"ids": batch.ids, "example": batch.example, "position": batch.position, "segment": batch.segment}
             states = self.states(visible).float()
-            content = (~batch.special).unsqueeze(2).float()
-            return (states * content).sum(1) / content.sum(1).clamp(min=1)
+            number = (~batch.special).long().cumsum(1)
+            middle = (number == (number[:, -1:] + 1) // 2).long().argmax(1)
+            return states[torch.arange(len(middle), device=states.device), middle]
 
     def show_words(self, batch: TextBatch, rng: Rng) -> list[tuple[str, str]]:
         """(what is shown, what is foretold) of each row, as text for a person."""
