@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.datasets import brown_tags, wiki_questions
+from benchmarks.datasets import brown_tags, wiki_questions, wiki_topics
 from benchmarks.datasets.brown_tags import base_tag, parts, sentences
 from benchmarks.datasets.wiki_questions import BLANK, again, questions, spans
-from foretell.claims import fetch, wiki_topics
+from foretell.claims import fetch
 from foretell.claims.fetch import Package
 from foretell.tasks.squad import read_squad
 from foretell.tasks.tags_files import open_tagged
