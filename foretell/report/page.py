@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from foretell import __version__
-from foretell.report import about, analysis, reading, results, words
+from foretell.report import about, analysis, elsewhere, reading, results, words
 from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
@@ -76,6 +76,8 @@ def context(run: Gathered) -> dict[str, Any]:
         "figures": results.key_figures(run),
         "efficiency": results.efficiency(run),
         "saved": results.saved(run),
+        "crossing": elsewhere.crossing(run),
+        "shift": elsewhere.shift(run),
         "reaching": results.reaching(run),
         "data": about.data(run),
         "scores": reading.scores(run),
@@ -125,7 +127,9 @@ def environment() -> Environment:
 def numbers(run: Gathered) -> dict[str, Any]:
     """The report as JSON: verdict, key figures, the comparison's tables, cost, health and what is missing."""
     comparison = run.comparison
-    kept = ("metric", "test", "seeds", "trials", "summary", "paired", "labels_saved", "to_reach_scratch", "knn")
+    kept = (
+        "metric", "test", "seeds", "trials", "summary", "paired", "labels_saved", "crossing", "shift", "to_reach_scratch", "knn",
+    )  # fmt: skip
     few = analysis.few_labels(comparison)
     return {
         "title": title_of(run),

@@ -7,8 +7,9 @@ in one image of many.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,12 @@ from numpy.typing import NDArray
 from foretell.data.bags import Bags
 from foretell.errors import InputError
 from foretell.objectives.micle import COLUMNS
+from foretell.transfer.calibration import Calibration
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.labelled import Index, Labelled, labelled
 from foretell.transfer.metrics import Scores, Tally
+from foretell.transfer.multilabel import FindingsTally
+from foretell.transfer.operating import Operating
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore
@@ -93,60 +97,117 @@ def splits(
     return whole, f"{how}, each of a case"
 
 
+_LARGEST = 60.0  # logarithm of a weight
+
+
 class Pool:
     """Probabilities of images, given in order, gathered case by case.
 
-    ``cases`` (N,) numbers the case of every image; "mean" averages, "max" takes the largest of each class and scales the
-    sum to 1. Memory is that of the cases, not of the images.
+    ``cases`` (N,) numbers the case of every image; "mean" averages, "max" takes the largest of each class, and scales the
+    sum to 1 where a case has one class (``exclusive``). With "attention" a last column is the logarithm of each image's
+    weight (``attention.AttentionProbe``); without it, as of neighbours, images weigh alike. Memory is that of the cases, not of the images.
     """
 
-    def __init__(self, cases: Index, classes: int, pooling: str) -> None:
-        self.numbers, self._of = np.unique(cases, return_inverse=True)
+    def __init__(self, cases: Index, classes: int, pooling: str, *, exclusive: bool = True) -> None:
+        self.numbers, self._of, self._sizes = np.unique(cases, return_inverse=True, return_counts=True)
+        self._exclusive = exclusive
         self._at = 0
         self._max = pooling == "max"
         self._sums = np.zeros((len(self.numbers), classes), dtype=np.float64)
 
     def add(self, probabilities: Array) -> None:
-        """(B, classes) of the next B images."""
+        """(B, classes) of the next B images, or (B, classes + 1)."""
         of = self._of[self._at : self._at + len(probabilities)]
+        if probabilities.shape[1] > self._sums.shape[1]:
+            weight = np.exp(np.clip(probabilities[:, -1:].astype(np.float64), -_LARGEST, _LARGEST))
+            probabilities = probabilities[:, :-1] * weight
         (np.maximum if self._max else np.add).at(self._sums, of, probabilities)
         self._at += len(probabilities)
 
     def probabilities(self) -> Array:
         """(cases, classes), cases by their number."""
-        scaled: Array = (self._sums / np.maximum(self._sums.sum(axis=1, keepdims=True), 1e-12)).astype(np.float32)
+        divisor = np.ones((len(self._sums), 1)) if self._max else self._sizes[:, None].astype(np.float64)
+        if self._exclusive:
+            divisor = np.maximum(self._sums.sum(axis=1, keepdims=True), 1e-12)
+        scaled: Array = (self._sums / divisor).astype(np.float32)
         return scaled
 
 
-def judged(data: Labelled, probabilities: Array, pooling: str) -> tuple[Array, Index, Index | None]:
-    """(probabilities, codes, groups) of what is judged: cases, or the images themselves.
+def judged(data: Labelled, probabilities: Array, pooling: str) -> tuple[Array, NDArray[Any], Index | None]:
+    """(probabilities, truth, groups) of what is judged: cases, or the images themselves.
 
-    ``probabilities`` (N, classes) are those of the images of ``data``.
+    ``probabilities`` (N, classes) are those of the images of ``data``, or (N, classes + 1) with the weights of attention.
     """
     if data.cases is None:
-        return probabilities, data.codes, data.groups
-    pool = Pool(data.cases, probabilities.shape[1], pooling)
+        return probabilities, data.truth, data.groups
+    pool = Pool(data.cases, len(data.classes), pooling, exclusive=data.targets is None)
     pool.add(probabilities)
     one = firsts(data)
-    return pool.probabilities(), data.codes[one], data.cases[one] if data.groups is None else data.groups[one]
+    return pool.probabilities(), data.truth[one], data.cases[one] if data.groups is None else data.groups[one]
+
+
+class Whole:
+    """Sums over samples: the four metrics, and how far the probabilities can be believed."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self._tally, self._calibration = Tally(classes), Calibration()
+
+    def add(self, probabilities: Array, truth: Index) -> None:
+        self._tally.add(probabilities, truth)
+        self._calibration.add(probabilities, truth)
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        return self._tally.matrix
+
+    def result(self) -> dict[str, float]:
+        return {**self._tally.result(), **self._calibration.result()}
+
+
+class AtThresholds:
+    """``scores`` with sensitivity and specificity beside them."""
+
+    def __init__(self, scores: Scores, thresholds: Sequence[float | None]) -> None:
+        self._scores, self._operating = scores, Operating(thresholds)
+
+    def add(self, probabilities: Array, truth: NDArray[Any]) -> None:
+        self._scores.add(probabilities, truth)
+        self._operating.add(probabilities, truth)
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        return self._scores.matrix
+
+    def result(self) -> dict[str, float]:
+        return {**self._scores.result(), **self._operating.result()}
+
+
+def _plain_tally(data: Labelled) -> Scores:
+    return Whole(len(data.classes)) if data.targets is None else FindingsTally(data.classes)
+
+
+def _tally(data: Labelled, thresholds: Sequence[float | None] | None) -> Scores:
+    """``thresholds`` of the classes, where they are known; without them sensitivity is NaN."""
+    return AtThresholds(_plain_tally(data), thresholds or [None] * len(data.classes))
 
 
 class CaseTally:
     """Sums over the images of ``data``, given in order: the metrics of its cases, and those of its images beside them."""
 
-    def __init__(self, data: Labelled, pooling: str) -> None:
+    def __init__(self, data: Labelled, pooling: str, thresholds: Sequence[float | None] | None) -> None:
         assert data.cases is not None
-        self._images = Tally(len(data.classes))
-        self._pool = Pool(data.cases, len(data.classes), pooling)
-        self._codes = data.codes[firsts(data)]
+        self._data, self._thresholds = data, thresholds
+        self._images = _plain_tally(data)
+        self._pool = Pool(data.cases, len(data.classes), pooling, exclusive=data.targets is None)
 
-    def add(self, probabilities: Array, truth: Index) -> None:
-        self._images.add(probabilities, truth)
+    def add(self, probabilities: Array, truth: NDArray[Any]) -> None:
+        self._images.add(probabilities[:, : len(self._data.classes)], truth)
         self._pool.add(probabilities)
 
-    def _cases(self) -> Tally:
-        tally = Tally(self._images.classes)
-        tally.add(self._pool.probabilities(), self._codes)
+    def _cases(self) -> Scores:
+        tally = _tally(self._data, self._thresholds)
+        tally.add(self._pool.probabilities(), self._data.truth[firsts(self._data)])
         return tally
 
     @property
@@ -159,13 +220,13 @@ class CaseTally:
         return {**self._cases().result(), **images}
 
 
-def tally_of(data: Labelled, pooling: str) -> Scores:
-    """What sums over the samples of ``data``, given in order."""
-    return Tally(len(data.classes)) if data.cases is None else CaseTally(data, pooling)
+def tally_of(data: Labelled, pooling: str, thresholds: Sequence[float | None] | None = None) -> Scores:
+    """What sums over the samples of ``data``, given in order; ``thresholds`` are those of the cases where there are some."""
+    return _tally(data, thresholds) if data.cases is None else CaseTally(data, pooling, thresholds)
 
 
 def scores(data: Labelled, probabilities: Array, pooling: str) -> dict[str, float]:
     """The metrics of ``probabilities`` (N, classes) of the samples of ``data``."""
     tally = tally_of(data, pooling)
-    tally.add(probabilities, data.codes)
+    tally.add(probabilities, data.truth)
     return tally.result()

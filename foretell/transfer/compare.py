@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.run import Run
-from foretell.transfer.arms import DEFAULT_ARMS, check_arms
+from foretell.transfer.arms import DEFAULT_ARMS, TUNED, check_arms
 from foretell.transfer.cache import Cache
 from foretell.transfer.cases import count, labelled_cases
 from foretell.transfer.comparison import Comparison
@@ -27,6 +27,8 @@ from foretell.transfer.engine import Fraction, Progress, Samples
 from foretell.transfer.evaluate import at_most
 from foretell.transfer.fractions import subset
 from foretell.transfer.labelled import Index, Labelled, labelled, resolved
+from foretell.transfer.multilabel import labelled_findings
+from foretell.transfer.shift import apart, drops, gains
 from foretell.views.config import ViewConfig
 
 if TYPE_CHECKING:
@@ -49,25 +51,25 @@ def _check_cases(store: ImageStore, fit: Labelled, held: Labelled) -> None:
         )
 
 
-def held_out(
-    store: ImageStore,
-    train: Index | Sequence[int],
-    test: Index | Sequence[int],
-    column: str = "label",
-    unit: Literal["image", "case"] = "image",
-) -> tuple[Labelled, Labelled, list[str]]:
-    """Labelled training and test samples, and notes on what was left out.
+def _without_label(data: Labelled, part: str) -> list[str]:
+    return [f"{_counted(data.unlabelled, f'{part} sample')} without a label left out"] if data.unlabelled else []
 
-    With ``unit`` "case" a label is one of a case. Raises InputError when the two share a sample, a group or a case, or when either has no usable labels.
+
+def _read(store: ImageStore, rows: Index | Sequence[int], column: str, config: TransferConfig) -> Labelled:
+    index, by_case = np.asarray(rows, dtype=np.int64), config.unit == "case"
+    if config.findings:
+        return labelled_findings(store, index, config.findings, uncertain=config.uncertain, by_case=by_case)
+    return (labelled_cases if by_case else labelled)(store, index, column)
+
+
+def unseen(
+    store: ImageStore, fit: Labelled, rows: Index | Sequence[int], column: str, config: TransferConfig
+) -> tuple[Labelled, list[str]]:
+    """Labelled samples among ``rows`` to test what is trained on ``fit``, and notes on what was left out.
+
+    Raises InputError when they share a group or a case with ``fit``, or have no usable labels.
     """
-    both = np.intersect1d(np.asarray(train), np.asarray(test))
-    if len(both):
-        raise InputError(
-            f"{store.source}: {_counted(len(both), 'sample')} both in the training and in the test part (the first is "
-            f"'{store.names[int(both[0])]}'); give each sample one split"
-        )
-    read = labelled_cases if unit == "case" else labelled
-    fit, held = read(store, np.asarray(train), column), read(store, np.asarray(test), column)
+    held = _read(store, rows, column, config)
     _check_cases(store, fit, held)
     groups = store.table.columns.get("group")
     if groups is not None:
@@ -77,20 +79,40 @@ def held_out(
                 f"{store.source}: {_counted(len(shared), 'group')} both in the training and in the test part (the first is "
                 f"'{min(str(group) for group in shared)}'); keep every group in one split"
             )
-    notes = [
-        f"{_counted(data.unlabelled, f'{part} sample')} without a label left out"
-        for data, part in ((fit, "training"), (held, "test"))
-        if data.unlabelled
-    ]
+    notes = _without_label(held, "test")
     known = np.isin(held.codes, fit.codes)
-    if not known.all():
+    if held.targets is None and not known.all():
         names = sorted({held.classes[code] for code in held.codes[~known]})
         notes.append(
             f"{_counted(int((~known).sum()), 'test sample')} left out: no training label names "
             f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}"
         )
         held = held.take(np.flatnonzero(known))
-    return fit, held, notes
+    return held, notes
+
+
+def held_out(
+    store: ImageStore,
+    train: Index | Sequence[int],
+    test: Index | Sequence[int],
+    column: str = "label",
+    config: TransferConfig | None = None,
+) -> tuple[Labelled, Labelled, list[str]]:
+    """Labelled training and test samples, and notes on what was left out.
+
+    ``config`` says whether a label is one of a case, and which columns hold findings. Raises InputError when the two share a sample, a group or a case, or
+    when either has no usable labels.
+    """
+    both = np.intersect1d(np.asarray(train), np.asarray(test))
+    if len(both):
+        raise InputError(
+            f"{store.source}: {_counted(len(both), 'sample')} both in the training and in the test part (the first is "
+            f"'{store.names[int(both[0])]}'); give each sample one split"
+        )
+    config = config or TransferConfig()
+    fit = _read(store, train, column, config)
+    held, notes = unseen(store, fit, test, column, config)
+    return fit, held, _without_label(fit, "training") + notes
 
 
 class Classed(Samples, Protocol):
@@ -157,6 +179,7 @@ def compare(
     supervised: Encoder | None = None,
     split: str = "",
     all_labels: bool = True,
+    shift: str | None = None,
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
@@ -164,7 +187,8 @@ def compare(
     arm; ``per_class`` numbers of labels a class (None: all); ``trials`` settings searched for each arm and
     fraction. ``supervised`` gives the arm of that name its encoder. Finished fits are kept in the run, so that an
     interrupted comparison goes on. ``progress(done, total, what)``. ``split`` says how the test part was made;
-    ``all_labels``: nearest neighbours and probes on all labels too.
+    ``all_labels``: nearest neighbours and probes on all labels too. ``shift``, as "domain=B", takes the rows with that
+    value of a column out of ``train`` and ``test`` and applies every fit to them with no training.
     Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
     """
     began = time.perf_counter()
@@ -174,8 +198,21 @@ def compare(
     if supervised is None:
         chosen = tuple(arm for arm in chosen if arm != "supervised")
     config = training or TransferConfig()
-    fit, held, notes = held_out(store, train, test, column, config.unit)
+    if config.pooling == "attention" and set(chosen) & set(TUNED):
+        raise InputError(
+            "transfer.pooling=attention is learnt on frozen features; compare --arms probe,random, or use mean or max"
+        )
+    elsewhere = None
+    left_out: list[str] = []
+    if shift is not None:
+        train, test, elsewhere, left_out = apart(store, shift, np.asarray(train), np.asarray(test))
+    fit, held, notes = held_out(store, train, test, column, config)
     held = at_most(held, config.test_samples)
+    shifted = None
+    if elsewhere is not None:
+        other, more = unseen(store, fit, elsewhere, column, config)
+        shifted = at_most(other, config.test_samples)
+        notes += left_out + [f"{shift}: {note}" for note in more]
     work = Comparison(
         encoder=encoder,
         supervised=supervised,
@@ -189,14 +226,21 @@ def compare(
         cache=Cache(None if run is None else run.path / "results" / "comparison.jsonl"),
         progress=progress,
         all_labels=all_labels,
+        shifted=shifted,
     )
     fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases)
     result = work.run(chosen, fractions)
-    result["test"] = {
-        "samples": count(held),
-        "split": split,
-        **({"images": len(held)} if held.cases is not None else {}),
-    }
+    result["test"] = {"samples": count(held), "split": split}
+    if held.cases is not None:
+        result["test"]["images"] = len(held)
+    if shifted is not None:
+        metric = result["metric"]
+        result["shift"] = {
+            "domain": shift,
+            "samples": count(shifted),
+            "drops": drops(result["rows"], metric),
+            "gains": gains(result["rows"], metric),
+        }
     result["notes"] = notes + more
     result["cost"] = {
         "seconds": time.perf_counter() - began,

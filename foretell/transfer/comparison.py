@@ -14,9 +14,10 @@ from foretell.train.cost import PeakMemory, forward_flops
 from foretell.transfer import cases
 from foretell.transfer.arms import ARMS, TUNED
 from foretell.transfer.cache import Cache, fingerprint
+from foretell.transfer.calibration import EXTRA
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Engine, Fraction, Progress, confusion_of
-from foretell.transfer.evaluate import at_most, judge_frozen, probe_of
+from foretell.transfer.evaluate import at_most, judge_frozen
 from foretell.transfer.features import (
     FeatureBank,
     Given,
@@ -29,10 +30,13 @@ from foretell.transfer.features import (
 )
 from foretell.transfer.finetune import augmented
 from foretell.transfer.fit import Look, Start, TestSet, fine_tune, resolve_device, search
+from foretell.transfer.frozen import fit_frozen, probe_of
 from foretell.transfer.labelled import Index, Labelled
-from foretell.transfer.metrics import METRICS
-from foretell.transfer.probe import fit_probe
+from foretell.transfer.metrics import METRICS, Scores
+from foretell.transfer.multilabel import METRICS as METRICS_OF_FINDINGS
+from foretell.transfer.operating import METRICS as OPERATING
 from foretell.transfer.search import Remember, Trial
+from foretell.transfer.shift import PREFIX
 from foretell.views.config import ViewConfig
 
 if TYPE_CHECKING:
@@ -60,6 +64,7 @@ class Comparison(Engine[Labelled]):
         cache: Cache,
         progress: Progress | None,
         all_labels: bool = True,
+        shifted: Labelled | None = None,
     ) -> None:
         super().__init__(
             train=train,
@@ -77,11 +82,15 @@ class Comparison(Engine[Labelled]):
                 "views": views.model_dump(mode="json"),
                 "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text"}),
                 "trials": trials,
+                **({} if shifted is None else {"shifted": fingerprint(shifted.index.tolist())}),
             },
         )
-        self.looks = 3 if all_labels else 0
-        by_case = [f"image_{name}" for name in METRICS] if config.unit == "case" else []
-        self.metrics = (*METRICS, *by_case)
+        self.looks = 3 if all_labels and not config.findings else 0  # neighbours vote for one class
+        own: tuple[str, ...] = METRICS_OF_FINDINGS if config.findings else (*METRICS, *EXTRA)
+        by_case = [f"image_{name}" for name in own] if config.unit == "case" else []
+        own = (*own, *OPERATING, *by_case)
+        self.metrics = own if shifted is None else (*own, *(PREFIX + name for name in own))
+        self.shifted = None if shifted is None else TestSet.of(shifted, views, config.crop, config.pooling)
         self.store, self.views, self.test, self.classes = store, views, test, train.classes
         where = resolve_device(config.device)
         self.encoders = {"pretrained": encoder.to(where)}
@@ -91,7 +100,7 @@ class Comparison(Engine[Labelled]):
         some = at_most(test, config.curve_samples, seed=1)
         self.looked_at = self.held if len(some) == len(test) else TestSet.of(some, views, config.crop, config.pooling)
         self._banks: dict[str, FeatureBank] = {}
-        self._test_features: dict[str, Any] = {}
+        self._test_features: dict[tuple[str, bool], Any] = {}
         self._strength: dict[tuple[str, int | None], float] = {}
         self._weights = {name: weights_hash(module) for name, module in self.encoders.items()}
         self._weights["scratch"] = encoder.name
@@ -154,10 +163,13 @@ class Comparison(Engine[Labelled]):
             self._banks[name] = FeatureBank(compute)
         return self._banks[name](rows)
 
-    def test_features(self, name: str) -> Any:
-        if name not in self._test_features:
-            self._test_features[name] = embed(self.encoder_of(name), self.held.views)
-        return self._test_features[name]
+    def test_features(self, name: str, held: TestSet | None = None) -> Any:
+        """Features of ``held`` (default: the test set)."""
+        held = held or self.held
+        key = (name, held is self.held)
+        if key not in self._test_features:
+            self._test_features[key] = embed(self.encoder_of(name), held.views)
+        return self._test_features[key]
 
     # arms -----------------------------------------------------------------------------------------------------------
 
@@ -172,9 +184,10 @@ class Comparison(Engine[Labelled]):
             seed=seed,
             look=(lambda: Look(self.looked_at, every)) if curve else None,
         )
-        tally = self.held.tally(fitted.classifier)
+        tally = self.held.tally(fitted.classifier, trial.thresholds)
         return {
             **tally.result(),
+            **self._elsewhere(lambda held: held.tally(fitted.classifier, trial.thresholds).result()),
             "steps": trial.steps,
             "seconds": fitted.seconds,
             "samples": fitted.samples,
@@ -184,6 +197,10 @@ class Comparison(Engine[Labelled]):
             "curve": [list(point) for point in fitted.curve],
             **confusion_of(tally.matrix),
         }
+
+    def _elsewhere(self, judge: Callable[[TestSet], dict[str, float]]) -> dict[str, float]:
+        """The metrics on the other domain, where one is looked at."""
+        return {} if self.shifted is None else {PREFIX + name: value for name, value in judge(self.shifted).items()}
 
     def strength(self, arm: str, fraction: Fraction) -> float:
         """The penalty of the probe on the frozen features of ``arm``, chosen on the first seed's labels of
@@ -208,7 +225,8 @@ class Comparison(Engine[Labelled]):
 
             x = self.features(name, data.index)
             probe, records = probe_of(data, x, splits, config=self.config, trials=self.trials, fresh=fresh)
-            return {"how": how, "trials": records, "chosen": {"strength": probe.strength}}
+            limits = next((one.get("thresholds") for one in records if one["strength"] == probe.strength), None)
+            return {"how": how, "trials": records, "chosen": {"strength": probe.strength, "thresholds": limits}}
 
         weights = self._weights_of(name)
         key = self.key(kind="probe search", weights=weights, labels=fingerprint(data.index.tolist()), seed=seed)
@@ -228,18 +246,24 @@ class Comparison(Engine[Labelled]):
 
     def _probe(self, arm: str, data: Labelled, seed: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
         name = self._frozen_name(arm, seed)
-        encoder, test_x = self.encoder_of(name), self.test_features(name)
+        encoder = self.encoder_of(name)
         with PeakMemory(device_of(encoder)) as memory:
             began = time.perf_counter()
             # Embedded anew: what the arm costs must not depend on which features an earlier arm left behind.
             x = embed(encoder, PlainViews(self.store, data.index, self.views, crop=self.config.crop, limit=0))
-            probe = fit_probe(x, data.codes, len(data.classes), chosen["strength"], weights=cases.weights(data))
+            probe = fit_frozen(data, x, chosen["strength"], self.config.pooling)
             seconds = time.perf_counter() - began
         assert self.views.side is not None
-        tally = cases.tally_of(self.test, self.config.pooling)
-        tally.add(probe.probabilities(test_x), self.test.codes)
+
+        def tally_on(held: TestSet) -> Scores:
+            tally = cases.tally_of(held.data, held.pooling, chosen["thresholds"])
+            tally.add(probe.probabilities(self.test_features(name, held)), held.data.truth)
+            return tally
+
+        tally = tally_on(self.held)
         return {
             **tally.result(),
+            **self._elsewhere(lambda held: tally_on(held).result()),
             "steps": 0,
             "seconds": seconds,
             "samples": len(data),

@@ -30,6 +30,10 @@ class ClassifierConfig(Settings):
         description="the head's start; probe: the linear probe's solution, then tune (Kumar et al., 2022). "
         "From scratch: zero",
     )
+    class_weights: bool = Field(
+        False,
+        description="weigh the loss so that every class counts alike, or with findings there as much as not there",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target given to all classes")
 
 
@@ -76,8 +80,24 @@ class TransferConfig(ClassifierConfig):
         description="what has a label and is judged: an image, or a case of several (the columns case and group), whose "
         "images then all have its label, and whose scores are pooled",
     )
-    pooling: Literal["mean", "max"] = Field(
-        "mean", description="how the images' probabilities become those of a case, where unit is case"
+    pooling: Literal["mean", "max", "attention"] = Field(
+        "mean",
+        description="how the images' probabilities become those of a case, where unit is case; attention: a mean with weights "
+        "that are learnt on frozen features, for the arms probe and random",
+    )
+    specificity: float = Field(
+        0.9,
+        gt=0,
+        lt=1,
+        description="the specificity at which sensitivity is told; its threshold is chosen on held-out labels",
+    )
+    findings: list[str] = Field(
+        [],
+        description="columns of several findings in place of a label, each 1, 0, -1 (uncertain) or nothing (not known): "
+        "sigmoid outputs, unknown values masked. A number of labels a class is then one for each rarest finding, and none",
+    )
+    uncertain: Literal["ignore", "zeros", "ones"] = Field(
+        "ignore", description="what -1 in a column of findings stands for: not known, not there, or there"
     )
     test_samples: int | None = Field(
         None, ge=1, description="at most so many test samples, class-balanced as the test set is; default: all"
@@ -112,6 +132,8 @@ class TransferConfig(ClassifierConfig):
     def _one_unit(self) -> TransferConfig:
         if self.unit == "case" and self.label_unit == "group":
             raise ValueError("unit is case, so that a label is one of a case: leave label_unit at image")
+        if self.pooling == "attention" and (self.unit == "image" or self.findings):
+            raise ValueError("pooling=attention is for cases of one class: set unit to case, and no findings")
         return self
 
     def steps_for(self, labels: int) -> int:

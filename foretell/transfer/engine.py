@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.crossing import crossings
 from foretell.transfer.fractions import Index, validation_splits
 from foretell.transfer.search import Remember, Trial
 from foretell.transfer.summary import differences, labels_saved, summarise, to_reach
@@ -250,6 +251,7 @@ class Engine(ABC, Generic[Data]):
             "paired": paired,
             "search": searches,
             "labels_saved": labels_saved(summary, metric),
+            "crossing": crossings(rows, metric),
             "to_reach_scratch": to_reach(rows),
             "confusion": {"arm": shown, "labels": rows[largest]["labels"], "matrix": matrices[largest]},
             "knn": neighbours,

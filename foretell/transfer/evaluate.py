@@ -16,11 +16,11 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.features import PlainViews, embed
 from foretell.transfer.fit import resolve_device
 from foretell.transfer.fractions import subset
+from foretell.transfer.frozen import probe_of
 from foretell.transfer.intervals import bootstrap
 from foretell.transfer.knn import knn
 from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.metrics import METRICS, auroc, confusion, from_confusion, score
-from foretell.transfer.probe import Probe, linear_probe
 from foretell.transfer.retrieval import mean_average_precision, recall_at_k
 from foretell.views.config import ViewConfig
 
@@ -36,29 +36,6 @@ def at_most(data: Labelled, most: int | None, seed: int = 0) -> Labelled:
     if data.cases is not None:
         return data.take(subset(data.codes, data.cases, share=most / len(data), seed=seed, unit="group"))
     return data.take(subset(data.codes, share=most / len(data), seed=seed))
-
-
-def probe_of(
-    data: Labelled,
-    x: Array,
-    splits: list[tuple[Index, Index]],
-    *,
-    config: TransferConfig,
-    trials: int,
-    fresh: Callable[[], tuple[Array, Index]] | None = None,
-) -> tuple[Probe, list[dict[str, float]]]:
-    """``linear_probe`` of ``data`` with features ``x`` (N, D); where cases have the labels they weigh and are judged."""
-    return linear_probe(
-        x,
-        data.codes,
-        len(data.classes),
-        splits=splits,
-        trials=trials,
-        span=config.strengths,
-        fresh=fresh,
-        weights=cases.weights(data),
-        judged=lambda rows, p: cases.judged(data.take(rows), p, config.pooling)[:2],
-    )
 
 
 def judge_frozen(

@@ -21,8 +21,10 @@ from foretell.data.images import Images
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
+from foretell.transfer.cases import firsts
 from foretell.transfer.config import ClassifierConfig
 from foretell.transfer.labelled import Index, Labelled
+from foretell.transfer.multilabel import masked_loss, positive_weights
 from foretell.transfer.probe import Probe
 from foretell.transfer.turns import case_turns, turns
 from foretell.views.config import ViewConfig
@@ -30,7 +32,7 @@ from foretell.views.config import ViewConfig
 
 @dataclass
 class LabelledBatch:
-    """Images with their class codes (B,) int64."""
+    """Images with their class codes (B,) int64, or their findings (B, L) float32: 1, 0 or NaN."""
 
     images: Images
     codes: Tensor
@@ -66,11 +68,22 @@ def blocks(encoder: nn.Module) -> list[list[str]]:
     return list(found.values())
 
 
+def balanced_weights(data: Labelled) -> NDArray[np.float32]:
+    """(classes,) weights of the loss: every class counts alike, or with findings there as much as not there."""
+    one = data.take(firsts(data))
+    if one.targets is not None:
+        return positive_weights(one.targets)
+    counts = np.bincount(one.codes, minlength=len(one.classes))
+    found: NDArray[np.float32] = (len(one) / (counts > 0).sum() / np.maximum(counts, 1)).astype(np.float32)
+    return found
+
+
 class Classifier(Trainable):
     """``logits = head(encoder.pooled(view))``, trained by cross-entropy on randomly augmented labelled images.
 
     ``data`` gives images and codes; ``views`` must have side, mean and std settled; ``probe`` starts the head where
-    ``config.head`` is "probe". The encoder is changed in place.
+    ``config.head`` is "probe". With ``findings`` (taken from ``data`` where there is some) each class is there or not by
+    itself, and the loss is binary cross-entropy of the known. The encoder is changed in place.
     """
 
     class Config(ClassifierConfig, Trainable.Config):
@@ -88,6 +101,7 @@ class Classifier(Trainable):
         *,
         probe: Probe | None = None,
         seed: int = 0,
+        findings: bool = False,
     ) -> None:
         super().__init__()
         if views.side is None:
@@ -111,6 +125,10 @@ class Classifier(Trainable):
                 self.head.weight.uniform_(-bound, bound, generator=generator)
                 self.head.bias.zero_()
         self.head.to(next(encoder.parameters()).device)
+        self.findings = findings if data is None else data.targets is not None
+        self.class_weights: Tensor | None = None
+        if data is not None and config.class_weights:
+            self.class_weights = torch.from_numpy(balanced_weights(data)).to(self.head.weight.device)
         for parameter in encoder.parameters():
             parameter.requires_grad_(not config.freeze_encoder)
 
@@ -140,7 +158,7 @@ class Classifier(Trainable):
     def draw(self, stream: str, seed: int, step: int, rows: Rows) -> LabelledBatch:
         data = self._labelled()
         at = self.positions(seed, step, rows)
-        return LabelledBatch(data.images(at), torch.from_numpy(data.codes[at]))
+        return LabelledBatch(data.images(at), torch.from_numpy(data.truth[at]))
 
     def hide(self, batch: LabelledBatch, rng: Rng) -> Task:
         from foretell.views import augment
@@ -183,7 +201,11 @@ class Classifier(Trainable):
     def loss(self, task: Task, player: str) -> dict[str, Tensor]:
         logits = self(task.visible["view"]).float()
         codes = task.hidden["codes"]
-        total = F.cross_entropy(logits, codes, label_smoothing=self.config.label_smoothing)
+        if self.findings:
+            known = ~torch.isnan(codes)
+            hits = ((logits.detach() > 0) == (codes > 0.5))[known].float().mean()
+            return {"total": masked_loss(logits, codes, self.class_weights), "training accuracy": hits}
+        total = F.cross_entropy(logits, codes, self.class_weights, label_smoothing=self.config.label_smoothing)
         hits = (logits.detach().argmax(dim=1) == codes).float().mean()
         return {"total": total, "training accuracy": hits}
 
@@ -211,23 +233,24 @@ class Classifier(Trainable):
 
 def augmented(
     data: Labelled, views: ViewConfig, seed: int, rounds: int, batch: int = 128
-) -> Iterator[tuple[Tensor, Index]]:
-    """``rounds`` random views of every labelled image, drawn apart from those of training: (views, codes)."""
+) -> Iterator[tuple[Tensor, NDArray[Any]]]:
+    """``rounds`` random views of every labelled image, drawn apart from those of training: (views, codes or findings)."""
     from foretell.views import augment
 
     for turn in range(rounds):
         for start in range(0, len(data), batch):
             at = np.arange(start, min(start + batch, len(data)))
             rng = Rng(seed, turn * len(data) + start, Rows(0, len(at), len(at)))
-            yield augment(data.images(at), views, rng, "fresh"), data.codes[at]
+            yield augment(data.images(at), views, rng, "fresh"), data.truth[at]
 
 
 def probabilities(classifier: Classifier, batches: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
-    """(B, classes) class probabilities for each batch of normalised views."""
+    """(B, classes) probabilities for each batch of normalised views; those of findings do not sum to 1."""
     from foretell.transfer.features import device_of, evaluating
 
     where = device_of(classifier)
     with evaluating(classifier):
         for x in batches:
             x = x.to(where, non_blocking=True).to(memory_format=torch.channels_last)
-            yield classifier(x).float().softmax(dim=1).cpu().numpy()
+            logits = classifier(x).float()
+            yield (logits.sigmoid() if classifier.findings else logits.softmax(dim=1)).cpu().numpy()

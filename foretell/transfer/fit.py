@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.base import Encoder
+from foretell.errors import InputError
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
 from foretell.transfer import cases
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.features import PlainViews, calibrate, copied, device_of, embed, fresh_encoder
 from foretell.transfer.finetune import Classifier, augmented, probabilities
+from foretell.transfer.frozen import fit_frozen, judgement
 from foretell.transfer.labelled import Labelled
 from foretell.transfer.metrics import METRICS, Scores
-from foretell.transfer.probe import Probe, cross_entropy, fit_probe
+from foretell.transfer.probe import Probe
 from foretell.transfer.search import Remember, Trial, choose, grid, no_memory
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
@@ -49,11 +51,11 @@ class TestSet:
     def of(cls, data: Labelled, views: ViewConfig, crop: float, pooling: str = "mean") -> TestSet:
         return cls(data, PlainViews(data.reader, data.index, views, crop=crop), pooling)
 
-    def tally(self, classifier: Classifier) -> Scores:
-        """The classifier's sums over the set, in one pass."""
-        tally, at = cases.tally_of(self.data, self.pooling), 0
+    def tally(self, classifier: Classifier, thresholds: Sequence[float | None] | None = None) -> Scores:
+        """The classifier's sums over the set, in one pass; ``thresholds`` of its classes add sensitivity and specificity."""
+        tally, at = cases.tally_of(self.data, self.pooling, thresholds), 0
         for p in probabilities(classifier, self.views.batches()):
-            tally.add(p, self.data.codes[at : at + len(p)])
+            tally.add(p, self.data.truth[at : at + len(p)])
             at += len(p)
         return tally
 
@@ -113,7 +115,7 @@ def _head(start: Start, data: Labelled, views: ViewConfig, config: TransferConfi
     if start.scratch or config.head != "probe":
         return None
     x = embed(start.encoder, PlainViews(data.reader, data.index, views, crop=config.crop))
-    return fit_probe(x, data.codes, len(data.classes), start.strength, weights=cases.weights(data))
+    return fit_frozen(data, x, start.strength, config.pooling)
 
 
 def fine_tune(
@@ -202,17 +204,17 @@ def fine_tune(
 
 def _on_held_out(
     classifier: Classifier, held: Labelled, views: ViewConfig, config: TransferConfig
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities and codes of what is judged of ``held``."""
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Probabilities and truth of what is judged of ``held``."""
     made = PlainViews(held.reader, held.index, views, crop=config.crop).batches()
-    p, codes, _ = cases.judged(held, np.concatenate(list(probabilities(classifier, made))), config.pooling)
-    return p, codes
+    p, truth, _ = cases.judged(held, np.concatenate(list(probabilities(classifier, made))), config.pooling)
+    return p, truth
 
 
 def _on_fresh_views(
     classifier: Classifier, data: Labelled, views: ViewConfig, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities and codes of four random views of every image of ``data``."""
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Probabilities and truth of four random views of every image of ``data``."""
     made = [
         (p, codes)
         for x, codes in augmented(data, views, seed_of(seed, "validation"), 4)
@@ -242,19 +244,17 @@ def search(
     candidates = grid(span, config.steps_for(len(data)), trials, config.weight_decay)
     splits, how = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
 
-    def judge(trial: Trial) -> tuple[float, float]:
-        hits, loss, seen = 0, 0.0, 0
+    def judge(trial: Trial) -> tuple[float, float, dict[str, Any]]:
+        made = []
         for train, valid in splits or [(np.arange(len(data)), np.arange(0))]:
             fitted = fine_tune(start, data.take(train), views=views, config=config, trial=trial, seed=seed)
-            p, codes = (
+            p, truth = (
                 _on_held_out(fitted.classifier, data.take(valid), views, config)
                 if splits
                 else _on_fresh_views(fitted.classifier, data, views, seed)
             )
-            hits += int((p.argmax(axis=1) == codes).sum())
-            loss += cross_entropy(p, codes) * len(codes)
-            seen += len(codes)
-        return hits / seen, loss / seen
+            made.append((p, truth))
+        return judgement(made, config.specificity if splits else None)
 
     chosen, records = choose(
         candidates, judge, seed=seed, remember=remember, tried=lambda: advance(max(1, len(splits)))
@@ -288,6 +288,8 @@ def finetune_once(
     The second value holds "labels", "classes", "search", "seconds", and with ``test`` the four metrics under
     "test". ``views`` must be settled (``labelled.resolved``).
     """
+    if config.pooling == "attention":
+        raise InputError("transfer.pooling=attention is learnt on frozen features; fine-tune with mean or max")
     encoder.to(resolve_device(config.device))
     start = Start(encoder, scratch)
     total, done = fits_of_search(data, config, trials, seed) + 1, 0
@@ -313,7 +315,7 @@ def finetune_once(
         "peak_memory_bytes": fitted.peak_memory_bytes,
     }
     if test is not None and len(test):
-        tally = TestSet.of(test, views, config.crop, config.pooling).tally(fitted.classifier)
+        tally = TestSet.of(test, views, config.crop, config.pooling).tally(fitted.classifier, chosen.thresholds)
         facts["test"] = {"samples": cases.count(test), **tally.result(), "confusion": tally.matrix.tolist()}
     return fitted.classifier, facts
 

@@ -29,6 +29,9 @@ class Reader(Protocol):
 class Labelled:
     """Samples with a class: ``index`` (N,) rows of the store, ``codes`` (N,) int64 in [0, len(classes)), ``groups``
     (N,) or None; ``cases`` (N,) numbers the case of each sample where a case is what has a label.
+
+    With several findings in place of a class ``targets`` (N, L) float32 are 1, 0 or NaN (not known), ``classes`` their names
+    and ``codes`` what balances fractions and folds (``multilabel.strata``).
     """
 
     reader: Reader
@@ -37,10 +40,16 @@ class Labelled:
     classes: list[str]
     groups: Index | None = None
     cases: Index | None = None
+    targets: NDArray[np.float32] | None = None
     unlabelled: int = 0
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def truth(self) -> NDArray[Any]:
+        """What is foretold: codes (N,) or targets (N, L)."""
+        return self.codes if self.targets is None else self.targets
 
     def images(self, positions: Index) -> Images:
         return self.reader.read(self.index[positions])
@@ -49,7 +58,15 @@ class Labelled:
         """The samples at ``positions``."""
         groups = None if self.groups is None else self.groups[positions]
         cases = None if self.cases is None else self.cases[positions]
-        return replace(self, index=self.index[positions], codes=self.codes[positions], groups=groups, cases=cases)
+        targets = None if self.targets is None else self.targets[positions]
+        return replace(
+            self,
+            index=self.index[positions],
+            codes=self.codes[positions],
+            groups=groups,
+            cases=cases,
+            targets=targets,
+        )
 
 
 def group_codes(store: ImageStore, rows: Index) -> Index | None:

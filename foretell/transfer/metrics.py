@@ -7,11 +7,13 @@ classes that are there; AUROC is NaN when no class has both positives and negati
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+
+from foretell.transfer.calibration import cells
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 _EXACT_SCORES = 1 << 25
@@ -60,7 +62,7 @@ def auroc(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
 class Scores(Protocol):
     """What sums over batches of a test set."""
 
-    def add(self, probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> None: ...
+    def add(self, probabilities: NDArray[np.float32], truth: NDArray[Any]) -> None: ...
     def result(self) -> dict[str, float]: ...
     @property
     def matrix(self) -> NDArray[np.int64]: ...
@@ -98,8 +100,7 @@ class Tally:
 
     def _count(self, probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> None:
         assert self._histogram is not None
-        p = np.clip(probabilities.astype(np.float64), 1e-9, 1 - 1e-9)
-        bins = ((np.log(p / (1 - p)) / 42.0 + 0.5) * _BINS).astype(np.int64).clip(0, _BINS - 1)
+        bins = cells(probabilities, _BINS)
         for code in range(self.classes):
             positive = truth == code
             self._histogram[code, 1] += np.bincount(bins[positive, code], minlength=_BINS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,48 +100,60 @@ def cross_entropy(probabilities: Array, y: Codes) -> float:
     return float(-np.log(np.maximum(own, 1e-7)).mean())
 
 
+def class_totals(probabilities: Array, y: Codes) -> tuple[float, float]:
+    """(hits, summed cross-entropy)."""
+    return float((probabilities.argmax(axis=1) == y).sum()), cross_entropy(probabilities, y) * len(y)
+
+
+def class_judgement(made: list[tuple[Array, Codes]]) -> tuple[float, float, dict[str, Any]]:
+    sums = [class_totals(p, y) for p, y in made]
+    seen = sum(len(y) for _, y in made)
+    return sum(hits for hits, _ in sums) / seen, sum(loss for _, loss in sums) / seen, {}
+
+
 def linear_probe(
     train_x: Array,
-    train_y: Codes,
+    train_y: NDArray[Any],
     classes: int,
     *,
     splits: list[tuple[Codes, Codes]],
     trials: int = 8,
     span: tuple[float, float] = (1e-5, 1e1),
-    fresh: Callable[[], tuple[Array, Codes]] | None = None,
-    weights: Array | None = None,
-    judged: Callable[[Codes, Array], tuple[Array, Codes]] | None = None,
-) -> tuple[Probe, list[dict[str, float]]]:
+    fresh: Callable[[], tuple[Array, NDArray[Any]]] | None = None,
+    fit: Callable[[Codes, float, Probe | None], Probe] | None = None,
+    judged: Callable[[Codes, Array], tuple[Array, NDArray[Any]]] | None = None,
+    judgement: Callable[[list[tuple[Array, NDArray[Any]]]], tuple[float, float, dict[str, Any]]] = class_judgement,
+) -> tuple[Probe, list[dict[str, Any]]]:
     """The probe of all training rows with the penalty that did best on ``splits`` of them, and every trial.
 
     ``splits`` are (training rows, validation rows) of the same labels (``fractions.validation_splits``); where
     there is none, ``fresh`` gives features and codes of fresh views of the training images. A trial is judged by
-    validation accuracy, then by cross-entropy. ``weights`` (N,) weigh the training rows; ``judged`` makes of rows and
-    their probabilities the probabilities and codes of what is judged (default: the rows themselves).
+    validation accuracy, then by cross-entropy. For other tasks ``fit`` makes a model of training rows, a penalty and the
+    model of the last penalty, ``judged`` makes of rows and their probabilities the probabilities and truth of what is
+    judged, and ``judgement`` makes of these the validation score, the loss and what else is kept of a trial.
     """
 
-    def fit_rows(rows: Codes, strength: float, start: Probe | None) -> Probe:
-        own = None if weights is None else weights[rows] / weights[rows].mean()
-        return fit_probe(train_x[rows], train_y[rows], classes, strength, start=start, weights=own)
+    def fit_classes(rows: Codes, strength: float, start: Probe | None) -> Probe:
+        return fit_probe(train_x[rows], train_y[rows], classes, strength, start=start)
 
+    fit_rows = fit or fit_classes
     grid = strengths(*span, trials)
-    records: list[dict[str, float]] = []
+    records: list[dict[str, Any]] = []
     if trials > 1 and (splits or fresh is not None):
         parts = [(a, train_x[b], train_y[b]) for a, b in splits]
         if not parts and fresh is not None:
             parts = [(np.arange(len(train_y)), *fresh())]
         last: list[Probe | None] = [None] * len(parts)
         for strength in grid:
-            hits, loss, seen = 0, 0.0, 0
+            made = []
             for at, (rows, held_x, held_y) in enumerate(parts):
                 fitted = last[at] = fit_rows(rows, strength, last[at])
                 p = fitted.probabilities(held_x)
                 if splits and judged is not None:
                     p, held_y = judged(splits[at][1], p)
-                hits += int((p.argmax(axis=1) == held_y).sum())
-                loss += cross_entropy(p, held_y) * len(held_y)
-                seen += len(held_y)
-            records.append({"strength": strength, "validation": hits / seen, "validation_loss": loss / seen})
+                made.append((p, held_y))
+            validation, loss, more = judgement(made)
+            records.append({"strength": strength, "validation": validation, "validation_loss": loss, **more})
         best = max(records, key=lambda record: (record["validation"], -record["validation_loss"]))
         chosen = best["strength"]
     else:

@@ -41,7 +41,7 @@ def save_classifier(
         target,
         mean=views.mean,
         std=views.std,
-        extra={**(extra or {}), "classes": classifier.classes},
+        extra={**(extra or {}), "classes": classifier.classes, "findings": classifier.findings},
         interpolation=views.interpolation,
         crop=crop,
     )
@@ -64,7 +64,8 @@ def load_classifier(folder: str | Path) -> tuple[Classifier, dict[str, Any]]:
     if not isinstance(classes, list) or not classes:
         raise InputError(f"{path}: its config.json names no classes; fine-tune again")
     views = ViewConfig(side=facts["side"], mean=facts["mean"], std=facts["std"], interpolation=facts["interpolation"])
-    classifier = Classifier(ClassifierConfig(head="zero"), encoder, None, views, [str(name) for name in classes])
+    names, findings = [str(name) for name in classes], bool(facts.get("findings"))
+    classifier = Classifier(ClassifierConfig(head="zero"), encoder, None, views, names, findings=findings)
     try:
         classifier.head.load_state_dict(load_file(path / HEAD))
     except (SafetensorError, RuntimeError, OSError, json.JSONDecodeError) as error:

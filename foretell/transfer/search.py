@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from foretell.errors import ForetellError
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings of one fine-tuning."""
+    """Settings of one fine-tuning; ``thresholds`` of its classes, chosen on held-out labels, where there were some."""
 
     rate: float
     steps: int
     weight_decay: float
+    thresholds: tuple[float | None, ...] | None = None
 
     def record(self) -> dict[str, Any]:
         return {"rate": self.rate, "steps": self.steps, "weight_decay": self.weight_decay}
@@ -54,7 +55,7 @@ def no_memory(key: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[s
 
 def choose(
     candidates: Sequence[Trial],
-    judge: Callable[[Trial], tuple[float, float]],
+    judge: Callable[[Trial], tuple[float, float] | tuple[float, float, dict[str, Any]]],
     *,
     seed: int,
     remember: Remember = no_memory,
@@ -62,19 +63,20 @@ def choose(
 ) -> tuple[Trial, list[dict[str, Any]]]:
     """The best of ``candidates`` and the record of each.
 
-    ``judge(trial)``: validation score (higher is better) and loss; ``tried`` is told after each. A single candidate is
-    not judged. Raises ForetellError when every one failed.
+    ``judge(trial)``: validation score (higher is better), loss, and what else is to be kept of the trial ("thresholds");
+    ``tried`` is told after each. A single candidate is not judged. Raises ForetellError when every one failed.
     """
     records: list[dict[str, Any]] = []
     for trial in candidates if len(candidates) > 1 else ():
 
         def work(trial: Trial = trial) -> dict[str, Any]:
             try:
-                validation, loss = judge(trial)
+                judged: Sequence[Any] = judge(trial)
             except ForetellError as error:
                 # A rate too high for this arm is an answer of the search, not a failure of the comparison.
                 return {"validation": None, "validation_loss": None, "failed": str(error)}
-            return {"validation": validation, "validation_loss": loss}
+            kept = judged[2] if len(judged) > 2 else {}
+            return {"validation": judged[0], "validation_loss": judged[1], **kept}
 
         answer = remember({"kind": "trial", "rate": trial.rate, "steps": trial.steps, "seed": seed}, work)
         records.append({**trial.record(), **answer})
@@ -96,4 +98,5 @@ def best(candidates: Sequence[Trial], records: Sequence[dict[str, Any]]) -> Tria
             "lower transfer.rates"
         )
     at, _ = max(valid, key=lambda item: (item[1]["validation"], -item[1]["validation_loss"]))
-    return candidates[at]
+    limits = records[at].get("thresholds")
+    return candidates[at] if limits is None else replace(candidates[at], thresholds=tuple(limits))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from foretell.transfer.intervals import paired, t_interval
+from foretell.transfer.intervals import Interval, Verdict, paired, t_interval
 from foretell.transfer.metrics import METRICS
 
 Row = dict[str, Any]
@@ -26,6 +26,16 @@ PAIRS = (
     ("probe", "baseline"),
     ("scratch", "baseline"),
 )
+
+
+LOWER = ("brier", "ece")  # whose lower value is the better one
+_OTHER: dict[Verdict, Verdict] = {"better": "worse", "worse": "better", "undecided": "undecided"}
+
+
+def verdict_of(interval: Interval, metric: str) -> Verdict:
+    """Whether a difference of ``metric`` (with or without "image_" or "shift_" before it) speaks for the first arm."""
+    lower = metric.removeprefix("shift_").removeprefix("image_") in LOWER
+    return _OTHER[interval.verdict] if lower else interval.verdict
 
 
 def _value(row: Row, metric: str) -> float:
@@ -81,7 +91,7 @@ def differences(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[R
                         "low": interval.low,
                         "high": interval.high,
                         "n": interval.n,
-                        "verdict": interval.verdict,
+                        "verdict": verdict_of(interval, metric),
                     }
                 )
     return found

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from foretell.data.store import ImageStore
 from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
+from foretell.transfer import crossing, shift
 from foretell.transfer.arms import DEFAULT_ARMS
 from foretell.transfer.cases import count
 from foretell.transfer.compare import compare as run_comparison
@@ -49,12 +52,13 @@ def _open(
     chosen = common.data_for(read, data, labels)
     store = common.open_data(chosen)
     common.tell_data(store, chosen)
-    if "label" not in store.table:
+    if "label" not in store.table and not recipe.transfer.findings:
         raise InputError(
             f"{store.source}: has no labels to measure by; give --labels FILE (a CSV with the columns path and label), "
             "class folders or a manifest with a label column"
         )
-    store.table.classes("label")
+    if not recipe.transfer.findings:
+        store.table.classes("label")
     parts = common.divide_again(read, store, chosen)
     if not len(parts.test):
         raise InputError(
@@ -106,7 +110,20 @@ def telling() -> Callable[[int, int, str], None]:
     return progress
 
 
-def _compare(found: Labelled, per_class: str, seeds: int, trials: int, arms: str) -> dict[str, Any]:
+def _leave_out(found: Labelled, domain: str) -> None:
+    """Take the rows of another domain out of training and test; say so where pretraining has seen them."""
+    train, test, elsewhere, _ = shift.apart(found.store, domain, found.parts.train, found.parts.test)
+    found.parts = Parts(train, test, f"{found.parts.how}; {domain} left out")
+    kept = found.read.run.read_json("split.json") or {}
+    if found.own and len(np.intersect1d(kept.get("train", []), elsewhere)):
+        say(
+            f"  pretraining saw images of {domain} too, without labels; to hold them out, pretrain on a table without them"
+        )
+
+
+def _compare(
+    found: Labelled, per_class: str, seeds: int, trials: int, arms: str, domain: str | None = None
+) -> dict[str, Any]:
     chosen = tuple(arm.strip() for arm in arms.split(",")) if arms else DEFAULT_ARMS
     say("comparing with training from scratch, with equal augmentation, search and steps:")
     before = found.read.run.read_json("results/comparison.json") or {}
@@ -124,6 +141,7 @@ def _compare(found: Labelled, per_class: str, seeds: int, trials: int, arms: str
         run=found.read.run if found.own else None,
         progress=telling(),
         split=found.parts.how,
+        shift=domain,
     )
     if found.own:  # scores of an earlier evaluate stay
         for name in ("knn", "linear_probe", "retrieval"):
@@ -132,6 +150,13 @@ def _compare(found: Labelled, per_class: str, seeds: int, trials: int, arms: str
         found.read.run.write_json("results/comparison.json", result)
     if result.get("verdict"):
         say(result["verdict"])
+    titles = {arm: entry["title"] for arm, entry in result["arms"].items()}
+    for entry in result["crossing"]:
+        say(crossing.sentence(entry, titles))
+    if domain is not None:
+        say(f"on {result['shift']['samples']:,} {found.config.unit}s of {domain}, with no training on any of them:")
+        for line in shift.lines(result["shift"], titles):
+            say(line)
     return result
 
 
@@ -173,17 +198,24 @@ def evaluate(
     arms: str,
     device: str | None,
     task: str | None,
+    domain: str | None,
     overrides: Overrides,
 ) -> dict[str, Any]:
     """See ``foretell.verbs.evaluate``."""
+    if domain is not None and not compare:
+        raise InputError(f"--shift {domain}: the arms that it judges are those of --compare; give that too")
     points, chosen = per_class_of(per_class), seeds_of(seeds)
     if text_transfer.is_text(Path(run)):
+        if domain is not None:
+            raise InputError(f"--shift {domain}: is for images; {run} is a run of text")
         return text_transfer.evaluate(
             Path(run), _of_text(data, labels), task=task, compare=compare, per_class=points, seeds=chosen, trials=trials,
             arms=arms, device=device, overrides=overrides, telling=telling,
         )  # fmt: skip
     _no_task(task)
     found = _open(run, data, labels, device, overrides)
+    if domain is not None:
+        _leave_out(found, domain)
     _hold(found)
     try:
         encoder = found.read.encoder.to(common.device_of(found.config.device))
@@ -196,7 +228,7 @@ def evaluate(
             say(line)
         if found.own:
             worth.keep(found.read.run, result)
-        result["comparison"] = _compare(found, per_class, seeds, trials, arms) if compare else None
+        result["comparison"] = _compare(found, per_class, seeds, trials, arms, domain) if compare else None
         if found.own:
             _report(found)
         return result
@@ -232,7 +264,7 @@ def finetune(
         common.check_free(target)
     _hold(found)
     try:
-        train, test, notes = held_out(found.store, found.parts.train, found.parts.test, unit=found.config.unit)
+        train, test, notes = held_out(found.store, found.parts.train, found.parts.test, config=found.config)
         for note in notes:
             say(f"  {note}")
         say(f"fine-tuning on {count(train):,} labels of {len(train.classes)} classes:")

@@ -24,6 +24,10 @@ def evaluate(
     arms: Annotated[
         str, Arg("arms of the comparison, of pretrained, scratch, random, probe; of text also tfidf", "ARM,ARM,...")
     ] = "",
+    shift: Annotated[
+        str | None,
+        Arg("with --compare: hold the images of another domain out and judge every arm on them", "COLUMN=VALUE"),
+    ] = None,
     similarity: Annotated[
         Where | None, Arg("of word vectors: people's scores of pairs, lines of word, word, score", "FILE")
     ] = None,
@@ -44,7 +48,8 @@ def evaluate(
 
     Nearest neighbours, linear probe and retrieval, beside random features and raw pixels; of text beside TF-IDF.
     --compare adds the label-efficiency curve: every arm with equal augmentation, search and steps. The results are put
-    into the run and its report; with other data they are only printed. Word vectors (of a run or a file) are measured
+    into the run and its report; with other data they are only printed. With --shift domain=B the tuned models are applied
+    to the images of that domain with no training: what each arm loses there, and what pretraining gains. Word vectors (of a run or a file) are measured
     by --similarity and --analogies.
 
     Returns the scores, {"knn": {arm: scores}, "linear_probe": ..., "retrieval": ..., "comparison": ...}. Raises
@@ -56,5 +61,5 @@ def evaluate(
         return word_evaluation.evaluate(Path(run), similarity, analogies)
     return comparing.evaluate(
         run, data, labels=labels, compare=compare, per_class=per_class, seeds=seeds, trials=trials, arms=arms,
-        device=device, task=task, overrides=set,
+        device=device, task=task, domain=shift, overrides=set,
     )  # fmt: skip

@@ -50,7 +50,7 @@ def frozen(
     "retrieval": {arm: {"class", "group"}}} for the arms pretrained, random (frozen random weights) and pixels. Raises
     InputError for unusable labels.
     """
-    train, test, notes = held_out(store, parts.train, parts.test, unit=config.unit)
+    train, test, notes = held_out(store, parts.train, parts.test, config=config)
     train, test = at_most(train, config.probe_samples), at_most(test, config.test_samples)
     result: dict[str, Any] = {
         "classes": train.classes,
@@ -78,6 +78,8 @@ def frozen(
             group = None if test.groups is None else retrieval(test_x, test.groups)
             result["retrieval"][arm] = {"class": retrieval(test_x, test.codes), "group": group}
 
+    if config.findings:  # neighbours vote for one class; the probe of findings is an arm of a comparison
+        return result
     judge("pretrained", lambda rows: features_of(encoder, store, rows, views, config.crop))
     untrained = random_encoder(encoder, seed, store, train.index, views)
     judge("random", lambda rows: features_of(untrained, store, rows, views, config.crop))

@@ -76,16 +76,16 @@ def test_unusable_cases_are_refused_in_words(grouped) -> None:
         cases.labelled_cases(doubled, np.arange(len(store)))
     bare = store.with_table(Table({"label": store.table.column("label")}))
     with pytest.raises(InputError, match="needs a column case or group"):
-        held_out(bare, train, test, unit="case")
+        held_out(bare, train, test, config=BY_CASE)
     with pytest.raises(InputError, match=r"case.* both in the training and in the test part .*keep every case in one"):
-        held_out(store, [*train, test[-1]], test[:-1], unit="case")
+        held_out(store, [*train, test[-1]], test[:-1], config=BY_CASE)
     with pytest.raises(ValueError, match="leave label_unit at image"):
         TransferConfig(unit="case", label_unit="group")
 
 
 def test_fractions_are_counted_in_cases_nested_and_balanced(grouped) -> None:
     store, train, test = grouped
-    fit, _, _ = held_out(store, train, test, unit="case")
+    fit, _, _ = held_out(store, train, test, config=BY_CASE)
     fractions, notes = fractions_of(fit, (1, 4, 100, None), (0, 1), BY_CASE, fit.cases)
     assert notes == ["100 a class: 10 of 10 classes have fewer and give what they have", "all labels: no label more than before, left out"]  # fmt: skip
     held: set[str | None] = set()
@@ -104,7 +104,7 @@ def test_fractions_are_counted_in_cases_nested_and_balanced(grouped) -> None:
 
 def test_validation_holds_out_whole_cases_within_the_budget(grouped) -> None:
     store, train, test = grouped
-    fit, _, _ = held_out(store, train, test, unit="case")
+    fit, _, _ = held_out(store, train, test, config=BY_CASE)
     few = fit.take(fractions_of(fit, (4,), (0,), BY_CASE, fit.cases)[0][0].positions[0])
     pairs, how = cases.splits(few, k=2, share=0.25, seed=0)
     assert how == "2-fold cross-validation on 40 labels, each of a case"
@@ -131,7 +131,7 @@ def test_cases_take_turns_and_so_do_the_images_of_each() -> None:
 @pytest.mark.parametrize("pooling", ["mean", "max"])
 def test_pooling_is_what_a_slow_loop_finds(grouped, pooling: str) -> None:
     store, train, test = grouped
-    _, held, _ = held_out(store, train, test, unit="case")
+    _, held, _ = held_out(store, train, test, config=BY_CASE)
     order = np.random.default_rng(0).permutation(len(held))  # images of a case need not lie together
     held = held.take(order)
     p = np.random.default_rng(1).dirichlet(np.ones(10), len(held)).astype(np.float32)
@@ -176,7 +176,7 @@ def test_a_case_weighs_as_much_as_another_however_many_images_it_has(digits) -> 
 
 def test_a_limited_test_part_keeps_cases_whole(grouped) -> None:
     store, train, test = grouped
-    _, held, _ = held_out(store, train, test, unit="case")
+    _, held, _ = held_out(store, train, test, config=BY_CASE)
     some = at_most(held, len(held) // 2)
     assert some.cases is not None
     assert held.cases is not None
@@ -202,7 +202,7 @@ def test_a_comparison_by_case_counts_and_judges_cases(grouped, views: ViewConfig
 
 def test_fine_tuning_once_tells_of_cases(grouped, views: ViewConfig) -> None:
     store, train, test = grouped
-    fit, held, _ = held_out(store, train, test, unit="case")
+    fit, held, _ = held_out(store, train, test, config=BY_CASE)
     _, facts = finetune_once(new_encoder(), fit, views=views, config=BY_CASE, test=held, trials=1)
     assert facts["labels"] == 80
     assert facts["test"]["samples"] == 40
@@ -216,5 +216,5 @@ def test_images_of_their_own_are_judged_as_before(digits) -> None:
     assert found is p
     assert codes is data.codes
     assert groups is None
-    assert cases.scores(data, p, "mean") == score(p, data.codes)
+    assert score(p, data.codes).items() <= cases.scores(data, p, "mean").items()
     assert cases.weights(replace(data, cases=None)) is None

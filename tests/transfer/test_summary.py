@@ -127,3 +127,13 @@ def test_the_verdict_is_two_sentences_that_say_where_the_advantage_ends(scores, 
         assert part in text
     assert text.count(". ") == 1
     assert text.endswith(".")
+
+
+def test_of_an_error_the_lower_one_is_the_better() -> None:
+    rows = [
+        {"arm": arm, "per_class": 1, "labels": 10, "seed": seed, "accuracy": value + 0.01 * seed, "image_ece": value}
+        for arm, value in (("pretrained", 0.3), ("scratch", 0.2))
+        for seed in range(3)
+    ]
+    found = {row["metric"]: row["verdict"] for row in differences(rows, ("accuracy", "image_ece"))}
+    assert found == {"accuracy": "better", "image_ece": "worse"}

@@ -1,0 +1,51 @@
+"""The report's sections on how few labels equal all of the baseline's, and on another domain with no training there."""
+
+from __future__ import annotations
+
+from foretell.report import analysis, charts, words
+from foretell.report.gather import Gathered, Json
+from foretell.report.parts import Cell, Table
+from foretell.transfer import crossing as crossing_points
+
+
+def crossing(run: Gathered) -> Json | None:
+    """A sentence for each pair of arms: with how many labels one equals the other's all."""
+    found = run.comparison.get("crossing") or []
+    titles = {arm: analysis.arm_name(run.comparison, arm) for arm in run.comparison.get("arms", {})}
+    sentences = [
+        crossing_points.sentence(entry, titles) for entry in found if {entry["arm"], entry["against"]} <= set(titles)
+    ]
+    return {"sentences": sentences} if sentences else None
+
+
+def _difference(record: Json) -> Cell:
+    return Cell(words.points(record["mean"]), words.interval(record["low"], record["high"], signed=True))
+
+
+def shift(run: Gathered) -> Json | None:
+    """What every arm loses on the other domain, and what pretraining gains there beside its gain at home."""
+    comparison = run.comparison
+    found = comparison.get("shift")
+    if not found or not found.get("drops"):
+        return None
+    gains = {(row["arm"], row["labels"]): row for row in found["gains"]}
+    head: list[Cell | str] = [
+        "Arm", Cell("labels"), Cell("at home"), Cell(found["domain"]), Cell("drop"), Cell("gain at home", "over scratch"),
+        Cell("gain there", "over scratch"),
+    ]  # fmt: skip
+    rows: list[list[Cell | str]] = []
+    for row in found["drops"]:
+        gain = gains.get((row["arm"], row["labels"]))
+        name = Cell(analysis.arm_name(comparison, row["arm"]), kind=f"c-{charts.key_of(row['arm'])}")
+        shown: list[Cell | str] = [
+            name,
+            words.count(row["labels"]),
+            words.percent(row["in"]),
+            words.percent(row["out"]),
+        ]
+        more: list[Cell | str] = (
+            [words.MISSING] * 2 if gain is None else [_difference(gain["in"]), _difference(gain["out"])]
+        )
+        rows.append([*shown, _difference(row["drop"]), *more])
+    told = f"The models as they are, applied to {words.count(found['samples'])} samples of {found['domain']} that no training saw."
+    return {"sentence": told, "table": Table(head, rows)}

@@ -1,0 +1,96 @@
+"""Several runs beside each other: starts (scratch, supervised, one pretext task or two) and widths in one table, from the
+comparisons that the runs hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from foretell.errors import InputError
+from foretell.run import Run
+from foretell.transfer.intervals import paired, t_interval
+
+Row = dict[str, Any]
+
+
+def _read(path: Path) -> Row:
+    run = Run.read(path)
+    found = run.read_json("results/comparison.json")
+    if not found or not found.get("rows"):
+        raise InputError(f"{path}: no comparison yet; make one with: foretell evaluate {path} --compare")
+    facts = run.read_json("facts.json") or {}
+    return {"name": path.name, "encoder": facts.get("encoder", {}).get("name"), **found}
+
+
+def _protocol(comparison: Row) -> Row:
+    """What two comparisons must share for a difference of theirs to mean anything."""
+    labels = sorted({(row["per_class"] or 0, row["labels"]) for row in comparison["rows"]})
+    shared = ("metric", "classes", "seeds", "trials", "test")
+    return {**{name: comparison[name] for name in shared}, "numbers of labels": labels}
+
+
+def _values(comparison: Row, arm: str, labels: int) -> dict[int, float]:
+    metric = comparison["metric"]
+    return {
+        row["seed"]: float(row[metric])
+        for row in comparison["rows"]
+        if row["arm"] == arm and row["labels"] == labels and row[metric] is not None
+    }
+
+
+def compare_runs(paths: Sequence[Path | str]) -> Row:
+    """The arms of all runs at every number of labels, and their differences from the same arm of the first run.
+
+    {"metric", "seeds", "rows": [{"run", "encoder", "arm", "labels", "mean", "low", "high", "n"}], "paired": [{"run",
+    "against", "arm", "labels", "difference", "low", "high", "n", "verdict"}]}, with 95% t intervals over seeds. An arm
+    that does not depend on pretraining (scratch, random) is in the rows of every run: with one encoder its values agree.
+    Raises InputError for fewer than two runs, a run without a comparison, and comparisons that differ in test part, seeds,
+    search or numbers of labels.
+    """
+    if len(paths) < 2:
+        raise InputError(f"comparing runs needs two or more, not {len(paths)}")
+    found = [_read(Path(path)) for path in paths]
+    first = found[0]
+    for path, other in zip(paths[1:], found[1:], strict=True):
+        ours, theirs = _protocol(first), _protocol(other)
+        differing = [name for name in ours if ours[name] != theirs[name]]
+        if differing:
+            raise InputError(
+                f"{path}: its comparison differs from that of {paths[0]} in {', '.join(differing)}; evaluate both with the "
+                "same data, --seeds, --trials and --per-class"
+            )
+    rows: list[Row] = []
+    differences: list[Row] = []
+    for run in found:
+        for arm in run["arms"]:
+            for labels in sorted({row["labels"] for row in run["rows"]}):
+                values = _values(run, arm, labels)
+                where = {"run": run["name"], "arm": arm, "labels": labels}
+                rows.append({**where, "encoder": run["encoder"], **t_interval(list(values.values())).record()})
+                base = _values(first, arm, labels)
+                seeds = sorted(values.keys() & base.keys())
+                if run is first or not seeds:
+                    continue
+                interval = paired([values[seed] for seed in seeds], [base[seed] for seed in seeds])
+                spread = {"low": interval.low, "high": interval.high, "n": interval.n, "verdict": interval.verdict}
+                differences.append({**where, "against": first["name"], "difference": interval.mean, **spread})
+    return {"metric": first["metric"], "seeds": first["seeds"], "rows": rows, "paired": differences}
+
+
+def table(result: Row) -> list[str]:
+    """The rows as lines of Markdown, in percent: a line a run and arm, a column a number of labels."""
+    counts = sorted({row["labels"] for row in result["rows"]})
+    lines = [
+        f"| run | encoder | arm | {' | '.join(f'{count} labels' for count in counts)} |",
+        f"| --- | --- | --- | {' | '.join('---:' for _ in counts)} |",
+    ]
+    for run, encoder, arm in dict.fromkeys((row["run"], row["encoder"], row["arm"]) for row in result["rows"]):
+        own = {row["labels"]: row for row in result["rows"] if (row["run"], row["arm"]) == (run, arm)}
+        shown = []
+        for row in (own[count] for count in counts):
+            spread = f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})" if row["n"] > 1 else ""
+            shown.append(f"{100 * row['mean']:.1f}{spread}")
+        lines.append(f"| {run} | {encoder or ''} | {arm} | {' | '.join(shown)} |")
+    return lines

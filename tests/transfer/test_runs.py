@@ -1,0 +1,62 @@
+"""Several runs in one table: the same protocol, paired by seed, or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foretell.errors import InputError
+from foretell.run import Run
+from foretell.transfer.runs import compare_runs, table
+
+
+def made(path: Path, lift: float, encoder: str = "resnet_tiny", **changes: Any) -> Path:
+    """A run whose comparison has the arms scratch and pretrained, the second higher by ``lift``."""
+    run = Run.create(path)
+    (path / "recipe.toml").write_text("")
+    rows = [
+        {"arm": arm, "per_class": per_class, "labels": 10 * per_class, "seed": seed,
+         "accuracy": 0.3 + 0.1 * per_class + 0.01 * seed + (lift if arm == "pretrained" else 0)}
+        for arm in ("pretrained", "scratch") for per_class in (1, 2) for seed in (0, 1, 2)
+    ]  # fmt: skip
+    comparison = {
+        "metric": "accuracy", "classes": ["a", "b"], "seeds": [0, 1, 2], "trials": 8, "test": {"samples": 50, "split": ""},
+        "arms": {"pretrained": {}, "scratch": {}}, "rows": rows, **changes,
+    }  # fmt: skip
+    run.write_json("facts.json", {"encoder": {"name": encoder}})
+    run.write_json("results/comparison.json", comparison)
+    run.close()
+    return path
+
+
+def test_runs_are_paired_by_seed_with_the_first(tmp_path: Path) -> None:
+    one, other = made(tmp_path / "simclr", 0.1), made(tmp_path / "micle", 0.15, "resnet_small")
+    found = compare_runs([one, other])
+    assert len(found["rows"]) == 2 * 2 * 2
+    differences = {(row["arm"], row["labels"]): row for row in found["paired"]}
+    assert set(differences) == {(arm, labels) for arm in ("pretrained", "scratch") for labels in (10, 20)}
+    better = differences["pretrained", 10]
+    assert (better["run"], better["against"], better["verdict"]) == ("micle", "simclr", "better")
+    assert better["difference"] == pytest.approx(0.05)
+    assert differences["scratch", 20]["difference"] == 0
+    lines = table(found)
+    assert lines[0] == "| run | encoder | arm | 10 labels | 20 labels |"
+    assert lines[2] == "| simclr | resnet_tiny | pretrained | 51.0 (48.5 to 53.5) | 61.0 (58.5 to 63.5) |"
+    assert lines[4].startswith("| micle | resnet_small | pretrained | 56.0")
+
+
+def test_what_cannot_be_compared_is_refused_in_words(tmp_path: Path) -> None:
+    one = made(tmp_path / "one", 0.1)
+    with pytest.raises(InputError, match="two or more, not 1"):
+        compare_runs([one])
+    with pytest.raises(InputError, match=r"differs from that of .* in seeds, test; evaluate both with the same data"):
+        compare_runs([one, made(tmp_path / "other", 0.1, seeds=[0], test={"samples": 51, "split": ""})])
+    empty = Run.create(tmp_path / "empty")
+    (empty.path / "recipe.toml").write_text("")
+    empty.close()
+    with pytest.raises(InputError, match="no comparison yet; make one with: foretell evaluate"):
+        compare_runs([one, empty.path])
+    assert json.loads((one / "results" / "comparison.json").read_text())["metric"] == "accuracy"
