@@ -96,18 +96,20 @@ class Task(ABC):
         return lay(self.sequences.take(which), owner, self.layout.pad, self.layout.specials)
 
     def content(self) -> str:
-        """A hash of the examples: their tokens, what is to be foretold of them and what they are judged by."""
+        """A hash of the examples: their tokens, groups, what is to be foretold of them and what they are judged by."""
         digest = hashlib.blake2b(digest_size=16)
         places = spread(self.sequences.start, self.sequences.length)
         targets = [value.numpy() for value in self.targets(np.arange(len(self))).values()]
         for values in (self.sequences.ids[places], self.sequences.length, self.first, *targets):
             digest.update(np.ascontiguousarray(values).tobytes())
+        if self.groups is not None:
+            digest.update(self.groups.tobytes())
         for text in self.gold():
             digest.update(f"{text}\0".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
     def gold(self) -> Iterable[str]:
-        """What the examples are judged by where their targets do not hold all of it."""
+        """What results on the examples depend on where tokens and targets do not hold all of it."""
         return ()
 
     def read(self, states: Tensor, inputs: Inputs) -> Tensor:

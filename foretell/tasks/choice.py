@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -98,6 +98,10 @@ class Choice(Task):
 
     def units(self, of_sequences: Tensor) -> Tensor:
         return of_sequences
+
+    def gold(self) -> Iterable[str]:
+        """The texts themselves, which TF-IDF reads: different ones may have the same tokens."""
+        return (text for one in self.texts for text in one)
 
     def head(self, width: int, dropout: float) -> nn.Module:
         return SummaryHead(width, 1, dropout, bias=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -81,6 +81,10 @@ class Classification(Task):
 
     def units(self, of_sequences: Tensor) -> Tensor:
         return of_sequences
+
+    def gold(self) -> Iterable[str]:
+        """The texts themselves, which TF-IDF reads: different ones may have the same tokens."""
+        return (text for one in self.texts for text in one)
 
     def scores(self, head: nn.Module, states: Tensor, inputs: Inputs) -> Tensor:
         """(B, classes) logits."""

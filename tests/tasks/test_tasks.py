@@ -143,6 +143,24 @@ def test_the_answers_of_an_example_share_one_dropout_mask() -> None:
     assert len({round(value, 4) for value in found.tolist()}) > 1
 
 
+def test_a_task_is_known_by_its_texts_classes_and_groups() -> None:
+    _, layout = encoder_and_layout()
+    names = ["x", "y", "z"]
+    made = [
+        Classification.of(layout, SINGLE, CODES, names),
+        Classification.of(layout, [(text.upper(),) for (text,) in SINGLE], CODES, names),  # the same tokens
+        Classification.of(layout, SINGLE, CODES[::-1].copy(), names),
+        Classification.of(layout, SINGLE, np.array([0, 1, 2, 1, 1]), names),
+        Classification.of(layout, SINGLE, CODES, names, groups=np.array([0, 0, 1, 1, 2])),
+    ]
+    assert made[0].content() == Classification.of(layout, SINGLE, CODES, names).content()
+    assert len({task.content() for task in made}) == 4  # the codes are the same in both directions
+    assert (
+        Choice.of(layout, CHOICES, np.array([2, 0, 3])).content()
+        != Choice.of(layout, CHOICES, np.array([1, 0, 3])).content()
+    )
+
+
 def test_a_score_of_choices_counts_right_answers_and_chance() -> None:
     _, layout = encoder_and_layout()
     task = task_of("choice", layout)
