@@ -173,7 +173,7 @@ class Bert(TextObjective):
             told = ""
             if "words" in task.hidden:
                 words = task.hidden["words"][row]
-                told = self.spelled(words[(words != NOT_CHOSEN) & first])
+                told = self.listed(words[(words != NOT_CHOSEN) & first])
             if "pairs" in task.hidden:
                 follows = {0: "the second text follows", 1: "the second text is from elsewhere"}
                 told = "; ".join(filter(None, [told, follows[int(batch.pair[row, 0])]]))

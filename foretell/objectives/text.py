@@ -156,9 +156,14 @@ class TextObjective(Objective):
         raise NotImplementedError
 
     def spelled(self, ids: Tensor) -> str:
-        """Tokens as they are called, without padding."""
+        """The text of tokens that follow each other, special ones by their names, without padding."""
         pad = self.store.specials.get("pad")
-        return " ".join(self.store.tokenizer.id_to_token(i) or "?" for i in ids.tolist() if i != pad)
+        text: str = self.store.tokenizer.decode([i for i in ids.tolist() if i != pad], skip_special_tokens=False)
+        return text.strip()
+
+    def listed(self, ids: Tensor) -> str:
+        """Tokens from several places, each by itself."""
+        return ", ".join(self.spelled(ids[at : at + 1]) for at in range(len(ids)))
 
     def task_of(self, batch: TextBatch, **more: Tensor) -> Task:
         """The parts of a task that every text task has; ``ids`` may be given anew."""
