@@ -186,15 +186,15 @@ class Recipe(Settings):
         return rows
 
 
-def read_toml(file: str | Path) -> tuple[str, dict[str, Any]]:
-    """(what to call it, its tables) of a recipe file, or of a packaged recipe by its name. Raises InputError."""
+def read_toml(file: str | Path, kind: Literal["recipe", "pipeline"] = "recipe") -> tuple[str, dict[str, Any]]:
+    """(what to call it, its tables) of a recipe or pipeline file, or of a packaged one by its name. Raises InputError."""
     path = Path(file)
     if not path.suffix and not path.is_file() and not (path / "recipe.toml").is_file() and path.name == str(file):
-        folder = resources.files("foretell") / "recipes"
+        folder = resources.files("foretell") / f"{kind}s"
         packaged = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
         if str(file) not in packaged:
-            raise unknown("recipe", str(file), packaged)
-        text, where = packaged[str(file)].read_text(), f"recipe {file}"
+            raise unknown(kind, str(file), packaged)
+        text, where = packaged[str(file)].read_text(), f"{kind} {file}"
     else:
         path = path / "recipe.toml" if path.is_dir() else path
         where = str(path)
@@ -202,7 +202,7 @@ def read_toml(file: str | Path) -> tuple[str, dict[str, Any]]:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not a text file"
-            raise InputError(f"{where}: the recipe cannot be read ({reason})") from None
+            raise InputError(f"{where}: the {kind} cannot be read ({reason})") from None
     try:
         return where, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -123,7 +123,8 @@ def audit(
         extra=list(store.found.extra) if store.found is not None else [],
     )
     table = store.table
-    if "group" in table and "order" in table:
+    sliced = is_medical(store) and "case" not in table  # an order within each series, not of a patient
+    if "group" in table and "order" in table and not sliced:
         try:
             found.notes = [*found.notes, summary(store)]
         except InputError as reason:

@@ -9,7 +9,7 @@ from foretell.data.pixels import Pixels
 
 STROKE = 6  # pixels that a stroke is narrower than
 ROWS, WIDE = 12, 48  # pixels of a place that holds a few letters
-STROKES = 24  # beginnings of strokes in such a place
+STROKES = 32  # beginnings of strokes in such a place
 GROUND = 0.6  # share of a place that has the shade of its ground
 SHADES = 16  # shades told apart
 CONTRAST = 0.2  # of the image's range, between ground and strokes

@@ -95,6 +95,13 @@ def checked(dataset: Any, size: int) -> int:
 
     Raises Unreadable when it holds no image, or claims more than the file or memory can hold.
     """
+    try:
+        return _claimed(dataset, size)
+    except (TypeError, ValueError):  # a text or a list where a number belongs
+        raise Unreadable("is damaged (a size in its header is no number)") from None
+
+
+def _claimed(dataset: Any, size: int) -> int:
     kind = getattr(dataset.get("SOPClassUID", ""), "name", "") or "an unknown object"
     if str(dataset.get("SOPClassUID", "")) == PDF:
         raise Unreadable("is a PDF in DICOM, not an image; leave it out")
@@ -102,11 +109,7 @@ def checked(dataset: Any, size: int) -> int:
     if not rows or not columns:
         raise Unreadable(f"is DICOM without pixels ({kind}); leave it out")
     check_size(int(rows), int(columns))
-    claimed = dataset.get("NumberOfFrames", None) or 1
-    try:
-        count = max(1, int(claimed))
-    except (TypeError, ValueError):
-        raise Unreadable("is damaged (its number of frames is no number)") from None
+    count = max(1, int(dataset.get("NumberOfFrames", None) or 1))
     frame = int(rows) * int(columns) * int(dataset.get("SamplesPerPixel", None) or 1)
     frame *= max(8, int(dataset.get("BitsAllocated", None) or 16)) // 8
     if frame > MEMORY:
@@ -114,7 +117,7 @@ def checked(dataset: Any, size: int) -> int:
             f"claims frames of {columns} x {rows} pixels, {frame >> 20} MiB each; expected at most {MEMORY >> 20} MiB: "
             "shrink it"
         )
-    syntax = dataset.file_meta.get("TransferSyntaxUID", None) if hasattr(dataset, "file_meta") else None
+    syntax = _syntax(dataset)
     plain = syntax is None or not (syntax.is_compressed or syntax.is_deflated)
     bits = int(dataset.get("BitsAllocated", None) or 16)
     least = count if not plain else count * (frame if bits > 1 else frame // 8) * 2 // 3  # YBR 4:2:2 has two thirds
@@ -219,8 +222,19 @@ def _greys(dataset: Any) -> Any:
     return head
 
 
+def _syntax(dataset: Any) -> Any:
+    """How the pixels are stored, None where it is not said. Raises Unreadable for a way that nobody knows."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID", None) if hasattr(dataset, "file_meta") else None
+    try:
+        if syntax is not None:
+            _ = syntax.is_encapsulated
+    except ValueError:
+        raise Unreadable("is stored in an unknown transfer syntax; save it uncompressed") from None
+    return syntax
+
+
 def _check_plugin(dataset: Any) -> None:
-    syntax = dataset.file_meta.get("TransferSyntaxUID", None)
+    syntax = _syntax(dataset)
     if syntax is None or not syntax.is_encapsulated:
         return
     decoders = _pydicom("pydicom.pixels")

@@ -7,8 +7,13 @@ unless one is given: the same data gives the same pseudonyms on any machine, and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +21,10 @@ import numpy as np
 
 from foretell.data import dicom
 from foretell.data.pixels import Unreadable
+from foretell.errors import ForetellError
 
+FEW = 384  # files: below this a process's start takes longer than it saves
+PART = 256  # files that a process is given at a time
 READ = [
     *("SOPClassUID", "SOPInstanceUID", "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID"),
     *(
@@ -139,5 +147,50 @@ def read_or_none(path: Path) -> Header | None:
     """The header; None for a file that cannot be read, which is reported when its pixels are."""
     try:
         return read(path)
-    except (Unreadable, OSError):
+    except (Unreadable, OSError, TypeError, ValueError):  # the last two: texts and lists where numbers belong
         return None
+
+
+def read_all(
+    paths: Sequence[Path], workers: int, progress: Callable[[int, int], None] | None = None
+) -> list[Header | None]:
+    """``read_or_none`` of every path, in as many processes; what they say stays in memory."""
+    found: list[Header | None] = []
+    parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
+    with ThreadPoolExecutor(workers if len(paths) > FEW else 1) as crew:
+        for part in crew.map(_elsewhere if len(paths) > FEW and workers > 1 else _here, parts):
+            found += part
+            if progress:
+                progress(len(found), len(paths))
+    return found
+
+
+def _here(paths: Sequence[Path]) -> list[Header | None]:
+    return [read_or_none(path) for path in paths]
+
+
+def _elsewhere(paths: Sequence[Path]) -> list[Header | None]:
+    """A process of its own: headers are read by Python code, of which one process runs one line at a time."""
+    package = str(Path(__file__).resolve().parents[2])
+    places = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", "foretell.data.dicom_header"],
+        input=json.dumps([str(path) for path in paths]),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    if done.returncode:
+        raise ForetellError(f"a process that read DICOM headers ended with status {done.returncode}; run again")
+    return [None if facts is None else Header(**facts) for facts in json.loads(done.stdout)]
+
+
+def main() -> None:
+    """Paths as JSON in on stdin, their headers as JSON out on stdout."""
+    headers = _here([Path(name) for name in json.load(sys.stdin)])
+    json.dump([None if header is None else asdict(header) for header in headers], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,7 @@ from typing import Any
 
 from foretell.data import nifti
 from foretell.data.build import key_of, replace_text
-from foretell.data.dicom_header import Header, Pseudonyms, read_or_none, salt_of
+from foretell.data.dicom_header import Header, Pseudonyms, read_all, salt_of
 from foretell.data.frames import split_name
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.medical_files import kind_of
@@ -56,6 +56,7 @@ def describe(
     *,
     sequences: bool = False,
     cache: Path,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Source:
     """``source`` with a row for each frame and slice, and the columns that their headers say.
@@ -68,7 +69,7 @@ def describe(
     try:
         read = json.loads(kept.read_text())
     except (OSError, ValueError):
-        read = _read(source, config, progress)
+        read = _read(source, config, workers, progress)
         if not read["whole"]:
             return _completed(source, read, columns or {}, sequences)
         with contextlib.suppress(OSError):  # a cache that may only be read: read again next time
@@ -77,18 +78,17 @@ def describe(
     return _completed(source, read, columns or {}, sequences)
 
 
-def _read(source: Source, config: MedicalConfig, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
+def _read(
+    source: Source, config: MedicalConfig, workers: int, progress: Callable[[int, int], None] | None
+) -> dict[str, Any]:
     """{"rows": [of the source], "names", "values", "notes", "salt", "whole"}: plain values, for the cache.
 
     Not ``whole`` where a file's package is not installed, which may change.
     """
     kinds = [_kind(source, name) for name in source.names]
-    headers: dict[int, Header | None] = {}
-    for row, kind in enumerate(kinds):
-        if kind == "dicom":
-            headers[row] = read_or_none(source.root / split_name(source.names[row])[0])
-        if progress and (row % 64 == 63 or row + 1 == len(kinds)):
-            progress(row + 1, len(kinds))
+    dicom = [row for row, kind in enumerate(kinds) if kind == "dicom"]
+    paths = [source.root / split_name(source.names[row])[0] for row in dicom]
+    headers = dict(zip(dicom, read_all(paths, workers, progress), strict=True))
     salt = config.salt or salt_of(header.instance for header in headers.values() if header and header.instance)
     pseudonyms = Pseudonyms(None if config.identifiers == "kept" else salt)
     rows: list[int] = []

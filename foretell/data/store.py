@@ -222,6 +222,11 @@ class ImageStore:
         return tuple(float(value) for value in mean), tuple(float(value) for value in std)
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cache_folder() -> Path:
     """``$FORETELL_CACHE``, else ``~/.cache/foretell``."""
     given = os.environ.get("FORETELL_CACHE")
@@ -274,7 +279,15 @@ def open_images(
         found = scan(source, columns, moving=frames > 0)
     how = ""
     if has_medical(found):
-        found = describe(found, chosen, columns, sequences=frames > 0, cache=root, progress=progress)
+        found = describe(
+            found,
+            chosen,
+            columns,
+            sequences=frames > 0,
+            cache=root,
+            workers=workers or usable_cores(),
+            progress=progress,
+        )
         how = f" {chosen.window}"
         if found.kind != "manifest":  # the others are columns of the labels
             columns = {known: name for known, name in (columns or {}).items() if name not in found.table.columns}
@@ -341,10 +354,8 @@ def _cached(
                 if found.kind == "array":
                     build.build_array(found, images, folder, work, side, channels, progress)
                 else:
-                    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-                    build.build_files(
-                        found, folder, work, side, window, workers or cores, max_unreadable, channels, progress
-                    )
+                    cores = workers or usable_cores()
+                    build.build_files(found, folder, work, side, window, cores, max_unreadable, channels, progress)
     except OSError as error:
         raise ForetellError(
             f"{folder.parent}: the cache cannot be written ({error.strerror or error}); set FORETELL_CACHE to a "

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from foretell.data.decode import decode
+from foretell.data.frames import split_name
+from foretell.data.medical_files import kind_of
 from foretell.data.pixels import Pixels, Unreadable
 from foretell.data.window import Window, parse
 
@@ -33,6 +35,13 @@ def content_hash(image: Pixels) -> bytes:
 def shard_paths(work: Path, shard: int) -> tuple[Path, Path]:
     """(pixels, facts) of a finished shard."""
     return work / f"shard-{shard:06d}.bin", work / f"shard-{shard:06d}.npz"
+
+
+def _peak(path: Path, image: Pixels) -> int:
+    """The largest value of a 16-bit image; of one whose window has said what is white, that."""
+    if image.dtype != np.uint16:
+        return 0
+    return 65535 if kind_of(Path(split_name(str(path))[0])) else int(image.max())
 
 
 def decode_shard(
@@ -70,7 +79,7 @@ def decode_shard(
             sizes.append(image.shape[:2])
             channels.append(image.shape[2])
             depths.append(image.dtype.itemsize)
-            peaks.append(int(image.max()) if image.dtype == np.uint16 else 0)
+            peaks.append(_peak(root / name, image))
             hashes.append(np.frombuffer(content_hash(image), np.uint8))
     aside = facts_path.with_suffix(".part")
     with open(aside, "wb") as stream:

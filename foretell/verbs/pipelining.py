@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from foretell import __version__
+from foretell import __version__, distributed
 from foretell.data.store import ImageStore
 from foretell.encoders.weights import WEIGHTS, locate
-from foretell.errors import InputError, unknown
+from foretell.errors import InputError
 from foretell.options import Overrides
-from foretell.recipe import Recipe
+from foretell.recipe import Recipe, read_toml
 from foretell.run import Run, write_aside
 from foretell.settings import Settings
 from foretell.verbs import common
@@ -74,24 +73,9 @@ class Done:
 
 def read_plan(place: str | Path) -> Plan:
     """The steps of a file, or of a packaged pipeline by its name. Raises InputError naming step and key."""
-    path = Path(place)
-    if not path.suffix and not path.is_file():
-        folder = resources.files("foretell") / "pipelines"
-        packaged = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
-        if str(place) not in packaged:
-            raise unknown("pipeline", str(place), packaged)
-        text, where = packaged[str(place)].read_text(), f"pipeline {place}"
-    else:
-        where = str(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not a text file"
-            raise InputError(f"{where}: the pipeline cannot be read ({reason})") from None
+    where, tree = read_toml(place, "pipeline")
     try:
-        plan = Plan.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: not TOML: {error}") from None
+        plan = Plan.model_validate(tree)
     except ValidationError as error:
         found = error.errors()[0]
         key = ".".join(str(part + 1) if isinstance(part, int) else part for part in found["loc"])
@@ -288,6 +272,8 @@ def run(
     """See ``foretell.verbs.pipeline``."""
     from foretell.report.pipeline import build
 
+    if distributed.world() > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("pipeline: runs in one process; run its steps with torchrun and foretell pretrain instead")
     plan = read_plan(recipe)
     if weights is not None:
         if plan.step[0].kind != "start":

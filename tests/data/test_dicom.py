@@ -233,6 +233,15 @@ def test_rows_of_a_thousand_million_are_refused(tmp_path: Path) -> None:
         list(dicom.frames(saved(tmp_path, made)))
 
 
+def test_an_unknown_transfer_syntax_is_named(tmp_path: Path) -> None:
+    made = small()
+    path = saved(tmp_path, made)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0"))
+    with pytest.raises(Unreadable, match=r"unknown transfer syntax|is damaged|is not DICOM"):
+        dicom.count(path)
+
+
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
 def test_a_truncated_file_is_named(tmp_path: Path, share: float) -> None:
     whole = saved(tmp_path, small()).read_bytes()

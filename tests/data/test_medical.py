@@ -11,11 +11,12 @@ import pytest
 from dicom_files import NAME, saved, small, study
 from pictures import picture, save
 
-from foretell.data import dicom
+from foretell.data import dicom, dicom_header
 from foretell.data.audit import audit, render
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.sequences import sequences
 from foretell.data.store import open_images
+from foretell.data.window import Window
 from foretell.errors import InputError
 
 pydicom = pytest.importorskip("pydicom")
@@ -68,6 +69,20 @@ def test_pseudonyms_depend_on_the_data_and_on_a_given_salt(tmp_path: Path) -> No
     )
 
 
+def test_headers_read_in_processes_are_those_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = sorted(study(tmp_path / "s").rglob("IM*"))
+    (tmp_path / "no.dcm").write_bytes(b"no" * 300)
+    paths.append(tmp_path / "no.dcm")
+    alone = dicom_header.read_all(paths, 1)
+    assert alone[-1] is None
+    assert [header.order for header in alone if header] == ["1", "2"] * 3
+    monkeypatch.setattr(dicom_header, "FEW", 2)
+    monkeypatch.setattr(dicom_header, "PART", 4)
+    seen: list[tuple[int, int]] = []
+    assert dicom_header.read_all(paths, 2, lambda done, total: seen.append((done, total))) == alone
+    assert seen == [(4, 7), (7, 7)]
+
+
 def test_a_window_is_part_of_the_store(tmp_path: Path) -> None:
     folder = study(tmp_path / "s")
     one, other = open_images(folder), open_images(folder, medical=MedicalConfig(window="1000/200"))
@@ -75,6 +90,14 @@ def test_a_window_is_part_of_the_store(tmp_path: Path) -> None:
     assert set(np.unique(other.image(0))) >= {0, 65535}
     with pytest.raises(InputError, match=r"data\.medical\.window=lung"):
         open_images(folder, medical=MedicalConfig(window="lung"))
+
+
+def test_a_window_means_the_same_in_every_store(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s")
+    store = open_images(folder, medical=MedicalConfig(window="10000/20000"))
+    (seen,) = dicom.frames(folder / "0" / "IM0000", Window("given", 0, 20000))
+    assert seen.max() < 20000  # no pixel is near white, and none is made so
+    assert np.array_equal(store.image(0), seen)
 
 
 def test_frames_of_a_file_are_rows(tmp_path: Path) -> None:
