@@ -13,6 +13,7 @@ from foretell.report import analysis, charts, words
 from foretell.report.page import HERE, environment
 from foretell.report.parts import Cell, Table
 from foretell.run import write_aside
+from foretell.transfer.crossing import sentence
 
 Json = dict[str, Any]
 
@@ -115,6 +116,7 @@ def _steps(found: Json) -> Table:
 def _comparison(found: Json) -> Json:
     """The chart and tables of one comparison."""
     cells = analysis.summary_of(found)
+    titles = {arm: str(about["title"]) for arm, about in found["arms"].items()}
     labels = sorted({cell.labels for arm in cells.values() for cell in arm})
     head: list[Cell | str] = ["Labels", *cells]
     rows: list[list[Cell | str]] = []
@@ -140,26 +142,6 @@ def _comparison(found: Json) -> Json:
         "chart": charts.efficiency(found),
         "scores": Table(head, rows),
         "pairs": Table(["Difference", "Labels", "Mean and 95% interval", "Verdict"], pairs),
-        "crossing": [crossing_sentence(row) for row in found["crossing"]],
+        "crossing": [sentence(row, titles) for row in found["crossing"]],
         "test": found["test"],
     }
-
-
-def crossing_sentence(row: Json) -> str:
-    """In words: with how many labels an arm does as well as the baseline with all."""
-    goal = f"{words.percent(row['goal'])} ({row['baseline']} with all {words.counted(row['baseline_labels'], 'label')})"
-    outside = [
-        text
-        for text in (
-            f"{words.counted(row['fewer'], 'seed')} are above it from the fewest labels on" if row["fewer"] else "",
-            f"{words.counted(row['more'], 'seed')} do not reach it" if row["more"] else "",
-        )
-        if text
-    ]
-    ending = f"; {', '.join(outside)}" if outside else ""
-    if row["labels"] is None:
-        return f"{row['arm']} and {goal} do not cross within the labels tried{ending}."
-    spread = (
-        f", {words.count(row['low'])} to {words.count(row['high'])} over seeds" if row["low"] != row["high"] else ""
-    )
-    return f"{row['arm']} reaches {goal} with about {words.counted(round(row['labels']), 'label')}{spread}{ending}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +13,8 @@ from foretell.recipe import Recipe
 from foretell.report import build as build_report
 from foretell.run import Run
 from foretell.transfer.compare import compare
+from foretell.transfer.crossing import crossing
 from foretell.transfer.intervals import paired
-from foretell.transfer.summary import labels_for
 from foretell.verbs import common
 from foretell.verbs.common import say
 from foretell.verbs.pipelining import Step
@@ -167,28 +166,3 @@ def differences(rows: list[Row], arm: str, against: str, metric: str) -> list[Ro
                 }
             )  # fmt: skip
     return found
-
-
-def crossing(rows: list[Row], arm: str, baseline: str, metric: str) -> Row | None:
-    """With how many labels ``arm`` reaches the score that ``baseline`` has with all that were given.
-
-    Found for each seed on its own curve: the median over the seeds that cross within it, with the least and the most;
-    ``fewer`` and ``more``: seeds that are above it at their first point, and that never reach it. None without seeds.
-    """
-    last = _points(rows)[-1]
-    goals = _scores(rows, baseline, last, metric)
-    found: list[int] = []
-    readings = {"about": 0, "fewer than": 0, "more than": 0}
-    for seed, goal in goals.items():
-        curve = sorted((row["labels"], row[metric]) for row in rows if (row["arm"], row["seed"]) == (arm, seed))
-        labels, reading = labels_for(goal, curve)
-        readings[reading] += 1
-        found += [] if labels is None else [labels]
-    if not goals:
-        return None
-    most = max(row["labels"] for row in rows if row["arm"] == baseline)
-    return {
-        "arm": arm, "baseline": baseline, "goal": statistics.fmean(goals.values()), "baseline_labels": most,
-        "labels": statistics.median(found) if found else None, "low": min(found, default=None),
-        "high": max(found, default=None), "seeds": len(goals), "fewer": readings["fewer than"], "more": readings["more than"],
-    }  # fmt: skip

@@ -14,7 +14,7 @@ from cli_words import refused
 from dicom_files import saved, small
 
 from foretell.verbs import pipelining
-from foretell.verbs.pipeline_comparison import crossing, merged
+from foretell.verbs.pipeline_comparison import merged
 
 pytest.importorskip("pydicom")
 
@@ -128,7 +128,7 @@ def test_one_report_over_all_steps(done: Path) -> None:
     }  # fmt: skip
     assert {row["arm"] for row in comparison["crossing"]} == {"domain", "cases"}
     page = (done / "run" / "report.html").read_text()
-    for text in ("Steps and their cost", "cases − domain", "Peak MB"):
+    for text in ("Steps and their cost", "cases − domain", "Peak MB", "cases equals scratch with all"):
         assert text in page
     for link in re.findall(r'href="([^"]+)"', page):
         assert (done / "run" / link).is_file()
@@ -217,22 +217,6 @@ def test_bad_pipelines_are_refused(studies: Path, foretell: Call, tmp_path: Path
 def test_the_packaged_pipeline_is_valid() -> None:
     plan = pipelining.read_plan("medical")
     assert [step.kind for step in plan.step] == ["start", "pretrain", "pretrain", "compare", "finetune"]
-
-
-def test_the_crossing_point_is_found_by_seed() -> None:
-    def row(arm: str, labels: int, seed: int, score: float) -> dict[str, Any]:
-        per_class = None if labels == 100 else labels // 2
-        return {"arm": arm, "labels": labels, "per_class": per_class, "seed": seed, "accuracy": score}
-
-    rows = [row("scratch", n, seed, s) for seed in (0, 1) for n, s in ((10, 0.5), (100, 0.7))]
-    rows += [row("mine", n, 0, s) for n, s in ((10, 0.6), (100, 0.8))] + [
-        row("mine", 10, 1, 0.9),
-        row("mine", 100, 1, 0.9),
-    ]
-    found = crossing(rows, "mine", "scratch", "accuracy")
-    assert found is not None
-    assert round(found["labels"]) == 32  # half-way between 10 and 100 on the logarithm
-    assert (found["fewer"], found["more"], found["baseline_labels"]) == (1, 0, 100)
 
 
 def test_arms_are_named_by_step() -> None:
