@@ -47,7 +47,7 @@ def _check_cases(store: ImageStore, fit: Labelled, held: Labelled) -> None:
         raise InputError(
             f"{store.source}: {_counted(len(np.unique(fit.cases[shared])), 'case')} both in the training and in the test part "
             f"(one has '{store.names[int(fit.index[shared][0])]}'); keep every case in one split: name the column of the "
-            "patient, or of the case, as group"
+            "patient, or of the case, as group; images that a run was pretrained on keep its split, so pretrain on this table"
         )
 
 

@@ -1,0 +1,117 @@
+"""Cases, another domain and findings from the command line, on a table of real pictures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_words import refused
+
+from foretell.transfer.saved import load_classifier
+
+Call = Callable[..., Any]
+QUICK = (
+    "--per-class",
+    "1,all",
+    "--seeds",
+    "2",
+    "--trials",
+    "1",
+    "-s",
+    "transfer.steps=2",
+    "-s",
+    "transfer.curve_points=0",
+)
+
+
+@pytest.fixture(scope="module")
+def table(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pictures in cases of two of one class; a third of the cases from hospital B; findings beside the class."""
+    files = sorted(pictures.rglob("*.png"))[:-2]  # all of them would be the run's own images, with its split
+    rows = []
+    for at, path in enumerate(files):
+        label = path.parent.name
+        case = f"{label} {at // 2}"
+        rows.append(
+            {
+                "path": path, "label": label, "case": case, "patient": case, "domain": "B" if at // 2 % 3 == 0 else "A",
+                "dim": at // 2 % 2, "first": -1 if at % 5 == 0 else int(label == files[0].parent.name),
+                "split": "test" if at // 2 % 4 == 0 else "train",
+            }
+        )  # fmt: skip
+    target = tmp_path_factory.mktemp("cases") / "cases.csv"
+    with target.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return target
+
+
+def test_an_encoder_is_judged_by_case_and_at_another_hospital(run: Path, table: Path, foretell: Call) -> None:
+    said = foretell(
+        "evaluate",
+        run,
+        table,
+        "--compare",
+        "--shift",
+        "domain=B",
+        "--arms",
+        "probe,scratch",
+        "-s",
+        "transfer.unit=case",
+        *QUICK,
+    )
+    assert said.status == 0, said.err
+    assert "test cases, with" in said.out
+    assert "equals from scratch with all" in said.out
+    assert "cases of domain=B, with no training on any of them:" in said.out
+    assert "drop" in said.out
+    assert "over from scratch" in said.out
+
+
+def test_findings_are_columns_of_the_table(run: Path, table: Path, foretell: Call) -> None:
+    said = foretell(
+        "evaluate", run, table, "--compare", "--arms", "pretrained,probe", "-s", "transfer.findings=dim,first", *QUICK
+    )
+    assert said.status == 0, said.err
+
+
+def test_a_domain_without_a_comparison_and_one_that_is_not_there_are_refused(
+    run: Path, table: Path, foretell: Call
+) -> None:
+    refused(foretell("evaluate", run, table, "--shift", "domain=B"), "--shift domain=B", "--compare; give that too")
+    refused(foretell("evaluate", run, table, "--compare", "--shift", "domain=C", *QUICK), "column 'domain'", "'C'")
+
+
+def test_a_split_of_pretraining_that_cuts_cases_is_refused(
+    run: Path, table: Path, pictures: Path, foretell: Call, tmp_path: Path
+) -> None:
+    left = sorted(pictures.rglob("*.png"))[-2:]
+    whole = tmp_path / "whole.csv"
+    more = "".join(f"{path},{path.parent.name},last,last,A,0,0,train\n" for path in left)
+    whole.write_text(table.read_text() + more)
+    said = foretell("evaluate", run, whole, "-s", "transfer.unit=case")
+    refused(said, "both in the training and in the test part", "so pretrain on this table")
+
+
+def test_a_classifier_of_cases_is_kept(run: Path, table: Path, foretell: Call, tmp_path: Path) -> None:
+    said = foretell(
+        "finetune",
+        run,
+        "--data",
+        table,
+        "--out",
+        tmp_path / "kept",
+        "--trials",
+        "1",
+        "-s",
+        "transfer.unit=case",
+        "-s",
+        "transfer.steps=2",
+    )
+    assert said.status == 0, said.err
+    assert "test cases: accuracy" in said.out
+    assert len(load_classifier(tmp_path / "kept")[0].classes) == 4
