@@ -14,9 +14,8 @@ from foretell.claims.simclr_closeness import closeness
 class SmallLab(Lab):
     """Parts of 200 images, of every class."""
 
-    def split(self, source: str) -> tuple[Index, Index]:
-        train, test = super().split(source)
-        return train[:: len(train) // 200], test[:: len(test) // 200]
+    def split(self, source: str, *names: str) -> tuple[Index, ...]:
+        return tuple(part[:: max(1, len(part) // 200)] for part in super().split(source, *names))
 
 
 NAMES = ["simclr-temperature", "simclr-colour-shortcut", "simclr-composition", "simclr-training", "simclr-closeness"]
