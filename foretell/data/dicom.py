@@ -261,10 +261,23 @@ def _decoded(dataset: Any) -> Iterator[Pixels]:
             except (
                 Exception
             ) as error:  # an unsupported compression, a length that does not fit, an unknown colour space
+                if "read-only" in str(error):
+                    yield from _at_once(dataset)
+                    return
                 raise _undecoded(dataset, " ".join(str(error).split())) from None
         if image is None:
             return
         yield image
+
+
+def _at_once(dataset: Any) -> Iterator[Pixels]:
+    """All frames together: frame by frame pydicom 3.0 mends signs in the memory of its plugin, which may not be written."""
+    with quiet():
+        try:
+            whole = dataset.pixel_array
+        except Exception as error:
+            raise _undecoded(dataset, " ".join(str(error).split())) from None
+    yield from whole if int(dataset.get("NumberOfFrames", 1) or 1) > 1 else [whole]
 
 
 def _undecoded(dataset: Any, text: str) -> Unreadable:

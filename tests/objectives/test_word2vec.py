@@ -147,9 +147,9 @@ def test_the_loss_falls_and_all_that_is_hidden_is_of_seed_and_step(store: WordSt
     before = task.held_out_loss()
     # words held out are on average rarer than those learnt from, and their paths through the tree longer
     assert before == pytest.approx(task.chance_loss, rel=0.15 if loss == "tree" else 0.1)
-    # with so few words a tree under CBOW learns them by heart: after 20 epochs its held-out loss is above the first one
-    fit(task, config(steps=None, epochs=8 if (model, loss) == ("cbow", "tree") else 20))
-    assert task.held_out_loss() < 0.97 * before
+    # of so few words a tree learns the frequencies first and then the text by heart, so that its best is little and early
+    fit(task, config(steps=None, epochs=8 if loss == "tree" else 20))
+    assert task.held_out_loss() < (0.985 if loss == "tree" else 0.97) * before
 
 
 def test_every_word_is_seen_once_an_epoch(store: WordStore) -> None:
