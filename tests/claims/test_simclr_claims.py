@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from working import works_out
 
-from foretell import claims
 from foretell.claims import simclr
 from foretell.claims.lab import Index, Lab
 from foretell.claims.simclr_closeness import closeness
@@ -31,14 +31,8 @@ def test_closeness_is_the_chance_that_a_pair_of_one_class_is_the_closer() -> Non
 def test_a_claim_is_worked_out_from_beginning_to_end(
     name: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its figures at two steps say nothing; that each finding has one a seed does."""
     recipe, accuracy = simclr.recipe, simclr.contrastive_accuracy
     quick = {"training.steps": 2, "training.batch": 8}
     monkeypatch.setattr(simclr, "recipe", lambda *given, **more: recipe(*given, **more).changed(quick))
     monkeypatch.setattr(simclr, "contrastive_accuracy", lambda objective: accuracy(objective, batches=1, batch=8))
-    claim = claims.get(name)(seeds=(0,))
-    findings = claim.work(SmallLab(tmp_path_factory.getbasetemp() / "simclr-claims"))
-    assert findings
-    assert claim.notes
-    for finding in findings:
-        assert len(finding.ours) == len(finding.against) == 1
+    works_out(name, SmallLab(tmp_path_factory.getbasetemp() / "simclr-claims"), minutes=20, seeds=(0,))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from working import works_out
 
 from foretell import claims
 from foretell.claims import (
@@ -96,14 +96,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_claim_works_out(name: str, lab: Lab) -> None:
-    claim = claims.get(name)(seeds=(0, 1))
-    findings = claim.work(lab)
-    assert findings
-    assert claim.notes
-    for finding in findings:
-        assert len(finding.ours) == len(finding.against) == 2
-        assert all(math.isfinite(value) for value in (*finding.ours, *finding.against))
-    assert 0 < claim.minutes <= 20
+    works_out(name, lab, minutes=20)
 
 
 def built(lab: Lab, kind: str, **settings: object) -> TextObjective:
