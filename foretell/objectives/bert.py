@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
@@ -140,7 +141,7 @@ class Bert(TextObjective):
     def loss(self, task: Task, player: str) -> dict[str, Tensor]:
         """``words`` and ``sentences``: mean -log probability; ``right`` and ``right_pairs``: share foretold rightly."""
         states = self.states(task.visible).flatten(0, 1)
-        expected = task.visible["expected"].mean(0) * len(task)
+        expected = task.visible["expected"].double().mean(0) * len(task)
         parts: dict[str, Tensor] = {}
         total = states.new_zeros(())
         if "words" in task.hidden:
@@ -156,7 +157,8 @@ class Bert(TextObjective):
             answer = task.hidden["pairs"].flatten()
             at = (answer != NO_PAIR).nonzero().squeeze(1)
             assert self.encoder.pair is not None
-            logits = self.encoder.pair(states[at]).float()
+            logits = self.encoder.pair(states[at])
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             loss = functional.cross_entropy(logits, answer[at], reduction="sum") / expected[1]
             total = total + loss
             right = (logits.argmax(1) == answer[at]).float().mean()

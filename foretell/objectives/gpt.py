@@ -84,7 +84,7 @@ class Gpt(TextObjective):
         wanted = task.hidden["words"].flatten()
         at = (wanted != NOT_CHOSEN).nonzero().squeeze(1)
         loss, right = linear_cross_entropy(*self.encoder.prepared(states[at]), wanted[at])
-        expected = task.visible["expected"][:, 0].mean() * len(task)
+        expected = task.visible["expected"][:, 0].double().mean() * len(task)
         return {"total": loss * (len(at) / expected), "words": loss.detach(), "right": right}
 
     def show_words(self, batch: TextBatch, rng: Rng) -> list[tuple[str, str]]:
