@@ -125,8 +125,9 @@ class TextTuner(Trainable):
 
     def players(self) -> dict[str, Player]:
         """One player, with the rate of each layer ``layer_decay`` times that of the layer after it; embeddings come
-        first."""
-        scales: dict[str, float] = {}
+        first. The head's is ``head_rate`` times that of the last layer, unless it is trained alone."""
+        factor = 1.0 if self.frozen else self.config.head_rate
+        scales = {f"head.{name}": factor for name, _ in self.head.named_parameters()}
         decay = 1.0 if self.scratch else self.config.layer_decay
         layers = self.model.shape.layers
         for name, _ in self.model.named_parameters():

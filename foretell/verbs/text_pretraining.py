@@ -22,6 +22,7 @@ from foretell.objectives.text import TextObjective
 from foretell.objectives.text_measures import MOST, HeldOut, pair_guesses, word_guesses
 from foretell.recipe import Recipe
 from foretell.run import Run, write_aside
+from foretell.train.budget import seconds_of
 from foretell.train.loop import FitResult
 from foretell.train.monitor import Monitor
 from foretell.verbs import common, kinds
@@ -32,6 +33,7 @@ from foretell.verbs.text_examples import completions
 from foretell.verbs.text_reading import reading
 
 EPOCHS = 10.0  # where no budget is given: text is learnt by heart in many more
+HURRY = 180  # seconds: with less on a CPU the usual network would see too few batches to learn a word
 SHOWN = 4  # rows shown before training
 EXAMPLES = 3  # completions printed
 WATCHED = 128  # held-out rows measured while training
@@ -78,7 +80,24 @@ def settle(asked: Recipe, store: TokenStore) -> tuple[Recipe, list[str]]:
         if value is not None:
             changes[name] = common.absolute(value)
     epochs, notes = kinds.usual_epochs(asked, EPOCHS)
-    return asked.changed(changes | kinds.usual_training(asked) | epochs), notes
+    small, told = hurried(asked)
+    return asked.changed(changes | kinds.usual_training(asked) | epochs | small), notes + told
+
+
+def hurried(asked: Recipe) -> tuple[dict[str, Any], list[str]]:
+    """The changes to network and batch, where both were left open, for less than ``HURRY`` seconds on a CPU; in words."""
+    training, network = asked.training, getattr(asked.objective, "network")  # noqa: B009 (every text task has it)
+    left_open = (
+        asked.encoder.weights is None and not network.model_fields_set and "batch" not in training.model_fields_set
+    )
+    short = training.time is not None and seconds_of(training.time) < HURRY
+    if not (left_open and short) or common.device_of(training.device).type != "cpu":
+        return {}, []
+    told = (
+        f"a tiny network and batches of 16 rows, since {training.time} on a CPU is little; --set objective.network.size=mini "
+        "--batch 64 take the usual ones"
+    )
+    return {"objective.network.size": "tiny", "training.batch": 16}, [told]
 
 
 def build(recipe: Recipe, store: TokenStore, parts: Parts) -> Setting:

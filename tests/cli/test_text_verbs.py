@@ -12,6 +12,8 @@ import pytest
 import foretell
 from foretell.cli import main
 from foretell.errors import InputError
+from foretell.recipe import Recipe
+from foretell.verbs.text_pretraining import hurried
 
 TINY = ["objective.network.layers=2", "objective.network.width=64", "objective.network.heads=2", "objective.length=48"]
 TRAINING = ["training.rate=0.003", "training.precision=float32", "training.health_every=40", "training.batch=16"]
@@ -142,6 +144,24 @@ def test_a_run_goes_on_from_an_exported_encoder(bert: Path, text: Path, tmp_path
     )
     with pytest.raises(InputError, match="which gpt cannot go on with; use bert"):
         foretell.pretrain(text, objective="gpt", weights=bert, set=["objective.length=48"], budget="2 steps")
+
+
+@pytest.mark.parametrize(
+    ("given", "small"),
+    [
+        ({"training.time": "30s"}, True),
+        ({"training.time": "5m"}, False),
+        ({"training.epochs": 1.0}, False),
+        ({"training.time": "30s", "training.batch": 64}, False),
+        ({"training.time": "30s", "objective.network.size": "mini"}, False),
+    ],
+)
+def test_little_time_on_a_cpu_is_for_a_tiny_network(given: dict[str, object], small: bool) -> None:
+    asked = Recipe.load(None, {"objective.name": "gpt", "training.device": "cpu", **given})
+    changes, told = hurried(asked)
+    assert bool(changes) == bool(told) == small
+    if small:
+        assert changes == {"objective.network.size": "tiny", "training.batch": 16}
 
 
 def test_a_stopped_run_goes_on(text: Path, tmp_path: Path) -> None:
