@@ -15,7 +15,7 @@ from foretell.errors import ForetellError, InputError
 
 FORMAT = 1
 # Settings that do not change what is learnt beyond rounding.
-FREE = {"chunk", "device", "checkpoint_every", "health_every", "keep", "tensorboard"}
+FREE = {"chunk", "device", "checkpoint_every", "health_every", "keep", "tensorboard", "mlflow"}
 _NAME = re.compile(r"(\d{8})\.pt")
 
 

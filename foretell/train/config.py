@@ -53,6 +53,10 @@ class TrainingConfig(Settings):
         None, ge=1, description="early stop after this many monitor rounds without improvement"
     )
     tensorboard: bool = Field(False, description="also write TensorBoard files into the run folder (extra: track)")
+    mlflow: bool = Field(
+        False,
+        description="also log to the MLflow server of MLFLOW_TRACKING_URI, else to the run's mlflow.db (extra: track)",
+    )
 
     @field_validator("rate")
     @classmethod

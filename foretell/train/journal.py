@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from foretell.errors import ForetellError, InputError
+from foretell.errors import ForetellError
 from foretell.run import Run
 from foretell.train.progress import Progress
+from foretell.train.trackers import MLflow, TensorBoard, Tracker
 
 HEARTBEAT = 5.0  # seconds between writings of status.json
 LINES = 2000  # about how many "step" lines a run logs at most
@@ -23,11 +25,11 @@ class Journal:
     progress: Progress | None
     batch: int
     steps: int = 0
-    tensorboard: bool = False
+    trackers: Sequence[type[TensorBoard] | type[MLflow]] = ()
     flops_per_sample: float | None = None
     peak_flops: float | None = None
     health: str = ""
-    _writer: Any = None
+    _tracking: list[Tracker] = field(default_factory=list)
     _beat: float = 0.0
     _mark: tuple[float, int] | None = None
     _speed: float | None = field(default=None)
@@ -45,8 +47,8 @@ class Journal:
     def begin(self, step: int, steps: int) -> None:
         self.steps = steps
         self._mark = (time.perf_counter(), step)
-        if self.run is not None and self.tensorboard:
-            self._writer = _tensorboard(self.run, step)
+        if self.run is not None:
+            self._tracking = [kind(self.run, step) for kind in self.trackers]
         if self.progress is not None:
             self.progress.start(step, steps)
         self._status("running", step, force=True)
@@ -100,21 +102,19 @@ class Journal:
         self._status(state, step, force=True, health=self.health, **values)
         if self.progress is not None:
             self.progress.close(text)
-        self._close()
+        self._close(state)
 
     def fail(self, step: int, error: BaseException) -> None:
         """Never raises: what failed may be the disk."""
-        lines = str(error).splitlines()
-        message = lines[0] if lines else type(error).__name__
+        message = _first_line(error)
+        state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         with contextlib.suppress(ForetellError, OSError, ValueError):
-            state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
             self._status(state, step, force=True, message=message)
         with contextlib.suppress(ForetellError, OSError, ValueError):
             self._log("event", step=step, text=message)
         if self.progress is not None:
             self.progress.close(f"ended at step {step}")
-        with contextlib.suppress(OSError, ValueError):
-            self._close()
+        self._close(state)
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -139,27 +139,26 @@ class Journal:
         if self.run is None:
             return
         self.run.log(kind, **values)
-        if self._writer is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float) and name != "step":
-                    self._writer.add_scalar(f"{kind}/{values.get('name', name)}", value, values["step"])
+        step = values.pop("step")
+        numbers = {
+            f"{kind}/{values.get('name', name)}": float(value)
+            for name, value in values.items()
+            if isinstance(value, int | float)
+        }
+        for tracker in list(self._tracking) if numbers else ():
+            try:
+                tracker.log(step, numbers)
+            except Exception as error:  # the training is worth more than its copy
+                self._tracking.remove(tracker)
+                self.event(f"step {step}: {tracker.title} is not written to any more ({_first_line(error)})", step)
 
-    def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-
-def tensorboard_writer() -> Any:
-    """TensorBoard's writer. Raises InputError naming the extra when it is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise InputError(
-            "training.tensorboard needs TensorBoard: pip install 'foretell[track]', or set training.tensorboard = false"
-        ) from None
-    return SummaryWriter
+    def _close(self, state: str) -> None:
+        for tracker in self._tracking:
+            with contextlib.suppress(Exception):
+                tracker.close(state)
+        self._tracking = []
 
 
-def _tensorboard(run: Run, step: int) -> Any:
-    return tensorboard_writer()(str(run.path / "tensorboard"), purge_step=step + 1 if step else None)
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -24,7 +24,7 @@ from foretell.train.budget import seconds_of
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
 from foretell.train.health import Health, chance_of
-from foretell.train.journal import Journal, tensorboard_writer
+from foretell.train.journal import Journal
 from foretell.train.machine import checked_limits, describe, device_of
 from foretell.train.measure import Measured
 from foretell.train.monitor import Best, Monitor, undisturbed
@@ -32,6 +32,7 @@ from foretell.train.progress import Progress, spoken
 from foretell.train.schedule import warmup_steps
 from foretell.train.step import Stepper, finite_parameters, to_layout
 from foretell.train.stop import Interruption
+from foretell.train.trackers import KINDS
 
 CHECKPOINT_SECONDS = 300.0
 DEFAULT_EPOCHS = 100.0
@@ -108,9 +109,10 @@ class _Fit:
                 "change one of them"
             )
         self.rows = Rows.of_rank(config.batch, distributed.rank(), distributed.world())
-        if config.tensorboard and self.run is not None:
-            tensorboard_writer()
-        self.journal = Journal(self.run, progress if self.first else None, config.batch, tensorboard=config.tensorboard)
+        trackers = [kind for name, kind in KINDS.items() if getattr(config, name)] if self.run is not None else []
+        for kind in trackers:
+            kind.library()
+        self.journal = Journal(self.run, progress if self.first else None, config.batch, trackers=trackers)
         self.trainable = _placed(trainable, self.device)
         # what a checkpoint holds beside the parameters
         self.step = 0

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from train_toys import Breaks, Classes, Mixed, Pairs, Rivals, new_run, old_run, 
 
 from foretell.counters import seed_of
 from foretell.errors import ForetellError, InputError
-from foretell.train import TrainingConfig, fit
+from foretell.train import TrainingConfig, fit, trackers
 from foretell.train import feed as feeding
 from foretell.train.feed import stream_of
 from foretell.train.progress import PlainProgress
@@ -27,6 +28,15 @@ def _cache(tmp_path_factory, monkeypatch):
 
 def settings(**more) -> TrainingConfig:
     return TrainingConfig(**({"batch": 64, "steps": 40} | PLAIN | more))
+
+
+class Terminated(Classes):
+    """Asked to stop while its eighth batch is drawn."""
+
+    def draw(self, stream, seed, step, rows):
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().draw(stream, seed, step, rows)
 
 
 class Score:
@@ -372,15 +382,9 @@ def test_what_a_run_writes(tmp_path, capsys):
 
 
 def test_sigterm_ends_with_a_checkpoint(tmp_path):
-    class Asked(Classes):
-        def draw(self, stream, seed, step, rows):
-            if step == 7:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return super().draw(stream, seed, step, rows)
-
     before = signal.getsignal(signal.SIGTERM)
     with new_run(tmp_path / "run") as run:
-        result = fit(Asked(), settings(), run)
+        result = fit(Terminated(), settings(), run)
         status = run.read_json("status.json")
     assert (result.state, result.steps) == ("stopped", 8)
     assert (status["state"], status["step"]) == ("stopped", 8)
@@ -406,10 +410,52 @@ def test_tensorboard(tmp_path):
     assert events.Scalars("monitor/score")[0].value == 0.25
 
 
-def test_tensorboard_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+@pytest.mark.parametrize(("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])
+def test_a_tracker_that_is_missing(name, module, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
     with new_run(tmp_path / "run") as run, pytest.raises(InputError, match=r"pip install 'foretell\[track\]'"):
-        fit(Classes(), settings(tensorboard=True), run)
+        fit(Classes(), settings(**{name: True}), run)
+
+
+def test_mlflow(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
+    with new_run(tmp_path / "run") as run:
+        fit(Terminated(), settings(steps=12, mlflow=True), run, monitors=[Score([0.25])])
+    with old_run(tmp_path / "run") as run:
+        fit(Classes(seed=5), settings(steps=12, mlflow=True), run, monitors=[Score([0.25])], resume=True)
+    client = mlflow.MlflowClient()
+    (found,) = client.search_runs([client.get_experiment_by_name("foretell").experiment_id])
+    assert (found.info.run_name, found.info.status) == ("run", "FINISHED")
+    history = client.get_metric_history(found.info.run_id, "step/total")
+    assert {one.step for one in history} == set(range(1, 13))
+    assert found.data.metrics["monitor/score"] == 0.25
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_what_cannot_be_tracked_any_more_does_not_end_a_run(name, tmp_path, monkeypatch):
+    class Gone:
+        title = "The server"
+
+        def __init__(self, run, step):
+            pass
+
+        @staticmethod
+        def library():
+            return None
+
+        def log(self, step, values):
+            raise ConnectionError("refused\nin many lines")
+
+        def close(self, state):
+            raise ConnectionError
+
+    monkeypatch.setitem(trackers.KINDS, name, Gone)
+    with new_run(tmp_path / "run") as run:
+        assert fit(Classes(), settings(steps=5, **{name: True}), run).state == "finished"
+    logged = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    told = [line["text"] for line in logged if line["kind"] == "event"]
+    assert "step 1: The server is not written to any more (refused)" in told
 
 
 def test_a_slow_run_is_saved_by_the_clock(tmp_path, monkeypatch):

@@ -1,0 +1,119 @@
+"""Where a run's numbers also go, for people who compare runs in TensorBoard or MLflow (extra: track)."""
+
+from __future__ import annotations
+
+import os
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from foretell.errors import InputError
+from foretell.run import Run
+
+EXPERIMENT = "foretell"
+_MOST = 5000  # characters of a parameter's value that MLflow takes
+
+
+class Tracker(Protocol):
+    """Takes numbers while a run trains; ``log`` and ``close`` may raise what the tracker's own library raises."""
+
+    title: str
+
+    def log(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def close(self, state: str) -> None:
+        """``state``: finished, stopped or failed."""
+
+
+def missing(name: str, library: str) -> InputError:
+    return InputError(f"training.{name} needs {library}: pip install 'foretell[track]', or set training.{name} = false")
+
+
+class TensorBoard:
+    """Files in the run's folder ``tensorboard``; what was written after ``step`` by an earlier try is passed over."""
+
+    title = "TensorBoard"
+
+    def __init__(self, run: Run, step: int) -> None:
+        self._writer = self.library()(str(run.path / "tensorboard"), purge_step=step + 1 if step else None)
+
+    @staticmethod
+    def library() -> Any:
+        """Raises InputError naming the extra when it is not installed."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise missing("tensorboard", "TensorBoard") from None
+        return SummaryWriter
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self, state: str) -> None:
+        self._writer.close()
+
+
+class MLflow:
+    """A run of the experiment "foretell" on the server of MLFLOW_TRACKING_URI, else in the run's own ``mlflow.db``.
+
+    A run that is resumed goes on under the same name: which it is lies in ``mlflow.json``. The recipe's settings are its
+    parameters.
+    """
+
+    title = "MLflow"
+
+    def __init__(self, run: Run, step: int) -> None:
+        library = self.library()
+        place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(run.path / 'mlflow.db').absolute()}"
+        self._metric = library.entities.Metric
+        self._client = library.MlflowClient(tracking_uri=place)
+        kept = run.read_json("mlflow.json")
+        if kept is None or kept["server"] != place:
+            kept = {"server": place, "run": self._begun(run.path)}
+            run.write_json("mlflow.json", kept)
+        self._id = kept["run"]
+        self._client.update_run(self._id, status="RUNNING")
+
+    @staticmethod
+    def library() -> Any:
+        """Raises InputError naming the extra when it is not installed."""
+        try:
+            import mlflow
+        except ImportError:
+            raise missing("mlflow", "MLflow") from None
+        return mlflow
+
+    def _begun(self, folder: Path) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        experiment = found.experiment_id if found else self._client.create_experiment(EXPERIMENT)
+        made: str = self._client.create_run(experiment, run_name=folder.name).info.run_id
+        recipe = folder / "recipe.toml"
+        for name, value in flat(tomllib.loads(recipe.read_text())) if recipe.is_file() else ():
+            self._client.log_param(made, name, str(value)[:_MOST])
+        return made
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        now = int(1000 * time.time())
+        self._client.log_batch(self._id, [self._metric(name, value, now, step) for name, value in values.items()])
+
+    def close(self, state: str) -> None:
+        self._client.set_terminated(self._id, {"finished": "FINISHED", "stopped": "KILLED"}.get(state, "FAILED"))
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of nested tables.
+
+    >>> list(flat({"a": {"b": 1, "c": {"d": 2}}}))
+    [('a.b', 1), ('a.c.d', 2)]
+    """
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+KINDS: dict[str, type[TensorBoard] | type[MLflow]] = {"tensorboard": TensorBoard, "mlflow": MLflow}
