@@ -36,7 +36,8 @@ FORMAT = 1
 
 Ids = NDArray[np.int32]
 
-_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+WORD = r"[^\W_]+(?:['’\-][^\W_]+)*"
+_WORD = re.compile(WORD)
 
 
 class WordsConfig(Settings):

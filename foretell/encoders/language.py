@@ -51,7 +51,10 @@ class NetworkConfig(Settings):
 
 
 class Shape(Settings):
-    """A network with nothing left open; what config.json of an exported folder says."""
+    """A network with nothing left open; what config.json of an exported folder says.
+
+    ``ordered``: positions have embeddings; otherwise ``positions`` is only the longest text.
+    """
 
     vocabulary: int
     layers: int
@@ -59,6 +62,7 @@ class Shape(Settings):
     heads: int
     inner: int
     positions: int
+    ordered: bool = True
     segments: int = 0
     languages: int = 0
     causal: bool = False
@@ -157,7 +161,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.shape = shape
         self.tokens = nn.Embedding(shape.vocabulary, shape.width)
-        self.positions = nn.Embedding(shape.positions, shape.width)
+        self.positions = nn.Embedding(shape.positions, shape.width) if shape.ordered else None
         self.segments = nn.Embedding(shape.segments, shape.width) if shape.segments else None
         self.languages = nn.Embedding(shape.languages, shape.width) if shape.languages else None
         self.embedding_norm = nn.LayerNorm(shape.width, eps=shape.epsilon) if shape.embedding_norm else None
@@ -180,7 +184,9 @@ class Transformer(nn.Module):
                     "encoder; shorten it, or train with a larger objective.network.positions"
                 )
             position = torch.arange(ids.shape[1], device=ids.device)
-        x: Tensor = self.tokens(ids) + self.positions(position)
+        x: Tensor = self.tokens(ids)
+        if self.positions is not None:
+            x = x + self.positions(position)
         if self.segments is not None:
             x = x + (self.segments(segment) if segment is not None else self.segments.weight[0])
         if self.languages is not None and language is not None:

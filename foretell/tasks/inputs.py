@@ -102,7 +102,7 @@ class Inputs:
 
     def states(self, model: LanguageModel) -> Tensor:
         """(R, T, width) of ``model``, each sequence by itself."""
-        mask = packed_mask(self.sequence, model.shape.causal)
+        mask = packed_mask(self.sequence, model.shape.causal) if model.shape.layers else None
         segment = self.segment if model.shape.segments > 1 else None
         found: Tensor = model.net(self.ids, position=self.position, segment=segment, mask=mask)
         return found

@@ -17,6 +17,7 @@ from torch import nn
 
 from foretell.counters import seed_of
 from foretell.data.tokenizer import ROLES, specials_of
+from foretell.encoders.bag import is_bag
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.tasks.inputs import Index, Sequences
@@ -110,7 +111,9 @@ class Layout:
             joint = [found["sep"]] * (2 if model.layout == "roberta" else 1)
             tokens = ([found["cls"]], joint, [found["sep"]])
         known = specials_of(tokenizer)
-        special = {token for part in tokens for token in part} | {known[role] for role in known if role != "unk"}
+        # a word that is not known says nothing; a piece of one that is not known says at least where it was
+        content = () if is_bag(model) else ("unk",)
+        special = {token for part in tokens for token in part} | {known[role] for role in known if role not in content}
         return cls(tokenizer, length, *tokens, model.shape.causal, known.get("pad", 0), frozenset(special))
 
     def encoded(self, texts: Sequence[str]) -> list[list[int]]:

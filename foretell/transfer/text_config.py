@@ -33,7 +33,7 @@ class TextTuning(Settings):
         1.0, gt=0, le=1, description="rate of a layer over that of the layer after it; not used from scratch"
     )
     head_rate: float = Field(
-        1.0,
+        20.0,
         gt=0,
         description="rate of the head over that of the network's last layer, where both are trained: a head that starts at zero "
         "has far to go",

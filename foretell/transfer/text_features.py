@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from foretell.encoders.bag import is_bag
 from foretell.encoders.language import LanguageModel
 from foretell.tasks.base import Task, by_length
 from foretell.tasks.choice import Choice
@@ -17,7 +18,11 @@ from foretell.tasks.layout import Reading
 from foretell.transfer.features import device_of, evaluating
 
 Array = NDArray[np.float32]
-READINGS: tuple[Reading, ...] = ("summary", "mean")
+
+
+def readings_of(model: LanguageModel) -> tuple[Reading, ...]:
+    """What can be read of a sequence, the mean of the tokens last."""
+    return ("mean",) if is_bag(model) else ("summary", "mean")
 
 
 def units_of(task: Task) -> Index:
@@ -30,15 +35,17 @@ def embed_units(model: LanguageModel, task: Task, tokens: int = 8192) -> dict[Re
     assert isinstance(task, Classification | Choice)
     where = device_of(model)
     counts = units_of(task)
-    made: dict[Reading, Array] = {name: np.empty((int(counts.sum()), model.dim), np.float32) for name in READINGS}
+    made: dict[Reading, Array] = {
+        name: np.empty((int(counts.sum()), model.dim), np.float32) for name in readings_of(model)
+    }
     for positions in by_length(task, tokens):
         with evaluating(model):
             inputs = task.inputs(positions).to(where)
             states = inputs.states(model).float()
             read = {"summary": inputs.summaries(states), "mean": inputs.means(states)}
             at = places(counts, positions)
-            for name in READINGS:
-                made[name][at] = task.units(read[name]).cpu().numpy()
+            for name, values in made.items():
+                values[at] = task.units(read[name]).cpu().numpy()
     return made
 
 
@@ -58,7 +65,7 @@ class Bank:
         self.model = model
         self._place: dict[int, int] = {}
         self._counts = np.empty(0, np.int64)
-        self._held: dict[Reading, Array] = {name: np.empty((0, model.dim), np.float32) for name in READINGS}
+        self._held: dict[Reading, Array] = {name: np.empty((0, model.dim), np.float32) for name in readings_of(model)}
 
     def of(self, task: Task, reading: Reading) -> Array:
         """(U, width) of the units of ``task``, in their order."""
@@ -86,5 +93,5 @@ class Frozen:
 
 
 def frozen_kinds(bank: Bank) -> dict[str, Frozen]:
-    """Both readings, the mean of the tokens last."""
-    return {name: Frozen(bank, name) for name in READINGS}
+    """Each reading, the mean of the tokens last."""
+    return {name: Frozen(bank, name) for name in readings_of(bank.model)}

@@ -205,7 +205,7 @@ def evaluate(
     if domain is not None and not compare:
         raise InputError(f"--shift {domain}: the arms that it judges are those of --compare; give that too")
     points, chosen = per_class_of(per_class), seeds_of(seeds)
-    if text_transfer.is_text(Path(run)):
+    if text_transfer.reads_text(Path(run)):
         if domain is not None:
             raise InputError(f"--shift {domain}: is for images; {run} is a run of text")
         return text_transfer.evaluate(

@@ -64,7 +64,7 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str) -
     """See ``foretell.verbs.embed``."""
     if out is not None and out.suffix not in SUFFIXES:
         raise InputError(f"{out}: unknown suffix '{out.suffix}'; expected one of {', '.join(SUFFIXES)}")
-    if text_transfer.is_text(place):
+    if text_transfer.reads_text(place):
         return _embed_text(place, data, out, device)
     encoder, facts, store, run = _open(place, data, device)
     if out is None:

@@ -50,14 +50,14 @@ def evaluate(
     --compare adds the label-efficiency curve: every arm with equal augmentation, search and steps. The results are put
     into the run and its report; with other data they are only printed. With --shift domain=B the tuned models are applied
     to the images of that domain with no training: what each arm loses there, and what pretraining gains. Word vectors (of a run or a file) are measured
-    by --similarity and --analogies.
+    by --similarity and --analogies, or as encoders of labelled texts, which are the mean of their words.
 
     Returns the scores, {"knn": {arm: scores}, "linear_probe": ..., "retrieval": ..., "comparison": ...}. Raises
     InputError for labels that cannot be used.
     """
     from foretell.verbs import comparing, word_evaluation
 
-    if word_evaluation.asked(Path(run), similarity, analogies):
+    if word_evaluation.asked(Path(run), similarity, analogies) and data is None and labels is None:
         return word_evaluation.evaluate(Path(run), similarity, analogies)
     return comparing.evaluate(
         run, data, labels=labels, compare=compare, per_class=per_class, seeds=seeds, trials=trials, arms=arms,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from foretell import objectives
 from foretell.data.corpus import Corpus, Document, open_corpus
 from foretell.data.table import Table, many
+from foretell.encoders.bag import is_bag
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.options import Overrides
@@ -37,10 +38,20 @@ from foretell.transfer.text_tuning import TextTuner
 from foretell.verbs import common
 from foretell.verbs.common import say
 from foretell.verbs.finetune import Finetuned
-from foretell.verbs.text_run import read_text
+from foretell.verbs.text_run import TextModel, read_text
+from foretell.verbs.word_vectors import as_text_model, vectors_of
 
 AT_ONCE = 2000  # documents embedded at a time
 ANSWERS = "test_answers.json"
+
+
+def reads_text(place: Path) -> bool:
+    """Whether ``place`` is read as an encoder of text: ``is_text``, or word vectors."""
+    return vectors_of(place) is not None or is_text(place)
+
+
+def _read(place: Path) -> TextModel:
+    return as_text_model(place) if vectors_of(place) is not None else read_text(place)
 
 
 def is_text(place: Path) -> bool:
@@ -110,7 +121,7 @@ def open_labelled(
     """Read model and data, lay the data out, divide it, and say what was understood. Raises InputError in words."""
     recipe = _recipe(place, device, overrides, data is not None)
     source = _source(place, recipe, data)
-    read = read_text(place)
+    read = _read(place)
     given = recipe.data
     found = read_any(source, given.columns, task, encoding=given.encoding, documents=given.documents)
     say(f"data: {source}, {many(len(found), 'row')}, {found.kind}")
@@ -121,7 +132,7 @@ def open_labelled(
     model.specials = read.specials
     layout = Layout.of(model, tokenizer, recipe.transfer.text.length, str(place))
     own = recipe.transfer.text
-    layout.reads = own.reads
+    layout.reads = "mean" if is_bag(model) else own.reads
     train, test, notes = parts_of(found, layout, division, stride=own.stride, longest=own.longest_answer)
     if layout.cut:
         share = layout.cut / len(found)
@@ -285,7 +296,7 @@ def embed(place: Path, data: str | Path | None, device: str) -> tuple[NDArray[np
     """
     recipe = _recipe(place, device, (), data is not None)
     source = _source(place, recipe, data)
-    read = read_text(place)
+    read = _read(place)
     given = recipe.data
     corpus = open_corpus(source, given.columns, documents=given.documents, sentences="whole", encoding=given.encoding)
     for note in corpus.notes:

@@ -40,7 +40,8 @@ def evaluate(place: Path, similarity_file: str | Path | None, analogies_file: st
     pairs, questions = (None if file is None else Path(file) for file in (similarity_file, analogies_file))
     if pairs is None and questions is None:
         raise InputError(
-            f"{place}: of word vectors give --similarity FILE (word, word, score) or --analogies FILE (four words a line)"
+            f"{place}: of word vectors give --similarity FILE (word, word, score), --analogies FILE (four words a line), or a "
+            "table of texts and labels"
         )
     known = read_words(place)
     found: dict[str, Any] = {}

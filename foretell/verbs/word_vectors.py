@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from foretell.data.words import WordsConfig
+from foretell.encoders.bag import bag_of
 from foretell.encoders.vectors import Neighbourhood, load_vectors
 from foretell.errors import InputError
+from foretell.recipe import Recipe
+from foretell.verbs.text_run import TextModel
 
 EXPECTED = "a run of word2vec, or a .bin or .txt file of its form"
 
@@ -25,6 +29,24 @@ def read_words(place: Path) -> Neighbourhood:
     if file is None:
         raise InputError(f"{place}: no word vectors; expected {EXPECTED}")
     return Neighbourhood(*load_vectors(file))
+
+
+def as_text_model(place: Path) -> TextModel:
+    """The word vectors of a run or a file as an encoder of texts, which are the mean of their words.
+
+    Words are found as the run found them; of a file letters and digits are, in small letters where it has no other.
+    """
+    file = vectors_of(place)
+    if file is None:
+        raise InputError(f"{place}: no word vectors; expected {EXPECTED}")
+    words, vectors = load_vectors(file)
+    if (place / "recipe.toml").is_file():
+        learnt = Recipe.load(place / "recipe.toml").objective
+        config = WordsConfig(**{name: getattr(learnt, name) for name in WordsConfig.model_fields})
+    else:
+        config = WordsConfig(lower=all(word == word.lower() for word in words))
+    model, tokenizer = bag_of(words, vectors, config)
+    return TextModel(model.requires_grad_(False), tokenizer, model.specials, place)
 
 
 def neighbours(file: Path, words: str | Path | None, k: int) -> list[dict[str, Any]]:

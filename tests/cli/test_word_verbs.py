@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,31 @@ def test_a_run_on_words_is_whole(cbow: Path) -> None:
     assert '<section id="near-words"' in page
 
 
+def test_a_text_is_the_mean_of_its_words(skip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels are given for one name of each thing and asked for the other, which only unlabelled text has beside it."""
+    others = {"apple": "cherry", "stone": "rock", "river": "sea", "night": "cave"}
+    rows = [(f"the {thing} today", thing, "train") for thing in others for _ in range(6)]
+    rows += [(f"the {other} today", thing, "test") for thing, other in others.items() for _ in range(6)]
+    table = tmp_path / "things.csv"
+    table.write_text("text,label,split\n" + "".join(",".join(row) + "\n" for row in rows))
+    run = tmp_path / "run"
+    shutil.copytree(skip, run)
+    given = ["transfer.steps=40", "transfer.text.batch=8", "transfer.text.precision=float32"]
+    found = foretell.evaluate(run, table, compare=True, per_class="6", seeds=2, trials=3, set=given)
+    probes = {name: scores["accuracy"] for name, scores in found["linear_probe"].items()}
+    assert probes["pretrained"] == 1.0
+    assert max(probes["random"], probes["tfidf"]) < 0.6
+    means = {row["arm"]: row["mean"] for row in found["comparison"]["summary"] if row["metric"] == "accuracy"}
+    assert means["probe"] == 1.0
+    assert means["pretrained"] > means["scratch"]
+    assert '<section id="label-efficiency"' in (run / "report.html").read_text()
+    capsys.readouterr()
+    vectors = foretell.embed(run / "encoder" / "vectors.bin", table, out=tmp_path / "features.npz")
+    assert vectors.shape == (len(rows), 16)
+    assert main(["finetune", str(run), "--data", str(table)]) == 2
+    assert "a run on words, and this is a verb for images" in capsys.readouterr().err
+
+
 def test_a_context_foretells_the_word(cbow: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = foretell.fill(cbow, "The red [MASK] is sweet today.", top=2)
     assert [word for word, _ in found.gaps[0]] == ["apple", "cherry"]
@@ -128,9 +154,8 @@ def test_a_run_goes_on(text: Path, tmp_path: Path) -> None:
         (["neighbours", "SKIP", "appel"], "unknown word 'appel'; did you mean 'apple'"),
         (["neighbours", "SKIP", "apple stone"], "expected one word, or three"),
         (["neighbours", "SKIP", "apple", "-k", "0"], "--k 0: expected at least 1"),
-        (["evaluate", "SKIP"], "give --similarity FILE .* or --analogies FILE"),
+        (["evaluate", "SKIP"], "give --similarity FILE .* --analogies FILE .* or a table of texts and labels"),
         (["evaluate", "SKIP", "--similarity", "none.csv"], "none.csv: cannot be read"),
-        (["embed", "SKIP"], "a run on words, and this is a verb for images; see neighbours"),
         (["check", "SKIP", "--shortcuts"], "a run on words, and this is a verb for images; see neighbours"),
         (["generate", "SKIP", "a"], "a run on words, and this is a verb for text; see neighbours"),
     ],

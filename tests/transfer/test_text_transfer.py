@@ -14,8 +14,9 @@ from foretell.tasks.base import Task
 from foretell.transfer.compare_text import compare_text
 from foretell.transfer.search import Trial
 from foretell.transfer.text_arms import TEXT_ARMS
+from foretell.transfer.text_config import TextTuning
 from foretell.transfer.text_cost import forward_flops, training_flops
-from foretell.transfer.text_features import READINGS, Bank, embed_units
+from foretell.transfer.text_features import Bank, embed_units, readings_of
 from foretell.transfer.text_linear import fit_choice, fit_dense, fit_sparse, search_linear
 from foretell.transfer.text_tuning import TextStart, TextTuner, next_words, tune
 from foretell.transfer.tfidf import KINDS, TfIdf
@@ -84,11 +85,11 @@ def test_layers_further_down_are_slower_and_gains_are_not_decayed(encoder) -> No
     player = tuner.players()["all"]
     assert player.scales["model.net.tokens.weight"] == 0.5
     assert player.scales["model.net.layers.0.wide.weight"] == 1.0
-    assert "head.out.weight" not in player.scales
+    assert player.scales["head.out.weight"] == TextTuning().head_rate
     optimizer = make_optimizer(player, training_of(QUICK, 30, TRIAL, 0, "float32"))
     for group in optimizer.param_groups:
         assert (group["weight_decay"] == 0.0) == (group["params"][0].ndim == 1)
-    assert {group["scale"] for group in optimizer.param_groups} == {0.5, 1.0}
+    assert {group["scale"] for group in optimizer.param_groups} == {0.5, 1.0, TextTuning().head_rate}
 
 
 def test_the_auxiliary_loss_is_that_of_each_next_token(encoder) -> None:
@@ -130,9 +131,9 @@ def test_features_are_those_of_each_example_alone_and_read_once(kind: str, encod
     bank = Bank(model)
     some = task.take(np.array([7, 2]))
     first = bank.of(some, "mean")
-    whole = {reading: bank.of(task, reading) for reading in READINGS}
+    whole = {reading: bank.of(task, reading) for reading in readings_of(bank.model)}
     alone = embed_units(model, task.take(np.array([7])))
-    for reading in READINGS:
+    for reading in readings_of(bank.model):
         size = len(alone[reading])
         assert bank.of(some, reading)[:size] == pytest.approx(alone[reading], abs=1e-5)
         assert whole[reading].shape == (len(whole["mean"]), 32)
