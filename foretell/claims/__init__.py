@@ -45,6 +45,7 @@ _WHERE = {
     "micle-invariance": "foretell.claims.micle_invariance:MICLeInvariance",
     "micle-crossing": "foretell.claims.micle_crossing:MICLeCrossing",
     "micle-shift": "foretell.claims.micle_shift:MICLeShift",
+    "micle-pairs": "foretell.claims.micle_pairs:MICLePairs",
     "bert-few-labels": "foretell.claims.bert_few_labels:BertFewLabels",
     "bert-next-sentence": "foretell.claims.bert_next_sentence:BertNextSentence",
     "gpt-auxiliary": "foretell.claims.gpt_auxiliary:GptAuxiliary",
