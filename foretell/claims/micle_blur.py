@@ -7,14 +7,14 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.micle import mean
 from foretell.claims.micle_cases import cases
-from foretell.claims.staged import compared
+from foretell.claims.staged import top1
 
 BLUR = {"without blur": 0.0, "blur half the time": 0.5, "blur every time": 1.0}  # probability
 FEW = 8
 MEASURES = {
-    "few": f"linear probe, {cases(FEW)}",
-    "all": "linear probe, all cases",
-    "tuned": f"fine-tuned, {cases(FEW)}",
+    f"probe {FEW}": f"linear probe, {cases(FEW)}",
+    "probe None": "linear probe, all cases",
+    "pretrained": f"fine-tuned, {cases(FEW)}",
 }
 
 
@@ -51,11 +51,4 @@ class MICLeBlur(Claim):
         """Top-1 of cases of each of ``MEASURES``, in percent."""
         stages = [scans.recipe(lab, seed, "simclr", steps, blur=BLUR[arm]) for steps in (micle.FIRST, micle.THEN)]
         target = scans.recipe(lab, seed, "simclr", micle.THEN)
-        few = compared(lab, target, stages, ("probe",), (FEW,), draws=micle.DRAWS)
-        every = compared(lab, target, stages, ("probe",), (None,))
-        tuned = compared(lab, target, stages, ("pretrained",), (FEW,))
-        return {
-            "few": micle.accuracy(few, "probe", FEW),
-            "all": micle.accuracy(every, "probe", None),
-            "tuned": micle.accuracy(tuned, "pretrained", FEW),
-        }
+        return top1(lab, target, stages, tuned=FEW, probed=(FEW, None))

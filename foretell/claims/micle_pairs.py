@@ -46,8 +46,8 @@ class MICLePairs(Claim):
         self.notes += [
             f"{BATCHES} batches of {mean(of('batch')):.0f} cases a seed, of {mean(of('cases')):.0f} cases, "
             f"{mean(of('single')):.1f}% of them of one image",
-            f"{mean(of('fallback')):.1f}% of the pairs are one image twice; {mean(of('cells')):.0f} kinds of ordered pairs "
-            f"are tested, chi-square {mean(of('chi-square')):.0f}, bound {mean(of('bound')):.0f} ({SURE:.1%})",
+            f"{mean(of('fallback')):.1f}% of the pairs are one image twice; {mean(of('cells')):.0f} kinds of ordered pairs, "
+            f"of cases of up to {max(of('largest')):.0f} images, are drawn often enough to be tested: chi-square {mean(of('chi-square')):.0f}, bound {mean(of('bound')):.0f} ({SURE:.1%})",
             f"{COMPARED} batches and their views drawn again with the labels permuted, and with the cases permuted",
         ]
         return [
@@ -83,24 +83,23 @@ def counted(objective: MICLe, batches: list[Pairs]) -> dict[str, float]:
     several, same = bags.sizes[case] > 1, first == second
     again = sum(len(one) - len(np.unique(bags.of_row[one.first.index.numpy()])) for one in batches)
     tables = tables_of(objective, first, second)
-    statistic, bound = chi_squares(tables)
+    statistic, bound = chi_squares([(found, np.full(len(found), found.mean())) for found in tables.values()])
     return {
         "mixed": float((case != other).sum()),
         "twice": float((several & same).sum()),
         "otherwise": float((~several & ~same).sum()),
         "again": float(again),
         "fallback": 100 * float(same.mean()),
-        "cells": float(sum(len(found) for found, _ in tables)),
+        "cells": float(sum(len(found) for found in tables.values())),
+        "largest": float(max(tables)),
         "chi-square": statistic,
         "bound": bound,
     }
 
 
-def tables_of(objective: MICLe, first: Index, second: Index) -> list[tuple[Index, NDArray[np.float64]]]:
-    """Counts of the ordered pairs (place of the first image in its case, of the second), found and expected.
-
-    One table for all cases of as many images, M (M - 1) pairs long; those whose pairs are expected fewer than ``FEWEST``
-    times are left out.
+def tables_of(objective: MICLe, first: Index, second: Index) -> dict[int, Index]:
+    """Counts of the ordered pairs (place of the first image in its case, of the second), M (M - 1) of them for cases of M
+    images; M whose pairs are expected fewer than ``FEWEST`` times are left out.
     """
     bags = objective.bags
     place = np.empty(len(bags.of_row), np.int64)
@@ -109,13 +108,11 @@ def tables_of(objective: MICLe, first: Index, second: Index) -> list[tuple[Index
     pairs = (bags.of_row[first] == bags.of_row[second]) & (first != second)
     one, other, size = place[first[pairs]], place[second[pairs]], bags.sizes[bags.of_row[first[pairs]]]
     kind = one * (size - 1) + other - (other > one)
-    tables = []
-    for images in np.unique(size):
-        kinds = int(images * (images - 1))
-        found = np.bincount(kind[size == images], minlength=kinds)
-        if found.sum() >= FEWEST * kinds:
-            tables.append((found, np.full(kinds, found.sum() / kinds)))
-    return tables
+    tables = {
+        images: np.bincount(kind[size == images], minlength=images * (images - 1))
+        for images in np.unique(size).tolist()
+    }
+    return {images: found for images, found in tables.items() if found.mean() >= FEWEST}
 
 
 def permuted(store: ImageStore, column: str, seed: int) -> ImageStore:

@@ -9,7 +9,7 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.micle import mean
 from foretell.claims.micle_cases import cases
-from foretell.claims.staged import Stages, compared
+from foretell.claims.staged import top1
 from foretell.recipe import Recipe
 
 NATURAL = "@emoji"
@@ -35,7 +35,7 @@ def natural(seed: int, steps: int) -> Recipe:
 
 
 class MICLeTwoStage(Claim):
-    """Subclasses say what the domain is."""
+    """``domain`` is the recipe of the domain's stages, here units; ``few`` the labelled cases a class; ``about`` who is tested on."""
 
     name = "micle-two-stage"
     statement = "SimCLR on natural images and then on the domain's beats either alone, and training from scratch is below all three."
@@ -49,48 +49,39 @@ class MICLeTwoStage(Claim):
         return micle.recipe(lab, seed, "simclr", steps)
 
     def work(self, lab: Lab) -> list[Finding]:
-        measured = [self._measure(lab, seed) for seed in self.seeds]
+        measured = {plan: [self._measure(lab, seed, plan) for seed in self.seeds] for plan in PLANS}
 
-        def of(name: str) -> list[float]:
-            return [row[name] for row in measured]
+        def of(plan: str, name: str) -> list[float]:
+            return [row[name] for row in measured[plan]]
 
+        probe, scratch = f"probe {self.few}", of(BOTH, "scratch")
         for plan in PLANS:
-            self.notes.append(f"{plan}: linear probe {mean(of(f'probe {plan}')):.1f}, fine-tuned {mean(of(plan)):.1f}")
+            self.notes.append(
+                f"{plan}: linear probe {mean(of(plan, probe)):.1f}, fine-tuned {mean(of(plan, 'pretrained')):.1f}"
+            )
         self.notes += [
-            f"from scratch: {mean(of('scratch')):.1f}",
+            f"from scratch: {mean(scratch):.1f}",
             f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has {STEPS[0]} steps of SimCLR and "
             f"then {STEPS[1]}, which differ in their data alone; {self.about}",
         ]
-        single = [plan for plan in PLANS if plan != BOTH]
         return [
-            *(Finding(f"fine-tuned, {BOTH} over {plan} alone", "better", of(BOTH), of(plan)) for plan in single),
             *(
-                Finding(f"linear probe, {BOTH} over {plan} alone", "better", of(f"probe {BOTH}"), of(f"probe {plan}"))
-                for plan in single
+                Finding(f"{what}, {BOTH} over {plan} alone", "better", of(BOTH, name), of(plan, name))
+                for what, name in (("fine-tuned", "pretrained"), ("linear probe", probe))
+                for plan in PLANS
+                if plan != BOTH
             ),
-            *(Finding(f"fine-tuned, {plan} over scratch", "better", of(plan), of("scratch")) for plan in PLANS),
+            *(Finding(f"fine-tuned, {plan} over scratch", "better", of(plan, "pretrained"), scratch) for plan in PLANS),
         ]
 
-    def _stages(self, lab: Lab, seed: int, plan: str) -> Stages:
-        return [
+    def _measure(self, lab: Lab, seed: int, plan: str) -> dict[str, float]:
+        """Top-1 of cases in percent, as ``staged.top1`` names it; of "scratch" with one of the plans."""
+        stages = [
             self.domain(lab, seed, steps) if of_domain else natural(seed, steps)
             for of_domain, steps in zip(PLANS[plan], STEPS, strict=True)
         ]
-
-    def _measure(self, lab: Lab, seed: int) -> dict[str, float]:
-        """Top-1 in percent: of each plan fine-tuned, of its probe as "probe PLAN", and of "scratch"."""
         target = self.domain(lab, seed, STEPS[-1])
-        found = {}
-        for plan in PLANS:
-            stages = self._stages(lab, seed, plan)
-            ways = ("pretrained", "scratch") if plan == BOTH else ("pretrained",)
-            tuned = compared(lab, target, stages, ways, (self.few,))
-            probed = compared(lab, target, stages, ("probe",), (self.few,), draws=micle.DRAWS)
-            found[plan] = micle.accuracy(tuned, "pretrained", self.few)
-            found[f"probe {plan}"] = micle.accuracy(probed, "probe", self.few)
-            if "scratch" in ways:
-                found["scratch"] = micle.accuracy(tuned, "scratch", self.few)
-        return found
+        return top1(lab, target, stages, tuned=self.few, probed=(self.few,), scratch=plan == BOTH)
 
 
 class MICLeTwoStageVolumes(MICLeTwoStage):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from foretell.claims import micle, scans
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
-from foretell.claims.micle import mean
+from foretell.claims.micle import Arm, mean
 from foretell.claims.micle_cases import ARMS, cases
-from foretell.claims.staged import compared
+from foretell.claims.staged import top1
 
 FEW = (2, 8)
 TUNED = 8
+MEASURES = {**{f"probe {n}": f"linear probe, {cases(n)}" for n in FEW}, "pretrained": f"fine-tuned, {cases(TUNED)}"}
 
 
 class MICLeVolumes(Claim):
@@ -26,47 +27,34 @@ class MICLeVolumes(Claim):
     minutes = 8.0
 
     def work(self, lab: Lab) -> list[Finding]:
-        measured = [self._measure(lab, seed) for seed in self.seeds]
+        measured = {arm: [self._measure(lab, seed, arm) for seed in self.seeds] for arm in ARMS}
 
-        def of(name: str) -> list[float]:
-            return [row[name] for row in measured]
+        def of(arm: Arm, name: str) -> list[float]:
+            return [row[name] for row in measured[arm]]
 
         for arm in ARMS:
-            told = ", ".join(f"{mean(of(f'{arm} probe {n}')):.1f} on {cases(n)}" for n in FEW)
-            self.notes.append(f"{arm}: linear probe {told}; fine-tuned on {cases(TUNED)} {mean(of(arm)):.1f}")
+            told = "; ".join(f"{what} {mean(of(arm, name)):.1f}" for name, what in MEASURES.items())
+            self.notes.append(f"{arm}: {told}")
+        scratch = of("simclr", "scratch")
         self.notes += [
-            f"from scratch on {cases(TUNED)}: {mean(of('scratch')):.1f}",
+            f"from scratch: {cases(TUNED)} {mean(scratch):.1f}",
             f"top-1 of cases (mean of the slices' probabilities); probes: mean of {micle.DRAWS} draws of the labelled cases; "
             f"{scans.DISJOINT}",
-            "the four slices of a case lie 2 mm apart at least: near duplicates, which two crops of one slice are too",
+            "neighbouring slices of a case lie 2 voxels apart: near duplicates, which two crops of one slice are too",
         ]
+        tuned = MEASURES["pretrained"]
         return [
             *(
-                Finding(
-                    f"linear probe, {cases(n)}, MICLe over SimCLR",
-                    "above",
-                    of(f"micle probe {n}"),
-                    of(f"simclr probe {n}"),
-                )
-                for n in FEW
+                Finding(f"{what}, MICLe over SimCLR", "above", of("micle", name), of("simclr", name))
+                for name, what in MEASURES.items()
             ),
-            Finding(f"fine-tuned, {cases(TUNED)}, MICLe over SimCLR", "above", of("micle"), of("simclr")),
-            Finding(f"fine-tuned, {cases(TUNED)}, MICLe over scratch", "above", of("micle"), of("scratch")),
-            Finding(f"fine-tuned, {cases(TUNED)}, SimCLR over scratch", "above", of("simclr"), of("scratch")),
+            Finding(f"{tuned}, MICLe over scratch", "above", of("micle", "pretrained"), scratch),
+            Finding(f"{tuned}, SimCLR over scratch", "above", of("simclr", "pretrained"), scratch),
         ]
 
     @staticmethod
-    def _measure(lab: Lab, seed: int) -> dict[str, float]:
-        """Top-1 in percent: of each arm fine-tuned, of its probes as "ARM probe N", and of "scratch"."""
+    def _measure(lab: Lab, seed: int, arm: Arm) -> dict[str, float]:
+        """Top-1 of cases in percent, as ``staged.top1`` names it; of "scratch" with one of the arms."""
         target = scans.recipe(lab, seed, "simclr", micle.THEN)
-        found = {}
-        for arm in ARMS:
-            stages = [scans.recipe(lab, seed, "simclr", micle.FIRST), scans.recipe(lab, seed, arm, micle.THEN)]
-            probed = compared(lab, target, stages, ("probe",), FEW, draws=micle.DRAWS)
-            found |= {f"{arm} probe {n}": micle.accuracy(probed, "probe", n) for n in FEW}
-            ways = ("pretrained", "scratch") if arm == "simclr" else ("pretrained",)
-            tuned = compared(lab, target, stages, ways, (TUNED,))
-            found[arm] = micle.accuracy(tuned, "pretrained", TUNED)
-            if "scratch" in ways:
-                found["scratch"] = micle.accuracy(tuned, "scratch", TUNED)
-        return found
+        stages = [scans.recipe(lab, seed, "simclr", micle.FIRST), scans.recipe(lab, seed, arm, micle.THEN)]
+        return top1(lab, target, stages, tuned=TUNED, probed=FEW, scratch=arm == "simclr")

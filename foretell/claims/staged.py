@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.claims.lab import Lab
-from foretell.claims.micle import TRIALS
+from foretell.claims.micle import DRAWS, TRIALS, accuracy
 from foretell.encoders import save_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.objectives.image import ImageObjective
@@ -86,3 +86,18 @@ def compared(
 
     rows: list[dict[str, Any]] = lab.result("staged-compared", key, work)["rows"]
     return rows
+
+
+def top1(
+    lab: Lab, target: Recipe, stages: Stages, *, tuned: int, probed: Sequence[int | None], scratch: bool = False
+) -> dict[str, float]:
+    """Top-1 in percent: "pretrained", fine-tuned on ``tuned`` a class; with ``scratch`` that of "scratch" too; and "probe N" for
+    each N of ``probed`` a class (None: all), the mean of several draws of them.
+    """
+    ways = ("pretrained", "scratch") if scratch else ("pretrained",)
+    rows = compared(lab, target, stages, ways, (tuned,))
+    found = {way: accuracy(rows, way, tuned) for way in ways}
+    for n in probed:
+        rows = compared(lab, target, stages, ("probe",), (n,), draws=1 if n is None else DRAWS)
+        found[f"probe {n}"] = accuracy(rows, "probe", n)
+    return found
