@@ -16,7 +16,7 @@ NAME, VERSION, SHA256, LICENCE = PACKAGE.name, PACKAGE.version, PACKAGE.sha256, 
 
 
 def load(window: str = "40/400") -> Segmented:
-    """Images (108, 256, 256, 1) uint16 through ``window``, and masks; columns path, group (12 slabs), order, spacing."""
+    """Images (108, 256, 256, 1) uint16 through ``window``, and masks; columns path, group (slabs), order, spacing."""
     values, masks = volume()
     chosen = parse(window)
     images = np.rint(share(values, chosen.low, chosen.high) * 65535).astype(np.uint16)[..., None]

@@ -1,10 +1,11 @@
 """Human and macaque brains in magnetic resonance, with the anatomy of each voxel.
 
-INSIDE: NIfTI volumes of Debian's `mricron-data`: `ch2` (181 x 217 x 181, 1 mm, one person averaged over 27 scans), the same
-without the skull (`ch2bet`) and the labels of `aal` (116 regions); `inia19-t1-brain` (168 x 206 x 128, 0.5 mm, 19 macaques
-averaged) with those of `inia19-NeuroMaps` (724 regions, whose names are not in the package: brain and background here). Of
-PyPI's `nilearn`: the ICBM 152 template (197 x 233 x 189, 1 mm, 152 persons averaged, without the skull), which lies in the same
-space as `aal`. The regions of `aal` are joined into eight parts by the first digit of their code.
+INSIDE: NIfTI volumes of Debian's `mricron-data`: `ch2` (181 x 217 x 181, 1 mm, one person averaged over 27 scans),
+the same without the skull (`ch2bet`) and the labels of `aal` (116 regions); `inia19-t1-brain` (168 x 206 x 128, 0.5 mm,
+19 macaques averaged) with those of `inia19-NeuroMaps` (724 regions, whose names are not in the package: brain and
+background here). Of PyPI's `nilearn`: the ICBM 152 template (197 x 233 x 189, 1 mm, 152 persons averaged, without the
+skull), which lies in the same space as `aal`. The regions of `aal` are joined into eight parts by the first digit of
+their code.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _rename_template(name: str) -> str | None:
 
 
 def folder() -> Path:
-    """A folder with ``FILES``: a source for ``foretell`` as it is. Raises Unavailable where the package cannot be had."""
+    """A folder with ``FILES``: a source for ``foretell`` as it is. Raises Unavailable where they cannot be had."""
     return unpack(PACKAGE, _rename, "2")
 
 

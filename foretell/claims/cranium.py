@@ -1,8 +1,9 @@
 """A head in computed tomography, with masks of bone and of soft tissue.
 
-INSIDE: one project of a viewer, a tar archive: `matrix.dat`, 108 axial slices of 256 x 256 int16 in Hounsfield units (0.957 mm
-a pixel, 1.5 mm between slices), and two masks drawn by threshold, 109 x 257 x 257, whose first plane, row and column hold
-what the viewer keeps there. Slices are stored with the back of the head on top, and turned here. Bone lies in the second mask too: it is counted as bone.
+INSIDE: one project of a viewer, a tar archive: `matrix.dat`, 108 axial slices of 256 x 256 int16 in Hounsfield units
+(0.957 mm a pixel, 1.5 mm between slices), and two masks drawn by threshold, 109 x 257 x 257, whose first plane, row and
+column hold what the viewer keeps there. Slices are stored with the back of the head on top, and turned here. Bone lies
+in the second mask too: it is counted as bone.
 """
 
 from __future__ import annotations

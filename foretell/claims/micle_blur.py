@@ -35,8 +35,8 @@ class MICLeBlur(Claim):
             told = ", ".join(f"{what} {mean(of(arm, name)):.1f}" for name, what in MEASURES.items())
             self.notes.append(f"{arm}: {told}")
         self.notes += [
-            f"SimCLR, {micle.FIRST} and then {micle.THEN} steps; blur of standard deviation 0.1 to 2 px; the views of fine-tuning "
-            "have none in any arm",
+            f"SimCLR, {micle.FIRST} and then {micle.THEN} steps; blur of standard deviation 0.1 to 2 px; the views of "
+            "fine-tuning have none in any arm",
             f"top-1 of cases; probes on few: mean of {micle.DRAWS} draws of the labelled cases; {scans.DISJOINT}",
         ]
         plain, *blurred = BLUR

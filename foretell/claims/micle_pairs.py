@@ -27,8 +27,8 @@ Index = NDArray[np.int64]
 class MICLePairs(Claim):
     name = "micle-pairs"
     statement = (
-        "A case of several images gives two different ones, each ordered pair as likely as any other; a case of one image "
-        "gives it twice; a case is once in a batch; no label is read."
+        "A case of several images gives two different ones, each ordered pair as likely as any other; a case of one "
+        "image gives it twice; a case is once in a batch; no label is read."
     )
     source = "Azizi et al. 2021 (arXiv 2101.05224), section 3.2"
     data = f"{micle.WHERE}, with the units of one frame"
@@ -45,9 +45,11 @@ class MICLePairs(Claim):
 
         self.notes += [
             f"{BATCHES} batches of {mean(of('batch')):.0f} cases a seed, of {mean(of('cases')):.0f} cases, "
-            f"{mean(of('single')):.1f}% of them of one image",
-            f"{mean(of('fallback')):.1f}% of the pairs are one image twice; {mean(of('cells')):.0f} kinds of ordered pairs, "
-            f"of cases of up to {max(of('largest')):.0f} images, are drawn often enough to be tested: chi-square {mean(of('chi-square')):.0f}, bound {mean(of('bound')):.0f} ({SURE:.1%})",
+            f"{mean(of('single')):.1f}% of them of one image; "
+            f"{mean(of('fallback')):.1f}% of the pairs are one image twice",
+            f"{mean(of('cells')):.0f} kinds of ordered pairs, of cases of up to {max(of('largest')):.0f} images, are "
+            f"drawn often enough to be tested: chi-square {mean(of('chi-square')):.0f}, bound {mean(of('bound')):.0f} "
+            f"({SURE:.1%})",
             f"{COMPARED} batches and their views drawn again with the labels permuted, and with the cases permuted",
         ]
         return [
@@ -74,7 +76,7 @@ def built(lab: Lab, made: Recipe) -> MICLe:
 
 
 def counted(objective: MICLe, batches: list[Pairs]) -> dict[str, float]:
-    """What is wrong with the pairs of ``batches``, how many are one image twice, and the test of their uniform choice."""
+    """What is wrong with the pairs of ``batches``, how many are one image twice, and whether all are as likely."""
     bags = objective.bags
     first, second = (
         np.concatenate([getattr(one, side).index.numpy() for one in batches]) for side in ("first", "second")
@@ -98,8 +100,8 @@ def counted(objective: MICLe, batches: list[Pairs]) -> dict[str, float]:
 
 
 def tables_of(objective: MICLe, first: Index, second: Index) -> dict[int, Index]:
-    """Counts of the ordered pairs (place of the first image in its case, of the second), M (M - 1) of them for cases of M
-    images; M whose pairs are expected fewer than ``FEWEST`` times are left out.
+    """Counts of the ordered pairs (place of the first image in its case, of the second), M (M - 1) of them for cases
+    of M images; M whose pairs are expected fewer than ``FEWEST`` times are left out.
     """
     bags = objective.bags
     place = np.empty(len(bags.of_row), np.int64)

@@ -1,4 +1,4 @@
-"""Natural images first, then the domain's: better than either alone at as many steps, and all of them better than none."""
+"""Natural images first, then the domain's: better than either alone at as many steps, and all better than none."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BOTH = "natural then domain"
 PLANS = {"natural": (False, False), "domain": (True, True), BOTH: (False, True)}  # whether a stage sees the domain
 STEPS = (micle.FIRST, micle.THEN)
 SOURCE = (
-    "Azizi et al. 2021 (arXiv 2101.05224), section 4: SimCLR on natural images and then on the domain's is best, on natural "
-    "images alone it is worse than with the domain's"
+    "Azizi et al. 2021 (arXiv 2101.05224), section 4: SimCLR on natural images and then on the domain's is best, on "
+    "natural images alone it is worse than with the domain's"
 )
 
 
@@ -35,10 +35,15 @@ def natural(seed: int, steps: int) -> Recipe:
 
 
 class MICLeTwoStage(Claim):
-    """``domain`` is the recipe of the domain's stages, here units; ``few`` the labelled cases a class; ``about`` who is tested on."""
+    """``domain`` is the recipe of the domain's stages, here units; ``few`` cases a class are labelled; ``about`` says
+    what is tested on.
+    """
 
     name = "micle-two-stage"
-    statement = "SimCLR on natural images and then on the domain's beats either alone, and training from scratch is below all three."
+    statement = (
+        "SimCLR on natural images and then on the domain's beats either alone, and training from scratch is below all "
+        "three."
+    )
     source = SOURCE
     data = f"{NATURAL} (drawn pictures in colour stand for natural images), then {micle.WHERE}"
     minutes = 12.0
@@ -61,8 +66,8 @@ class MICLeTwoStage(Claim):
             )
         self.notes += [
             f"from scratch: {mean(scratch):.1f}",
-            f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has {STEPS[0]} steps of SimCLR and "
-            f"then {STEPS[1]}, which differ in their data alone; {self.about}",
+            f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has {STEPS[0]} steps "
+            f"of SimCLR and then {STEPS[1]}, which differ in their data alone; {self.about}",
         ]
         return [
             *(

@@ -1,4 +1,4 @@
-"""Slabs of CT and MR volumes as cases: pairs of their slices beside two views of one slice, and beside no pretraining."""
+"""Slabs of CT and MR volumes as cases: pairs of their slices, two views of one slice, and no pretraining."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MEASURES = {**{f"probe {n}": f"linear probe, {cases(n)}" for n in FEW}, "pretrai
 class MICLeVolumes(Claim):
     name = "micle-volumes"
     statement = (
-        "Where a case is a place of a slab and its images are neighbouring slices, MICLe after SimCLR beats SimCLR alone on another "
-        "patient, and both beat training from scratch."
+        "Where a case is a place of a slab and its images are neighbouring slices, MICLe after SimCLR beats SimCLR "
+        "alone on another patient, and both beat training from scratch."
     )
     source = (
         "Azizi et al. 2021 (arXiv 2101.05224), section 3.2; the paper has photographs of skin as cases, and no volumes"
@@ -38,8 +38,8 @@ class MICLeVolumes(Claim):
         scratch = of("simclr", "scratch")
         self.notes += [
             f"from scratch: {cases(TUNED)} {mean(scratch):.1f}",
-            f"top-1 of cases (mean of the slices' probabilities); probes: mean of {micle.DRAWS} draws of the labelled cases; "
-            f"{scans.DISJOINT}",
+            f"top-1 of cases (mean of the slices' probabilities); probes: mean of {micle.DRAWS} draws of the labelled "
+            f"cases; {scans.DISJOINT}",
             "neighbouring slices of a case lie 2 voxels apart: near duplicates, which two crops of one slice are too",
         ]
         tuned = MEASURES["pretrained"]

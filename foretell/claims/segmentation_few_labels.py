@@ -61,11 +61,11 @@ class SegmentationFewLabels(Claim):
                     )
                 ]
         self.notes += [
-            "mean Dice of all classes but the background, in percent; equal steps, views and search, the rate chosen on masks held "
-            f"out of those given (with {FEW[0]} it is {BUDGET.rates[len(BUDGET.rates) // 2]:g})",
+            "mean Dice of all classes but the background, in percent; equal steps, views and search, the rate chosen on "
+            f"masks held out of those given (with {FEW[0]} it is {BUDGET.rates[len(BUDGET.rates) // 2]:g})",
             f"brain: learnt from one person, tested on another, the ICBM 152 template; {scans.DISJOINT}",
-            "head: there is one, of which a third of the slabs, other ones for each seed, is tested on: slabs are apart, the patient "
-            "is not; its masks were drawn by threshold",
+            "head: there is one, of which a third of the slabs, other ones for each seed, is tested on: slabs are apart, "
+            "the patient is not; its masks were drawn by threshold",
         ]
         return findings
 

@@ -50,7 +50,7 @@ def compared(
     *,
     draws: int = 1,
 ) -> list[dict[str, Any]]:
-    """The rows of a comparison on the data of ``target`` of the encoder of ``stages``, with ``draws`` draws of the labels.
+    """The rows of a comparison on the data of ``target`` of the encoder of ``stages``, with ``draws`` draws of labels.
 
     Views, steps and search are those of ``target``, whatever the stages saw: alike for all that is compared on it.
     """
@@ -91,8 +91,8 @@ def compared(
 def top1(
     lab: Lab, target: Recipe, stages: Stages, *, tuned: int, probed: Sequence[int | None], scratch: bool = False
 ) -> dict[str, float]:
-    """Top-1 in percent: "pretrained", fine-tuned on ``tuned`` a class; with ``scratch`` that of "scratch" too; and "probe N" for
-    each N of ``probed`` a class (None: all), the mean of several draws of them.
+    """Top-1 in percent: "pretrained", fine-tuned on ``tuned`` a class; with ``scratch`` that of "scratch" too; and
+    "probe N" for each N of ``probed`` a class (None: all), the mean of several draws of them.
     """
     ways = ("pretrained", "scratch") if scratch else ("pretrained",)
     rows = compared(lab, target, stages, ways, (tuned,))

@@ -1,8 +1,8 @@
 """Slices of volumes with the class of each pixel: what segmentation is learnt from and tested on.
 
-Two tasks, in axial slices: the eight parts of the brain, learnt from one human brain and tested on the template; bone and soft
-tissue of a head in CT, of which a third of the slabs is tested on, since there is no second head. Pretraining sees the slices of
-every plane, less those that are tested on.
+Two tasks, in axial slices: the eight parts of the brain, learnt from one human brain and tested on the template; bone
+and soft tissue of a head in CT, of which a third of the slabs is tested on, since there is no second head. Pretraining
+sees the slices of every plane, less those that are tested on.
 """
 
 from __future__ import annotations

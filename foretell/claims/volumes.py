@@ -27,9 +27,9 @@ Tones = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Volume:
-    """``tones`` and ``masks`` (X, Y, Z) uint8 along the axes of the body; ``classes`` name the masks' numbers, 0 is outside.
+    """``tones`` and ``masks`` (X, Y, Z) uint8 along the axes of the body; ``classes`` name the masks' numbers.
 
-    ``planes`` are those whose pixels are square; ``parts`` says whether the classes are parts of the brain.
+    0 is outside. ``planes`` are those whose pixels are square; ``parts``: whether the classes are parts of the brain.
     """
 
     patient: str
@@ -76,7 +76,7 @@ def macaque() -> Volume:
 
 
 def head() -> Volume:
-    """The head in CT, soft tissue between black and white; across other planes than the axial its voxels are not square."""
+    """The head in CT, soft tissue between black and white; its voxels are square in the axial plane alone."""
     values, masks = cranium.volume()
     window = parse("40/400")
     tones = np.rint(share(values, window.low, window.high) * 255).astype(np.uint8)
@@ -88,7 +88,10 @@ PATIENTS: tuple[Callable[[], Volume], ...] = (human, macaque, head, template)
 
 
 def volumes() -> Iterator[Volume]:
-    """Every patient, that which is tested on last. Raises Unavailable where a package, or what reads its files, cannot be had."""
+    """Every patient, that which is tested on last.
+
+    Raises Unavailable where a package, or what reads its files, cannot be had.
+    """
     try:
         for read in PATIENTS:
             yield read()

@@ -1,4 +1,4 @@
-"""The counts of the claim on MICLe's pairs find what is wrong with pairs that are, and the claim holds on small cases."""
+"""The counts of the claim on MICLe's pairs find wrong ones, and the claim holds on small cases."""
 
 from __future__ import annotations
 
