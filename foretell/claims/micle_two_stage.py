@@ -66,8 +66,8 @@ class MICLeTwoStage(Claim):
             )
         self.notes += [
             f"from scratch: {mean(scratch):.1f}",
-            f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has {STEPS[0]} steps "
-            f"of SimCLR and then {STEPS[1]}, which differ in their data alone; {self.about}",
+            f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has {STEPS[0]} "
+            f"steps of SimCLR and then {STEPS[1]}, which differ in their data alone; {self.about}",
         ]
         return [
             *(

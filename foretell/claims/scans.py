@@ -20,8 +20,8 @@ SETTINGS: dict[str, Any] = {
     "objective.views.grey": 0.0,
 }
 WHERE = (
-    "tiles of 40 px from slabs of 8 slices of four volumes: two human brains and a macaque's in MR (three planes), a head "
-    "in CT (axial) (Debian mricron-data, invesalius-examples, PyPI nilearn: fetched by name, never shipped)"
+    "tiles of 40 px from slabs of 8 slices of four volumes: two human brains and a macaque's in MR (three planes), a "
+    "head in CT (axial) (Debian mricron-data, invesalius-examples, PyPI nilearn: fetched by name, never shipped)"
 )
 DISJOINT = (
     "labels are of one human brain, and tested on is the other, the ICBM 152 template, which no pretraining has seen: "

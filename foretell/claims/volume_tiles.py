@@ -1,8 +1,8 @@
 """Volumes as patients of many cases: a case is one place of a slab, shown by a tile of each of its slices.
 
 Slabs are cut in every plane of a volume, tiles side by side in a slab. The label of a case is the part of the brain
-that fills most of it; cases of the macaque and of the head in CT have none. The template alone is tested on: no pretraining
-sees it.
+that fills most of it; cases of the macaque and of the head in CT have none. The template alone is tested on: no
+pretraining sees it.
 """
 
 from __future__ import annotations
