@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy import stats
 
 from foretell.claims import text
 from foretell.claims.base import Claim, Finding
+from foretell.claims.chance import SURE, chi_square
 from foretell.claims.lab import Lab
 from foretell.counters import Rng, Rows
 from foretell.objectives.bert import Bert
@@ -15,7 +15,6 @@ from foretell.recipe import Recipe
 from foretell.views.tokens import NOT_CHOSEN
 
 BATCHES, ROWS = 20, 64
-SURE = 0.999  # of the chi-square test
 SHOWN = ("[MASK]", "itself", "another token")
 
 
@@ -96,15 +95,15 @@ def counted(objective: Bert, seed: int) -> dict[str, float]:
     chance = np.array(
         [config.masked + random / vocabulary, config.kept + random / vocabulary, random * (1 - 2 / vocabulary)]
     )
-    expected = shown.sum() * chance
+    statistic, bound = chi_square(shown, shown.sum() * chance)
     return {
         **{name: 100 * value for name, value in zip(SHOWN, shown / shown.sum(), strict=True)},
         "chosen": float(shown.sum()),
         "off": float(off),
         "special": float(special),
         "changed": float(changed),
-        "chi-square": float(((shown - expected) ** 2 / expected).sum()),
-        "bound": float(stats.chi2.ppf(SURE, len(SHOWN) - 1)),
+        "chi-square": statistic,
+        "bound": bound,
         "loss": _elsewhere(objective, seed),
     }
 

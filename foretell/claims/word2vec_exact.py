@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from foretell.claims import words
 from foretell.claims.base import Claim, Finding
+from foretell.claims.chance import SURE, chi_square
 from foretell.claims.lab import Lab
 from foretell.counters import seed_of
 from foretell.data.words import END, WordStore
@@ -17,7 +17,6 @@ from foretell.objectives.word2vec import Word2Vec
 from foretell.objectives.word_tables import POWER
 
 ALLOWED = 1.0  # percent of the gradient that a step in float32 may be off
-SURE = 0.999  # of the chi-square tests
 STEP, NUDGE = 1e-4, 1e-2
 TINY = 1e-6  # a rate at which scores stay near 0, so that each output moves by half of it
 SENTENCES = 3000
@@ -144,9 +143,3 @@ def noise_drawn(store: WordStore, seed: int) -> tuple[np.ndarray, np.ndarray]:
         for values in (drawn, drawn.sum() * noise / noise.sum())
     )
     return found, expected
-
-
-def chi_square(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
-    """(the statistic, its ``SURE`` bound)."""
-    value = float(((found - expected) ** 2 / expected).sum())
-    return value, float(stats.chi2.ppf(SURE, len(found) - 1))

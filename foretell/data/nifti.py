@@ -116,6 +116,12 @@ def volume(path: Path) -> Volume:
     return Volume((x, y, z), int(image.shape[3]) if len(image.shape) == 4 else 1, (across, deep, high))
 
 
+def origin(path: Path) -> tuple[float, float, float]:
+    """Where the centre of the first voxel lies, in millimetres along the axes of the body. Raises Unreadable."""
+    x, y, z = (float(place) for place in _opened(path).affine[:3, 3])
+    return x, y, z
+
+
 def voxels(path: Path) -> Pixels:
     """(X, Y, Z) or (X, Y, Z, T) values as they are, along the axes of the body. Raises Unreadable."""
     image = _opened(path)

@@ -15,6 +15,7 @@ from foretell.claims import (
     word2vec_subsampling,
     words,
 )
+from foretell.claims.chance import chi_square
 from foretell.claims.lab import Lab
 from foretell.data.words import END, WordStore
 
@@ -83,7 +84,7 @@ def test_noise_of_other_chances_is_found_out(lab: Lab) -> None:
     assert drawn.sum() > 1000
     flat = np.full(len(drawn), drawn.sum() / len(drawn))
     flat[0] *= 1.5
-    statistic, bound = word2vec_exact.chi_square(drawn, flat * drawn.sum() / flat.sum())
+    statistic, bound = chi_square(drawn, flat * drawn.sum() / flat.sum())
     assert statistic > bound
 
 

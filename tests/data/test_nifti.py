@@ -46,6 +46,12 @@ def test_planes_slices_and_columns(tmp_path: Path) -> None:
     assert thin.names == [f"a.nii.gz[axial {i}]" for i in (0, 4, 8)]
 
 
+def test_the_first_voxel_is_that_of_the_left_back_foot(tmp_path: Path) -> None:
+    mirrored = np.diag([-1.0, 2.0, 3.0, 1.0])
+    mirrored[:3, 3] = (4.0, -6.0, 7.5)
+    assert nifti.origin(volume(tmp_path / "a.nii", counted(), mirrored)) == (4.0 - (SHAPE[0] - 1), -6.0, 7.5)
+
+
 def test_a_slice_is_shown_as_dicom_shows_it(tmp_path: Path) -> None:
     values = np.zeros(SHAPE, np.int16)
     values[8, 0, 0] = 1000  # right, back, low

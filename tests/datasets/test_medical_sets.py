@@ -11,6 +11,8 @@ import pytest
 
 from benchmarks.datasets import atlas, cranium, dicom_files, wesnoth, wesnoth_cases
 from benchmarks.datasets.loaded import Loaded
+from foretell.claims import brains
+from foretell.claims import cranium as head
 from foretell.data.table import Table
 
 
@@ -32,12 +34,12 @@ def project(values: np.ndarray, masks: list[np.ndarray]) -> bytes:
 
 
 def test_the_head_has_bone_and_soft_tissue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cranium, "SHAPE", (20, 4, 4))
+    monkeypatch.setattr(head, "SHAPE", (20, 4, 4))
     values = np.full((20, 4, 4), -1000, np.int16)
     values[3, 1, 1], values[3, 2, 2] = 40, 800
     bone, soft = np.zeros((21, 5, 5), np.uint8), np.zeros((21, 5, 5), np.uint8)
     soft[4, 2, 2] = soft[4, 3, 3] = bone[4, 3, 3] = 255  # the first plane, row and column are the viewer's own
-    monkeypatch.setattr(cranium, "member", lambda package, name: project(values, [bone, soft]))
+    monkeypatch.setattr(head, "member", lambda package, name: project(values, [bone, soft]))
     found = cranium.load("40/400")
     assert found.masks is not None
     assert found.images is not None
@@ -55,7 +57,7 @@ def test_an_atlas_is_cut_into_slices_with_its_parts(tmp_path: Path, monkeypatch:
     for name, values in (("ch2", labels * 100), ("aal", labels)):
         nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / f"{name}.nii.gz")
     (tmp_path / "aal.nii.txt").write_text("1 Precentral_L 2001\n2 Cerebelum_L 9001\n")
-    monkeypatch.setattr(atlas, "folder", lambda: tmp_path)
+    monkeypatch.setattr(brains, "folder", lambda: tmp_path)
     found = atlas.load()
     assert found.masks is not None
     assert found.table.column("path") == ["ch2[axial 5]", "ch2[axial 6]"]
