@@ -33,15 +33,15 @@ def write(folder: Path, count: int) -> list[Path]:
     import pydicom
 
     slices, _ = cranium.volume()
-    uid = pydicom.uid.generate_uid()
+    uid, series = pydicom.uid.generate_uid(), pydicom.uid.generate_uid()
     paths = []
     for number in range(count):
         values = np.kron(slices[number % len(slices)], np.ones((2, 2), np.int16)) + np.int16(number // len(slices))
         made = pydicom.dataset.Dataset()
         made.file_meta = pydicom.dataset.FileMetaDataset()
         made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-        made.SOPClassUID, made.SOPInstanceUID = pydicom.uid.CTImageStorage, f"{uid}.{number}"
-        made.StudyInstanceUID, made.SeriesInstanceUID, made.InstanceNumber = uid, f"{uid}.1", number
+        made.SOPClassUID, made.SOPInstanceUID = pydicom.uid.CTImageStorage, pydicom.uid.generate_uid()
+        made.StudyInstanceUID, made.SeriesInstanceUID, made.InstanceNumber = uid, series, number
         made.PatientID, made.Modality = "one", "CT"
         made.Rows = made.Columns = SIDE
         made.SamplesPerPixel, made.PhotometricInterpretation, made.PixelRepresentation = 1, "MONOCHROME2", 1
