@@ -7,6 +7,7 @@ the source, ``meta.json``. While it is built, finished shards lie in ``NAME.buil
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -295,12 +296,32 @@ def _append(out: Any, path: Path, facts: Facts, own: slice, channels: int, depth
     same = bool((facts.channels[own] == channels).all() and (facts.depths[own] == depth).all() and not shift)
     with open(path, "rb") as shard:
         if same:
-            shutil.copyfileobj(shard, out, 4 << 20)
+            copy_file(shard, out)
             return
         for (height, width), count, size in zip(facts.sizes[own], facts.channels[own], facts.depths[own], strict=True):
             data = shard.read(int(height) * int(width) * int(count) * int(size))
             image = np.frombuffer(data, np.uint8 if size == 1 else np.uint16).reshape(count, height, width)
             out.write(np.ascontiguousarray(convert(image, channels, depth, shift)).data)
+
+
+def copy_file(source: Any, out: Any) -> None:
+    """All of the open file ``source`` behind what was written to ``out``: within the kernel, where it can do that."""
+    copy = getattr(os, "copy_file_range", None)
+    left = os.fstat(source.fileno()).st_size
+    out.flush()
+    while copy is not None and left:
+        try:
+            done = copy(source.fileno(), out.fileno(), left)
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+            copy = None
+        else:
+            left -= done
+    out.seek(0, os.SEEK_END)
+    if left:
+        source.seek(-left, os.SEEK_END)
+        shutil.copyfileobj(source, out, 4 << 20)
 
 
 def offsets_of(sizes: NDArray[np.int64], channels: int) -> NDArray[np.int64]:

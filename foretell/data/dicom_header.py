@@ -23,8 +23,9 @@ from foretell.data import dicom
 from foretell.data.pixels import Unreadable
 from foretell.errors import ForetellError
 
-FEW = 384  # files: below this a process's start takes longer than it saves
-PART = 256  # files that a process is given at a time
+FEW = 2000  # files: below this a process's start takes longer than it saves
+PART = 4000  # files that a process is given at a time, at most
+HERE = 256  # files that are read here between two reports
 READ = [
     *("SOPClassUID", "SOPInstanceUID", "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID"),
     *(
@@ -156,9 +157,11 @@ def read_all(
 ) -> list[Header | None]:
     """``read_or_none`` of every path, in as many processes; what they say stays in memory."""
     found: list[Header | None] = []
-    parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
-    with ThreadPoolExecutor(workers if len(paths) > FEW else 1) as crew:
-        for part in crew.map(_elsewhere if len(paths) > FEW and workers > 1 else _here, parts):
+    many = len(paths) > FEW and workers > 1
+    size = min(PART, -(-len(paths) // workers)) if many else HERE
+    parts = [paths[start : start + size] for start in range(0, len(paths), size)]
+    with ThreadPoolExecutor(workers if many else 1) as crew:
+        for part in crew.map(_elsewhere if many else _here, parts):
             found += part
             if progress:
                 progress(len(found), len(paths))
