@@ -13,6 +13,7 @@ ALL = (
     *("training_step", "mae", "views", "reading", "knn", "views_quality", "colour_knn", "patch_pairs", "inpainting"),
     *("masked_words", "causal", "generation", "tokenising", "word2vec", "text_memory"),
     "dicom_reading",
+    "finetune_search",
 )
 
 

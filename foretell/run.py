@@ -6,6 +6,7 @@ metrics.jsonl    one JSON object a line: {"kind": "step" | "health" | "monitor" 
 status.json      {"state": "running" | "finished" | "failed" | "stopped", "step", "steps", "heartbeat", "pid", ...}
 checkpoints/     last and best, written aside and renamed
 encoder/         the encoder in timm's format (safetensors and config)
+search.db        the trials of searches that several processes may share
 results/         what the encoder is worth, one JSON a kind of evaluation
 exhibits/        pictures
 report.html, report.json, MODEL_CARD.md
@@ -78,6 +79,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
+class InUse(InputError):
+    """A run folder that another process holds."""
+
+
 class Run:
     """A run folder held by this process. Open it with ``create``, ``resume`` or ``read``."""
 
@@ -110,7 +115,7 @@ class Run:
 
     @classmethod
     def resume(cls, path: str | Path) -> Run:
-        """An existing run, to write to. Raises InputError when it is no run or another process holds it."""
+        """An existing run, to write to. Raises InputError when it is no run, InUse when another process holds it."""
         run = cls.read(path)
         run._lock = cls._take(run.path)
         return run
@@ -136,7 +141,7 @@ class Run:
             lock.seek(0)
             holder = lock.read().decode(errors="replace").strip() or "another process"
             lock.close()
-            raise InputError(f"{path}: in use by {holder}; wait for it or choose another --out") from None
+            raise InUse(f"{path}: in use by {holder}; wait for it or choose another --out") from None
         with contextlib.suppress(OSError):  # on a full disk the lock holds all the same, without saying whose it is
             lock.truncate(0)
             lock.write(f"process {os.getpid()} on {socket.gethostname()}".encode())

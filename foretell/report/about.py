@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
-from foretell.report import analysis, charts, leaks, words
+from foretell.report import analysis, charts, leaks, searching, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Table, image, inscription, pixel_width
 
@@ -245,41 +245,13 @@ def _known_columns(table: Table) -> Table:
     return Table([table.head[c] for c in kept], [[row[c] for c in kept] for row in table.rows], table.words)
 
 
-def search(run: Gathered) -> Table | None:
-    """What was searched for each arm and number of labels, what won, and every trial's validation score."""
-    rows: list[list[Cell | str]] = []
-    for entry in run.comparison.get("search") or []:
-        trials = entry.get("trials") or []
-        chosen = entry.get("chosen") or {}
-        tried = "; ".join(f"{_setting(trial)} → {words.percent(trial.get('validation'))}" for trial in trials)
-        rows.append(
-            [
-                Cell(analysis.arm_name(run.comparison, str(entry.get("arm")))), words.count(entry.get("labels")),
-                str(len(trials)), Cell(_setting(chosen) or words.MISSING), Cell(tried, kind="tried"),
-            ]
-        )  # fmt: skip
-    return Table(["Arm", "Labels", "Trials", "Chosen", "All trials and their validation score"], rows) if rows else None
-
-
-SEARCHED = ("features", "rate", "steps", "epochs", "weight_decay", "strength", "schedule")
-
-
-def _setting(trial: Json) -> str:
-    names = {"weight_decay": "decay"}
-    return ", ".join(
-        f"{names.get(name, name.replace('_', ' '))} {words.number(value) if words.known(value) else value}"
-        for name, value in trial.items()
-        if name in SEARCHED and value is not None
-    )
-
-
 def method(run: Gathered) -> list[str]:
     """How it was measured, a sentence each."""
     comparison = run.comparison
     if not comparison.get("summary"):
         return []
     out = []
-    test, seeds, trials = comparison.get("test") or {}, comparison.get("seeds") or [], comparison.get("trials")
+    test, seeds = comparison.get("test") or {}, comparison.get("seeds") or []
     if test:
         split = f" ({test['split']})" if test.get("split") else ""
         out.append(
@@ -297,11 +269,9 @@ def method(run: Gathered) -> list[str]:
         )
     elif seeds:
         out.append("One seed was run, so that no interval can be given: read differences with care.")
-    if trials:
-        out.append(
-            f"Learning rate and schedule were searched with {words.counted(trials, 'trial')} for every arm and number "
-            "of labels, on one seed, and reused for the others; validation labels come out of the label budget."
-        )
+    searched = searching.method(comparison)
+    if searched:
+        out.append(searched)
     for arm, about in (comparison.get("arms") or {}).items():
         if isinstance(about, dict) and about.get("what"):
             what = str(about["what"]).rstrip(".")

@@ -55,6 +55,11 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "How often {a_sample} of a class gets a higher score for it than {a_sample} of another class: 50% is guessing.",
     ),
     (
+        "Trial, validation", ("search",),
+        "One choice of settings, tried on a part of the labels and judged on the rest (validation), never on test {samples}. "
+        "Pruned: given up on the way.",
+    ),
+    (
         "Nearest neighbours", ("neighbours",),
         "The labelled {samples} whose embeddings are most similar; they vote on the class.",
     ),

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from foretell import __version__
-from foretell.report import about, analysis, elsewhere, reading, results, words
+from foretell.report import about, analysis, elsewhere, reading, results, searching, words
 from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
@@ -103,7 +103,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "confusion": results.confusion(run),
         "cost": about.cost(run),
         "method": about.method(run),
-        "search": about.search(run),
+        "search": searching.section(run),
         "versions": about.versions(run),
         "missing": about.missing(run),
         "snippet": snippet(run),
@@ -141,6 +141,7 @@ def numbers(run: Gathered) -> dict[str, Any]:
         "key_labels": few[0] if few else None,
         "figures": [{"title": f.title, "value": f.value, "note": f.note} for f in results.key_figures(run)],
         **{name: comparison.get(name) for name in (*kept, "linear_probe")},
+        "search": searching.searches(run),
         "cost": [vars(item) for item in analysis.costs(run)],
         "findings": run.results.get("findings", {}).get("findings", []),
         "shortcuts": run.results.get("shortcuts"),

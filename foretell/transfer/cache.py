@@ -19,13 +19,14 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """``value`` as JSON knows it: numbers that are not finite are None."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 
@@ -54,7 +55,7 @@ class Cache:
         if name in self._answers:
             self.reused += 1
             return dict(self._answers[name])
-        answer = _finite(work())
+        answer = finite(work())
         self._answers[name] = answer
         if self._path is not None:
             try:

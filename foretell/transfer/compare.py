@@ -180,6 +180,7 @@ def compare(
     split: str = "",
     all_labels: bool = True,
     shift: str | None = None,
+    join: bool = False,
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
@@ -188,7 +189,9 @@ def compare(
     fraction. ``supervised`` gives the arm of that name its encoder. Finished fits are kept in the run, so that an
     interrupted comparison goes on. ``progress(done, total, what)``. ``split`` says how the test part was made;
     ``all_labels``: nearest neighbours and probes on all labels too. ``shift``, as "domain=B", takes the rows with that
-    value of a column out of ``train`` and ``test`` and applies every fit to them with no training.
+    value of a column out of ``train`` and ``test`` and applies every fit to them with no training. ``join``: another
+    process makes this comparison and holds ``run``; take part in its searches alone, write nothing, and return
+    {"search": their records}.
     Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
     """
     began = time.perf_counter()
@@ -223,12 +226,15 @@ def compare(
         seeds=tuple(seeds),
         trials=trials,
         config=config,
-        cache=Cache(None if run is None else run.path / "results" / "comparison.jsonl"),
+        cache=Cache(None if run is None or join else run.path / "results" / "comparison.jsonl"),
         progress=progress,
         all_labels=all_labels,
         shifted=shifted,
+        folder=None if run is None else run.path,
     )
     fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases)
+    if join:
+        return {"search": work.join(chosen, fractions)}
     result = work.run(chosen, fractions)
     result["test"] = {"samples": count(held), "split": split}
     if held.cases is not None:

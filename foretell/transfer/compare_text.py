@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from foretell.encoders.language import LanguageModel
@@ -44,13 +45,15 @@ def compare_text(
     progress: Progress | None = None,
     split: str = "",
     data: str = "",
+    join: bool = False,
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
     ``arms`` default: all that the task has. ``train`` and ``test`` are of one task and laid out for ``model``;
     ``per_class`` numbers of labels a class, or of labels where the task has no classes (None: all); ``data`` names what
-    was read. Finished fits are kept in the run, so that an interrupted comparison goes on. Raises InputError for
-    unknown arms.
+    was read. Finished fits are kept in the run, so that an interrupted comparison goes on. ``join``: another process makes
+    this comparison and holds ``run``; take part in its searches alone, write nothing, and return {"search": their
+    records}. Raises InputError for unknown arms.
     """
     began = time.perf_counter()
     if not seeds or not per_class:
@@ -61,9 +64,12 @@ def compare_text(
             raise unknown("arm", arm, kind.arms)
     chosen = tuple(dict.fromkeys([*(arms or kind.arms), kind.always]))
     config = training or TransferConfig()
-    cache = Cache(None if run is None else run.path / "results" / "comparison.jsonl")
-    work = _work(model, train, test, tuple(seeds), trials, config, cache, progress, data)
+    cache = Cache(None if run is None or join else run.path / "results" / "comparison.jsonl")
+    folder = None if run is None else run.path
+    work = _work(model, train, test, tuple(seeds), trials, config, cache, progress, data, folder)
     fractions, notes = fractions_of(train, per_class, work.seeds, config)
+    if join:
+        return {"search": work.join(chosen, fractions)}
     result = work.run(chosen, fractions)
     result["verdict"] = " ".join(filter(None, [result["verdict"], beside(result, kind.always)]))
     result |= {
@@ -125,11 +131,12 @@ def _work(
     cache: Cache,
     progress: Progress | None,
     data: str,
+    folder: Path | None = None,
 ) -> TextComparison:
     model.to(resolve_device(config.device))
     return _kind(train)(
         model=model.eval(), train=train, test=at_most(test, config.test_samples), seeds=seeds, trials=trials,
-        config=config, cache=cache, progress=progress, data=data,
+        config=config, cache=cache, progress=progress, data=data, folder=folder,
     )  # fmt: skip
 
 

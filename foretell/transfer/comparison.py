@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.metrics import METRICS, Scores
 from foretell.transfer.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.operating import METRICS as OPERATING
-from foretell.transfer.search import Remember, Trial
+from foretell.transfer.search import Keep, Trial
 from foretell.transfer.shift import PREFIX
 from foretell.views.config import ViewConfig
 
@@ -65,6 +66,7 @@ class Comparison(Engine[Labelled]):
         progress: Progress | None,
         all_labels: bool = True,
         shifted: Labelled | None = None,
+        folder: Path | None = None,
     ) -> None:
         super().__init__(
             train=train,
@@ -73,6 +75,7 @@ class Comparison(Engine[Labelled]):
             config=config,
             cache=cache,
             progress=progress,
+            folder=folder,
             base={
                 "version": 2,
                 "data": store.fingerprint,
@@ -80,8 +83,7 @@ class Comparison(Engine[Labelled]):
                 "train": fingerprint(train.index.tolist()),
                 "test": fingerprint(test.index.tolist()),
                 "views": views.model_dump(mode="json"),
-                "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text"}),
-                "trials": trials,
+                "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
                 **({} if shifted is None else {"shifted": fingerprint(shifted.index.tolist())}),
             },
         )
@@ -130,7 +132,7 @@ class Comparison(Engine[Labelled]):
         return {"weights": self._weights[arm], "strength": start.strength}
 
     def search(
-        self, arm: str, start: Start, data: Labelled, remember: Remember, advance: Callable[[int], None]
+        self, arm: str, start: Start, data: Labelled, keep: Keep, advance: Callable[[int], None]
     ) -> tuple[Trial, dict[str, Any]]:
         return search(
             start,
@@ -139,7 +141,7 @@ class Comparison(Engine[Labelled]):
             config=self.config,
             trials=self.trials,
             seed=self.seeds[0],
-            remember=remember,
+            keep=keep,
             advance=advance,
         )
 
@@ -182,7 +184,7 @@ class Comparison(Engine[Labelled]):
             config=self.config,
             trial=trial,
             seed=seed,
-            look=(lambda: Look(self.looked_at, every)) if curve else None,
+            look=(lambda: Look(every, self.looked_at.accuracy)) if curve else None,
         )
         tally = self.held.tally(fitted.classifier, trial.thresholds)
         return {

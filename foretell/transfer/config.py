@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from foretell.settings import Settings
+from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text_config import TextTuning
 from foretell.views.config import ViewConfig
 
@@ -111,6 +112,7 @@ class TransferConfig(ClassifierConfig):
     )
     curve_samples: int = Field(500, ge=1, description="test samples for those looks")
     crop: float = Field(1.0, gt=0, le=1, description="share of the side that the evaluation view keeps")
+    search: SearchConfig = SearchConfig()
     text: TextTuning = TextTuning()
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

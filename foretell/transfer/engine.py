@@ -7,13 +7,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.crossing import crossings
 from foretell.transfer.fractions import Index, validation_splits
-from foretell.transfer.search import Remember, Trial
+from foretell.transfer.search import Keep, Trial, require, trials_of
 from foretell.transfer.summary import differences, labels_saved, summarise, to_reach
 from foretell.transfer.verdict import verdict
 
@@ -53,7 +54,7 @@ class Engine(ABC, Generic[Data]):
 
     ``arms``: what each arm is, in words; ``tuned_arms``: those that are trained by steps, the others are fits of a
     linear model on features. ``metrics`` of each row, the headline first. ``looks``: how many fits ``with_all_labels``
-    makes; 0: it is left out.
+    makes; 0: it is left out. ``folder``: that of the run, where searches are kept; None: nowhere.
     """
 
     arms: Mapping[str, dict[str, str]]
@@ -72,11 +73,14 @@ class Engine(ABC, Generic[Data]):
         cache: Cache,
         progress: Progress | None,
         base: Mapping[str, Any],
+        folder: Path | None = None,
     ) -> None:
-        self.train, self.seeds, self.trials, self.config = train, seeds, trials, config
-        self.cache, self.progress = cache, progress
+        require(config.search)
+        self.train, self.seeds, self.config = train, seeds, config
+        self.trials = trials_of(config.search, trials)
+        self.cache, self.progress, self.folder = cache, progress, folder
         self.evaluations = self.done = self.total = 0
-        self._base = dict(base)
+        self._base = {**base, "trials": self.trials}
 
     # what is compared ------------------------------------------------------------------------------------------------
 
@@ -98,7 +102,7 @@ class Engine(ABC, Generic[Data]):
 
     @abstractmethod
     def search(
-        self, arm: str, start: Any, data: Data, remember: Remember, advance: Callable[[int], None]
+        self, arm: str, start: Any, data: Data, keep: Keep, advance: Callable[[int], None]
     ) -> tuple[Trial, dict[str, Any]]:
         """The settings chosen on labels out of ``data``, and a record of all that were tried."""
 
@@ -133,6 +137,15 @@ class Engine(ABC, Generic[Data]):
     def key(self, **parts: Any) -> dict[str, Any]:
         return {**self._base, **parts}
 
+    def key_of(self, arm: str, start: Any, data: Data) -> dict[str, Any]:
+        """What the fits of a tuned arm depend on beside settings and seed."""
+        return self.key(arm=arm, **self.depends(arm, start), labels=fingerprint(data.index.tolist()))
+
+    def keep(self, arm: str, start: Any, data: Data) -> Keep:
+        """Where the search of a tuned arm on ``data`` is kept."""
+        key = {**self.key_of(arm, start, data), "seed": self.seeds[0]}
+        return Keep.of(self.cache, key, self.config.search, self.folder)
+
     def labels_in(self, data: Data) -> int:
         """How many labels ``data`` holds."""
         return len(data)
@@ -159,39 +172,38 @@ class Engine(ABC, Generic[Data]):
 
     # arms ------------------------------------------------------------------------------------------------------------
 
-    def tuned(self, arm: str, fraction: Fraction) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """The rows of a fine-tuned arm at one fraction, and its search."""
-        first = self.seeds[0]
-        title = self.arms[arm]["title"]
+    def searched_tuned(self, arm: str, fraction: Fraction) -> tuple[Any, Trial, dict[str, Any]]:
+        """Where a tuned arm starts, its settings at one fraction, and the record of their search."""
         start = self.start(arm, fraction)
-
-        def key(data: Data, **parts: Any) -> dict[str, Any]:
-            labels = fingerprint(data.index.tolist())
-            return self.key(arm=arm, **self.depends(arm, start), labels=labels, **parts)
-
-        data = self.labelled_at(fraction, first)
+        data = self.labelled_at(fraction, self.seeds[0])
+        title, labels = self.arms[arm]["title"], self.labels_in(data)
         trial, record = self.search(
             arm,
             start,
             data,
-            lambda parts, work: self.cache.get(key(data, **parts), work),
+            self.keep(arm, start, data),
             lambda count: self.advance(
-                count * self.samples_for(len(data)), f"{title}, {self.labels_in(data)} labels: choosing settings"
+                count * self.samples_for(len(data)), f"{title}, {labels} labels: choosing settings"
             ),
         )
-        labels = self.labels_in(data)
+        return start, trial, {"arm": arm, "labels": labels, **record}
+
+    def tuned(self, arm: str, fraction: Fraction) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The rows of a fine-tuned arm at one fraction, and its search."""
+        title = self.arms[arm]["title"]
+        start, trial, record = self.searched_tuned(arm, fraction)
         rows = []
         for seed in self.seeds:
             data = self.labelled_at(fraction, seed)
             # Looks at the test set cost time: those of one seed draw the curve.
-            curve = seed == first and self.config.curve_points > 0
+            curve = seed == self.seeds[0] and self.config.curve_points > 0
             answer = self.cache.get(
-                key(data, kind="fit", seed=seed, **trial.record(), curve=curve),
+                {**self.key_of(arm, start, data), "kind": "fit", "seed": seed, **trial.record(), "curve": curve},
                 lambda data=data, seed=seed, curve=curve: self._fit(start, data, trial, seed, curve),  # type: ignore[misc]
             )
             rows.append(self._row(arm, fraction, data, seed, answer))
             self.advance(self.samples_for(len(data)), f"{title}, {self.labels_in(data)} labels, seed {seed}")
-        return rows, {"arm": arm, "labels": labels, **record}
+        return rows, record
 
     def frozen(self, arm: str, fraction: Fraction) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The rows of a frozen arm at one fraction, and its search."""
@@ -215,6 +227,14 @@ class Engine(ABC, Generic[Data]):
         return {"arm": arm, "per_class": fraction.per_class, "labels": self.labels_in(data), "seed": seed, **answer}
 
     # the whole -------------------------------------------------------------------------------------------------------
+
+    def join(self, arms: tuple[str, ...], fractions: list[Fraction]) -> list[dict[str, Any]]:
+        """Take part in the searches of another process that does ``run``: the record of each."""
+        tuned = [arm for arm in arms if arm in self.tuned_arms]
+        for fraction in fractions:
+            data = self.labelled_at(fraction, self.seeds[0])
+            self.total += len(tuned) * self.fits_of_search(data) * self.samples_for(len(data))
+        return [self.searched_tuned(arm, fraction)[2] for fraction in fractions for arm in tuned]
 
     def run(self, arms: tuple[str, ...], fractions: list[Fraction]) -> dict[str, Any]:
         """What ``results/comparison.json`` holds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,26 @@ from foretell.errors import InputError
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
 from foretell.transfer import cases
+from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.features import PlainViews, calibrate, copied, device_of, embed, fresh_encoder
+from foretell.transfer.features import PlainViews, calibrate, copied, device_of, embed, fresh_encoder, weights_hash
 from foretell.transfer.finetune import Classifier, augmented, probabilities
 from foretell.transfer.frozen import fit_frozen, judgement
-from foretell.transfer.labelled import Labelled
+from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.metrics import METRICS, Scores
 from foretell.transfer.probe import Probe
-from foretell.transfer.search import Remember, Trial, choose, grid, no_memory
+from foretell.transfer.search import (
+    Judged,
+    Keep,
+    Report,
+    Space,
+    Trial,
+    counting,
+    looking,
+    require,
+    searched,
+    trials_of,
+)
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
 
@@ -51,6 +64,9 @@ class TestSet:
     def of(cls, data: Labelled, views: ViewConfig, crop: float, pooling: str = "mean") -> TestSet:
         return cls(data, PlainViews(data.reader, data.index, views, crop=crop), pooling)
 
+    def accuracy(self, classifier: Classifier) -> float:
+        return self.tally(classifier).result()["accuracy"]
+
     def tally(self, classifier: Classifier, thresholds: Sequence[float | None] | None = None) -> Scores:
         """The classifier's sums over the set, in one pass; ``thresholds`` of its classes add sensitivity and specificity."""
         tally, at = cases.tally_of(self.data, self.pooling, thresholds), 0
@@ -61,21 +77,19 @@ class TestSet:
 
 
 class Look(Watch):
-    """Follows the accuracy of a classifier of images on ``test``; batch norm's averages are put back after each look."""
+    """Follows a score of a classifier of images, with batch norm settled; its averages are put back after each look."""
 
-    name = "test accuracy"
-
-    def __init__(self, test: TestSet, every: int) -> None:
-        super().__init__(every, self._accuracy)
-        self.test = test
+    def __init__(self, every: int, score: Callable[[Classifier], float], most: int | None = None) -> None:
+        super().__init__(every, self._settled, most)
+        self.of_settled = score
         self.settle: Callable[[Classifier], None] = lambda classifier: None
 
-    def _accuracy(self, trainable: Trainable) -> float:
+    def _settled(self, trainable: Trainable) -> float:
         assert isinstance(trainable, Classifier)
         norms = [part for part in trainable.modules() if getattr(part, "running_mean", None) is not None]
         before = [{name: buffer.clone() for name, buffer in part.named_buffers()} for part in norms]
         self.settle(trainable)
-        value = self.test.tally(trainable).result()["accuracy"]
+        value = self.of_settled(trainable)
         for part, kept in zip(norms, before, strict=True):
             for name, buffer in part.named_buffers():
                 buffer.copy_(kept[name])
@@ -231,7 +245,7 @@ def search(
     config: TransferConfig,
     trials: int,
     seed: int,
-    remember: Remember = no_memory,
+    keep: Keep | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[Trial, dict[str, Any]]:
     """The trial that validates best on labels out of ``data`` alone, and a record of all of them.
@@ -241,33 +255,89 @@ def search(
     training images.
     """
     span = config.scratch_rates if start.scratch and config.scratch_rates is not None else config.rates
-    candidates = grid(span, config.steps_for(len(data)), trials, config.weight_decay)
+    space = Space(span, config.steps_for(len(data)), config.weight_decay, config.optimizer)
     splits, how = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
 
-    def judge(trial: Trial) -> tuple[float, float, dict[str, Any]]:
-        made = []
-        for train, valid in splits or [(np.arange(len(data)), np.arange(0))]:
-            fitted = fine_tune(start, data.take(train), views=views, config=config, trial=trial, seed=seed)
-            p, truth = (
-                _on_held_out(fitted.classifier, data.take(valid), views, config)
-                if splits
-                else _on_fresh_views(fitted.classifier, data, views, seed)
-            )
-            made.append((p, truth))
-        return judgement(made, config.specificity if splits else None)
+    def on_held_out(classifier: Classifier, valid: Index) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        if not splits:
+            return _on_fresh_views(classifier, data, views, seed)
+        return _on_held_out(classifier, data.take(valid), views, config)
 
-    chosen, records = choose(
-        candidates, judge, seed=seed, remember=remember, tried=lambda: advance(max(1, len(splits)))
+    def judge(trial: Trial, report: Report | None) -> Judged:
+        made, seconds = [], 0.0
+        parts = splits or [(np.arange(len(data)), np.arange(0))]
+        for part, (train, valid) in enumerate(parts):
+
+            def score(classifier: Classifier, valid: Index = valid) -> float:
+                return judgement([on_held_out(classifier, valid)], None)[0]
+
+            look = looking(report, trial, part, len(parts), score, Look)
+            fitted = fine_tune(start, data.take(train), views=views, config=config, trial=trial, seed=seed, look=look)
+            made.append(on_held_out(fitted.classifier, valid))
+            seconds += fitted.seconds
+        value, loss, kept = judgement(made, config.specificity if splits else None)
+        return Judged(value, loss, seconds, kept)
+
+    chosen, record = searched(
+        space,
+        judge,
+        config=config.search,
+        trials=trials_of(config.search, trials),
+        seed=seed,
+        keep=keep,
+        tried=lambda: advance(max(1, len(splits))),
     )
-    return chosen, {"how": how, "trials": records, "chosen": chosen.record()}
+    return chosen, {"how": how, **record}
 
 
 def fits_of_search(data: Labelled, config: TransferConfig, trials: int, seed: int) -> int:
     """How many fine-tunings ``search`` does."""
-    if trials == 1:
+    count = trials_of(config.search, trials)
+    if count == 1:
         return 0
     splits, _ = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
-    return trials * max(1, len(splits))
+    return count * max(1, len(splits))
+
+
+def search_once(
+    encoder: Encoder,
+    data: Labelled,
+    *,
+    views: ViewConfig,
+    config: TransferConfig,
+    trials: int = 8,
+    seed: int = 0,
+    scratch: bool = False,
+    cache: Cache | None = None,
+    folder: Path | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> tuple[Start, Trial, dict[str, Any]]:
+    """Where ``finetune_once`` starts, the settings it chooses, and the record of their search.
+
+    Another process that calls this with the same arguments takes part in the search where ``config.search`` lets it.
+    """
+    if config.pooling == "attention":
+        raise InputError("transfer.pooling=attention is learnt on frozen features; fine-tune with mean or max")
+    require(config.search)
+    encoder.to(resolve_device(config.device))
+    start = Start(encoder, scratch)
+    key = {
+        "version": 1,
+        "kind": "finetune",
+        "data": data.reader.fingerprint,
+        "classes": data.classes,
+        "labels": fingerprint([data.index.tolist(), data.truth.tolist()]),
+        "views": views.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
+        "weights": encoder.name if scratch else weights_hash(encoder),
+        "trials": trials_of(config.search, trials),
+        "seed": seed,
+    }
+    keep = Keep.of(cache or Cache(None), key, config.search, folder)
+    chosen, record = search(
+        start, data, views=views, config=config, trials=trials, seed=seed, keep=keep, advance=advance
+    )
+    return start, chosen, record
 
 
 def finetune_once(
@@ -280,27 +350,31 @@ def finetune_once(
     trials: int = 8,
     seed: int = 0,
     scratch: bool = False,
+    cache: Cache | None = None,
+    folder: Path | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[Classifier, dict[str, Any]]:
     """The classifier a person keeps, trained on all of ``data`` with settings chosen within it, and what is known
     of it.
 
     The second value holds "labels", "classes", "search", "seconds", and with ``test`` the four metrics under
-    "test". ``views`` must be settled (``labelled.resolved``).
+    "test". ``views`` must be settled (``labelled.resolved``). The trials of the search
+    are kept in ``cache``, or in the study of the run in ``folder``.
     """
-    if config.pooling == "attention":
-        raise InputError("transfer.pooling=attention is learnt on frozen features; fine-tune with mean or max")
-    encoder.to(resolve_device(config.device))
-    start = Start(encoder, scratch)
-    total, done = fits_of_search(data, config, trials, seed) + 1, 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(done, total, "choosing settings" if done < total else "fine-tuning")
-
-    chosen, record = search(start, data, views=views, config=config, trials=trials, seed=seed, advance=advance)
+    total = fits_of_search(data, config, trials, seed) + 1
+    advance = counting(progress, total)
+    start, chosen, record = search_once(
+        encoder,
+        data,
+        views=views,
+        config=config,
+        trials=trials,
+        seed=seed,
+        scratch=scratch,
+        cache=cache,
+        folder=folder,
+        advance=advance,
+    )
     fitted = fine_tune(start, data, views=views, config=config, trial=chosen, seed=seed)
     advance(1)
     facts: dict[str, Any] = {

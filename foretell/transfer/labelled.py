@@ -20,7 +20,9 @@ Index = NDArray[np.int64]
 
 
 class Reader(Protocol):
-    """Whatever gives stored images by row."""
+    """Whatever gives stored images by row; ``fingerprint`` names what is stored."""
+
+    fingerprint: str
 
     def read(self, index: Any, /) -> Images: ...
 

@@ -1,14 +1,31 @@
-"""The grid of a search: learning rates, log-spaced, times schedules (numbers of steps); the same for every arm."""
+"""The search of a fine-tuning's settings on labels held out of the label budget; the same for every arm.
+
+``grid`` is the default; ``published`` is the grid of Azizi et al. (ICCV 2021, arXiv 2101.05224) for images. ``study`` holds
+the searches that several processes share.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from foretell.errors import ForetellError
+from foretell.errors import ForetellError, InputError
+from foretell.transfer.cache import Cache, fingerprint, finite
+from foretell.transfer.search_config import SearchConfig
+
+RATES = tuple(float(f"{rate:.4g}") for rate in np.logspace(-3.5, -0.5, 7))
+DECAYS = (0.0, 1e-5, 1e-4, 1e-3)
+STUDY = "search.db"
+_LOOKS = 4  # validation is looked at this many times in a training, the last time at its end
+
+
+# what is searched -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -22,6 +39,24 @@ class Trial:
 
     def record(self) -> dict[str, Any]:
         return {"rate": self.rate, "steps": self.steps, "weight_decay": self.weight_decay}
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search chooses from: ``rates`` from the lowest to the highest and at most ``steps`` steps.
+
+    ``weight_decay`` is that of a grid, which does not choose it.
+    """
+
+    rates: tuple[float, float]
+    steps: int
+    weight_decay: float
+    optimizer: str = "adamw"
+
+    @property
+    def decays(self) -> tuple[float, ...]:
+        """Those of the published grid, for SGD with momentum 0.9; times 100 for AdamW, as ``published`` explains."""
+        return DECAYS if self.optimizer == "sgd" else tuple(float(f"{100 * decay:.4g}") for decay in DECAYS)
 
 
 def grid(span: tuple[float, float], steps: int, trials: int, weight_decay: float) -> list[Trial]:
@@ -45,6 +80,116 @@ def grid(span: tuple[float, float], steps: int, trials: int, weight_decay: float
     ]
 
 
+def published(space: Space) -> list[Trial]:
+    """The grid of Azizi et al.: seven rates from 10^-3.5 to 10^-0.5 times no weight decay and 10^-5, 10^-4, 10^-3.
+
+    That is for SGD with momentum 0.9, which takes ten steps' worth of every gradient. For AdamW rates are a tenth (0.01 is
+    to SGD what 0.001 is to Adam) and weight decays a hundredfold, so that a step shrinks the weights by the same factor:
+    rate x decay, times 10 under momentum.
+    """
+    rates = RATES if space.optimizer == "sgd" else [float(f"{rate / 10:.4g}") for rate in RATES]
+    return [Trial(rate, space.steps, decay) for decay in space.decays for rate in rates]
+
+
+def trials_of(config: SearchConfig, trials: int) -> int:
+    """How many trials a search has where ``trials`` were asked for: the published grid has a number of its own."""
+    return len(RATES) * len(DECAYS) if config.method == "published" else trials
+
+
+def listed(config: SearchConfig, space: Space, trials: int) -> list[Trial]:
+    """The trials of a grid, in order; none where they are drawn."""
+    if config.method == "published":
+        return published(space)
+    return grid(space.rates, space.steps, trials, space.weight_decay) if config.method == "grid" else []
+
+
+# one trial ------------------------------------------------------------------------------------------------------------
+
+
+class Pruned(Exception):
+    """A trial is given up; ``share`` of it was done."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__(f"given up at {share:.0%}")
+        self.share = share
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a trial came to: ``score`` (higher is better) and ``loss`` on validation labels, ``seconds`` of its trainings.
+
+    ``kept``: what else is to be kept of it ("thresholds").
+    """
+
+    score: float
+    loss: float
+    seconds: float
+    kept: Mapping[str, Any] = field(default_factory=dict)
+
+
+Report = Callable[[int, float, float], None]
+"""(number of the look, share of the trial that is done, validation score); raises ``Pruned`` to give the trial up."""
+Judge = Callable[[Trial, Report | None], Judged]
+"""Trains with the settings of a trial and validates; reports on the way where it is given a report."""
+Watching = TypeVar("Watching")
+
+
+def looking(
+    report: Report | None,
+    trial: Trial,
+    part: int,
+    parts: int,
+    score: Callable[[Any], float],
+    watch: Callable[[int, Callable[[Any], float], int], Watching],
+) -> Callable[[], Watching] | None:
+    """What makes the watch that reports one of the ``parts`` trainings of a trial, a quarter, half and three quarters
+    through; None where nobody asks.
+
+    ``score`` validates what is being trained; ``watch(every, score, most)`` makes a ``transfer.watch.Watch``.
+    """
+    if report is None:
+        return None
+    every = max(1, trial.steps // _LOOKS)
+
+    def made() -> Watching:
+        count = itertools.count(1)
+
+        def told(trainable: Any) -> float:
+            value, number = score(trainable), next(count)
+            share = (part + min(1.0, number * every / trial.steps)) / parts
+            report(part * (_LOOKS - 1) + number, share, value)
+            return value
+
+        return watch(every, told, _LOOKS - 1)
+
+    return made
+
+
+def answer_of(judge: Judge, trial: Trial, report: Report | None = None) -> dict[str, Any]:
+    """What is kept of a trial: "state" (complete, pruned or failed), "validation" and "validation_loss" (None unless
+    complete), "seconds" in all and, where it was complete, "training_seconds" of them.
+
+    A JSON value. A pruned trial has "share", how much of it was done; a failed one its reason under "failed".
+    """
+    began = time.perf_counter()
+    answer: dict[str, Any] = {"state": "failed", "validation": None, "validation_loss": None}
+    try:
+        judged = judge(trial, report)
+    except ForetellError as error:
+        # A rate too high for this arm is an answer of the search, not a failure of the comparison.
+        answer["failed"] = str(error)
+    except Pruned as pruned:
+        answer |= {"state": "pruned", "share": pruned.share}
+    else:
+        answer |= {"state": "complete", "validation": judged.score, "validation_loss": judged.loss, **judged.kept}
+        answer["training_seconds"] = judged.seconds
+    found: dict[str, Any] = finite({**answer, "seconds": time.perf_counter() - began})
+    return found
+
+
+# one search -----------------------------------------------------------------------------------------------------------
+
+
 Remember = Callable[[dict[str, Any], Callable[[], dict[str, Any]]], dict[str, Any]]
 """(key, work) -> the stored answer for ``key``, or that of ``work()``, stored."""
 
@@ -53,50 +198,125 @@ def no_memory(key: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[s
     return work()
 
 
+@dataclass(frozen=True)
+class Keep:
+    """Where the trials of one search are kept: one process's answers by key, or the study ``name`` in ``storage``, which
+    several open (None: in memory).
+    """
+
+    remember: Remember = no_memory
+    name: str = "search"
+    storage: str | None = None
+
+    @classmethod
+    def of(cls, cache: Cache, key: Mapping[str, Any], config: SearchConfig, folder: Path | None) -> Keep:
+        """For a search that depends on ``key``, of a run in ``folder``.
+
+        The precision, which may be measured, is no part of a study's name, since machines that differ in it share one.
+        """
+        named = {name: value for name, value in key.items() if name != "precision"}
+        name = fingerprint({**named, "search": config.model_dump(mode="json", exclude={"storage"})})
+        storage = config.storage or (None if folder is None else str(folder / STUDY))
+        return cls(lambda parts, work: cache.get({**key, **parts}, work), name, storage)
+
+
+def counting(progress: Callable[[int, int, str], None] | None, total: int) -> Callable[[int], None]:
+    """What adds up the trainings of a search and the one after it, ``total`` in all, for ``progress``."""
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total, "choosing settings" if done < total else "fine-tuning")
+
+    return advance
+
+
 def choose(
     candidates: Sequence[Trial],
-    judge: Callable[[Trial], tuple[float, float] | tuple[float, float, dict[str, Any]]],
+    judge: Judge,
     *,
     seed: int,
     remember: Remember = no_memory,
     tried: Callable[[], None] = lambda: None,
-) -> tuple[Trial, list[dict[str, Any]]]:
-    """The best of ``candidates`` and the record of each.
-
-    ``judge(trial)``: validation score (higher is better), loss, and what else is to be kept of the trial ("thresholds");
-    ``tried`` is told after each. A single candidate is not judged. Raises ForetellError when every one failed.
-    """
+) -> list[dict[str, Any]]:
+    """The record of each of ``candidates``, judged one after the other; ``tried`` is told after each."""
     records: list[dict[str, Any]] = []
-    for trial in candidates if len(candidates) > 1 else ():
-
-        def work(trial: Trial = trial) -> dict[str, Any]:
-            try:
-                judged: Sequence[Any] = judge(trial)
-            except ForetellError as error:
-                # A rate too high for this arm is an answer of the search, not a failure of the comparison.
-                return {"validation": None, "validation_loss": None, "failed": str(error)}
-            kept = judged[2] if len(judged) > 2 else {}
-            return {"validation": judged[0], "validation_loss": judged[1], **kept}
-
-        answer = remember({"kind": "trial", "rate": trial.rate, "steps": trial.steps, "seed": seed}, work)
+    for trial in candidates:
+        key = {"kind": "trial", **trial.record(), "seed": seed}
+        answer = remember(key, lambda trial=trial: answer_of(judge, trial))  # type: ignore[misc]
         records.append({**trial.record(), **answer})
         tried()
-    return best(candidates, records), records
+    return records
 
 
-def best(candidates: Sequence[Trial], records: Sequence[dict[str, Any]]) -> Trial:
-    """The candidate with the highest validation accuracy, then the lowest validation cross-entropy.
+def _rank(record: Mapping[str, Any]) -> tuple[float, float]:
+    loss = record["validation_loss"]
+    return record["validation"], -np.inf if loss is None else -loss
 
-    A single candidate needs no record. Raises ForetellError when every trial failed.
+
+def best(records: Sequence[Mapping[str, Any]]) -> Trial:
+    """The settings with the highest validation score, then the lowest validation loss.
+
+    Raises ForetellError when every trial failed.
     """
-    if len(candidates) == 1:
-        return candidates[0]
-    valid = [(at, record) for at, record in enumerate(records) if record["validation"] is not None]
+    valid = [record for record in records if record["validation"] is not None]
     if not valid:
-        raise ForetellError(
-            f"every one of {len(candidates)} trials failed ({records[0].get('failed', 'no validation')}); "
-            "lower transfer.rates"
+        reason = records[0].get("failed", "no validation") if records else "none was made"
+        raise ForetellError(f"every one of {len(records)} trials failed ({reason}); lower transfer.rates")
+    found = max(valid, key=_rank)
+    limits = found.get("thresholds")
+    trial = Trial(found["rate"], found["steps"], found["weight_decay"])
+    return trial if limits is None else replace(trial, thresholds=tuple(limits))
+
+
+def require(config: SearchConfig) -> None:
+    """Raises InputError where the search needs optuna and it is not installed."""
+    if not config.in_study:
+        return
+    try:
+        import optuna  # noqa: F401
+    except ImportError:
+        asked = next(
+            f"{name} = '{value}'"
+            for name, value in (("pruning", config.pruning), ("storage", config.storage), ("method", config.method))
+            if value not in (None, "none")
         )
-    at, _ = max(valid, key=lambda item: (item[1]["validation"], -item[1]["validation_loss"]))
-    limits = records[at].get("thresholds")
-    return candidates[at] if limits is None else replace(candidates[at], thresholds=tuple(limits))
+        raise InputError(
+            f"transfer.search.{asked} needs optuna: pip install 'foretell[search]', or search a grid without pruning and "
+            "storage"
+        ) from None
+
+
+def searched(
+    space: Space,
+    judge: Judge,
+    *,
+    config: SearchConfig,
+    trials: int,
+    seed: int,
+    keep: Keep | None = None,
+    tried: Callable[[], None] = lambda: None,
+) -> tuple[Trial, dict[str, Any]]:
+    """The trial that validates best, and the record of the search: "method", "trials" and "chosen"; of a study also
+    "workers", "pruning" and "budget".
+
+    ``trials`` as ``trials_of`` counts them; a single one is not judged, whatever the method: it takes the geometric mean of
+    the rates. ``tried`` is told once for each trial of the search. Raises InputError for a storage that cannot be opened or
+    a missing optuna, ForetellError when every trial failed.
+    """
+    keep = keep or Keep()
+    if trials == 1:
+        chosen = grid(space.rates, space.steps, 1, space.weight_decay)[0]
+        return chosen, {"method": config.method, "trials": [], "chosen": chosen.record()}
+    if config.in_study:
+        require(config)
+        from foretell.transfer.study import shared
+
+        records, facts = shared(space, judge, config=config, trials=trials, seed=seed, keep=keep, tried=tried)
+    else:
+        candidates, facts = listed(config, space, trials), {}
+        records = choose(candidates, judge, seed=seed, remember=keep.remember, tried=tried)
+    chosen = best(records)
+    return chosen, {"method": config.method, "trials": records, "chosen": chosen.record(), **facts}

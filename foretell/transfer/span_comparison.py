@@ -19,7 +19,7 @@ from foretell.train.cost import PeakMemory
 from foretell.transfer.answer_threshold import Fitted, like, settled, told
 from foretell.transfer.engine import Fraction
 from foretell.transfer.features import device_of
-from foretell.transfer.search import Trial, no_memory
+from foretell.transfer.search import Trial
 from foretell.transfer.text_arms import TEXT_ARMS
 from foretell.transfer.text_comparison import TextComparison, at_most
 from foretell.transfer.text_tuning import TextStart, tune
@@ -116,7 +116,7 @@ class SpanComparison(TextComparison):
         for title, arm in (("pretrained", "probe"), ("random", "random")):
             start = self.start(arm, whole)
             advance = partial(self._told, self.arms[arm]["title"])
-            trial, _ = self.search(arm, start, train, no_memory, advance)
+            trial, _ = self.search(arm, start, train, self.keep(arm, start, train), advance)
             fitted = tune(start, train, config=self.config, trial=trial, seed=seed, precision=self.precision)
             test, facts = self.judged_on(start, train, trial, seed)
             scores = self._with_intervals(fitted.tuner.predictions(test), test)

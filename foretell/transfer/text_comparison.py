@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,12 @@ from foretell.transfer.features import device_of, weights_hash
 from foretell.transfer.fractions import subset
 from foretell.transfer.intervals import bootstrap
 from foretell.transfer.knn import knn
-from foretell.transfer.search import Remember, Trial
+from foretell.transfer.search import Keep, Trial
 from foretell.transfer.text_arms import TEXT_ARMS, TEXT_TUNED
 from foretell.transfer.text_cost import forward_flops
 from foretell.transfer.text_features import Bank, embed_units, frozen_kinds
 from foretell.transfer.text_linear import fit_dense, fit_sparse, search_linear
-from foretell.transfer.text_search import search_tuning
+from foretell.transfer.text_search import check_method, search_tuning
 from foretell.transfer.text_tuning import TextStart, batch_for, fresh_model, settled_precision, tune
 from foretell.transfer.tfidf import KINDS, PENALTIES, TfIdf
 from foretell.transfer.watch import Watch
@@ -52,7 +53,9 @@ class TextComparison(Engine[Task]):
         cache: Cache,
         progress: Progress | None,
         data: str,
+        folder: Path | None = None,
     ) -> None:
+        check_method(config.search)
         weights = weights_hash(model)
         super().__init__(
             train=train,
@@ -61,6 +64,7 @@ class TextComparison(Engine[Task]):
             config=config,
             cache=cache,
             progress=progress,
+            folder=folder,
             base={
                 "version": 2,
                 "kind": "text",
@@ -73,8 +77,7 @@ class TextComparison(Engine[Task]):
                 "length": train.layout.length,
                 "reads": train.layout.reads,
                 "shape": model.shape.model_dump(mode="json"),
-                "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "views"}),
-                "trials": trials,
+                "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "views", "search"}),
             },
         )
         self.model, self.test, self.classes, self.metrics = model, test, train.classes, train.metrics
@@ -111,7 +114,7 @@ class TextComparison(Engine[Task]):
         return {"weights": self._weights[arm], "precision": self.precision}
 
     def search(
-        self, arm: str, start: TextStart, data: Task, remember: Remember, advance: Callable[[int], None]
+        self, arm: str, start: TextStart, data: Task, keep: Keep, advance: Callable[[int], None]
     ) -> tuple[Trial, dict[str, Any]]:
         return search_tuning(
             start,
@@ -121,7 +124,7 @@ class TextComparison(Engine[Task]):
             trials=self.trials,
             seed=self.seeds[0],
             precision=self.precision,
-            remember=remember,
+            keep=keep,
             advance=advance,
         )
 

@@ -7,11 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from foretell.errors import InputError
 from foretell.tasks.base import Task
 from foretell.tasks.inputs import Index
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.search import Remember, Trial, choose, grid, no_memory
-from foretell.transfer.text_tuning import TextStart, tune
+from foretell.transfer.search import Judged, Keep, Report, Space, Trial, looking, searched, trials_of
+from foretell.transfer.search_config import SearchConfig
+from foretell.transfer.text_tuning import TextStart, TextTuner, tune
+from foretell.transfer.watch import Watch
+
+
+def check_method(config: SearchConfig) -> None:
+    """Raises InputError for the published grid, which is one of networks of images."""
+    if config.method == "published":
+        raise InputError(
+            "transfer.search.method = 'published': is the grid of fine-tuning on images; of text choose grid, random or tpe"
+        )
 
 
 def search_tuning(
@@ -23,7 +34,7 @@ def search_tuning(
     trials: int,
     seed: int,
     precision: str = "float32",
-    remember: Remember = no_memory,
+    keep: Keep | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[Trial, dict[str, Any]]:
     """The trial that validates best on labels out of ``data`` alone, and a record of all of them.
@@ -35,20 +46,39 @@ def search_tuning(
     own = config.text
     span = own.scratch_rates if start.scratch and own.scratch_rates is not None else own.rates
     span = own.head_rates if start.frozen else span
-    candidates = grid(span, config.steps_for(len(data)), trials, own.weight_decay)
+    space = Space(span, config.steps_for(len(data)), own.weight_decay)
     pairs, how = splits
     everything = np.arange(len(data))
 
-    def judge(trial: Trial) -> tuple[float, float]:
-        score, loss, seen = data.score(), 0.0, 0
-        for train, valid in pairs or [(everything, everything)]:
-            fitted = tune(start, data.take(train), config=config, trial=trial, seed=seed, precision=precision)
+    def judge(trial: Trial, report: Report | None) -> Judged:
+        total, loss, seen, seconds = data.score(), 0.0, 0, 0.0
+        parts = pairs or [(everything, everything)]
+        for part, (train, valid) in enumerate(parts):
             held = data.take(valid)
-            loss += fitted.tuner.judged(held, score) * len(held)
-            seen += len(held)
-        return score.result()[data.metric], loss / seen
 
-    chosen, records = choose(candidates, judge, seed=seed, remember=remember, tried=lambda: advance(max(1, len(pairs))))
+            def score(tuner: TextTuner, held: Task = held) -> float:
+                so_far = data.score()
+                tuner.judged(held, so_far)
+                return so_far.result()[data.metric]
+
+            look = looking(report, trial, part, len(parts), score, Watch)
+            fitted = tune(
+                start, data.take(train), config=config, trial=trial, seed=seed, precision=precision, look=look
+            )
+            loss += fitted.tuner.judged(held, total) * len(held)
+            seen += len(held)
+            seconds += fitted.seconds
+        return Judged(total.result()[data.metric], loss / seen, seconds)
+
+    chosen, record = searched(
+        space,
+        judge,
+        config=config.search,
+        trials=trials_of(config.search, trials),
+        seed=seed,
+        keep=keep,
+        tried=lambda: advance(max(1, len(pairs))),
+    )
     if not pairs:
         how = "the training examples themselves (one label a class: nothing can be held out)"
-    return chosen, {"how": how, "trials": records, "chosen": chosen.record()}
+    return chosen, {"how": how, **record}

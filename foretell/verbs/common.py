@@ -21,9 +21,12 @@ from foretell.encoders import load_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
 from foretell.recipe import DataConfig, Recipe
-from foretell.run import Run
+from foretell.run import InUse, Run
+from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kinds
 from foretell.views.config import ViewConfig
+
+JOINED = "the searches are done; the process that holds the run goes on with it"
 
 
 def say(text: str = "") -> None:
@@ -119,6 +122,20 @@ def tell_data(store: ImageStore, data: DataConfig) -> None:
 
 def _channels(count: int) -> str:
     return {1: "grey", 3: "colour"}.get(count, f"{count} channels")
+
+
+def hold(path: Path, config: SearchConfig) -> tuple[Run, bool]:
+    """A run to write to, and False; or to read from, and True: another process holds it, whose searches this one joins.
+
+    Raises InputError where it is in use and its searches are those of one process.
+    """
+    try:
+        return Run.resume(path), False
+    except InUse as error:
+        if not config.in_study:
+            raise
+        say(f"{str(error).partition(';')[0]}: taking part in its searches")
+        return Run.read(path), True
 
 
 def class_names(store: ImageStore) -> list[str]:

@@ -14,28 +14,41 @@ from foretell.data.store import ImageStore
 from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
+from foretell.run import Run
 from foretell.transfer import crossing, shift
 from foretell.transfer.arms import DEFAULT_ARMS
+from foretell.transfer.cache import Cache
 from foretell.transfer.cases import count
 from foretell.transfer.compare import compare as run_comparison
 from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.fit import finetune_once
+from foretell.transfer.fit import finetune_once, fits_of_search, search_once
+from foretell.transfer.labelled import Labelled as TrainingLabels
 from foretell.transfer.saved import save_classifier
+from foretell.transfer.search import counting
 from foretell.verbs import common, text_transfer, worth
-from foretell.verbs.common import Parts, Pretrained, say
+from foretell.verbs.common import JOINED, Parts, Pretrained, say
 from foretell.verbs.finetune import Finetuned
 
 
 @dataclass
 class Labelled:
-    """A run read back, and labelled data for it; ``own``: it is the run's own, and results belong into the run."""
+    """A run read back, and labelled data for it; ``own``: it is the run's own, and results belong into the run.
+
+    ``joins``: another process holds the run, and this one takes part in its searches.
+    """
 
     read: Pretrained
     store: ImageStore
     parts: Parts
     config: TransferConfig
     own: bool
+    joins: bool = False
+
+    @property
+    def folder(self) -> Path | None:
+        """Where searches are kept."""
+        return self.read.run.path if self.own else None
 
 
 def _open(
@@ -142,7 +155,10 @@ def _compare(
         progress=telling(),
         split=found.parts.how,
         shift=domain,
+        join=found.joins,
     )
+    if found.joins:
+        return result
     if found.own:  # scores of an earlier evaluate stay
         for name in ("knn", "linear_probe", "retrieval"):
             if before.get(name):
@@ -160,10 +176,26 @@ def _compare(
     return result
 
 
-def _hold(found: Labelled) -> None:
-    if found.own:
-        held = type(found.read.run).resume(found.read.run.path)
-        found.read.run = held
+def _hold(found: Labelled, *, searches: bool) -> None:
+    """Take the run to write to; with ``searches`` those of another process that has it can be joined instead."""
+    if found.own and searches:
+        found.read.run, found.joins = common.hold(found.read.run.path, found.config.search)
+    elif found.own:
+        found.read.run = Run.resume(found.read.run.path)
+
+
+def _join_search(found: Labelled, train: TrainingLabels, trials: int) -> None:
+    """Take part in the search of the classifier's settings."""
+    total = fits_of_search(train, found.config, trials, 0)
+    search_once(
+        found.read.encoder,
+        train,
+        views=found.config.views_after(found.read.views),
+        config=found.config,
+        trials=trials,
+        folder=found.folder,
+        advance=counting(telling(), total),
+    )
 
 
 def _report(found: Labelled) -> Path:
@@ -216,8 +248,12 @@ def evaluate(
     found = _open(run, data, labels, device, overrides)
     if domain is not None:
         _leave_out(found, domain)
-    _hold(found)
+    _hold(found, searches=compare)
     try:
+        if found.joins:
+            joined = _compare(found, per_class, seeds, trials, arms, domain)
+            say(JOINED)
+            return {"comparison": joined}
         encoder = found.read.encoder.to(common.device_of(found.config.device))
         result = worth.frozen(
             encoder, found.store, found.parts, views=found.read.views, config=found.config, trials=trials,
@@ -260,14 +296,19 @@ def finetune(
     _no_task(task)
     found = _open(run, data, labels, device, overrides)
     target = Path(out) if out is not None else found.read.run.path / "classifier"
-    if out is not None:
-        common.check_free(target)
-    _hold(found)
+    _hold(found, searches=True)
     try:
+        if out is not None and not found.joins:
+            common.check_free(target)
         train, test, notes = held_out(found.store, found.parts.train, found.parts.test, config=found.config)
         for note in notes:
             say(f"  {note}")
         say(f"fine-tuning on {count(train):,} labels of {len(train.classes)} classes:")
+        if found.joins:
+            _join_search(found, train, trials)
+            joined = _compare(found, per_class, seeds, trials, "") if compare else None
+            say(JOINED)
+            return Finetuned(target, None, {}, joined)
         classifier, facts = finetune_once(
             found.read.encoder,
             train,
@@ -275,6 +316,8 @@ def finetune(
             config=found.config,
             test=test,
             trials=trials,
+            cache=Cache(found.folder / "results" / "finetune.jsonl" if found.folder is not None else None),
+            folder=found.folder,
             progress=telling(),
         )
         extra = {"labels": facts["labels"], "pretrained_in": str(found.read.run.path)}

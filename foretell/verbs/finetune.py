@@ -13,7 +13,8 @@ from foretell.options import Arg, Overrides, Where
 class Finetuned:
     """What ``finetune`` made: the classifier's folder, its scores on the test part, and the comparison's result.
 
-    ``report`` is None for a model without a run.
+    ``report`` is None for a model without a run. Where another process holds the run and this one took part in its
+    searches, ``model`` is what that one will write, ``scores`` is empty and ``comparison`` holds the searches.
     """
 
     model: Path
@@ -53,7 +54,8 @@ def finetune(
     format of SQuAD.
     The classifier is trained on all labels of the training part, with settings chosen within them, and tested on the
     held-out part. The comparison is with training from scratch, with equal augmentation, search and steps; --no-compare
-    leaves it out.
+    leaves it out. How settings are searched is transfer.search; with a method that shares its trials, the same command
+    in a second process takes part in the search.
 
     Returns a ``Finetuned``. Raises InputError for labels that cannot be used, ForetellError when training fails.
     """

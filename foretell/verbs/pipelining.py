@@ -245,6 +245,10 @@ class Work:
             shutil.rmtree(place)
         began = time.monotonic()
         made = finetune(before.folder, out=place, compare=False, trials=step.trials, set=settings)
+        if not made.scores:
+            raise InputError(
+                f"{before.folder}: another process makes this classifier, and its search is done; give the command again when it ends"
+            )
         found = {"scores": made.scores, "seconds": time.monotonic() - began}
         write_aside(place / "scores.json", json.dumps(found, default=str) + "\n")
         return Done(step, place, key, found["seconds"], False, found)

@@ -29,14 +29,15 @@ from foretell.tasks.layout import Layout, extended
 from foretell.tasks.read import Division, LabelledText, divide_labelled
 from foretell.tasks.squad import write_answers
 from foretell.transfer.answer_threshold import like
+from foretell.transfer.cache import Cache
 from foretell.transfer.compare_text import always_there, compare_text, frozen_text
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.text_features import embed_units
-from foretell.transfer.text_once import finetune_text
+from foretell.transfer.text_once import finetune_text, search_text
 from foretell.transfer.text_saved import save_text
 from foretell.transfer.text_tuning import TextTuner
 from foretell.verbs import common
-from foretell.verbs.common import say
+from foretell.verbs.common import JOINED, say
 from foretell.verbs.finetune import Finetuned
 from foretell.verbs.text_run import TextModel, read_text
 from foretell.verbs.word_vectors import as_text_model, vectors_of
@@ -63,7 +64,10 @@ def is_text(place: Path) -> bool:
 
 @dataclass
 class Opened:
-    """A text model with labelled data for it. ``run``: where results go, None for a folder without a run."""
+    """A text model with labelled data for it. ``run``: where results go, None for a folder without a run.
+
+    ``joins``: another process holds the run, and this one takes part in its searches.
+    """
 
     place: Path
     run: Run | None
@@ -73,6 +77,12 @@ class Opened:
     train: Task
     test: Task
     how: str
+    joins: bool = False
+
+    @property
+    def folder(self) -> Path | None:
+        """Where searches are kept."""
+        return None if self.run is None else self.run.path
 
     def close(self) -> None:
         if self.run is not None:
@@ -116,9 +126,18 @@ def _source(place: Path, recipe: Recipe, data: str | Path | None) -> str:
 
 
 def open_labelled(
-    place: Path, data: str | Path | None, task: str | None, device: str | None, overrides: Overrides
+    place: Path,
+    data: str | Path | None,
+    task: str | None,
+    device: str | None,
+    overrides: Overrides,
+    *,
+    searches: bool = False,
 ) -> Opened:
-    """Read model and data, lay the data out, divide it, and say what was understood. Raises InputError in words."""
+    """Read model and data, lay the data out, divide it, and say what was understood. Raises InputError in words.
+
+    With ``searches`` those of another process that holds the run can be joined.
+    """
     recipe = _recipe(place, device, overrides, data is not None)
     source = _source(place, recipe, data)
     read = _read(place)
@@ -142,8 +161,10 @@ def open_labelled(
     for note in notes:
         say(f"  {note}")
     say(f"test part: {division.how}")
-    run = Run.resume(place) if (place / "recipe.toml").is_file() else None
-    return Opened(place, run, model, recipe.transfer, found, train, test, division.how)
+    run, joins = None, False
+    if (place / "recipe.toml").is_file():
+        run, joins = common.hold(place, recipe.transfer.search) if searches else (Run.resume(place), False)
+    return Opened(place, run, model, recipe.transfer, found, train, test, division.how, joins)
 
 
 def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) -> Division:
@@ -179,16 +200,23 @@ def finetune(
 ) -> Finetuned:
     """See ``foretell.verbs.finetune``."""
     target = Path(out) if out is not None else place / "classifier"
-    if out is not None:
-        common.check_free(target)
-    opened = open_labelled(place, data, task, device, overrides)
+    opened = open_labelled(place, data, task, device, overrides, searches=True)
     try:
+        if out is not None and not opened.joins:
+            common.check_free(target)
         train, test = opened.train, opened.test
         kinds = f" of {len(train.classes)} classes" if train.classes else ""
         say(f"fine-tuning on {len(train):,} labels{kinds}:")
+        if opened.joins:
+            search_text(opened.model, train, config=opened.config, trials=trials, folder=opened.folder)
+            joined = _compare(opened, per_class, seeds, trials, "", telling) if compare else None
+            say(JOINED)
+            return Finetuned(target, None, {}, joined)
         tuner, facts = finetune_text(
-            opened.model, train, config=opened.config, test=test, trials=trials, progress=telling()
-        )
+            opened.model, train, config=opened.config, test=test, trials=trials, progress=telling(),
+            cache=Cache(opened.folder / "results" / "finetune.jsonl" if opened.folder is not None else None),
+            folder=opened.folder,
+        )  # fmt: skip
         save_text(tuner, target, extra={"labels": facts["labels"], "pretrained_in": str(place)})
         scores = {name: value for name, value in facts["test"].items() if name != "confusion"}
         told = ", ".join(f"{name.replace('_', ' ')} {scores[name]:.1%}" for name in train.metrics)
@@ -226,8 +254,12 @@ def evaluate(
     telling: Callable[[], Callable[[int, int, str], None]],
 ) -> dict[str, Any]:
     """See ``foretell.verbs.evaluate``."""
-    opened = open_labelled(place, data, task, device, overrides)
+    opened = open_labelled(place, data, task, device, overrides, searches=compare)
     try:
+        if opened.joins:
+            joined = _compare(opened, per_class, seeds, trials, arms, telling)
+            say(JOINED)
+            return {"comparison": joined}
         result = frozen_text(
             opened.model, train=opened.train, test=opened.test, trials=trials, training=opened.config,
             progress=telling(), split=opened.how, data=opened.found.source,
@@ -269,8 +301,10 @@ def _compare(
         progress=telling(),
         split=opened.how,
         data=opened.found.source,
+        join=opened.joins,
     )
-    say(result["verdict"])
+    if not opened.joins:
+        say(result["verdict"])
     return result
 
 

@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 import foretell
 from foretell.cli import main
 from foretell.errors import InputError
+from foretell.run import Run
 from foretell.transfer.text_saved import load_text
 
 TINY = ["objective.network.layers=1", "objective.network.width=32", "objective.network.heads=2", "objective.length=32"]
@@ -60,6 +62,39 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def copy_of(made: Path, name: str, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made / name, tmp_path / name))
+
+
+def test_a_second_process_joins_the_searches(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = copy_of(made, "bert", tmp_path)
+    arguments = [
+        "finetune",
+        str(run),
+        "--data",
+        str(made / "topics.csv"),
+        "--per-class",
+        "2",
+        "--seeds",
+        "1",
+        "--trials",
+        "2",
+    ]
+    arguments += [word for setting in [*QUICK, "transfer.search.method=random"] for word in ("-s", setting)]
+    held = Run.resume(run)
+    assert main(arguments) == 0
+    assert "taking part in its searches" in capsys.readouterr().out
+    assert not (run / "classifier").exists()
+    assert not (run / "results" / "comparison.json").exists()
+    held.close()
+    studies = [
+        (study.study_name, study.n_trials) for study in optuna.get_all_study_summaries(f"sqlite:///{run}/search.db")
+    ]
+    assert [count for _, count in studies] == [2, 2, 2]
+    assert main(arguments) == 0
+    again = [
+        (study.study_name, study.n_trials) for study in optuna.get_all_study_summaries(f"sqlite:///{run}/search.db")
+    ]
+    assert again == studies
+    assert len(json.loads((run / "results" / "finetune.json").read_text())["search"]["trials"]) == 2
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt"])

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -19,6 +20,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.evaluate import evaluate_encoder
 from foretell.transfer.labelled import labelled
 from foretell.transfer.metrics import METRICS
+from foretell.transfer.search_config import SearchConfig
 
 QUICK = TransferConfig(device="cpu", steps=12, batch=16, curve_points=3, rates=(1e-3, 3e-3))
 
@@ -184,6 +186,52 @@ def test_an_interrupted_comparison_goes_on(digits, views, trained, run: Run, mon
     assert again["summary"] == resumed["summary"]
     small(digits, views, trained, **{**settings, "training": QUICK.model_copy(update={"batch": 24}), "seeds": (0,)})
     assert fits == 11, "other settings are other fits"
+
+
+def test_a_drawn_search_is_the_same_for_every_arm_and_lies_in_the_run(digits, views, trained, run: Run) -> None:
+    config = QUICK.model_copy(update={"search": SearchConfig(method="random", pruning="median")})
+    given = {"arms": ("pretrained", "scratch"), "per_class": (4,), "seeds": (0,), "trials": 4, "training": config}
+    found = small(digits, views, trained, run=run, **given)
+    ours, theirs = found["search"]
+    assert len(ours["trials"]) == len(theirs["trials"]) == found["trials"] == 4
+    for name in ("rate", "steps", "weight_decay"):
+        assert [trial[name] for trial in ours["trials"]] == [trial[name] for trial in theirs["trials"]]
+    assert ours["pruning"]["spared"] == theirs["pruning"]["spared"] == 3
+    assert {trial["state"] for trial in ours["trials"]} <= {"complete", "pruned"}
+    best = max(trial["validation"] for trial in ours["trials"] if trial["state"] == "complete")
+    chosen = next(t for t in ours["trials"] if {**t, **ours["chosen"]} == t)
+    assert chosen["validation"] == best
+    studies = optuna.get_all_study_summaries(f"sqlite:///{run.path / 'search.db'}")
+    assert [study.n_trials for study in studies] == [4, 4]
+    (run.path / "results" / "comparison.jsonl").unlink()
+    again = small(digits, views, trained, run=run, **given)
+    assert again["search"] == found["search"], "no trial is made again"
+
+
+def test_another_process_takes_part_in_the_searches_alone(digits, views, trained, run: Run) -> None:
+    config = QUICK.model_copy(update={"search": SearchConfig(method="random")})
+    given = {"arms": ("pretrained", "probe"), "per_class": (2,), "seeds": (0,), "trials": 2, "training": config}
+    told: list[tuple[int, int]] = []
+    joined = small(
+        digits,
+        views,
+        trained,
+        run=run,
+        join=True,
+        **given,
+        progress=lambda done, total, what: told.append((done, total)),
+    )
+    assert not list((run.path / "results").iterdir())
+    assert told[-1][0] == told[-1][1]
+    whole = small(digits, views, trained, run=run, **given)
+    assert joined["search"] == [entry for entry in whole["search"] if entry["arm"] == "pretrained"]
+
+
+def test_the_published_grid_is_that_of_every_arm(digits, views, trained) -> None:
+    config = QUICK.model_copy(update={"steps": 1, "search": SearchConfig(method="published")})
+    found = small(digits, views, trained, arms=("pretrained", "probe"), per_class=(1,), seeds=(0,), training=config)
+    assert [len(entry["trials"]) for entry in found["search"]] == [28, 28]
+    assert found["trials"] == 28
 
 
 def test_a_supervised_start_is_an_arm(digits, views, trained, encoder) -> None:

@@ -12,6 +12,7 @@ from foretell.counters import Rng, Rows
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
+from foretell.transfer.cache import Cache
 from foretell.transfer.config import ClassifierConfig, TransferConfig
 from foretell.transfer.features import PlainViews, embed, extract, fresh_encoder, random_encoder, weights_hash
 from foretell.transfer.finetune import Classifier, blocks
@@ -21,6 +22,7 @@ from foretell.transfer.labelled import labelled
 from foretell.transfer.probe import fit_probe
 from foretell.transfer.saved import load_classifier, predict, save_classifier
 from foretell.transfer.search import Trial
+from foretell.transfer.search_config import SearchConfig
 
 CPU = TransferConfig(device="cpu", batch=32)
 
@@ -119,7 +121,7 @@ def test_training_learns_and_leaves_the_start_alone(digits, views, trained) -> N
         config=CPU,
         trial=Trial(1e-3, 20, 0.0),
         seed=0,
-        look=lambda: Look(test, 10),
+        look=lambda: Look(10, test.accuracy),
     )
     assert weights_hash(trained) == before
     assert [point[0] for point in fitted.curve] == [10, 20]
@@ -143,7 +145,7 @@ def test_looking_does_not_change_the_training(digits, views, encoder) -> None:
                 look=look,
             ).classifier
         )
-        for look in (None, lambda: Look(test, 2))
+        for look in (None, lambda: Look(2, test.accuracy))
     }
     assert len(hashes) == 1
 
@@ -250,3 +252,42 @@ def test_extraction_does_not_depend_on_the_batch_and_keeps_the_mode(digits, view
 
 def test_new_encoders_of_one_seed_are_equal() -> None:
     assert weights_hash(new_encoder(3)) == weights_hash(new_encoder(3)) != weights_hash(new_encoder(4))
+
+
+def test_pruning_changes_no_trial_that_is_complete(digits, views, encoder) -> None:
+    data = few(digits, 6)
+    found = {}
+    for pruning in ("none", "median"):
+        own = SearchConfig(method="random", pruning=pruning)
+        config = CPU.model_copy(update={"steps": 12, "search": own})
+        chosen, record = search(Start(encoder, scratch=True), data, views=views, config=config, trials=8, seed=0)
+        assert chosen.record() == record["chosen"]
+        found[pruning] = record["trials"]
+    assert len(found["none"]) == len(found["median"]) == 8
+    states = [trial["state"] for trial in found["median"]]
+    assert set(states) <= {"complete", "pruned"}
+    assert states[:3] == ["complete"] * 3
+    for whole, trial in zip(found["none"], found["median"], strict=True):
+        assert [whole[name] for name in ("rate", "steps")] == [trial[name] for name in ("rate", "steps")]
+        if trial["state"] == "complete":
+            assert trial["validation"] == whole["validation"]
+            assert trial["validation_loss"] == pytest.approx(whole["validation_loss"])
+            assert 0 < trial["training_seconds"] < trial["seconds"]
+        else:
+            assert 0 < trial["share"] < 1
+
+
+def test_the_search_of_the_model_a_person_keeps_goes_on(digits, views, trained, tmp_path: Path) -> None:
+    data = few(digits, 3)
+    steps = CPU.model_copy(update={"steps": 4})
+
+    def made() -> tuple[int, dict]:
+        cache = Cache(tmp_path / "finetune.jsonl")
+        _, facts = finetune_once(trained, data, views=views, config=steps, trials=2, cache=cache)
+        return cache.reused, facts["search"]
+
+    first, search = made()
+    again, same = made()
+    assert (first, again) == (0, 2)
+    assert same == search
+    assert search["method"] == "grid"

@@ -13,11 +13,13 @@ from foretell.run import Run
 from foretell.tasks.base import Task
 from foretell.transfer.compare_text import compare_text
 from foretell.transfer.search import Trial
+from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text_arms import TEXT_ARMS
 from foretell.transfer.text_config import TextTuning
 from foretell.transfer.text_cost import forward_flops, training_flops
 from foretell.transfer.text_features import Bank, embed_units, readings_of
 from foretell.transfer.text_linear import fit_choice, fit_dense, fit_sparse, search_linear
+from foretell.transfer.text_once import finetune_text, search_text
 from foretell.transfer.text_tuning import TextStart, TextTuner, next_words, tune
 from foretell.transfer.tfidf import KINDS, TfIdf
 
@@ -293,3 +295,30 @@ def test_an_interrupted_comparison_keeps_what_is_finished(encoder, tmp_path: Pat
         compare_text(model, **given)
     compare_text(model, **given)
     assert len(fits) == 3
+
+
+def test_a_drawn_search_of_text_is_kept_and_goes_on(encoder, tmp_path: Path) -> None:
+    model, layout = encoder
+    train, test = topics(layout, 60, 1), topics(layout, 30, 2)
+    config = QUICK.model_copy(update={"steps": 8, "search": SearchConfig(method="random", pruning="median")})
+    _, facts = finetune_text(model, train, config=config, test=test, trials=5, folder=tmp_path)
+    record = facts["search"]
+    assert len(record["trials"]) == 5
+    assert record["pruning"]["spared"] == 3
+    assert {trial["state"] for trial in record["trials"]} <= {"complete", "pruned"}
+    assert search_text(model, train, config=config, trials=5, folder=tmp_path).record == record
+    found = compare_text(
+        model,
+        train=train,
+        test=test,
+        per_class=(4,),
+        seeds=(0,),
+        arms=("pretrained", "scratch"),
+        trials=3,
+        training=config,
+    )
+    ours, theirs = (entry for entry in found["search"] if entry["arm"] != "tfidf")
+    assert [t["rate"] for t in ours["trials"]] == [t["rate"] for t in theirs["trials"]]
+    published = QUICK.model_copy(update={"search": SearchConfig(method="published")})
+    with pytest.raises(InputError, match=r"published': is the grid of fine-tuning on images; of text choose"):
+        finetune_text(model, train, config=published, trials=2)
