@@ -21,14 +21,14 @@ from foretell.transfer.config import TransferConfig
 
 Arm = Literal["simclr", "micle"]
 
-FIRST = 90
-THEN = 110
+FIRST = 200
+THEN = 600
 TRIALS = 2
 DRAWS = 5  # of the labelled cases, for frozen encoders
 SETTINGS: dict[str, Any] = {  # every one of the objective's: those of the recipe are SimCLR's alone
     "objective.temperature": 0.2,
     "objective.head_dim": 64,
-    "objective.views.side": 48,
+    "objective.views.side": 32,
     "objective.views.scale": [0.3, 1.0],
     "objective.views.brightness": 0.4,
     "objective.views.contrast": 0.4,
