@@ -15,7 +15,7 @@ from foretell.recipe import Recipe
 NATURAL = "@emoji"
 BOTH = "natural then domain"
 PLANS = {"natural": (False, False), "domain": (True, True), BOTH: (False, True)}  # whether a stage sees the domain
-STEPS = (micle.FIRST, micle.THEN)
+STEPS = (scans.FIRST, scans.THEN)
 SOURCE = (
     "Azizi et al. 2021 (arXiv 2101.05224), section 4: SimCLR on natural images and then on the domain's is best, on "
     "natural images alone it is worse than with the domain's"

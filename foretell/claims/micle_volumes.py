@@ -55,6 +55,6 @@ class MICLeVolumes(Claim):
     @staticmethod
     def _measure(lab: Lab, seed: int, arm: Arm) -> dict[str, float]:
         """Top-1 of cases in percent, as ``staged.top1`` names it; of "scratch" with one of the arms."""
-        target = scans.recipe(lab, seed, "simclr", micle.THEN)
-        stages = [scans.recipe(lab, seed, "simclr", micle.FIRST), scans.recipe(lab, seed, arm, micle.THEN)]
+        target = scans.recipe(lab, seed, "simclr", scans.THEN)
+        stages = [scans.recipe(lab, seed, "simclr", scans.FIRST), scans.recipe(lab, seed, arm, scans.THEN)]
         return top1(lab, target, stages, tuned=TUNED, probed=FEW, scratch=arm == "simclr")

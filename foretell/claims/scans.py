@@ -11,6 +11,7 @@ from foretell.claims.volume_tiles import TILE, open_tiles
 from foretell.recipe import Recipe
 
 SOURCE = "tiles of volumes"
+FIRST, THEN = 90, 110  # steps
 SETTINGS: dict[str, Any] = {
     **micle.SETTINGS,
     "objective.views.side": TILE,
