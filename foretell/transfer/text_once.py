@@ -38,9 +38,7 @@ class Searched:
 
 def _splits(data: Task, config: TransferConfig, seed: int) -> tuple[list[tuple[Index, Index]], str]:
     fewest = min(2, max(1, len(data.classes)))
-    return validation_splits(
-        data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed, fewest=fewest
-    )  # fmt: skip
+    return validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed, fewest=fewest)
 
 
 def search_text(

@@ -247,7 +247,8 @@ class Work:
         made = finetune(before.folder, out=place, compare=False, trials=step.trials, set=settings)
         if not made.scores:
             raise InputError(
-                f"{before.folder}: another process makes this classifier, and its search is done; give the command again when it ends"
+                f"{before.folder}: another process makes this classifier, and its search is done; give the command again "
+                "when it ends"
             )
         found = {"scores": made.scores, "seconds": time.monotonic() - began}
         write_aside(place / "scores.json", json.dumps(found, default=str) + "\n")
