@@ -82,9 +82,10 @@ class Comparison(Engine[Labelled]):
                 "classes": train.classes,
                 "train": fingerprint(train.index.tolist()),
                 "test": fingerprint(test.index.tolist()),
+                "content": [train.content(), test.content()],
                 "views": views.model_dump(mode="json"),
                 "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
-                **({} if shifted is None else {"shifted": fingerprint(shifted.index.tolist())}),
+                **({} if shifted is None else {"shifted": shifted.content()}),
             },
         )
         self.looks = 3 if all_labels and not config.findings else 0  # neighbours vote for one class

@@ -18,7 +18,7 @@ from foretell.errors import InputError
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
 from foretell.transfer import cases
-from foretell.transfer.cache import Cache, fingerprint
+from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.features import PlainViews, calibrate, copied, device_of, embed, fresh_encoder, weights_hash
 from foretell.transfer.finetune import Classifier, augmented, probabilities
@@ -326,7 +326,7 @@ def search_once(
         "kind": "finetune",
         "data": data.reader.fingerprint,
         "classes": data.classes,
-        "labels": fingerprint([data.index.tolist(), data.truth.tolist()]),
+        "content": data.content(),
         "views": views.model_dump(mode="json"),
         "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
         "weights": encoder.name if scratch else weights_hash(encoder),

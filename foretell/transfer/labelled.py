@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -52,6 +53,13 @@ class Labelled:
     def truth(self) -> NDArray[Any]:
         """What is foretold: codes (N,) or targets (N, L)."""
         return self.codes if self.targets is None else self.targets
+
+    def content(self) -> str:
+        """A hash of which samples these are, what is foretold of them, and which belong together."""
+        digest = hashlib.blake2b(digest_size=16)
+        for values in (self.index, self.truth, self.groups, self.cases):
+            digest.update(b"none" if values is None else np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
 
     def images(self, positions: Index) -> Images:
         return self.reader.read(self.index[positions])

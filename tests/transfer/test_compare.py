@@ -234,6 +234,22 @@ def test_the_published_grid_is_that_of_every_arm(digits, views, trained) -> None
     assert found["trials"] == 28
 
 
+def test_no_fit_of_other_labels_or_groups_is_taken_for_these() -> None:
+    labels, groups = ["a", "b"] * 4, [str(n // 2) for n in range(8)]
+    other = store_with([*labels[:6], "b", "a"], groups)
+    found = {
+        labelled(store, np.arange(8)).content()
+        for store in (
+            store_with(labels),
+            store_with(labels, groups),
+            other,
+            store_with(labels, groups[::-1]),
+            store_with(labels),
+        )
+    }
+    assert len(found) == 3, "the order of the names of groups means nothing"
+
+
 def test_a_supervised_start_is_an_arm(digits, views, trained, encoder) -> None:
     arms = ("pretrained", "supervised")
     found = small(digits, views, encoder, supervised=trained, arms=arms, per_class=(2,), seeds=(0,), trials=1)
