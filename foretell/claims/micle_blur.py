@@ -35,8 +35,8 @@ class MICLeBlur(Claim):
             told = ", ".join(f"{what} {mean(of(arm, name)):.1f}" for name, what in MEASURES.items())
             self.notes.append(f"{arm}: {told}")
         self.notes += [
-            f"SimCLR, {scans.FIRST} and then {scans.THEN} steps; blur of standard deviation 0.1 to 2 px; the views of "
-            "fine-tuning have none in any arm",
+            f"SimCLR, {scans.STEPS[0]} and then {scans.STEPS[1]} steps; blur of standard deviation 0.1 to 2 px; the views "
+            "of fine-tuning have none in any arm",
             f"top-1 of cases; probes on few: mean of {micle.DRAWS} draws of the labelled cases; {scans.DISJOINT}",
         ]
         plain, *blurred = BLUR
@@ -49,6 +49,6 @@ class MICLeBlur(Claim):
     @staticmethod
     def _measure(lab: Lab, seed: int, arm: str) -> dict[str, float]:
         """Top-1 of cases of each of ``MEASURES``, in percent."""
-        stages = [scans.recipe(lab, seed, "simclr", steps, blur=BLUR[arm]) for steps in (scans.FIRST, scans.THEN)]
-        target = scans.recipe(lab, seed, "simclr", scans.THEN)
+        stages = [scans.recipe(lab, seed, "simclr", steps, blur=BLUR[arm]) for steps in scans.STEPS]
+        target = scans.recipe(lab, seed, "simclr", scans.STEPS[-1])
         return top1(lab, target, stages, tuned=FEW, probed=(FEW, None))

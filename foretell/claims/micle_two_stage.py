@@ -15,7 +15,6 @@ from foretell.recipe import Recipe
 NATURAL = "@emoji"
 BOTH = "natural then domain"
 PLANS = {"natural": (False, False), "domain": (True, True), BOTH: (False, True)}  # whether a stage sees the domain
-STEPS = (scans.FIRST, scans.THEN)
 SOURCE = (
     "Azizi et al. 2021 (arXiv 2101.05224), section 4: SimCLR on natural images and then on the domain's is best, on "
     "natural images alone it is worse than with the domain's"
@@ -35,8 +34,8 @@ def natural(seed: int, steps: int) -> Recipe:
 
 
 class MICLeTwoStage(Claim):
-    """``domain`` is the recipe of the domain's stages, here units; ``few`` cases a class are labelled; ``about`` says
-    what is tested on.
+    """``domain`` is the recipe of the domain's stages, here units; ``few`` cases a class are labelled;
+    ``steps`` are those of each stage; ``about`` says what is tested on.
     """
 
     name = "micle-two-stage"
@@ -48,6 +47,7 @@ class MICLeTwoStage(Claim):
     data = f"{NATURAL} (drawn pictures in colour stand for natural images), then {micle.WHERE}"
     minutes = 12.0
     few: ClassVar[int] = 2
+    steps: ClassVar[tuple[int, int]] = (200, 300)
     about: ClassVar[str] = "a third of the units of each race, other ones for each seed, is tested on"
 
     def domain(self, lab: Lab, seed: int, steps: int) -> Recipe:
@@ -66,8 +66,8 @@ class MICLeTwoStage(Claim):
             )
         self.notes += [
             f"from scratch: {mean(scratch):.1f}",
-            f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has {STEPS[0]} "
-            f"steps of SimCLR and then {STEPS[1]}, which differ in their data alone; {self.about}",
+            f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has "
+            f"{self.steps[0]} steps of SimCLR and then {self.steps[1]}, which differ in their data alone; {self.about}",
         ]
         return [
             *(
@@ -83,9 +83,9 @@ class MICLeTwoStage(Claim):
         """Top-1 of cases in percent, as ``staged.top1`` names it; of "scratch" with one of the plans."""
         stages = [
             self.domain(lab, seed, steps) if of_domain else natural(seed, steps)
-            for of_domain, steps in zip(PLANS[plan], STEPS, strict=True)
+            for of_domain, steps in zip(PLANS[plan], self.steps, strict=True)
         ]
-        target = self.domain(lab, seed, STEPS[-1])
+        target = self.domain(lab, seed, self.steps[-1])
         return top1(lab, target, stages, tuned=self.few, probed=(self.few,), scratch=plan == BOTH)
 
 
@@ -93,6 +93,7 @@ class MICLeTwoStageVolumes(MICLeTwoStage):
     name = "micle-two-stage-volumes"
     data = f"{NATURAL} (drawn pictures in colour stand for natural images), then {scans.WHERE}"
     few = 8
+    steps = scans.STEPS
     about = scans.DISJOINT
 
     def domain(self, lab: Lab, seed: int, steps: int) -> Recipe:

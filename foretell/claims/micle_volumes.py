@@ -55,6 +55,7 @@ class MICLeVolumes(Claim):
     @staticmethod
     def _measure(lab: Lab, seed: int, arm: Arm) -> dict[str, float]:
         """Top-1 of cases in percent, as ``staged.top1`` names it; of "scratch" with one of the arms."""
-        target = scans.recipe(lab, seed, "simclr", scans.THEN)
-        stages = [scans.recipe(lab, seed, "simclr", scans.FIRST), scans.recipe(lab, seed, arm, scans.THEN)]
+        first, then = scans.STEPS
+        target = scans.recipe(lab, seed, "simclr", then)
+        stages = [scans.recipe(lab, seed, "simclr", first), scans.recipe(lab, seed, arm, then)]
         return top1(lab, target, stages, tuned=TUNED, probed=FEW, scratch=arm == "simclr")

@@ -11,7 +11,7 @@ from foretell.claims.volume_tiles import TILE, open_tiles
 from foretell.recipe import Recipe
 
 SOURCE = "tiles of volumes"
-FIRST, THEN = 90, 110  # steps
+STEPS = (90, 110)  # of a first stage and of a second: what keeps a claim within some ten minutes
 SETTINGS: dict[str, Any] = {
     **micle.SETTINGS,
     "objective.views.side": TILE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from foretell.claims import scans
@@ -14,15 +15,11 @@ from foretell.dense.compare import Budget
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
 
-SIDE = 64
+SIDE = 48
 STEPS = 200
-FEW = (2, 12)  # masks
-ARMS = ("pretrained", "frozen", "scratch", "random")
-PAIRS = {
-    "pretrained and tuned over scratch": ("pretrained", "scratch"),
-    "pretrained and frozen over random and frozen": ("frozen", "random"),
-}
-BUDGET = Budget(steps=80, batch=8, rates=(1e-3, 3e-3))
+FEW = (4, 16)  # masks
+ARMS = ("pretrained", "frozen", "scratch")
+BUDGET = Budget(steps=160, batch=8, rates=(3e-3, 1e-2))  # chosen on training slabs held out, from scratch
 SETTINGS: dict[str, Any] = {**scans.SETTINGS, "objective.views.side": SIDE, "training.batch": 32}
 
 
@@ -36,7 +33,9 @@ def recipe(lab: Lab, seed: int) -> Recipe:
 
 class SegmentationFewLabels(Claim):
     name = "segmentation-few-labels"
-    statement = "With few labelled slices segmentation gains from a pretrained encoder, tuned or frozen."
+    statement = (
+        "With few labelled slices a pretrained encoder, tuned or frozen, segments better than one from random weights."
+    )
     source = (
         "Chaitanya et al. 2020 (arXiv 2006.10511): contrastive pretraining raises Dice where few volumes are annotated"
     )
@@ -44,13 +43,13 @@ class SegmentationFewLabels(Claim):
         "axial slices of two human brains in MR (eight parts) and of a head in CT (bone, soft tissue) "
         "(Debian mricron-data, invesalius-examples, PyPI nilearn: fetched by name, never shipped)"
     )
-    minutes = 12.0
+    minutes = 10.0
 
     def work(self, lab: Lab) -> list[Finding]:
         findings = [finding for task in TASKS for finding in self._findings(lab, task)]
         self.notes += [
             "mean Dice of all classes but the background, in percent; equal steps, views and search, the rate chosen "
-            f"on masks held out of those given (with {FEW[0]} it is {BUDGET.rates[len(BUDGET.rates) // 2]:g})",
+            "on masks held out of those given",
             f"brain: {scans.DISJOINT}",
             "head: there is one, of which a third of the slabs, other ones for each seed, is tested on: slabs are "
             "apart, the patient is not; its masks were drawn by threshold",
@@ -67,9 +66,9 @@ class SegmentationFewLabels(Claim):
             told = ", ".join(f"{arm} {mean(of(arm, count)):.1f}" for arm in ARMS)
             self.notes.append(f"{task.title}, {count} masks: {told}")
         return [
-            Finding(f"{task.title}, {count} masks, {what}", "higher", of(arm, count), of(other, count))
+            Finding(f"{task.title}, {count} masks, {told} over scratch", "higher", of(arm, count), of("scratch", count))
             for count in FEW
-            for what, (arm, other) in PAIRS.items()
+            for arm, told in (("pretrained", "pretrained and tuned"), ("frozen", "pretrained and frozen"))
         ]
 
     @staticmethod
@@ -98,7 +97,7 @@ class SegmentationFewLabels(Claim):
                 images=FEW,
                 seeds=(seed,),
                 arms=ARMS,
-                budget=BUDGET,
+                budget=replace(BUDGET, device=lab.device),
             )
 
         rows = lab.result("segmentation", key, work)["rows"]

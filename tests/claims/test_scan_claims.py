@@ -37,7 +37,9 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     for name, value in (("FIRST", 1), ("THEN", 1), ("open_units", small_units)):
         monkeypatch.setattr(micle, name, value)
     monkeypatch.setattr(staged, "DRAWS", 1)
-    monkeypatch.setattr(micle_two_stage, "STEPS", (1, 1))
+    monkeypatch.setattr(scans, "STEPS", (1, 1))
+    for name in ("MICLeTwoStage", "MICLeTwoStageVolumes"):
+        monkeypatch.setattr(getattr(micle_two_stage, name), "steps", (1, 1))
     monkeypatch.setattr(segmentation_few_labels, "STEPS", 1)
     monkeypatch.setattr(segmentation_few_labels, "FEW", (2, 4))
     monkeypatch.setattr(segmentation_few_labels, "BUDGET", Budget(steps=1, batch=2, rates=(1e-3, 3e-3)))
