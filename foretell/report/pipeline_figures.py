@@ -1,4 +1,4 @@
-"""The four figures of a pipeline's comparison (Azizi et al., arXiv 2101.05224, figures 3 to 6): the arms beside each other,
+"""The four figures of a pipeline's comparison (Azizi et al., arXiv 2101.05224, section 4): the arms beside each other,
 another domain, label fractions, and crossing points.
 """
 

@@ -217,6 +217,7 @@ def compare(
     all_labels: bool = True,
     shift: str | None = None,
     join: bool = False,
+    draws: bool = False,
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
@@ -227,7 +228,8 @@ def compare(
     ``progress(done, total, what)``. ``split`` says how the test part was made; ``all_labels``: nearest neighbours and
     probes on all labels too. ``shift``, as "domain=B", takes the rows with that value of a column out of ``train`` and
     ``test`` and applies every fit to them with no training. ``join``: another process makes this comparison and holds
-    ``run``; take part in its searches alone, write nothing, and return {"search": their records}.
+    ``run``; take part in its searches alone, write nothing, and return {"search": their records}. ``draws`` adds what
+    ``redrawn.taken_from`` says as "redrawn", for comparisons that are put together.
     Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
     """
     began = time.perf_counter()
@@ -275,9 +277,11 @@ def compare(
         result["shift"] = {
             "domain": shift,
             "samples": count(shifted),
-            "drops": drops(result["rows"], metric, result["redrawn"]),
-            "gains": gains(result["rows"], metric, redrawn=result["redrawn"]),
+            "drops": drops(result["rows"], metric, work.redrawn),
+            "gains": gains(result["rows"], metric, redrawn=work.redrawn),
         }
+    if draws:
+        result["redrawn"] = work.redrawn
     result["notes"] = notes + more
     result["cost"] = {
         "seconds": time.perf_counter() - began,

@@ -83,6 +83,7 @@ class Engine(ABC, Generic[Data]):
         self.trials = trials_of(config.search, trials)
         self.cache, self.progress, self.folder = cache, progress, folder
         self.evaluations = self.done = self.total = 0
+        self.redrawn: list[dict[str, Any]] = []  # after ``run``: see ``redrawn.taken_from``
         self._base = {**base, "trials": self.trials}
 
     # what is compared ------------------------------------------------------------------------------------------------
@@ -256,10 +257,10 @@ class Engine(ABC, Generic[Data]):
                 searches.append(record)
         matrices = [row.pop("confusion", None) for row in rows]
         metric = self.metrics[0]
-        redrawn = taken_from(rows, metric, self.test_parts)
+        self.redrawn = taken_from(rows, metric, self.test_parts)
         summary = summarise(rows, self.metrics)
         paired = differences(rows, self.metrics)
-        add_spreads([*summary, *paired], redrawn)
+        add_spreads([*summary, *paired], self.redrawn)
         shown = "pretrained" if "pretrained" in arms else arms[0]
         largest = max(
             (at for at, row in enumerate(rows) if row["arm"] == shown and row["seed"] == self.seeds[0]),
@@ -274,7 +275,6 @@ class Engine(ABC, Generic[Data]):
             "rows": rows,
             "summary": summary,
             "paired": paired,
-            "redrawn": redrawn,
             "search": searches,
             "labels_saved": labels_saved(summary, metric),
             "crossing": crossings(rows, metric),

@@ -143,6 +143,7 @@ def _compared(step: Step, ground: _Ground, encoder: TimmEncoder, views: ViewConf
         progress=telling(),
         split=ground.parts.how,
         shift=step.shift,
+        draws=True,
     )
 
 
@@ -150,7 +151,7 @@ def _keep(folder: Path, result: dict[str, Any]) -> None:
     """Put a run's comparison into the run, and write its report anew."""
     held = Run.resume(folder)
     try:
-        held.write_json("results/comparison.json", result)
+        held.write_json("results/comparison.json", {key: value for key, value in result.items() if key != "redrawn"})
         build_report(folder)
     finally:
         held.close()
