@@ -120,13 +120,14 @@ def _lead(comparison: Json) -> list[str]:
 def _said(comparison: Json, row: Json) -> str:
     ours, others = (figures.title_of(comparison, row[name]) for name in ("arm", "against"))
     bounds = words.interval(row["low"], row["high"], signed=True)
-    spread = f" (95% interval over {row['n']} seeds {bounds}: {row['verdict']})" if bounds else " (one seed)"
+    groups = words.interval(row.get("group_low"), row.get("group_high"), signed=True)
+    over = f"over {row['n']} seeds {bounds}" + (f", over groups {groups}" if groups else "")
+    spread = f" (95% interval {over}: {figures.verdict_of(row)})" if bounds else " (one seed)"
+    given = analysis.labels_phrase(row["labels"], row["per_class"])
+    labels = given if row["per_class"] else f"all {given}"
     metric = comparison["metric"].replace("_", " ")
     side = "above" if row["difference"] >= 0 else "below"
-    return (
-        f"With {analysis.labels_phrase(row['labels'], row['per_class'])}, {ours} is {abs(100 * row['difference']):.1f} points of "
-        f"{metric} {side} {others}{spread}."
-    )
+    return f"With {labels}, {ours} is {abs(100 * row['difference']):.1f} points of {metric} {side} {others}{spread}."
 
 
 # tables --------------------------------------------------------------------------------------------------------------
@@ -222,8 +223,8 @@ def _classifier(one: Json) -> Json:
     for name, value in scores.items():
         if not words.known(value) or name == "samples":
             continue
-        low, high = intervals.get(name) or (None, None)
-        rows.append([name.replace("_", " "), Cell(f"{value:.4g}", words.group_interval(low, high))])
+        groups = "groups {:.3f} to {:.3f}".format(*intervals[name]) if name in intervals else ""
+        rows.append([name.replace("_", " "), Cell(f"{value:.3f}", groups)])
     samples = words.counted(scores["samples"], "test sample")
     return {"name": one["name"], "title": one["title"], "after": one["after"], "table": Table(["Score", samples], rows)}
 

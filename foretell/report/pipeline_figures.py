@@ -78,6 +78,14 @@ def scores(comparison: Json, arms: Iterable[str]) -> Table:
     return Table(_head(comparison, "Arm"), rows)
 
 
+def verdict_of(row: Json) -> str:
+    """The verdict over seeds; undecided where the interval over groups does not lie on the same side of zero."""
+    low, high = row.get("group_low"), row.get("group_high")
+    if low is not None and high is not None and low <= 0 <= high:
+        return "undecided"
+    return str(row["verdict"])
+
+
 def _difference(record: Json, mean: str, verdict: str = "") -> Cell:
     return Cell(
         words.points(record[mean]),
@@ -97,7 +105,7 @@ def pairs(comparison: Json) -> Table:
         name = Cell(f"{title_of(comparison, arm)} − {title_of(comparison, against)}")
         found = [own.get(labels) for labels, _ in amounts_of(comparison)]
         rows.append(
-            [name, *(_difference(row, "difference", row["verdict"]) if row else words.MISSING for row in found)]
+            [name, *(_difference(row, "difference", verdict_of(row)) if row else words.MISSING for row in found)]
         )
     return Table(_head(comparison, "Difference"), rows)
 

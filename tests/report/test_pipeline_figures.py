@@ -87,7 +87,11 @@ def test_tables_have_a_row_an_arm_and_both_intervals() -> None:
     assert (cell.main, cell.sub, cell.more) == ("70.0%", "55.0 to 65.0", "groups 50.0 to 70.0")  # type: ignore[union-attr]
     ((name, few, most),) = figures.pairs(comparison()).rows
     assert (name.main, few) == ("SimCLR <then> MICLe − scratch", "–")  # type: ignore[union-attr]
-    assert (most.main, most.more, most.kind) == ("+15.0", "groups −2.0 to +30.0", "word better")  # type: ignore[union-attr]
+    assert (most.main, most.more, most.kind) == ("+15.0", "groups −2.0 to +30.0", "word undecided")  # type: ignore[union-attr]
+    (row,) = comparison()["paired"]
+    assert figures.verdict_of(row) == "undecided"  # better over seeds, but not over groups
+    assert figures.verdict_of({**row, "group_low": 0.02}) == "better"
+    assert figures.verdict_of({key: value for key, value in row.items() if key != "group_low"}) == "better"
     assert len(figures.losses(comparison()).rows) == 4
 
 
