@@ -67,6 +67,11 @@ class DataConfig(Settings):
         description="shares of the split made when there are labels and no split column; groups stay whole",
     )
     split_seed: int = Field(0, ge=0, description="seed of the split, apart from the training seed")
+    held_out: list[str] = Field(
+        [],
+        description="of images: domains that no training and no test part sees, as domain=B (a column of the table and its "
+        "value), for judging there later",
+    )
     medical: MedicalConfig = MedicalConfig()
 
 

@@ -83,6 +83,11 @@ class InUse(InputError):
     """A run folder that another process holds."""
 
 
+def json_text(value: Any) -> str:
+    """``value`` as the text of a JSON file."""
+    return json.dumps(_plain(value), indent=1, ensure_ascii=False) + "\n"
+
+
 class Run:
     """A run folder held by this process. Open it with ``create``, ``resume`` or ``read``."""
 
@@ -169,7 +174,7 @@ class Run:
         """Write ``value`` to ``name`` (relative, with its suffix) aside and rename."""
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(target, json.dumps(_plain(value), indent=1, ensure_ascii=False) + "\n")
+        write_aside(target, json_text(value))
 
     def log(self, kind: str, **values: Any) -> None:
         """Append one line to metrics.jsonl: all of it or, raising ForetellError, nothing."""

@@ -1,13 +1,15 @@
 """A human and a macaque brain in magnetic resonance, with the anatomy of each voxel; see ``foretell.claims.brains``.
 
-INSIDE: `ch2` with the parts of `aal`, and `inia19-t1-brain` with its brain as one part. From one volume to the other is a
-shift of domain.
+INSIDE: `ch2` with the parts of `aal`, the same without the skull (`ch2bet`), and `inia19-t1-brain` with its brain as one part.
+From one volume to another is a shift of domain.
 
-python -m benchmarks.datasets.atlas FOLDER  writes the human slices with their masks and table.csv.
+python -m benchmarks.datasets.atlas FOLDER  writes the human slices of all three planes, with and without the skull, with
+their masks and table.csv.
 """
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 from typing import Literal
@@ -25,7 +27,11 @@ from foretell.data.window import parse
 NAME, VERSION, SHA256, LICENCE = PACKAGE.name, PACKAGE.version, PACKAGE.sha256, PACKAGE.licence
 SLAB = 8  # slices that lie together and are never split
 
-Domain = Literal["human", "macaque"]
+Domain = Literal["human", "stripped", "macaque"]
+VOLUMES: dict[Domain, tuple[str, str]] = {
+    "human": ("ch2", "aal"), "stripped": ("ch2bet", "aal"), "macaque": ("inia19-t1-brain", "inia19-NeuroMaps"),
+}  # fmt: skip
+WHOSE: dict[Domain, str] = {"human": "human", "stripped": "human", "macaque": "macaque"}
 
 
 def _parts(labels: NDArray[np.int64], domain: Domain) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -38,10 +44,10 @@ def _parts(labels: NDArray[np.int64], domain: Domain) -> tuple[NDArray[np.uint8]
 def load(domain: Domain = "human", plane: str = "axial") -> Segmented:
     """Images (N, H, W, 1) uint16 of the slices of a plane in which there is anatomy, and their masks.
 
-    Columns path, label (the part that fills most of the slice), group (slabs of ``SLAB`` slices), order, domain, plane. Needs
-    nibabel (extra ``medical``).
+    Columns path, label (the part that fills most of the slice), group (slabs of ``SLAB`` slices of one head, with and without
+    the skull), case (those of one volume), order, domain, plane. Needs nibabel (extra ``medical``).
     """
-    image, regions = {"human": ("ch2", "aal"), "macaque": ("inia19-t1-brain", "inia19-NeuroMaps")}[domain]
+    image, regions = VOLUMES[domain]
     values = tones(brains.folder() / f"{image}.nii.gz", parse("percentile"))[:, :, :, 0, 0]
     masks, classes = _parts(voxels(brains.folder() / f"{regions}.nii.gz").astype(np.int64), domain)
     axis = PLANES.index(plane)
@@ -54,7 +60,8 @@ def load(domain: Domain = "human", plane: str = "axial") -> Segmented:
         {
             "path": [f"{image}[{plane} {at}]" for at in chosen],
             "label": [classes[1 + int(counts.argmax())] for counts in fill],
-            "group": [f"{domain} {plane} {at // SLAB}" for at in chosen],
+            "group": [f"{WHOSE[domain]} {plane} {at // SLAB}" for at in chosen],
+            "case": [f"{domain} {plane} {at // SLAB}" for at in chosen],
             "order": [str(at) for at in chosen],
             "domain": [domain] * len(chosen),
             "plane": [plane] * len(chosen),
@@ -63,5 +70,23 @@ def load(domain: Domain = "human", plane: str = "axial") -> Segmented:
     return Segmented(table, images=slices, masks=seen, classes=classes)
 
 
+def write(folder: Path) -> Path:
+    """PNG files of the human slices and of their masks, and table.csv: a source for ``foretell``."""
+    rows: list[dict[str, str]] = []
+    for domain in ("human", "stripped"):
+        for plane in PLANES:
+            place = folder / f"{domain}-{plane}"
+            with load(domain, plane).write(place).open(newline="", encoding="utf-8") as stream:
+                rows += [
+                    row | {name: f"{place.name}/{row[name]}" for name in ("path", "mask")}
+                    for row in csv.DictReader(stream)
+                ]
+    with (folder / "table.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "table.csv"
+
+
 if __name__ == "__main__":
-    print(load().write(Path(sys.argv[1])))
+    print(write(Path(sys.argv[1])))

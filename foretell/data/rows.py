@@ -11,7 +11,7 @@ from typing import Any
 
 from foretell.data import textfile
 from foretell.data.table import SUFFIXES as TABLES
-from foretell.data.table import text_of
+from foretell.data.table import how_to_name, text_of
 from foretell.errors import InputError, unknown
 
 COLUMNS = ("text", "text_b", "label", "group", "split", "lang")
@@ -79,9 +79,9 @@ def _mapping(path: Path, columns: Mapping[str, str], have: list[str]) -> dict[st
             raise InputError(f"{path}: {unknown('column', given, have)}")
     found = {known: known for known in COLUMNS if known in have} | dict(columns)
     if "text" not in found:
-        near = [name for name in have if name.lower() in _TEXT_NAMES]
-        hint = f"; is it '{near[0]}'? then map it: text={near[0]}" if near else "; map one with text=NAME"
-        raise InputError(f"{path}: no column 'text' among {', '.join(have[:20])}{hint}")
+        raise InputError(
+            f"{path}: no column 'text' among {', '.join(have[:20])}; {how_to_name('text', have, _TEXT_NAMES)}"
+        )
     return found
 
 

@@ -181,9 +181,8 @@ def folder_columns(names: list[str], notes: list[str], what: str = "images") -> 
 def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Source:
     table = tables.read_table(path, columns)
     if "path" not in table:
-        near = [other for other in table.columns if other.lower() in _PATH_NAMES]
-        hint = f"; is it '{near[0]}'? then map it: path={near[0]}" if near else "; map one with path=NAME"
-        raise InputError(f"{name}: no column 'path' among {', '.join(table.columns)}{hint}")
+        hint = tables.how_to_name("path", table.columns, _PATH_NAMES)
+        raise InputError(f"{name}: no column 'path' among {', '.join(table.columns)}; {hint}")
     given = table.column("path")
     for row, value in enumerate(given):
         if value is None:
@@ -253,7 +252,8 @@ def join(
         raise InputError(f"{labels}: does not exist; expected a table with the columns path and label")
     given = tables.read_table(labels, columns)
     if "path" not in given:
-        raise InputError(f"{labels}: no column 'path' among {', '.join(given.columns)}; map one with path=NAME")
+        hint = tables.how_to_name("path", given.columns, _PATH_NAMES)
+        raise InputError(f"{labels}: no column 'path' among {', '.join(given.columns)}; {hint}")
     where: dict[str, list[int]] = {}
     short: dict[str, str | None] = {}
     for i, name in enumerate(names):

@@ -14,6 +14,7 @@ from foretell.data.table import Table
 from foretell.errors import InputError
 
 Index = NDArray[np.int64]
+NAMED = 5  # groups in two splits beside the first
 
 
 @dataclass(frozen=True)
@@ -98,19 +99,23 @@ def _honoured(
 
 
 def check_groups(table: Table, given: list[str | None]) -> None:
-    """Raises InputError naming the first group that has rows in two of the parts ``given``."""
+    """Raises InputError naming the groups that have rows in two of the parts ``given``, the first with its rows."""
     if "group" not in table:
         return
     at: dict[str, tuple[str, int]] = {}
+    cut: dict[str, str] = {}
     for row, (group, part) in enumerate(zip(table.column("group"), given, strict=True)):
         if group is None or part is None:
             continue
         first, where = at.setdefault(group, (part, row))
         if first != part:
-            raise InputError(
-                f"group '{group}' is in two splits: row {where + 1} is {first}, row {row + 1} is {part}; "
-                "put all rows of a group in one"
-            )
+            cut.setdefault(group, f"row {where + 1} is {first}, row {row + 1} is {part}")
+    if not cut:
+        return
+    (group, rows), *others = cut.items()
+    names = ", ".join(name for name, _ in others[:NAMED]) + (", ..." if len(others) > NAMED else "")
+    more = f" (and {len(others)} more: {names})" if others else ""
+    raise InputError(f"group '{group}' is in two splits: {rows}{more}; put all rows of a group in one")
 
 
 def _cut(rows: Index, labels: Index, groups: Index | None, shares: Mapping[str, float], seed: int) -> dict[str, Index]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +96,14 @@ def sort_names(names: Iterable[str]) -> list[str]:
     if chosen and all(name.lstrip("-").isdecimal() and name.isascii() for name in chosen):
         return sorted(chosen, key=lambda name: (int(name), name))
     return sorted(chosen)
+
+
+def how_to_name(known: str, have: Iterable[str], usual: Iterable[str]) -> str:
+    """The option that names a table's own column for the ``known`` one; ``usual`` are names that it often has."""
+    near = next((name for name in have if name.lower() in usual), None)
+    if near is None:
+        return f"name its column: --set data.columns.{known}=NAME"
+    return f"is it '{near}'? Then give --set {shlex.quote(f'data.columns.{known}={near}')}"
 
 
 def text_of(value: Any) -> str | None:

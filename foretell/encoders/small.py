@@ -44,6 +44,12 @@ ARCHITECTURE = "resnet18"
 SMALL: dict[str, Small] = {
     "resnet_tiny": Small(32, (64, 128), (1, 1), "0.3 M parameters, 26 MFLOP forward at 28 px, 128 features"),
     "resnet_small": Small(32, (96, 192), (1, 1), "0.7 M parameters, 42 MFLOP forward at 28 px, 192 features"),
+    "resnet_small_2x": Small(
+        64,
+        (192, 384),
+        (1, 1),
+        "2.8 M parameters, 166 MFLOP forward at 28 px, 384 features; twice the width of resnet_small",
+    ),
     "resnet_base": Small(64, (128, 256), (2, 2), "2.8 M parameters, 168 MFLOP forward at 28 px, 256 features"),
 }
 

@@ -181,6 +181,11 @@ class Objective(Trainable):
 
     encoder: nn.Module
 
+    @classmethod
+    def samples(cls, config: Any, store: Any) -> tuple[int, str]:
+        """How many samples of ``store`` an epoch draws from, and what they are: (9716, "images")."""
+        return len(store), "images"
+
     @property
     def notes(self) -> list[str]:
         """What a person should know of how this task takes the data, one line each."""

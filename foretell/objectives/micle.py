@@ -63,6 +63,12 @@ class MICLe(SimCLR):
             )
         self.bags = Bags(store.table, COLUMNS[config.bag])
 
+    @classmethod
+    def samples(cls, config: MICLe.Config, store: ImageStore) -> tuple[int, str]:
+        if not any(name in store.table for name in NEEDED[config.bag]):
+            return super().samples(config, store)  # refused when it is built
+        return len(Bags(store.table, COLUMNS[config.bag])), "cases"
+
     @property
     def notes(self) -> list[str]:
         bags = self.bags

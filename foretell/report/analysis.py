@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from foretell.report import told, words
 from foretell.report.gather import Gathered, Json
+from foretell.transfer.fractions import Amount, in_words
 
 Verdict = Literal["better", "worse", "undecided"]
 
@@ -28,15 +29,18 @@ ARMS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A metric of one arm at one number of labels, over ``n`` seeds (interval None for one seed)."""
+    """A metric of one arm at one number of labels, over ``n`` seeds (interval None for one seed); ``group_low`` and
+    ``group_high`` are the interval over the test part's groups (patients) where there are some."""
 
     arm: str
     labels: int
-    per_class: int | None
+    per_class: Amount
     mean: float
     low: float | None
     high: float | None
     n: int
+    group_low: float | None = None
+    group_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Difference:
     arm: str
     against: str
     labels: int
-    per_class: int | None
+    per_class: Amount
     difference: float
     low: float | None
     high: float | None
@@ -80,7 +84,7 @@ def summary_of(comparison: Json, metric: str | None = None) -> dict[str, list[Ce
             out[row["arm"]].append(
                 Cell(
                     row["arm"], int(row["labels"]), row.get("per_class"), row["mean"],
-                    row.get("low"), row.get("high"), int(row.get("n") or 1),
+                    row.get("low"), row.get("high"), int(row.get("n") or 1), row.get("group_low"), row.get("group_high"),
                 )
             )  # fmt: skip
     return {arm: sorted(cells, key=lambda cell: cell.labels) for arm, cells in out.items() if cells}
@@ -130,9 +134,9 @@ def advantage(rows: Sequence[Difference]) -> Advantage:
     return Advantage(until, after, runs)
 
 
-def labels_phrase(labels: int, per_class: int | None) -> str:
+def labels_phrase(labels: int, per_class: Amount) -> str:
     """ "50 labels (5 a class)"."""
-    return words.counted(labels, "label") + (f" ({words.count(per_class)} a class)" if per_class else "")
+    return words.counted(labels, "label") + (f" ({in_words(per_class)})" if per_class else "")
 
 
 def advantage_sentence(rows: Sequence[Difference]) -> str:
@@ -167,8 +171,9 @@ def advantage_sentence(rows: Sequence[Difference]) -> str:
     return f"{lead}; at {after} the difference is undecided{tail}."
 
 
-def few_labels(comparison: Json) -> tuple[int, int | None] | None:
-    """The number of labels the key figures are given at: measured for pretrained and scratch, nearest to 5 a class.
+def few_labels(comparison: Json) -> tuple[int, Amount] | None:
+    """The number of labels the key figures are given at: measured for pretrained and scratch, nearest to 5 a class (where
+    the amounts are shares, the smallest).
 
     One rule for every run, so that the figures on top are never the flattering ones.
     """
@@ -177,9 +182,9 @@ def few_labels(comparison: Json) -> tuple[int, int | None] | None:
     both = [cell for cell in cells.get("pretrained", []) if cell.labels in shared] or cells.get("pretrained", [])
     if not both:
         return None
-    counted = [cell for cell in both if cell.per_class]
+    counted = [cell for cell in both if cell.per_class and cell.per_class >= 1]
     if not counted:
-        return both[0].labels, None
+        return both[0].labels, both[0].per_class
     cell = min(counted, key=lambda cell: (max(cell.per_class or 1, 5) / min(cell.per_class or 1, 5), cell.labels))
     return cell.labels, cell.per_class
 

@@ -26,6 +26,7 @@ from foretell.report.plots import (
     word_scatter,
 )
 from foretell.report.svg import mark
+from foretell.transfer.fractions import Amount, in_words
 
 WIDE, NARROW = 820, 390
 SHOWN_AT_MOST = 240  # points of a curve: more than pixels would only make the page heavy
@@ -42,8 +43,11 @@ def on_both(name: str, draw: Callable[[str, float], str]) -> Markup:
     return Markup(f'<div class="on-wide">{wide}</div><div class="on-narrow">{narrow}</div>')
 
 
-def efficiency(comparison: Json) -> Markup | None:
-    """The label-efficiency curve: the metric over the number of labels (log), every arm with its interval."""
+def efficiency(comparison: Json, name: str = "efficiency", key_of: Callable[[str], str] = key_of) -> Markup | None:
+    """The label-efficiency curve: the metric over the number of labels (log), every arm with its interval.
+
+    ``name`` is the chart's own in the page, ``key_of`` an arm's colour.
+    """
     cells = analysis.summary_of(comparison)
     if not cells:
         return None
@@ -65,11 +69,11 @@ def efficiency(comparison: Json) -> Markup | None:
     chance = 1 / len(comparison["classes"]) if metric == "accuracy" and comparison.get("classes") else None
     lowest = min(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.low) if v is not None)
     highest = max(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.high) if v is not None)
+    rules = [Rule(chance, "guessing evenly")] if chance and lowest - 0.1 < chance else []
     y = Axis(
         f"test {metric.replace('_', ' ')}", format=lambda v: words.percent(v, 0),
-        low=max(0.0, lowest), high=min(1.0, highest),
+        low=max(0.0, min(lowest, *(rule.y for rule in rules), 1.0)), high=min(1.0, highest),
     )  # fmt: skip
-    rules = [Rule(chance, "guessing evenly")] if chance and lowest - 0.1 < chance else []
     regions = _regions(analysis.advantage(analysis.differences(comparison)).runs, ticks)
     description = f"{analysis.advantage_sentence(analysis.differences(comparison))} " + "; ".join(
         f"{analysis.arm_name(comparison, arm)}: "
@@ -77,7 +81,7 @@ def efficiency(comparison: Json) -> Markup | None:
         for arm, rows in cells.items()
     )
     return on_both(
-        "efficiency",
+        name,
         lambda name, width: line_chart(
             name, "Test score against the number of labels", description, series, x, y,
             width=width, height=440 if width == WIDE else 360, regions=regions, rules=rules,
@@ -93,11 +97,11 @@ def _cell_note(comparison: Json, cell: analysis.Cell) -> str:
     )
 
 
-def _below(per_class: dict[int, int | None], labels: int, first: int) -> str:
-    count = per_class.get(labels)
-    if count is None:
+def _below(per_class: dict[int, Amount], labels: int, first: int) -> str:
+    amount = per_class.get(labels)
+    if amount is None:
         return "all" if labels == max(per_class) else ""
-    return f"{words.count(count)} a class" if labels == first else words.count(count)
+    return in_words(amount) if labels == first or amount < 1 else words.count(amount)
 
 
 REGION_WORDS = {"better": "pretraining ahead", "undecided": "undecided", "worse": "from scratch ahead"}

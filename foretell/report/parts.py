@@ -14,11 +14,12 @@ from foretell.report.gather import Gathered
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: a value, a smaller second line, and a style class."""
+    """A table cell: a value, smaller second and third lines, and a style class."""
 
     main: str
     sub: str = ""
     kind: str = ""
+    more: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,27 @@
-"""The report of a pipeline: each step with its cost, the comparison of its encoders, and where they meet the baseline."""
+"""The report of a pipeline: what its arms were worth, each step with its cost, and the classifier."""
 
 from __future__ import annotations
 
-import json
+import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from foretell import __version__
-from foretell.report import analysis, charts, words
+from foretell.report import analysis, words
+from foretell.report import pipeline_figures as figures
 from foretell.report.page import HERE, environment
 from foretell.report.parts import Cell, Table
-from foretell.run import write_aside
-from foretell.transfer.crossing import sentence
+from foretell.run import json_text, write_aside
+from foretell.transfer.fractions import in_words
 
 Json = dict[str, Any]
+KEPT = (
+    "metric", "classes", "test", "seeds", "trials", "notes", "arms", "summary", "paired", "crossing", "shift", "tuning",
+    "all_labels", "domains", "fits",
+)  # fmt: skip
+COSTS = ("seconds", "samples", "flops")
 
 
 class StepDone(Protocol):
@@ -36,58 +42,37 @@ def build(folder: Path, done: Sequence[StepDone]) -> tuple[Path, Json]:
         environment()
         .get_template("pipeline.html.j2")
         .render(
-            title=f"{folder.name}: {words.counted(len(done), 'step')}",
+            title=f"{folder.name}: what each step was worth",
             style=(HERE / "report.css").read_text(encoding="utf-8"),
             version=__version__,
+            lead=[sentence for one in found["comparisons"] for sentence in _lead(one)],
             steps={
                 "table": _steps(found),
                 "links": [{"name": s["name"], "href": s["report"]} for s in found["steps"] if s["report"]],
             },
+            pictures=_pictures(done),
             comparisons=[_comparison(one) for one in found["comparisons"]],
-            classifiers=found["classifiers"],
+            classifiers=[_classifier(one) for one in found["classifiers"]],
         )
     )
-    write_aside(folder / "report.json", json.dumps(found, indent=1, ensure_ascii=False, default=str) + "\n")
+    write_aside(folder / "report.json", json_text(found))
     write_aside(folder / "report.html", page)
     return folder / "report.html", found
 
 
 def numbers(folder: Path, done: Sequence[StepDone]) -> Json:
     """The report as plain values: {"steps", "comparisons", "classifiers"}."""
-    steps = []
-    for one in done:
-        cost = one.facts.get("cost") or {}
-        report = one.folder / "report.html"
-        steps.append(
-            {
-                "name": one.step.name, "kind": one.step.kind, "after": one.step.after or ", ".join(one.step.of) or None,
-                "folder": str(one.folder), "key": one.key, "reused": one.reused, "seconds": one.seconds,
-                "samples": cost.get("samples"), "flops": cost.get("flops"), "memory": cost.get("peak_memory_bytes"),
-                "report": os.path.relpath(report, folder) if report.is_file() else None,
-            }
-        )  # fmt: skip
-    kept = (
-        "metric",
-        "classes",
-        "test",
-        "seeds",
-        "trials",
-        "notes",
-        "arms",
-        "summary",
-        "paired",
-        "baseline",
-        "crossing",
-    )
+    steps = [_step(folder, one) for one in done]
     return {
         "steps": steps,
         "comparisons": [
-            {"name": one.step.name, **{key: one.facts.get(key) for key in (*kept, "fits")}}
+            {"name": one.step.name, "title": one.step.called, **{key: one.facts.get(key) for key in KEPT}}
+            | {"costs": _costs(one.facts, {step["name"]: step for step in steps})}
             for one in done
             if one.step.kind == "compare"
         ],
         "classifiers": [
-            {"name": one.step.name, "after": one.step.after, "scores": one.facts["scores"]}
+            {"name": one.step.name, "title": one.step.called, "after": one.step.after, "scores": one.facts["scores"]}
             for one in done
             if one.step.kind == "finetune"
         ],
@@ -95,16 +80,74 @@ def numbers(folder: Path, done: Sequence[StepDone]) -> Json:
     }
 
 
+def _step(folder: Path, one: StepDone) -> Json:
+    cost = one.facts.get("cost") or {}
+    report = one.folder / "report.html"
+    return {
+        "name": one.step.name, "title": one.step.called, "kind": one.step.kind, "after": one.step.after,
+        "of": list(one.step.of), "folder": str(one.folder), "key": one.key, "reused": one.reused, "seconds": one.seconds,
+        "samples": cost.get("samples"), "flops": cost.get("flops"), "memory": cost.get("peak_memory_bytes"),
+        "report": os.path.relpath(report, folder) if report.is_file() else None,
+    }  # fmt: skip
+
+
+def _costs(comparison: Json, steps: Mapping[str, Json]) -> list[Json]:
+    """What every tuned arm took: its step with those before it, and one fine-tuning on most labels."""
+    most = max(row["labels"] for row in comparison["tuning"])
+    fits = {row["arm"]: row for row in comparison["tuning"] if row["labels"] == most}
+    found = []
+    for arm in figures.tuned(comparison):
+        chain: list[Json] = []
+        name = comparison["arms"][arm]["step"]
+        while name is not None:
+            chain.append(steps[name])
+            name = steps[name]["after"]
+        spent = {cost: sum(step[cost] or 0 for step in chain) for cost in COSTS}
+        found.append({"arm": arm, "labels": most, **spent, "tuning": fits[arm]})
+    return found
+
+
+# in words ------------------------------------------------------------------------------------------------------------
+
+
+def _lead(comparison: Json) -> list[str]:
+    """What came out for the last arm that is compared: over training from scratch, with fewest and with most labels."""
+    last = figures.tuned(comparison)[-1]
+    own = [row for row in comparison["paired"] if row["arm"] == last and not comparison["arms"][row["against"]]["step"]]
+    return [_said(comparison, row) for row in (own[:1] + own[1:][-1:])]
+
+
+def _said(comparison: Json, row: Json) -> str:
+    ours, others = (figures.title_of(comparison, row[name]) for name in ("arm", "against"))
+    bounds = words.interval(row["low"], row["high"], signed=True)
+    groups = words.interval(row.get("group_low"), row.get("group_high"), signed=True)
+    over = f"over {row['n']} seeds {bounds}" + (f", over groups {groups}" if groups else "")
+    spread = f" (95% interval {over}: {figures.verdict_of(row)})" if bounds else " (one seed)"
+    given = analysis.labels_phrase(row["labels"], row["per_class"])
+    labels = given if row["per_class"] else f"all {given}"
+    metric = comparison["metric"].replace("_", " ")
+    side = "above" if row["difference"] >= 0 else "below"
+    return f"With {labels}, {ours} is {abs(100 * row['difference']):.1f} points of {metric} {side} {others}{spread}."
+
+
+# tables --------------------------------------------------------------------------------------------------------------
+
+
+def _teraflop(flops: float | None) -> str:
+    return f"{flops / 1e12:.3g}" if flops is not None and words.known(flops) else words.MISSING
+
+
 def _steps(found: Json) -> Table:
     rows: list[list[Cell | str]] = []
     for step in found["steps"]:
-        after = f"after {step['after']}" if step["after"] else ""
+        before = f"after {step['after']}" if step["after"] else f"of {', '.join(step['of'])}" if step["of"] else ""
+        title = f"{step['name']}: {step['title']}" if step["title"] != step["name"] else step["name"]
         rows.append(
             [
-                Cell(step["name"], f"{step['kind']} {after}".strip()),
+                Cell(title, f"{step['kind']} {before}".strip()),
                 words.duration(step["seconds"]) if step["seconds"] else words.MISSING,
                 words.count(step["samples"]),
-                f"{step['flops'] / 1e12:.3g}" if words.known(step["flops"]) else words.MISSING,
+                _teraflop(step["flops"]),
                 f"{step['memory'] / 1e6:,.0f}" if words.known(step["memory"]) else words.MISSING,
             ]
         )
@@ -113,35 +156,86 @@ def _steps(found: Json) -> Table:
     return Table(["Step", "Time", "Images seen", "TFLOP", "Peak MB"], rows)
 
 
-def _comparison(found: Json) -> Json:
-    """The chart and tables of one comparison."""
-    cells = analysis.summary_of(found)
-    titles = {arm: str(about["title"]) for arm, about in found["arms"].items()}
-    labels = sorted({cell.labels for arm in cells.values() for cell in arm})
-    head: list[Cell | str] = ["Labels", *cells]
+def _beside(comparison: Json) -> Table:
+    """Cost beside quality: what an arm took before and in fine-tuning, and its scores with fewest and most labels."""
+    cells = analysis.summary_of(comparison)
+    amounts = figures.amounts_of(comparison)
+    ends = list(dict.fromkeys((amounts[0], amounts[-1])))
+    head: list[Cell | str] = [
+        "Arm", Cell("Pretraining", "its step and those before"), "Images seen", "TFLOP", Cell("One fit", "with most labels"),
+        *(Cell(words.counted(labels, "label"), in_words(amount)) for labels, amount in ends),
+    ]  # fmt: skip
     rows: list[list[Cell | str]] = []
-    for count in labels:
-        row: list[Cell | str] = [words.count(count)]
-        for arm in cells:
-            cell = analysis.at_labels(cells[arm], count)
-            row.append(Cell(words.percent(cell.mean), words.interval(cell.low, cell.high)) if cell else words.MISSING)
-        rows.append(row)
-    pairs: list[list[Cell | str]] = [
-        [
-            f"{row['arm']} − {row['against']}",
-            words.count(row["labels"]),
-            Cell(words.points(row["difference"]), words.interval(row["low"], row["high"], signed=True)),
-            str(row["verdict"]),
-        ]
-        for row in found["paired"]
-        if words.known(row["difference"])
-    ]
+    for cost in comparison["costs"]:
+        arm = cost["arm"]
+        found = [analysis.at_labels(cells.get(arm, []), labels) for labels, _ in ends]
+        rows.append(
+            [
+                Cell(figures.title_of(comparison, arm), kind=f"c-{figures.keys_of(comparison)(arm)}"),
+                words.duration(cost["seconds"]) if cost["seconds"] else "none here",
+                words.count(cost["samples"]) if cost["samples"] else words.MISSING,
+                _teraflop(cost["flops"]) if cost["flops"] else words.MISSING,
+                words.duration(cost["tuning"]["seconds"]),
+                *(words.percent(cell.mean) if cell else words.MISSING for cell in found),
+            ]
+        )
+    return Table(head, rows)
+
+
+def _comparison(one: Json) -> Json:
+    """The figures and tables of one comparison, and what is missing."""
+    missing = figures.missing(one)
+    test = one["test"]
+    groups = f" of {words.counted(test['groups'], 'group')} (patients)" if test.get("groups") else ""
     return {
-        "name": found["name"],
-        "metric": str(found["metric"]).replace("_", " "),
-        "chart": charts.efficiency(found),
-        "scores": Table(head, rows),
-        "pairs": Table(["Difference", "Labels", "Mean and 95% interval", "Verdict"], pairs),
-        "crossing": [sentence(row, titles) for row in found["crossing"]],
-        "test": found["test"],
+        "name": one["name"],
+        "title": one["title"],
+        "metric": str(one["metric"]).replace("_", " "),
+        "labels": words.counted(figures.amounts_of(one)[-1][0], "label"),
+        "test": f"{words.counted(test['samples'], 'test sample')}{groups}, {test['split']}",
+        "seeds": len(one["seeds"]),
+        "groups": bool(test.get("groups")),
+        "main": figures.main(one),
+        "pairs": figures.pairs(one),
+        "shift": None if "shift" in missing else _shift(one),
+        "chart": None if "fractions" in missing else figures.fractions(one),
+        "scores": figures.scores(one, figures.tuned(one)),
+        "frozen": figures.scores(one, figures.frozen(one)),
+        "crossing": None if "crossing" in missing else figures.crossings(one),
+        "sentences": [] if "crossing" in missing else figures.sentences(one),
+        "costs": _beside(one),
+        "missing": dict.fromkeys(figures.MAY_BE_MISSING, "") | missing,
+        "notes": one["notes"] or [],
     }
+
+
+def _shift(one: Json) -> Json:
+    shift = one["shift"]
+    told = f"The fitted models as they are, applied to {words.count(shift['samples'])} samples of {shift['domain']} that no step saw."
+    return {"chart": figures.shift(one), "table": figures.losses(one), "told": told}
+
+
+def _classifier(one: Json) -> Json:
+    """A classifier's scores, the headline's interval over test groups beside it."""
+    scores = one["scores"]
+    intervals = scores.get("intervals") or {}
+    rows: list[list[Cell | str]] = []
+    for name, value in scores.items():
+        if not words.known(value) or name == "samples":
+            continue
+        groups = "groups {:.3f} to {:.3f}".format(*intervals[name]) if name in intervals else ""
+        rows.append([name.replace("_", " "), Cell(f"{value:.3f}", groups)])
+    samples = words.counted(scores["samples"], "test sample")
+    return {"name": one["name"], "title": one["title"], "after": one["after"], "table": Table(["Score", samples], rows)}
+
+
+def _pictures(done: Sequence[StepDone]) -> list[Json]:
+    """What each pretraining step hides, as its run shows it."""
+    found = []
+    for one in done:
+        place = one.folder / "exhibits" / "views.png"
+        if one.step.kind == "pretrain" and place.is_file():
+            data = "data:image/png;base64," + base64.b64encode(place.read_bytes()).decode()
+            told = str((one.facts.get("objective") or {}).get("shown") or "")
+            found.append({"name": one.step.called, "data": data, "told": told})
+    return found

@@ -29,7 +29,10 @@ from foretell.report.svg import (
     wide,
 )
 
-SHAPES = {"pretrained": "circle", "scratch": "square", "supervised": "diamond", "probe": "triangle", "random": "cross"}
+SHAPES = {
+    "pretrained": "circle", "scratch": "square", "supervised": "diamond", "probe": "triangle", "random": "cross",
+    "step1": "triangle", "step2": "diamond", "step3": "cross",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

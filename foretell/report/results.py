@@ -8,6 +8,7 @@ from __future__ import annotations
 from foretell.report import analysis, charts, reading, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
+from foretell.transfer.fractions import in_words
 
 
 def key_figures(run: Gathered) -> list[Figure]:
@@ -73,6 +74,12 @@ def _progress_figures(run: Gathered) -> list[Figure]:
 VERDICT_WORDS = {"better": "▲ better", "worse": "▼ worse", "undecided": "○ undecided"}
 
 
+def score_cell(cell: analysis.Cell) -> Cell:
+    """A score with its intervals over seeds and over groups of the test part."""
+    groups = words.group_interval(cell.group_low, cell.group_high)
+    return Cell(words.percent(cell.mean), words.interval(cell.low, cell.high), more=groups)
+
+
 def efficiency(run: Gathered) -> Json | None:
     """The label-efficiency curve, its sentence and its table."""
     comparison = run.comparison
@@ -90,10 +97,10 @@ def efficiency(run: Gathered) -> Json | None:
     measured = {cell.labels: cell.per_class for arm in cells.values() for cell in arm}
     for labels in sorted(measured):
         per_class = measured[labels]
-        row: list[Cell | str] = [Cell(words.count(labels), f"{words.count(per_class)} a class" if per_class else "all")]
+        row: list[Cell | str] = [Cell(words.count(labels), in_words(per_class))]
         for arm in cells:
             cell = analysis.at_labels(cells[arm], labels)
-            row.append(Cell(words.percent(cell.mean), words.interval(cell.low, cell.high)) if cell else words.MISSING)
+            row.append(score_cell(cell) if cell else words.MISSING)
         pair = next((pair for pair in pairs if pair.labels == labels), None)
         if pairs and pair:
             row += [
@@ -109,6 +116,7 @@ def efficiency(run: Gathered) -> Json | None:
         "chart": charts.efficiency(comparison),
         "table": Table(head, rows),
         "intervals": any(cell.low is not None for arm in cells.values() for cell in arm),
+        "groups": any(cell.group_low is not None for arm in cells.values() for cell in arm),
     }
 
 

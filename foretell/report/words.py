@@ -67,6 +67,12 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
+def group_interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """The bounds over groups of the test part, "groups 70.2 to 88.0"; empty when there are none."""
+    bounds = interval(low, high, signed=signed)
+    return f"groups {bounds}" if bounds else ""
+
+
 def duration(seconds: float | None) -> str:
     """0.8 s, 42 s, 5 min 12 s, 2 h 05 min."""
     if seconds is None or not known(seconds):

@@ -23,6 +23,7 @@ from foretell.transfer.labelled import Index, Labelled, labelled
 from foretell.transfer.metrics import Scores, Tally
 from foretell.transfer.multilabel import FindingsTally
 from foretell.transfer.operating import Operating
+from foretell.transfer.redrawn import of_classes, of_findings
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore
@@ -179,7 +180,7 @@ class AtThresholds:
     def matrix(self) -> NDArray[np.int64]:
         return self._scores.matrix
 
-    def result(self) -> dict[str, float]:
+    def result(self) -> dict[str, Any]:
         return {**self._scores.result(), **self._operating.result()}
 
 
@@ -187,17 +188,24 @@ def _plain_tally(data: Labelled) -> Scores:
     return Whole(len(data.classes)) if data.targets is None else FindingsTally(data.classes)
 
 
-def _tally(data: Labelled, thresholds: Sequence[float | None] | None) -> Scores:
-    """``thresholds`` of the classes, where they are known; without them sensitivity is NaN."""
-    return AtThresholds(_plain_tally(data), thresholds or [None] * len(data.classes))
+def _tally(data: Labelled, thresholds: Sequence[float | None] | None, groups: Index | None) -> Scores:
+    """``thresholds`` of the classes, where they are known; without them sensitivity is NaN. ``groups`` of what is judged are
+    drawn again.
+    """
+    scores = AtThresholds(_plain_tally(data), thresholds or [None] * len(data.classes))
+    if groups is None:
+        return scores
+    return of_classes(scores, groups) if data.targets is None else of_findings(scores, groups)
 
 
 class CaseTally:
     """Sums over the images of ``data``, given in order: the metrics of its cases, and those of its images beside them."""
 
-    def __init__(self, data: Labelled, pooling: str, thresholds: Sequence[float | None] | None) -> None:
+    def __init__(
+        self, data: Labelled, pooling: str, thresholds: Sequence[float | None] | None, *, drawn: bool = False
+    ) -> None:
         assert data.cases is not None
-        self._data, self._thresholds = data, thresholds
+        self._data, self._thresholds, self._drawn = data, thresholds, drawn
         self._images = _plain_tally(data)
         self._pool = Pool(data.cases, len(data.classes), pooling, exclusive=data.targets is None)
 
@@ -206,8 +214,9 @@ class CaseTally:
         self._pool.add(probabilities)
 
     def _cases(self) -> Scores:
-        tally = _tally(self._data, self._thresholds)
-        tally.add(self._pool.probabilities(), self._data.truth[firsts(self._data)])
+        one, groups = firsts(self._data), self._data.groups
+        tally = _tally(self._data, self._thresholds, groups[one] if self._drawn and groups is not None else None)
+        tally.add(self._pool.probabilities(), self._data.truth[one])
         return tally
 
     @property
@@ -215,14 +224,21 @@ class CaseTally:
         """The confusion of the cases."""
         return self._cases().matrix
 
-    def result(self) -> dict[str, float]:
+    def result(self) -> dict[str, Any]:
         images = {f"image_{name}": value for name, value in self._images.result().items()}
         return {**self._cases().result(), **images}
 
 
-def tally_of(data: Labelled, pooling: str, thresholds: Sequence[float | None] | None = None) -> Scores:
-    """What sums over the samples of ``data``, given in order; ``thresholds`` are those of the cases where there are some."""
-    return _tally(data, thresholds) if data.cases is None else CaseTally(data, pooling, thresholds)
+def tally_of(
+    data: Labelled, pooling: str, thresholds: Sequence[float | None] | None = None, *, drawn: bool = False
+) -> Scores:
+    """What sums over the samples of ``data``, given in order; ``thresholds`` are those of the cases where there are some.
+
+    ``drawn``: with the headline metric on test parts drawn again by group, where there are groups (``redrawn.KEY``).
+    """
+    if data.cases is not None:
+        return CaseTally(data, pooling, thresholds, drawn=drawn)
+    return _tally(data, thresholds, data.groups if drawn else None)
 
 
 def scores(data: Labelled, probabilities: Array, pooling: str) -> dict[str, float]:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from foretell.transfer.comparison import Comparison
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Fraction, Progress, Samples
 from foretell.transfer.evaluate import at_most
-from foretell.transfer.fractions import subset
+from foretell.transfer.fractions import Amount, in_words, subset
 from foretell.transfer.labelled import Index, Labelled, labelled, resolved
 from foretell.transfer.multilabel import labelled_findings
 from foretell.transfer.shift import apart, drops, gains
@@ -115,6 +117,38 @@ def held_out(
     return fit, held, _without_label(fit, "training") + notes
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Samples to train on and to test, at home and on another domain, and notes on what was left out."""
+
+    fit: Labelled
+    held: Labelled
+    shifted: Labelled | None
+    notes: list[str]
+
+
+def judged_parts(
+    store: ImageStore,
+    train: Index | Sequence[int],
+    test: Index | Sequence[int],
+    *,
+    config: TransferConfig,
+    column: str = "label",
+    shift: str | None = None,
+) -> Judged:
+    """What a comparison trains on and tests. Raises InputError as ``held_out``, and for a domain that cannot be judged."""
+    if shift is None:
+        fit, held, notes = held_out(store, train, test, column, config)
+        return Judged(fit, held, None, notes)
+    train, test, elsewhere, left_out = apart(store, shift, np.asarray(train), np.asarray(test))
+    fit, held, notes = held_out(store, train, test, column, config)
+    try:
+        shifted, more = unseen(store, fit, elsewhere, column, config)
+    except InputError as error:
+        raise InputError(f"--shift {shift}: {error}") from None
+    return Judged(fit, held, shifted, notes + left_out + [f"{shift}: {note}" for note in more])
+
+
 class Classed(Samples, Protocol):
     """Labelled samples with the names of their classes."""
 
@@ -122,9 +156,18 @@ class Classed(Samples, Protocol):
     def classes(self) -> list[str]: ...
 
 
+def _chosen(codes: Index, groups: Index | None, amount: Amount, seed: int, unit: Literal["image", "group"]) -> Index:
+    """Positions of the labelled samples."""
+    if amount is None:
+        return np.arange(len(codes))
+    if amount < 1:
+        return subset(codes, groups, share=amount, seed=seed, unit=unit)
+    return subset(codes, groups, per_class=int(amount), seed=seed, unit=unit)
+
+
 def fractions_of(
     train: Classed,
-    per_class: Sequence[int | None],
+    per_class: Sequence[Amount],
     seeds: Sequence[int],
     config: TransferConfig,
     cases: Index | None = None,
@@ -132,7 +175,7 @@ def fractions_of(
     """The nested fractions, smallest first, and notes.
 
     A class with fewer samples than a fraction asks gives what it has; a fraction that would add no label to the one
-    before is left out. None stands for all labels. ``cases`` (N,): a label is one of all samples of a case.
+    before is left out. ``cases`` (N,): a label is one of all samples of a case.
     """
     found: list[Fraction] = []
     notes = []
@@ -142,21 +185,13 @@ def fractions_of(
     counts = np.bincount(train.codes[one], minlength=max(1, len(train.classes)))
     counts = counts[counts > 0]
     for wanted in sorted(set(per_class), key=lambda n: np.inf if n is None else n):
-        if wanted is None:
-            fraction = Fraction(None, {seed: np.arange(len(train)) for seed in seeds})
-        else:
-            fraction = Fraction(
-                wanted,
-                {seed: subset(train.codes, groups, per_class=wanted, seed=seed, unit=unit) for seed in seeds},
-            )
+        fraction = Fraction(wanted, {seed: _chosen(train.codes, groups, wanted, seed, unit) for seed in seeds})
         if found and fraction.labels(seeds[0]) == found[-1].labels(seeds[0]):
-            notes.append(
-                f"{'all labels' if wanted is None else f'{wanted} a class'}: no label more than before, left out"
-            )
+            notes.append(f"{in_words(wanted)}: no label more than before, left out")
             continue
         short = int((counts < wanted).sum()) if wanted is not None and (unit == "image" or cases is not None) else 0
         if short:
-            notes.append(f"{wanted} a class: {short} of {len(counts)} classes have fewer and give what they have")
+            notes.append(f"{in_words(wanted)}: {short} of {len(counts)} classes have fewer and give what they have")
         found.append(fraction)
     return found, notes
 
@@ -168,12 +203,13 @@ def compare(
     train: Index | Sequence[int],
     test: Index | Sequence[int],
     views: ViewConfig,
-    per_class: Sequence[int | None] = (1, 5, 10, 50),
+    per_class: Sequence[Amount] = (1, 5, 10, 50),
     seeds: Sequence[int] = (0, 1, 2),
     arms: Sequence[str] = DEFAULT_ARMS,
     trials: int = 8,
     training: TransferConfig | None = None,
     run: Run | None = None,
+    fits: Path | None = None,
     progress: Progress | None = None,
     column: str = "label",
     supervised: Encoder | None = None,
@@ -181,17 +217,19 @@ def compare(
     all_labels: bool = True,
     shift: str | None = None,
     join: bool = False,
+    draws: bool = False,
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
     ``train`` and ``test`` are rows of ``store``; ``views`` are the random views of fine-tuning, the same for every
-    arm; ``per_class`` numbers of labels a class (None: all); ``trials`` settings searched for each arm and
-    fraction. ``supervised`` gives the arm of that name its encoder. Finished fits are kept in the run, so that an
-    interrupted comparison goes on. ``progress(done, total, what)``. ``split`` says how the test part was made;
-    ``all_labels``: nearest neighbours and probes on all labels too. ``shift``, as "domain=B", takes the rows with that
-    value of a column out of ``train`` and ``test`` and applies every fit to them with no training. ``join``: another
-    process makes this comparison and holds ``run``; take part in its searches alone, write nothing, and return
-    {"search": their records}.
+    arm; ``per_class`` the amounts of labels (``fractions.Amount``); ``trials`` settings searched for each arm and
+    fraction. ``supervised`` gives the arm of that name its encoder. Finished fits are kept in the run (or the file
+    ``fits``, which several comparisons may share one after another), so that an interrupted comparison goes on.
+    ``progress(done, total, what)``. ``split`` says how the test part was made; ``all_labels``: nearest neighbours and
+    probes on all labels too. ``shift``, as "domain=B", takes the rows with that value of a column out of ``train`` and
+    ``test`` and applies every fit to them with no training. ``join``: another process makes this comparison and holds
+    ``run``; take part in its searches alone, write nothing, and return {"search": their records}. ``draws`` adds what
+    ``redrawn.taken_from`` says as "redrawn", for comparisons that are put together.
     Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
     """
     began = time.perf_counter()
@@ -205,17 +243,10 @@ def compare(
         raise InputError(
             "transfer.pooling=attention is learnt on frozen features; compare --arms probe,random, or use mean or max"
         )
-    elsewhere = None
-    left_out: list[str] = []
-    if shift is not None:
-        train, test, elsewhere, left_out = apart(store, shift, np.asarray(train), np.asarray(test))
-    fit, held, notes = held_out(store, train, test, column, config)
-    held = at_most(held, config.test_samples)
-    shifted = None
-    if elsewhere is not None:
-        other, more = unseen(store, fit, elsewhere, column, config)
-        shifted = at_most(other, config.test_samples)
-        notes += left_out + [f"{shift}: {note}" for note in more]
+    parts = judged_parts(store, train, test, config=config, column=column, shift=shift)
+    fit, notes = parts.fit, parts.notes
+    held = at_most(parts.held, config.test_samples)
+    shifted = None if parts.shifted is None else at_most(parts.shifted, config.test_samples)
     work = Comparison(
         encoder=encoder,
         supervised=supervised,
@@ -226,17 +257,19 @@ def compare(
         seeds=tuple(seeds),
         trials=trials,
         config=config,
-        cache=Cache(None if run is None or join else run.path / "results" / "comparison.jsonl"),
+        cache=Cache(None if join else fits or (None if run is None else run.path / "results" / "comparison.jsonl")),
         progress=progress,
         all_labels=all_labels,
         shifted=shifted,
-        folder=None if run is None else run.path,
+        folder=fits.parent if fits is not None else None if run is None else run.path,
     )
     fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases)
     if join:
         return {"search": work.join(chosen, fractions)}
     result = work.run(chosen, fractions)
     result["test"] = {"samples": count(held), "split": split}
+    if held.groups is not None:
+        result["test"]["groups"] = len(np.unique(held.groups))
     if held.cases is not None:
         result["test"]["images"] = len(held)
     if shifted is not None:
@@ -244,9 +277,11 @@ def compare(
         result["shift"] = {
             "domain": shift,
             "samples": count(shifted),
-            "drops": drops(result["rows"], metric),
-            "gains": gains(result["rows"], metric),
+            "drops": drops(result["rows"], metric, work.redrawn),
+            "gains": gains(result["rows"], metric, redrawn=work.redrawn),
         }
+    if draws:
+        result["redrawn"] = work.redrawn
     result["notes"] = notes + more
     result["cost"] = {
         "seconds": time.perf_counter() - began,

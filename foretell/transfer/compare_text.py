@@ -25,6 +25,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Progress
 from foretell.transfer.features import device_of
 from foretell.transfer.fit import resolve_device
+from foretell.transfer.fractions import Amount
 from foretell.transfer.span_comparison import SpanComparison
 from foretell.transfer.text_arms import TEXT_ARMS
 from foretell.transfer.text_comparison import TextComparison, at_most
@@ -36,7 +37,7 @@ def compare_text(
     *,
     train: Task,
     test: Task,
-    per_class: Sequence[int | None] = (1, 5, 10, 50),
+    per_class: Sequence[Amount] = (1, 5, 10, 50),
     seeds: Sequence[int] = (0, 1, 2),
     arms: Sequence[str] | None = None,
     trials: int = 8,

@@ -31,6 +31,7 @@ from foretell.transfer.features import (
 )
 from foretell.transfer.finetune import augmented
 from foretell.transfer.fit import Look, Start, TestSet, fine_tune, resolve_device, search
+from foretell.transfer.fractions import Amount
 from foretell.transfer.frozen import fit_frozen, probe_of
 from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.metrics import METRICS, Scores
@@ -77,7 +78,7 @@ class Comparison(Engine[Labelled]):
             progress=progress,
             folder=folder,
             base={
-                "version": 2,
+                "version": 3,
                 "data": store.fingerprint,
                 "classes": train.classes,
                 "train": fingerprint(train.index.tolist()),
@@ -93,6 +94,7 @@ class Comparison(Engine[Labelled]):
         by_case = [f"image_{name}" for name in own] if config.unit == "case" else []
         own = (*own, *OPERATING, *by_case)
         self.metrics = own if shifted is None else (*own, *(PREFIX + name for name in own))
+        self.test_parts = ("",) if shifted is None else ("", PREFIX)
         self.shifted = None if shifted is None else TestSet.of(shifted, views, config.crop, config.pooling)
         self.store, self.views, self.test, self.classes = store, views, test, train.classes
         where = resolve_device(config.device)
@@ -104,9 +106,10 @@ class Comparison(Engine[Labelled]):
         self.looked_at = self.held if len(some) == len(test) else TestSet.of(some, views, config.crop, config.pooling)
         self._banks: dict[str, FeatureBank] = {}
         self._test_features: dict[tuple[str, bool], Any] = {}
-        self._strength: dict[tuple[str, int | None], float] = {}
+        self._strength: dict[tuple[str, Amount], float] = {}
         self._weights = {name: weights_hash(module) for name, module in self.encoders.items()}
-        self._weights["scratch"] = encoder.name
+        shapes = fingerprint([[name, list(tensor.shape)] for name, tensor in encoder.state_dict().items()])
+        self._weights["scratch"] = f"{encoder.name} {shapes}"
 
     # what the engine asks -------------------------------------------------------------------------------------------
 
@@ -187,10 +190,10 @@ class Comparison(Engine[Labelled]):
             seed=seed,
             look=(lambda: Look(every, self.looked_at.accuracy)) if curve else None,
         )
-        tally = self.held.tally(fitted.classifier, trial.thresholds)
+        tally = self.held.tally(fitted.classifier, trial.thresholds, drawn=True)
         return {
             **tally.result(),
-            **self._elsewhere(lambda held: held.tally(fitted.classifier, trial.thresholds).result()),
+            **self._elsewhere(lambda held: held.tally(fitted.classifier, trial.thresholds, drawn=True).result()),
             "steps": trial.steps,
             "seconds": fitted.seconds,
             "samples": fitted.samples,
@@ -201,7 +204,7 @@ class Comparison(Engine[Labelled]):
             **confusion_of(tally.matrix),
         }
 
-    def _elsewhere(self, judge: Callable[[TestSet], dict[str, float]]) -> dict[str, float]:
+    def _elsewhere(self, judge: Callable[[TestSet], dict[str, Any]]) -> dict[str, Any]:
         """The metrics on the other domain, where one is looked at."""
         return {} if self.shifted is None else {PREFIX + name: value for name, value in judge(self.shifted).items()}
 
@@ -259,7 +262,7 @@ class Comparison(Engine[Labelled]):
         assert self.views.side is not None
 
         def tally_on(held: TestSet) -> Scores:
-            tally = cases.tally_of(held.data, held.pooling, chosen["thresholds"])
+            tally = cases.tally_of(held.data, held.pooling, chosen["thresholds"], drawn=True)
             tally.add(probe.probabilities(self.test_features(name, held)), held.data.truth)
             return tally
 

@@ -13,7 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.crossing import crossings
-from foretell.transfer.fractions import Index, validation_splits
+from foretell.transfer.fractions import Amount, Index, validation_splits
+from foretell.transfer.redrawn import add_spreads, taken_from
 from foretell.transfer.search import Keep, Trial, require, trials_of
 from foretell.transfer.summary import differences, labels_saved, summarise, to_reach
 from foretell.transfer.verdict import verdict
@@ -40,9 +41,9 @@ Data = TypeVar("Data", bound=Samples)
 
 @dataclass
 class Fraction:
-    """One number of labels: for each seed the positions of its labelled samples among the training samples."""
+    """One amount of labels: for each seed the positions of its labelled samples among the training samples."""
 
-    per_class: int | None
+    per_class: Amount
     positions: dict[int, Index]
 
     def labels(self, seed: int) -> int:
@@ -53,13 +54,15 @@ class Engine(ABC, Generic[Data]):
     """One encoder, one split, one protocol; ``run`` does the work.
 
     ``arms``: what each arm is, in words; ``tuned_arms``: those that are trained by steps, the others are fits of a
-    linear model on features. ``metrics`` of each row, the headline first. ``looks``: how many fits ``with_all_labels``
-    makes; 0: it is left out. ``folder``: that of the run, where searches are kept; None: nowhere.
+    linear model on features. ``metrics`` of each row, the headline first; ``test_parts`` are the prefixes that they have on
+    every test part. ``looks``: how many fits ``with_all_labels`` makes; 0: it is left out. ``folder``: that of the run, where
+    searches are kept; None: nowhere.
     """
 
     arms: Mapping[str, dict[str, str]]
     tuned_arms: tuple[str, ...]
     metrics: tuple[str, ...]
+    test_parts: tuple[str, ...] = ("",)
     looks: int
     classes: list[str]
 
@@ -80,6 +83,7 @@ class Engine(ABC, Generic[Data]):
         self.trials = trials_of(config.search, trials)
         self.cache, self.progress, self.folder = cache, progress, folder
         self.evaluations = self.done = self.total = 0
+        self.redrawn: list[dict[str, Any]] = []  # after ``run``: see ``redrawn.taken_from``
         self._base = {**base, "trials": self.trials}
 
     # what is compared ------------------------------------------------------------------------------------------------
@@ -252,14 +256,16 @@ class Engine(ABC, Generic[Data]):
                 rows.extend(made)
                 searches.append(record)
         matrices = [row.pop("confusion", None) for row in rows]
+        metric = self.metrics[0]
+        self.redrawn = taken_from(rows, metric, self.test_parts)
         summary = summarise(rows, self.metrics)
         paired = differences(rows, self.metrics)
+        add_spreads([*summary, *paired], self.redrawn)
         shown = "pretrained" if "pretrained" in arms else arms[0]
         largest = max(
             (at for at, row in enumerate(rows) if row["arm"] == shown and row["seed"] == self.seeds[0]),
             key=lambda at: rows[at]["labels"],
         )
-        metric = self.metrics[0]
         return {
             "metric": metric,
             "classes": self.classes,

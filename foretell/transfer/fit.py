@@ -25,7 +25,9 @@ from foretell.transfer.finetune import Classifier, augmented, probabilities
 from foretell.transfer.frozen import fit_frozen, judgement
 from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.metrics import METRICS, Scores
+from foretell.transfer.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.probe import Probe
+from foretell.transfer.redrawn import with_interval
 from foretell.transfer.search import (
     Judged,
     Keep,
@@ -65,11 +67,16 @@ class TestSet:
         return cls(data, PlainViews(data.reader, data.index, views, crop=crop), pooling)
 
     def accuracy(self, classifier: Classifier) -> float:
-        return self.tally(classifier).result()["accuracy"]
+        return float(self.tally(classifier).result()["accuracy"])
 
-    def tally(self, classifier: Classifier, thresholds: Sequence[float | None] | None = None) -> Scores:
-        """The classifier's sums over the set, in one pass; ``thresholds`` of its classes add sensitivity and specificity."""
-        tally, at = cases.tally_of(self.data, self.pooling, thresholds), 0
+    def tally(
+        self, classifier: Classifier, thresholds: Sequence[float | None] | None = None, *, drawn: bool = False
+    ) -> Scores:
+        """The classifier's sums over the set, in one pass; ``thresholds`` of its classes add sensitivity and specificity.
+
+        ``drawn`` as ``cases.tally_of`` says.
+        """
+        tally, at = cases.tally_of(self.data, self.pooling, thresholds, drawn=drawn), 0
         for p in probabilities(classifier, self.views.batches()):
             tally.add(p, self.data.truth[at : at + len(p)])
             at += len(p)
@@ -358,8 +365,8 @@ def finetune_once(
     of it.
 
     The second value holds "labels", "classes", "search", "seconds", and with ``test`` the four metrics under
-    "test". ``views`` must be settled (``labelled.resolved``). The trials of the search
-    are kept in ``cache``, or in the study of the run in ``folder``.
+    "test", with the headline's interval over test groups where there are some ("intervals"). ``views`` must be settled
+    (``labelled.resolved``). The trials of the search are kept in ``cache``, or in the study of the run in ``folder``.
     """
     total = fits_of_search(data, config, trials, seed) + 1
     advance = counting(progress, total)
@@ -389,8 +396,10 @@ def finetune_once(
         "peak_memory_bytes": fitted.peak_memory_bytes,
     }
     if test is not None and len(test):
-        tally = TestSet.of(test, views, config.crop, config.pooling).tally(fitted.classifier, chosen.thresholds)
-        facts["test"] = {"samples": cases.count(test), **tally.result(), "confusion": tally.matrix.tolist()}
+        held = TestSet.of(test, views, config.crop, config.pooling)
+        tally = held.tally(fitted.classifier, chosen.thresholds, drawn=True)
+        found = with_interval(tally.result(), METRICS_OF_FINDINGS[0] if config.findings else METRICS[0])
+        facts["test"] = {"samples": cases.count(test), **found, "confusion": tally.matrix.tolist()}
     return fitted.classifier, facts
 
 

@@ -12,6 +12,45 @@ from foretell.counters import seed_of
 from foretell.errors import InputError
 
 Index = NDArray[np.int64]
+Amount = int | float | None
+"""How many labels: so many of each class, below 1 that share of each class's labels, None all."""
+
+
+def amounts(text: str, named: str) -> list[Amount]:
+    """The amounts of a text as "1,5,all" or "10%,50%,all", which ``named`` calls it. Raises InputError.
+
+    Numbers and shares do not stand in one list: which of them is more would depend on the data.
+    """
+    words = [word.strip() for word in text.split(",")]
+    found = [_amount(word) for word in words]
+    wrong = next((word for word, amount in zip(words, found, strict=True) if amount == 0), None)
+    if wrong is not None:
+        raise InputError(
+            f"{named} {text}: expected numbers of at least 1, as 1,5,10,all, or shares, as 10%,50%,all; not '{wrong}'"
+        )
+    if len({amount < 1 for amount in found if amount is not None}) > 1:
+        raise InputError(f"{named} {text}: expected numbers a class or shares, not both in one list")
+    return found
+
+
+def _amount(word: str) -> Amount:
+    """0 for a word that is none."""
+    if word in ("all", "100%"):
+        return None
+    if word.isdecimal():
+        return int(word)
+    try:
+        share = float(word.removesuffix("%")) / 100 if word.endswith("%") else 0.0
+    except ValueError:
+        return 0
+    return share if 0 < share < 1 else 0
+
+
+def in_words(amount: Amount) -> str:
+    """ "5 a class", "10%", or "all"."""
+    if amount is None:
+        return "all"
+    return f"{amount:,} a class" if amount >= 1 else f"{100 * amount:g}%"
 
 
 def _group_codes(groups: Sequence[str | None] | Index | None, n: int) -> Index:

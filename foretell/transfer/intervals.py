@@ -54,6 +54,27 @@ def paired(ours: Sequence[float], others: Sequence[float], level: float = 0.95) 
     return t_interval([a - b for a, b in zip(ours, others, strict=True)], level)
 
 
+def resampled(
+    statistic: Callable[[NDArray[np.int64]], float],
+    n: int,
+    *,
+    groups: NDArray[np.int64] | None = None,
+    draws: int = 200,
+    seed: int = 0,
+) -> list[float]:
+    """``statistic(rows)`` of ``draws`` draws of the ``n`` samples with replacement; the draws depend on the groups alone.
+
+    ``groups`` (n,) draws whole groups (all images of a patient), since samples of one group are not independent.
+    """
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        return [statistic(rng.integers(0, n, n)) for _ in range(draws)]
+    order = np.argsort(groups, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    chosen = (rng.integers(0, len(members), len(members)) for _ in range(draws))
+    return [statistic(np.concatenate([members[g] for g in drawn])) for drawn in chosen]
+
+
 def bootstrap(
     statistic: Callable[[NDArray[np.int64]], float],
     n: int,
@@ -63,24 +84,11 @@ def bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """The percentile interval of ``statistic(rows)`` when the ``n`` samples are drawn again with replacement.
+    """The percentile interval of ``statistic(rows)`` over ``resampled`` draws.
 
-    ``groups`` (n,) draws whole groups (all images of a patient), since samples of one group are not independent.
     Draws for which the statistic is undefined (NaN) are left out.
     """
-    rng = np.random.default_rng(seed)
-    members: list[NDArray[np.int64]] | None = None
-    if groups is not None:
-        order = np.argsort(groups, kind="stable")
-        cuts = np.flatnonzero(np.diff(groups[order])) + 1
-        members = np.split(order, cuts)
-    values = []
-    for _ in range(draws):
-        if members is None:
-            rows = rng.integers(0, n, n)
-        else:
-            rows = np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
-        values.append(statistic(rows))
+    values = resampled(statistic, n, groups=groups, draws=draws, seed=seed)
     kept = np.asarray([value for value in values if not math.isnan(value)])
     mean = statistic(np.arange(n))
     if len(kept) < 2:

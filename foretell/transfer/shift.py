@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foretell.errors import InputError, unknown
+from foretell.data.domains import rows_of
+from foretell.errors import InputError
 from foretell.transfer.intervals import paired
 from foretell.transfer.labelled import Index
+from foretell.transfer.redrawn import spread
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore
@@ -21,31 +23,12 @@ PREFIX = "shift_"  # of a metric's name, for its value on the other domain
 LEVELS = ("random", "supervised", "probe", "pretrained")
 
 
-def rows_of(store: ImageStore, shift: str) -> Index:
-    """Rows of the domain that ``shift`` names, as "domain=B".
-
-    Raises InputError for another form, a column or value that is not there, and a domain that holds every row.
-    """
-    column, found, value = shift.partition("=")
-    if not found or not column or not value:
-        raise InputError(f"--shift {shift}: expected COLUMN=VALUE, as domain=B")
-    if column not in store.table:
-        raise unknown("column of --shift", column, store.table.columns)
-    values = store.table.column(column)
-    if value not in values:
-        raise unknown(f"value of column '{column}'", value, {one for one in values if one is not None})
-    chosen = np.array([one == value for one in values])
-    if chosen.all():
-        raise InputError(f"--shift {shift}: every row is of that domain, so that nothing is left to train on")
-    return np.flatnonzero(chosen)
-
-
 def apart(store: ImageStore, shift: str, train: Index, test: Index) -> tuple[Index, Index, Index, list[str]]:
     """(training rows, test rows, rows of the other domain, notes): nothing of the domain is in the first two.
 
     Rows of the domain whose group has training rows too are left out, and a note says how many.
     """
-    other = rows_of(store, shift)
+    other = rows_of(store, shift, "--shift")
     train, test = np.setdiff1d(train, other), np.setdiff1d(test, other)
     if not len(train) or not len(test):
         part = "training" if not len(train) else "test"
@@ -81,8 +64,11 @@ def _points(rows: Sequence[Row]) -> list[tuple[str, int | None, int]]:
     )
 
 
-def drops(rows: Sequence[Row], metric: str) -> list[Row]:
-    """What each arm loses: ``metric`` on its own domain minus on the other, paired by seed, with the 95% t interval."""
+def drops(rows: Sequence[Row], metric: str, redrawn: Sequence[Row] = ()) -> list[Row]:
+    """What each arm loses: ``metric`` on its own domain minus on the other, paired by seed, with the 95% t interval.
+
+    ``redrawn`` adds the interval over test groups (``redrawn.spread``).
+    """
     found = []
     for arm, per_class, labels in _points(rows):
         inside, outside = (_by_seed(rows, arm, per_class, name) for name in (metric, PREFIX + metric))
@@ -91,20 +77,27 @@ def drops(rows: Sequence[Row], metric: str) -> list[Row]:
             continue
         interval = paired([inside[seed] for seed in seeds], [outside[seed] for seed in seeds])
         means = {name: float(np.mean([by[seed] for seed in seeds])) for name, by in (("in", inside), ("out", outside))}
-        found.append(
-            {"arm": arm, "per_class": per_class, "labels": labels, "metric": metric, **means, "drop": interval.record()}
-        )
+        drop = {**interval.record(), **spread(redrawn, per_class, (arm, metric), (arm, PREFIX + metric))}
+        found.append({"arm": arm, "per_class": per_class, "labels": labels, "metric": metric, **means, "drop": drop})
     return found
 
 
-def gains(rows: Sequence[Row], metric: str, against: str = "scratch") -> list[Row]:
-    """What each level of pretraining gains over ``against`` on its own domain and on the other, and how much more there.
+def gains(
+    rows: Sequence[Row],
+    metric: str,
+    against: str = "scratch",
+    *,
+    arms: Sequence[str] = LEVELS,
+    redrawn: Sequence[Row] = (),
+) -> list[Row]:
+    """What each of ``arms`` gains over ``against`` on its own domain and on the other, and how much more there.
 
-    {"in", "out", "more"}: differences paired by seed, with their 95% t intervals; "more" is of "out" over "in".
+    {"in", "out", "more"}: differences paired by seed, with their 95% t intervals; "more" is of "out" over "in". ``redrawn``
+    adds the intervals over test groups to the first two.
     """
     found = []
     for arm, per_class, labels in _points(rows):
-        if arm not in LEVELS:
+        if arm not in arms or arm == against:
             continue
         ours, others = (
             [_by_seed(rows, name, per_class, one) for one in (metric, PREFIX + metric)] for name in (arm, against)
@@ -114,6 +107,7 @@ def gains(rows: Sequence[Row], metric: str, against: str = "scratch") -> list[Ro
             continue
         inside, outside = ([a[seed] - b[seed] for seed in seeds] for a, b in zip(ours, others, strict=True))
         nothing = [0.0] * len(seeds)
+        at_home, away = (spread(redrawn, per_class, (arm, one), (against, one)) for one in (metric, PREFIX + metric))
         found.append(
             {
                 "arm": arm,
@@ -121,8 +115,8 @@ def gains(rows: Sequence[Row], metric: str, against: str = "scratch") -> list[Ro
                 "per_class": per_class,
                 "labels": labels,
                 "metric": metric,
-                "in": paired(inside, nothing).record(),
-                "out": paired(outside, nothing).record(),
+                "in": {**paired(inside, nothing).record(), **at_home},
+                "out": {**paired(outside, nothing).record(), **away},
                 "more": paired(outside, inside).record(),
             }
         )

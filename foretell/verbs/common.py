@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from foretell import distributed
+from foretell.data.domains import rows_outside
 from foretell.data.splits import Parts as Parts
 from foretell.data.splits import split
 from foretell.data.store import ImageStore, open_images
@@ -150,8 +151,16 @@ def divide(store: ImageStore, data: DataConfig) -> Parts:
     """The split of a store: its own split column, or labelled rows by ``data.split``, groups kept whole.
 
     Unlabelled rows belong to pretraining, unless their group is in the test part. Without labels and without a split
-    column every row does.
+    column every row does. Rows of the domains ``data.held_out`` are in neither part.
     """
+    if not data.held_out:
+        return _divide(store, data)
+    left = rows_outside(store, data.held_out, "data.held_out")
+    parts = _divide(store.subset(left), data)
+    return Parts(left[parts.train], left[parts.test], f"{parts.how}; {', '.join(data.held_out)} held out")
+
+
+def _divide(store: ImageStore, data: DataConfig) -> Parts:
     table, rows = store.table, np.arange(len(store), dtype=np.int64)
     if "split" in table:
         parts = split(table, data.split, data.split_seed)
@@ -257,7 +266,7 @@ def data_for(read: Pretrained, data: str | Path | None, labels: str | Path | Non
     given = read.recipe.data
     update: dict[str, Any] = {"channels": read.encoder.channels}
     if data is not None:
-        update |= {"source": absolute(str(data)), "labels": None, "columns": {}, "side": given.side}
+        update |= {"source": absolute(str(data)), "labels": None, "columns": {}, "held_out": [], "side": given.side}
     if labels is not None:
         update["labels"] = str(Path(labels).expanduser().absolute())
     return given.model_copy(update=update)

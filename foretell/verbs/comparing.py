@@ -23,6 +23,7 @@ from foretell.transfer.compare import compare as run_comparison
 from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fit import finetune_once, fits_of_search, search_once
+from foretell.transfer.fractions import amounts
 from foretell.transfer.labelled import Labelled as TrainingLabels
 from foretell.transfer.saved import save_classifier
 from foretell.transfer.search import counting
@@ -83,22 +84,6 @@ def _open(
     return Labelled(read, store, parts, recipe.transfer, kept.get("fingerprint") == store.fingerprint)
 
 
-def per_class_of(text: str) -> list[int | None]:
-    """Numbers of labels a class, None for all. Raises InputError."""
-    found: list[int | None] = []
-    for part in text.split(","):
-        word = part.strip()
-        if word == "all":
-            found.append(None)
-        elif word.isdigit() and int(word) > 0:
-            found.append(int(word))
-        else:
-            raise InputError(
-                f"--per-class {text}: expected numbers of at least 1 or 'all', as 1,5,10,all; not '{word}'"
-            )
-    return found
-
-
 def seeds_of(count: int) -> list[int]:
     """The seeds of a comparison. Raises InputError."""
     if count < 1:
@@ -130,7 +115,7 @@ def _leave_out(found: Labelled, domain: str) -> None:
     kept = found.read.run.read_json("split.json") or {}
     if found.own and len(np.intersect1d(kept.get("train", []), elsewhere)):
         say(
-            f"  pretraining saw images of {domain} too, without labels; to hold them out, pretrain on a table without them"
+            f"  pretraining saw images of {domain} too, without labels; to hold them out, pretrain with --set data.held_out={domain}"
         )
 
 
@@ -146,7 +131,7 @@ def _compare(
         train=found.parts.train,
         test=found.parts.test,
         views=found.config.views_after(found.read.views),
-        per_class=per_class_of(per_class),
+        per_class=amounts(per_class, "--per-class"),
         seeds=seeds_of(seeds),
         arms=chosen,
         trials=trials,
@@ -236,7 +221,7 @@ def evaluate(
     """See ``foretell.verbs.evaluate``."""
     if domain is not None and not compare:
         raise InputError(f"--shift {domain}: the arms that it judges are those of --compare; give that too")
-    points, chosen = per_class_of(per_class), seeds_of(seeds)
+    points, chosen = amounts(per_class, "--per-class"), seeds_of(seeds)
     if text_transfer.reads_text(Path(run)):
         if domain is not None:
             raise InputError(f"--shift {domain}: is for images; {run} is a run of text")
@@ -287,7 +272,7 @@ def finetune(
     overrides: Overrides,
 ) -> Finetuned:
     """See ``foretell.verbs.finetune``."""
-    points, chosen = per_class_of(per_class), seeds_of(seeds)
+    points, chosen = amounts(per_class, "--per-class"), seeds_of(seeds)
     if text_transfer.is_text(Path(run)):
         return text_transfer.finetune(
             Path(run), _of_text(data, labels), task=task, out=out, compare=compare, per_class=points, seeds=chosen,

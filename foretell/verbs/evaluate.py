@@ -17,7 +17,8 @@ def evaluate(
     labels: Annotated[Where | None, Arg("CSV with the columns path and label", "CSV")] = None,
     compare: Annotated[bool, Arg("also fine-tune at growing numbers of labels, beside training from scratch")] = False,
     per_class: Annotated[
-        str, Arg("numbers of labels a class to compare at; 'all' is every label", "N,N,...")
+        str,
+        Arg("numbers of labels a class to compare at, or shares as 10%,30%; 'all' is every label", "N,N,..."),
     ] = "1,5,10,50",
     seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,

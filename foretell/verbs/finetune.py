@@ -33,7 +33,8 @@ def finetune(
     out: Annotated[Where | None, Arg("folder of the classifier (default: RUN/classifier)", "FOLDER", "-o")] = None,
     compare: Annotated[bool, Arg("compare with training from scratch at growing numbers of labels")] = True,
     per_class: Annotated[
-        str, Arg("numbers of labels a class to compare at; 'all' is every label", "N,N,...")
+        str,
+        Arg("numbers of labels a class to compare at, or shares as 10%,30%; 'all' is every label", "N,N,..."),
     ] = "1,5,10,50",
     seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,

@@ -78,11 +78,12 @@ def settle(asked: Recipe, store: ImageStore, parts: Parts) -> tuple[Recipe, list
     changes |= {f"encoder.{name}": getattr(encoder, name) for name in ("name", "stem", "norm", "patch")}
     notes.append(f"encoder {encoder.name} for {side} px, objective {asked.objective.name}, on {device}")
     changes |= kinds.usual_training(asked)
-    if "batch" not in asked.training.model_fields_set and len(part) < 4 * asked.training.batch:
-        batch = max(2, min(asked.training.batch, 1 << max(1, (len(part) // 4).bit_length() - 1)))
+    samples, what = objectives.get(asked.objective.name).samples(asked.objective, part)
+    if "batch" not in asked.training.model_fields_set and samples < 4 * asked.training.batch:
+        batch = max(2, min(asked.training.batch, 1 << max(1, (samples // 4).bit_length() - 1)))
         if batch < asked.training.batch:
             changes["training.batch"] = batch
-            notes.append(f"batches of {batch}, since there are {len(part):,} images to learn from; --batch changes it")
+            notes.append(f"batches of {batch}, since there are {samples:,} {what} to learn from; --batch changes it")
     if len(parts.test):
         notes.append(f"{len(parts.train):,} images to learn from; for measuring only: {parts.how}")
     return asked.changed(changes), notes

@@ -20,7 +20,12 @@ class Pipeline:
 
 
 def pipeline(
-    recipe: Annotated[Where, Arg("a TOML file of steps, or a packaged pipeline by name: medical", "PIPELINE")],
+    recipe: Annotated[
+        Where,
+        Arg(
+            "a TOML file of steps, or a packaged pipeline by name: medical, medical_starts, medical_widths", "PIPELINE"
+        ),
+    ],
     data: Annotated[Where | None, Arg("a folder or zip of DICOM, NIfTI or other images, or a manifest")] = None,
     *,
     labels: Annotated[
@@ -29,6 +34,19 @@ def pipeline(
     weights: Annotated[
         Where | None, Arg("what the first step starts from: a timm checkpoint, a run, an exported encoder", "PATH")
     ] = None,
+    shift: Annotated[
+        str | None,
+        Arg(
+            "a domain that nothing is trained on and every arm is judged on, as domain=B: a column and its value",
+            "COLUMN=VALUE",
+        ),
+    ] = None,
+    per_class: Annotated[
+        str | None,
+        Arg("amounts of labels of the comparison: numbers a class, or shares as 10%,30%,all", "N,N,..."),
+    ] = None,
+    seeds: Annotated[int | None, Arg("seeds of the comparison")] = None,
+    trials: Annotated[int | None, Arg("settings searched in fine-tuning, the same for every arm")] = None,
     out: Annotated[
         Where | None, Arg("folder of the steps and the report (default: runs/DATA-PIPELINE)", "FOLDER", "-o")
     ] = None,
@@ -49,5 +67,6 @@ def pipeline(
     from foretell.verbs import pipelining
 
     return pipelining.run(
-        recipe, data, labels=labels, weights=weights, out=out, device=device, overrides=set
+        recipe, data, labels=labels, weights=weights, out=out,
+        comparison={"shift": shift, "per_class": per_class, "seeds": seeds, "trials": trials}, device=device, overrides=set
     )  # fmt: skip

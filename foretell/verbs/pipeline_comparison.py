@@ -1,168 +1,157 @@
-"""The comparison of a pipeline's pretraining steps: equal search, labels, splits and test images for every arm."""
+"""The comparison of a pipeline's starts and pretraining steps: equal search, labels, splits, views and test images."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foretell.data.store import ImageStore
 from foretell.encoders import build_encoder
+from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
-from foretell.recipe import Recipe
+from foretell.recipe import DataConfig, Recipe
 from foretell.report import build as build_report
 from foretell.run import Run
-from foretell.transfer.compare import compare
-from foretell.transfer.crossing import crossing
-from foretell.transfer.intervals import paired
+from foretell.transfer.compare import compare, judged_parts
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.fractions import amounts
 from foretell.verbs import common
-from foretell.verbs.common import say
-from foretell.verbs.pipelining import Step
+from foretell.verbs.common import Parts, Pretrained, say
+from foretell.verbs.comparing import telling
+from foretell.verbs.pipeline_arms import Compared, merged
+from foretell.verbs.pipeline_plan import Step
+from foretell.views.config import ViewConfig
 
-FIRST = ("pretrained", "probe", "scratch", "random", "supervised")
-LATER = ("pretrained", "probe")
+ARMS = ("pretrained", "probe", "scratch", "random")
+NO_DOMAIN = ("path", "label", "group", "case", "study", "series", "order", "split", "spacing")
+MOST_DOMAINS = 20
 
-Row = dict[str, Any]
 
+@dataclass(frozen=True)
+class Candidate:
+    """What is compared: the run ``like``, pretrained on the pipeline's data, or ``weights`` from elsewhere in its encoder.
 
-def compare_step(step: Step, runs: Mapping[str, Path], start: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare the ``runs`` by step name; ``start`` are the weights that the first of them started from ("": random).
-
-    The arms that no pretraining changes (from scratch, random features, the start itself) are measured once. Each run also
-    keeps its own comparison, and its report shows it. Returns {"arms", "rows", "summary", "paired", "crossing", "metric",
-    ...}, its arms named by step. Raises InputError for data without labels or a test part.
+    ``start``: the weights are what a start names.
     """
-    parts: list[dict[str, Any]] = []
-    for number, (name, folder) in enumerate(runs.items()):
-        say(f"  {name}:")
-        parts.append(_one(step, folder, start if not number else None, settings))
-    return merged(list(runs), parts)
+
+    name: str
+    title: str
+    like: Path
+    weights: str = ""
+    start: bool = False
 
 
-def _one(step: Step, folder: Path, start: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
-    read = common.read_run(folder)
-    read.recipe = Recipe.load(folder / "recipe.toml", None, settings)
-    config = read.recipe.transfer
-    store = common.open_data(common.data_for(read, None))
-    if not common.class_names(store):
+@dataclass(frozen=True)
+class _Ground:
+    """A run read back, and the labelled data that it is judged on."""
+
+    read: Pretrained
+    store: ImageStore
+    parts: Parts
+
+    def names(self) -> list[list[str]]:
+        return [[self.store.names[int(row)] for row in rows] for rows in (self.parts.train, self.parts.test)]
+
+
+def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig, shift: str | None) -> None:
+    """Raise InputError unless ``store`` has labels, a test part and a domain ``shift`` to compare by."""
+    if not common.class_names(store) and not transfer.findings:
         raise InputError(
             f"{store.source}: has no labels of two classes or more to compare by; give --labels FILE (a CSV with label, and "
             "path, patient, study or series)"
         )
-    divided = common.divide_again(read, store, read.recipe.data)
-    if not len(divided.test):
-        raise InputError(f"{store.source}: no test part ({divided.how}); give a split column with test rows")
-    supervised = None
-    if start:
-        chosen = read.recipe.encoder.model_copy(update={"weights": start})
-        supervised = build_encoder(chosen, store.channels, read.encoder.side).eval()
-    held = Run.resume(folder)
-    try:
-        result = compare(
-            read.encoder.to(common.device_of(config.device)),
-            store,
-            train=divided.train,
-            test=divided.test,
-            views=config.views_after(read.views),
-            per_class=numbers(step.per_class),
-            seeds=range(step.seeds),
-            arms=FIRST if start is not None else LATER,
-            trials=step.trials,
-            training=config,
-            run=held,
-            progress=_telling(),
-            supervised=supervised,
-            split=divided.how,
-        )
-        held.write_json("results/comparison.json", result)
-        build_report(folder)
-        return result
-    finally:
-        held.close()
+    parts = common.divide(store, data)
+    if not len(parts.test):
+        raise InputError(f"{store.source}: no test part ({parts.how}); give a split column with test rows")
+    judged_parts(store, parts.train, parts.test, config=transfer, shift=shift)
 
 
-def numbers(text: str) -> list[int | None]:
-    """Numbers of labels a class of a text as "1,5,all"; None is all. Raises InputError."""
-    words = [word.strip() for word in text.split(",")]
-    for word in words:
-        if word != "all" and not (word.isdigit() and int(word)):
+def compare_step(
+    step: Step, candidates: Sequence[Candidate], settings: Mapping[str, Any], fits: Path
+) -> dict[str, Any]:
+    """Compare the ``candidates``, of which one or more is a run, and return ``pipeline_arms.merged``.
+
+    ``settings`` of fine-tuning, dotted. Finished fits are kept in the file ``fits``, which all candidates share, so that
+    training from scratch and random features are measured once for each encoder. A run's own comparison is kept in it
+    too, and its report shows it. Raises InputError for runs whose parts differ.
+    """
+    grounds = {c.like: _ground(c.like, settings) for c in candidates if not c.weights}
+    (first, reference), *others = grounds.items()
+    for run, ground in others:
+        if ground.names() != reference.names():
             raise InputError(
-                f"per_class = '{text}': expected numbers of at least 1 or 'all', as 1,5,10,all; not '{word}'"
+                f"{run}: is trained or tested on other images than {first}; give both steps the same data.split, "
+                "data.split_seed and data settings"
             )
-    return [None if word == "all" else int(word) for word in words]
-
-
-def _telling() -> Any:
-    last = [time.monotonic()]
-
-    def progress(done: int, total: int, what: str) -> None:
-        if time.monotonic() - last[0] > 5 or done == total:
-            last[0] = time.monotonic()
-            say(f"    {done / max(total, 1):.0%}: {what}")
-
-    return progress
-
-
-# putting together ------------------------------------------------------------
-
-
-def merged(names: list[str], parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """One comparison of all steps: a step's own arm has its name, a frozen one ends in ", probe"."""
-    arms: dict[str, dict[str, str]] = {}
-    rows: list[Row] = []
-    summary: list[Row] = []
-    for name, part in zip(names, parts, strict=True):
-        renamed = {arm: _arm(name, arm) for arm in part["arms"]}
-        arms |= {renamed[arm]: {"title": renamed[arm]} for arm in part["arms"]}
-        rows += [{**row, "arm": renamed[row["arm"]]} for row in part["rows"]]
-        summary += [{**row, "arm": renamed[row["arm"]]} for row in part["summary"]]
-    first = parts[0]
-    kept = {key: first.get(key) for key in ("metric", "classes", "test", "seeds", "trials", "notes")}
-    baseline = "supervised" if "supervised" in arms else "scratch"
-    pairs = [(name, other) for at, name in enumerate(names) for other in ("scratch", *names[:at])]
-    if baseline == "supervised":
-        pairs += [(name, baseline) for name in names]
-    metric = str(first["metric"])
+    views = reference.read.recipe.transfer.views or reference.read.views.milder()
+    parts: list[Compared] = []
+    for candidate in candidates:
+        say(f"  {candidate.title}:")
+        ground = grounds[candidate.like]
+        encoder = _given(candidate, ground) if candidate.weights else ground.read.encoder
+        result = _compared(step, ground, encoder, views, fits)
+        if not candidate.weights:
+            _keep(candidate.like, result)
+        parts.append(Compared(candidate.name, candidate.title, ground.read.encoder.name, result, candidate.start))
     return {
-        **kept,
-        "arms": arms,
-        "rows": rows,
-        "summary": summary,
-        "paired": [row for arm, other in pairs for row in differences(rows, arm, other, metric)],
-        "baseline": baseline,
-        "crossing": [row for name in names if (row := crossing(rows, name, baseline, metric)) is not None],
-        "fits": sum(part["cost"]["evaluations"] for part in parts),
+        **merged(parts),
+        "all_labels": None in amounts(step.per_class, "per_class"),
+        "domains": _domains(reference.store),
     }
 
 
-def _arm(step: str, arm: str) -> str:
-    return {"pretrained": step, "probe": f"{step}, probe"}.get(arm, arm)
-
-
-def _points(rows: list[Row]) -> list[int | None]:
-    found = {row["per_class"] for row in rows}
-    return sorted(found, key=lambda point: float("inf") if point is None else point)
-
-
-def _scores(rows: list[Row], arm: str, per_class: int | None, metric: str) -> dict[int, float]:
-    own = [row for row in rows if row["arm"] == arm and row["per_class"] == per_class and row[metric] is not None]
-    return {int(row["seed"]): float(row[metric]) for row in own}
-
-
-def differences(rows: list[Row], arm: str, against: str, metric: str) -> list[Row]:
-    """``arm`` minus ``against`` at each number of labels, with the 95% t interval over paired seeds."""
+def _domains(store: ImageStore) -> list[str]:
+    """Columns that may say a domain: with a few values, each of several images."""
     found = []
-    for per_class in _points(rows):
-        ours, others = _scores(rows, arm, per_class, metric), _scores(rows, against, per_class, metric)
-        seeds = sorted(ours.keys() & others.keys())
-        if seeds:
-            interval = paired([ours[seed] for seed in seeds], [others[seed] for seed in seeds])
-            labels = next(row["labels"] for row in rows if row["arm"] == arm and row["per_class"] == per_class)
-            found.append(
-                {
-                    "arm": arm, "against": against, "metric": metric, "per_class": per_class, "labels": labels,
-                    "difference": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n,
-                    "verdict": interval.verdict,
-                }
-            )  # fmt: skip
+    for name, values in store.table.columns.items():
+        counts = Counter(value for value in values if value is not None)
+        if name not in NO_DOMAIN and 1 < len(counts) <= MOST_DOMAINS and min(counts.values()) > 1:
+            found.append(name)
     return found
+
+
+def _ground(folder: Path, settings: Mapping[str, Any]) -> _Ground:
+    read = common.read_run(folder)
+    read.recipe = Recipe.load(folder / "recipe.toml", None, settings)
+    store = common.open_data(common.data_for(read, None))
+    return _Ground(read, store, common.divide_again(read, store, read.recipe.data))
+
+
+def _given(candidate: Candidate, ground: _Ground) -> TimmEncoder:
+    """The weights of a candidate in the encoder of ``ground``'s run."""
+    chosen = ground.read.recipe.encoder.model_copy(update={"weights": candidate.weights})
+    return build_encoder(chosen, ground.store.channels, ground.read.encoder.side).eval()
+
+
+def _compared(step: Step, ground: _Ground, encoder: TimmEncoder, views: ViewConfig, fits: Path) -> dict[str, Any]:
+    config = ground.read.recipe.transfer.model_copy(update={"views": views})
+    return compare(
+        encoder.to(common.device_of(config.device)),
+        ground.store,
+        train=ground.parts.train,
+        test=ground.parts.test,
+        views=config.views_after(ground.read.views),
+        per_class=amounts(step.per_class, f"step {step.name}: per_class"),
+        seeds=range(step.seeds),
+        arms=ARMS,
+        trials=step.trials,
+        training=config,
+        fits=fits,
+        progress=telling(),
+        split=ground.parts.how,
+        shift=step.shift,
+        draws=True,
+    )
+
+
+def _keep(folder: Path, result: dict[str, Any]) -> None:
+    """Put a run's comparison into the run, and write its report anew."""
+    held = Run.resume(folder)
+    try:
+        held.write_json("results/comparison.json", {key: value for key, value in result.items() if key != "redrawn"})
+        build_report(folder)
+    finally:
+        held.close()

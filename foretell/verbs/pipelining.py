@@ -11,49 +11,26 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field, ValidationError
+from typing import Any
 
 from foretell import __version__, distributed
 from foretell.data.store import ImageStore
 from foretell.encoders.weights import WEIGHTS, locate
 from foretell.errors import InputError
 from foretell.options import Overrides
-from foretell.recipe import Recipe, read_toml
-from foretell.run import Run, write_aside
-from foretell.settings import Settings
+from foretell.recipe import Recipe
+from foretell.run import Run, json_text, write_aside
 from foretell.verbs import common
 from foretell.verbs.common import say
 from foretell.verbs.pipeline import Pipeline
+from foretell.verbs.pipeline_comparison import Candidate, check_labelled, compare_step
+from foretell.verbs.pipeline_plan import Plan, Step, check_weights, read_plan
 
-
-class Step(Settings):
-    """One step of a pipeline."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="letters, digits, - and _")
-    kind: Literal["start", "pretrain", "compare", "finetune"] = Field(
-        description="start: weights from elsewhere; pretrain; compare: fine-tuning at growing numbers of labels, of "
-        "several steps; finetune: a classifier"
-    )
-    after: str | None = Field(None, description="the step whose encoder this one starts from")
-    of: tuple[str, ...] = Field((), description="the pretraining steps that are compared")
-    weights: str = Field("", description="of a start: a timm checkpoint, a run, an exported encoder; empty: random")
-    recipe: str | None = Field(None, description="of a pretraining: a recipe file, or a packaged one by name")
-    set: dict[str, Any] = Field({}, description="settings of a recipe, dotted")
-    per_class: str = Field("1,5,10,all", description="of a comparison: numbers of labels a class")
-    seeds: int = Field(3, ge=1, description="of a comparison")
-    trials: int = Field(8, ge=1, description="settings searched in fine-tuning, the same for every arm")
-
-
-class Plan(Settings):
-    """A whole pipeline file."""
-
-    shared: dict[str, Any] = Field({}, description="settings of every step")
-    step: tuple[Step, ...] = Field(min_length=1)
+OWN_DATA = ("data.labels", "data.columns", "data.held_out")
+FITS = "fits.jsonl"  # finished fits of all comparisons of a pipeline
 
 
 @dataclass
@@ -66,37 +43,6 @@ class Done:
     seconds: float
     reused: bool
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-# reading ------------------------------------------------------------
-
-
-def read_plan(place: str | Path) -> Plan:
-    """The steps of a file, or of a packaged pipeline by its name. Raises InputError naming step and key."""
-    where, tree = read_toml(place, "pipeline")
-    try:
-        plan = Plan.model_validate(tree)
-    except ValidationError as error:
-        found = error.errors()[0]
-        key = ".".join(str(part + 1) if isinstance(part, int) else part for part in found["loc"])
-        raise InputError(f"{where}: {key}: {found['msg'].lower()}; a step has {', '.join(Step.model_fields)}") from None
-    _check(plan, where)
-    return plan
-
-
-def _check(plan: Plan, where: str) -> None:
-    kinds: dict[str, str] = {}
-    for step in plan.step:
-        if step.name in kinds:
-            raise InputError(f"{where}: two steps are named {step.name}; give each its own name")
-        for other in (*step.of, *([step.after] if step.after else [])):
-            if other not in kinds:
-                raise InputError(f"{where}: step {step.name} comes after '{other}', which is no earlier step")
-        if step.kind == "compare" and (not step.of or any(kinds[other] != "pretrain" for other in step.of)):
-            raise InputError(f"{where}: step {step.name}: of: expected the names of earlier steps of kind pretrain")
-        if step.kind == "finetune" and (step.after is None or kinds[step.after] != "pretrain"):
-            raise InputError(f"{where}: step {step.name}: after: expected the name of an earlier step of kind pretrain")
-        kinds[step.name] = step.kind
 
 
 # keys ------------------------------------------------------------
@@ -136,6 +82,22 @@ class Work:
         self.done: dict[str, Done] = {}
         self._data: dict[str, str] = {}  # data settings -> hash, so that a store is opened once
 
+    def check(self) -> None:
+        """Raise InputError for weights that are not there, and for labels, splits and domains that no comparison could use,
+        before anything is trained.
+        """
+        for step in self.plan.step:
+            weights_key(step.weights)
+            if step.kind == "compare":
+                own = next(one for one in self._steps_of(step) if one.kind == "pretrain" and not one.elsewhere)
+                data = self._recipe(own)[1].data
+                check_labelled(common.open_data(data), data, self._recipe(step)[1].transfer, step.shift)
+
+    def _steps_of(self, step: Step) -> list[Step]:
+        """The steps that a comparison compares, in its order."""
+        by_name = {one.name: one for one in self.plan.step}
+        return [by_name[name] for name in step.of]
+
     def run(self) -> None:
         kinds: dict[str, Callable[[Step], Done]] = {
             "start": self._start, "pretrain": self._pretrain, "compare": self._compare, "finetune": self._finetune,
@@ -148,7 +110,10 @@ class Work:
 
     def _recipe(self, step: Step, weights: str | None = None) -> tuple[dict[str, Any], Recipe]:
         """(options, the recipe that they and the command line's overrides make) of a step."""
-        options = {**self.plan.shared, **step.set, **self.options}
+        given = {"data.held_out": self.plan.domains, **self.plan.shared, **self.options}
+        if step.elsewhere:  # neither labels nor domains of the pipeline's data are in it
+            given = {key: value for key, value in given.items() if key not in OWN_DATA}
+        options = {**given, **step.set}
         if weights is not None:
             options["encoder.weights"] = weights
         return options, Recipe.load(step.recipe, options, self.overrides)
@@ -180,10 +145,12 @@ class Work:
 
     def _weights(self, step: Step) -> str | None:
         """What a pretraining starts from: an earlier step's run, a start's weights, or nothing."""
-        if step.after is None:
-            return None
-        before = self.done[step.after]
-        return str(before.facts["weights"]) or None if before.step.kind == "start" else str(before.folder)
+        return self._weights_of(step.after) or None if step.after is not None else None
+
+    def _weights_of(self, name: str) -> str:
+        """The weights that a start or pretraining step gives to others; "" for random ones."""
+        done = self.done[name]
+        return str(done.facts["weights"]) if done.step.kind == "start" else str(done.folder)
 
     def _pretrain(self, step: Step) -> Done:
         from foretell.verbs import pretraining
@@ -207,28 +174,34 @@ class Work:
         return Done(step, place, key, _seconds(place), False, _facts(place))
 
     def _compare(self, step: Step) -> Done:
-        from foretell.verbs.pipeline_comparison import compare_step
-
-        settings, start = self._transfer(step), self._start_of(step.of[0])
-        asked = [step.per_class, step.seeds, step.trials, settings]
-        key = key_of("compare", asked, [self.done[name].key for name in step.of])
+        settings = self._transfer(step)
+        asked = [step.per_class, step.seeds, step.trials, step.shift, settings]
+        candidates = self._candidates(step)
+        key = key_of("compare", asked, [(one.title, self.done[one.name].key) for one in candidates])
         place = self._place(step, key)
         if (place / "comparison.json").is_file():
             found = json.loads((place / "comparison.json").read_text())
             return Done(step, place, key, found["seconds"], True, found)
         began = time.monotonic()
-        found = compare_step(step, {name: self.done[name].folder for name in step.of}, start, settings)
+        found = compare_step(step, candidates, settings, self.folder / FITS)
         found["seconds"] = time.monotonic() - began
         place.mkdir(parents=True, exist_ok=True)
-        write_aside(place / "comparison.json", json.dumps(found) + "\n")
+        write_aside(place / "comparison.json", json_text(found))
         return Done(step, place, key, found["seconds"], False, found)
 
-    def _start_of(self, name: str) -> str:
-        """The weights that the steps up to ``name`` started from; "" for random ones."""
-        done = self.done[name]
-        while done.step.after is not None:
-            done = self.done[done.step.after]
-        return str(done.facts["weights"]) if done.step.kind == "start" else ""
+    def _candidates(self, step: Step) -> list[Candidate]:
+        """What a comparison compares; a start without weights is training from scratch, which it compares anyway."""
+        steps = self._steps_of(step)
+        own = [one.name for one in steps if one.kind == "pretrain" and not one.elsewhere]
+        found = []
+        for one in steps:
+            if one.name in own:
+                found.append(Candidate(one.name, one.called, self.done[one.name].folder))
+            elif weights := self._weights_of(one.name):
+                users = [name for name in own if one in self.plan.chain(name)]
+                like = self.done[(users or own)[0]].folder
+                found.append(Candidate(one.name, one.called, like, weights, start=one.kind == "start"))
+        return found
 
     def _finetune(self, step: Step) -> Done:
         from foretell.verbs.finetune import finetune
@@ -251,7 +224,7 @@ class Work:
                 "when it ends"
             )
         found = {"scores": made.scores, "seconds": time.monotonic() - began}
-        write_aside(place / "scores.json", json.dumps(found, default=str) + "\n")
+        write_aside(place / "scores.json", json_text(found))
         return Done(step, place, key, found["seconds"], False, found)
 
 
@@ -270,6 +243,7 @@ def run(
     *,
     labels: str | Path | None,
     weights: str | Path | None,
+    comparison: Mapping[str, Any],
     out: str | Path | None,
     device: str | None,
     overrides: Overrides,
@@ -281,10 +255,9 @@ def run(
         raise InputError("pipeline: runs in one process; run its steps with torchrun and foretell pretrain instead")
     plan = read_plan(recipe)
     if weights is not None:
-        if plan.step[0].kind != "start":
-            raise InputError(f"--weights: the first step of {recipe} is no start; expected kind = 'start'")
-        first = plan.step[0].model_copy(update={"weights": str(weights)})
-        plan = plan.model_copy(update={"step": (first, *plan.step[1:])})
+        plan = plan.with_weights(str(weights), str(recipe))
+    plan = plan.with_settings({name: value for name, value in comparison.items() if value is not None}, str(recipe))
+    check_weights(plan, str(recipe))
     source = str(data) if data is not None else plan.shared.get("data.source")
     if not source:
         raise InputError(f"DATA is missing: foretell pipeline {recipe} DATA, or data.source under [shared] of the file")
@@ -297,6 +270,7 @@ def run(
         "transfer.device": device,
     }
     work = Work(plan, folder, {key: value for key, value in options.items() if value is not None}, overrides)
+    work.check()
     work.run()
     page, numbers = build(folder, list(work.done.values()))
     say(f"report of all steps: {page}")

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foretell import distributed
-from foretell.errors import ForetellError
+from foretell import distributed, objectives
+from foretell.errors import ForetellError, InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe, budget_settings
 from foretell.run import Run
@@ -38,6 +38,10 @@ def start(
     if out is not None and distributed.rank() == 0:
         common.check_free(Path(out))
     kind = kinds.of(asked)
+    if asked.data.held_out and objectives.get(asked.objective.name).kind != "image":
+        raise InputError(
+            f"data.held_out={','.join(asked.data.held_out)}: is for images; take those rows out of the text"
+        )
     setting, notes = kind.prepare(asked)
     _check_batch(setting)
     path = Path(out) if out is not None else default_folder(setting.store.source, asked.objective.name)

@@ -32,6 +32,7 @@ from foretell.transfer.answer_threshold import like
 from foretell.transfer.cache import Cache
 from foretell.transfer.compare_text import always_there, compare_text, frozen_text
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.fractions import Amount
 from foretell.transfer.text_features import embed_units
 from foretell.transfer.text_once import finetune_text, search_text
 from foretell.transfer.text_saved import save_text
@@ -191,7 +192,7 @@ def finetune(
     task: str | None,
     out: str | Path | None,
     compare: bool,
-    per_class: list[int | None],
+    per_class: list[Amount],
     seeds: list[int],
     trials: int,
     device: str | None,
@@ -245,7 +246,7 @@ def evaluate(
     *,
     task: str | None,
     compare: bool,
-    per_class: list[int | None],
+    per_class: list[Amount],
     seeds: list[int],
     trials: int,
     arms: str,
@@ -280,7 +281,7 @@ def evaluate(
 
 def _compare(
     opened: Opened,
-    per_class: list[int | None],
+    per_class: list[Amount],
     seeds: list[int],
     trials: int,
     arms: str,

@@ -13,8 +13,8 @@ import pytest
 from cli_words import refused
 from dicom_files import saved, small
 
-from foretell.verbs import pipelining
-from foretell.verbs.pipeline_comparison import merged
+from foretell.errors import InputError
+from foretell.verbs import pipeline_plan
 
 pytest.importorskip("pydicom")
 
@@ -44,6 +44,7 @@ recipe = "xray"
 
 [[step]]
 name = "cases"
+title = "SimCLR + MICLe"
 kind = "pretrain"
 after = "domain"
 recipe = "xray"
@@ -54,8 +55,8 @@ recipe = "xray"
 [[step]]
 name = "comparison"
 kind = "compare"
-of = ["domain", "cases"]
-per_class = "2,all"
+of = ["start", "domain", "cases"]
+per_class = "40%,all"
 seeds = 2
 trials = 1
 
@@ -69,10 +70,10 @@ trials = 1
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 patients of two images each, half of them with a bright square; labels.csv by patient."""
+    """30 patients of two images each, half of them with a bright square; labels.csv by patient, the last six of hospital B."""
     folder = tmp_path_factory.mktemp("studies")
     rng = np.random.default_rng(0)
-    for patient in range(24):
+    for patient in range(30):
         for image in range(2):
             pixels = rng.integers(0, 1000, (24, 24), dtype=np.uint16)
             if patient % 2:
@@ -83,8 +84,10 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )  # fmt: skip
             made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
             saved(folder, made, f"{patient:02d}-{image}.dcm")
-    rows = [f"ID-{patient},{'square' if patient % 2 else 'plain'}" for patient in range(24)]
-    (folder.parent / "labels.csv").write_text("\n".join(["PatientID,label", *rows]) + "\n")
+    rows = [
+        f"ID-{patient},{'square' if patient % 2 else 'plain'},{'B' if patient >= 24 else 'A'}" for patient in range(30)
+    ]
+    (folder.parent / "labels.csv").write_text("\n".join(["PatientID,label,domain", *rows]) + "\n")
     return folder
 
 
@@ -97,15 +100,14 @@ def done(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch.setenv("FORETELL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     out = tmp_path_factory.mktemp("pipeline")
     (out / "plan.toml").write_text(PLAN)
-    words = ["pipeline", str(out / "plan.toml"), str(studies), "--labels", str(studies.parent / "labels.csv")]
-    assert main([*words, "--out", str(out / "run")]) == 0
+    assert main(again(out, studies)) == 0
     patch.undo()
     return out
 
 
 def again(done: Path, studies: Path) -> list[str]:
     words = ["pipeline", str(done / "plan.toml"), str(studies), "--labels", str(studies.parent / "labels.csv")]
-    return [*words, "--out", str(done / "run")]
+    return [*words, "--shift", "domain=B", "--out", str(done / "run")]
 
 
 def numbers(done: Path) -> dict[str, Any]:
@@ -118,20 +120,66 @@ def test_one_report_over_all_steps(done: Path) -> None:
     assert [step["name"] for step in found["steps"]] == ["start", "domain", "cases", "comparison", "classifier"]
     assert all(step["seconds"] > 0 for step in found["steps"][1:])
     (comparison,) = found["comparisons"]
-    arms = ["domain", "domain, probe", "scratch", "random", "cases", "cases, probe"]
-    assert sorted(comparison["arms"]) == sorted(arms)
+    arms = ["scratch", "domain", "cases", "random", "domain, frozen", "cases, frozen"]
+    assert list(comparison["arms"]) == arms  # the start had no weights: that is training from scratch
+    assert comparison["arms"]["cases, frozen"]["title"] == "SimCLR + MICLe, frozen"
     for arm in arms:
         own = [row for row in comparison["summary"] if row["arm"] == arm and row["metric"] == comparison["metric"]]
-        assert len(own) == 2, arm  # at 2 labels a class, and with all
+        assert [row["per_class"] for row in own] == [0.4, None], arm
+        assert all(row["group_low"] <= row["mean"] <= row["group_high"] for row in own)
     assert {(row["arm"], row["against"]) for row in comparison["paired"]} == {
         ("domain", "scratch"), ("cases", "scratch"), ("cases", "domain"),
     }  # fmt: skip
     assert {row["arm"] for row in comparison["crossing"]} == {"domain", "cases"}
+    assert comparison["test"]["groups"] == comparison["test"]["samples"] / 2
+    (classifier,) = found["classifiers"]
+    low, high = classifier["scores"]["intervals"]["accuracy"]
+    assert low <= classifier["scores"]["accuracy"] <= high
+
+
+def test_the_report_shows_the_four_figures_and_what_they_cost(done: Path) -> None:
     page = (done / "run" / "report.html").read_text()
-    for text in ("Steps and their cost", "cases − domain", "Peak MB", "cases equals scratch with all"):
-        assert text in page
+    for figure in ("main", "shift", "fractions", "crossing"):
+        assert f'<svg id="comparison-{figure}"' in page
+    for text in (
+        "Steps and their cost", "SimCLR + MICLe − domain", "Peak MB", "SimCLR + MICLe equals training from scratch with all",
+        "give --weights FILE", "Cost beside quality", "that no step saw", "40%", "groups ",
+    ):  # fmt: skip
+        assert text in page, text
     for link in re.findall(r'href="([^"]+)"', page):
         assert (done / "run" / link).is_file()
+    costs = {row["arm"]: row for row in numbers(done)["comparisons"][0]["costs"]}
+    steps = {step["name"]: step for step in numbers(done)["steps"]}
+    assert costs["scratch"]["seconds"] == 0
+    assert costs["cases"]["seconds"] == pytest.approx(steps["domain"]["seconds"] + steps["cases"]["seconds"])
+
+
+def test_no_step_sees_the_other_domain(done: Path) -> None:
+    (comparison,) = numbers(done)["comparisons"]
+    assert comparison["shift"]["domain"] == "domain=B"
+    assert comparison["shift"]["samples"] == 12
+    assert {row["arm"] for row in comparison["shift"]["drops"]} == set(comparison["arms"])
+    assert {row["arm"] for row in comparison["shift"]["gains"]} == {
+        "domain",
+        "cases",
+        "domain, frozen",
+        "cases, frozen",
+    }
+    assert all("group_low" in row["drop"] for row in comparison["shift"]["drops"])
+    for step in ("domain", "cases"):
+        (folder,) = (done / "run").glob(f"{step}-*")
+        kept = json.loads((folder / "split.json").read_text())
+        assert not {*range(48, 60)} & {*kept["train"], *kept["test"]}  # files are in the order of their patients
+        assert len({*kept["train"], *kept["test"]}) == 48
+
+
+def test_baselines_are_measured_once_and_stand_in_every_report(done: Path) -> None:
+    found = [json.loads(path.read_text()) for path in (done / "run").glob("*/results/comparison.json")]
+    assert len(found) == 2
+    for one in found:
+        assert list(one["arms"]) == ["pretrained", "probe", "scratch", "random"]
+    first, second = ([row for row in one["rows"] if row["arm"] == "scratch"] for one in found)
+    assert first == second  # with the seconds that they took
 
 
 def test_no_name_or_identifier_is_written(done: Path) -> None:
@@ -198,6 +246,82 @@ def test_a_stopped_step_goes_on(
     assert len(list((tmp_path / "run").glob("domain-*"))) == 1
 
 
+def test_branches_of_two_widths_stand_beside_a_start(done: Path, studies: Path, foretell: Call, tmp_path: Path) -> None:
+    """The weights of an earlier run as a start, a branch behind it, one without it, and a wider encoder."""
+
+    def pretrain(name: str, more: str, encoder: str = "resnet_tiny") -> str:
+        return f'''
+[[step]]
+name = "{name}"
+kind = "pretrain"
+recipe = "xray"
+{more}
+[step.set]
+"encoder.name" = "{encoder}"
+"training.steps" = 1
+'''
+
+    shared = PLAN[: PLAN.index("[[step]]")].replace('"encoder.name" = "resnet_tiny"\n', "")
+    start = '[[step]]\nname = "natural"\nkind = "start"\nneeded = true\n'
+    compare = (
+        '[[step]]\nname = "comparison"\nkind = "compare"\nof = ["natural", "alone", "both", "wide"]\n'
+        'per_class = "all"\nseeds = 1\ntrials = 1\n'
+    )
+    steps = [pretrain("alone", ""), pretrain("both", 'after = "natural"'), pretrain("wide", "", "resnet_small")]
+    (tmp_path / "plan.toml").write_text("\n".join([shared, start, *steps, compare]))
+    words = [
+        "pipeline",
+        tmp_path / "plan.toml",
+        studies,
+        "--labels",
+        studies.parent / "labels.csv",
+        "--out",
+        tmp_path / "run",
+    ]
+    refused(foretell(*words), "step natural needs weights", "--weights FILE")
+    (weights,) = (done / "run").glob("domain-*")
+    said = foretell(*words, "--weights", weights)
+    assert said.status == 0, said.err
+    (comparison,) = json.loads((tmp_path / "run" / "report.json").read_text())["comparisons"]
+    tuned = [arm for arm, about in comparison["arms"].items() if not about["frozen"]]
+    assert tuned == ["scratch, resnet_tiny", "scratch, resnet_small", "natural", "alone", "both", "wide"]
+    assert {(row["arm"], row["against"]) for row in comparison["paired"]} == {
+        ("natural", "scratch, resnet_tiny"), ("alone", "scratch, resnet_tiny"), ("alone", "natural"),
+        ("both", "scratch, resnet_tiny"), ("both", "natural"), ("both", "alone"), ("wide", "scratch, resnet_small"),
+    }  # fmt: skip
+    assert "equals natural" not in said.out
+    page = (tmp_path / "run" / "report.html").read_text()
+    for text in (
+        "give --shift COLUMN=VALUE",
+        "give several amounts",
+        "One seed leaves",
+        "from scratch, resnet_small",
+        "domain",
+    ):
+        assert text in page, text
+    assert "give --weights FILE" not in page
+    (both,) = (tmp_path / "run").glob("both-*")
+    assert f'weights = "{weights}"' in (both / "recipe.toml").read_text()
+
+
+def test_a_first_step_on_other_images(studies: Path, pictures: Path, foretell: Call, tmp_path: Path) -> None:
+    """Self-supervised on colour pictures first, then on the domain; the domain's labels are not looked for there."""
+    plan = PLAN.replace('kind = "start"', 'kind = "pretrain"\nrecipe = "xray"\n[step.set]\n"training.steps" = 1')
+    plan = plan.replace('"training.steps" = 1', f'"training.steps" = 1\n"data.source" = "{pictures}"', 1)
+    plan = plan.replace("seeds = 2", "seeds = 1").replace("40%,all", "all")
+    (tmp_path / "plan.toml").write_text(plan[: plan.index('[[step]]\nname = "classifier"')])
+    labels = studies.parent / "labels.csv"
+    said = foretell("pipeline", tmp_path / "plan.toml", studies, "--labels", labels, "--out", tmp_path / "run")
+    assert said.status == 0, said.err
+    (comparison,) = json.loads((tmp_path / "run" / "report.json").read_text())["comparisons"]
+    assert [arm for arm, about in comparison["arms"].items() if not about["frozen"]] == [
+        "scratch",
+        "start",
+        "domain",
+        "cases",
+    ]
+
+
 def test_bad_pipelines_are_refused(studies: Path, foretell: Call, tmp_path: Path) -> None:
     def said(text: str, *more: str) -> Any:
         (tmp_path / "plan.toml").write_text(text)
@@ -207,34 +331,76 @@ def test_bad_pipelines_are_refused(studies: Path, foretell: Call, tmp_path: Path
     refused(said(PLAN.replace('name = "cases"', 'name = "domain"')), "two steps are named domain")
     refused(said(PLAN.replace('kind = "compare"', 'kind = "contrast"')), "step.4.kind")
     refused(said(PLAN.replace("seeds = 2", "sedes = 2")), "step.4.sedes")
-    refused(said(PLAN.replace('["domain", "cases"]', '["start"]')), "comparison", "kind pretrain")
+    refused(said(PLAN.replace('["start", "domain", "cases"]', '["start"]')), "comparison", "kind pretrain")
+    refused(
+        said(PLAN.replace('after = "domain"', 'after = "domain"\nseeds = 2')),
+        "cases: 'seeds' is no setting of kind pretrain",
+    )
+    refused(said(PLAN.replace("40%,all", "40%,2")), "step comparison: per_class 40%,2", "not both")
+    refused(said(PLAN.replace("seeds = 2", 'shift = "B"')), "step comparison: shift B: expected COLUMN=VALUE")
+    refused(said(PLAN, "--shift", "B"), "--shift B: expected COLUMN=VALUE")
+    refused(
+        said(PLAN[: PLAN.index('[[step]]\nname = "comparison"')], "--shift", "domain=B"), "no step of kind 'compare'"
+    )
     refused(said(PLAN, "--weights", "nowhere.safetensors"), "nowhere.safetensors")
     refused(said("x ="), "not TOML")
     refused(foretell("pipeline", "medicine", studies), "unknown pipeline 'medicine'", "medical")
     refused(foretell("pipeline", "medical"), "DATA is missing")
+    refused(foretell("pipeline", "medical_widths", studies, "--weights", "x"), "is no start")
+    refused(
+        foretell("pipeline", "medical_starts", studies), "step natural needs weights to start from; give --weights FILE"
+    )
 
 
-def test_the_packaged_pipeline_is_valid() -> None:
-    plan = pipelining.read_plan("medical")
-    assert [step.kind for step in plan.step] == ["start", "pretrain", "pretrain", "compare", "finetune"]
-
-
-def test_arms_are_named_by_step() -> None:
-    def part(arms: list[str]) -> dict[str, Any]:
-        rows = [
-            {"arm": arm, "labels": 4, "per_class": None, "seed": seed, "accuracy": 0.5 + 0.1 * seed}
-            for arm in arms
-            for seed in (0, 1)
+def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, foretell: Call, tmp_path: Path) -> None:
+    def said(rows: list[str], *more: str) -> Any:
+        (tmp_path / "plan.toml").write_text(PLAN)
+        (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+        words = [
+            "pipeline",
+            tmp_path / "plan.toml",
+            studies,
+            "--labels",
+            tmp_path / "labels.csv",
+            "--out",
+            tmp_path / "run",
         ]
-        summary = [{"arm": arm, "labels": 4, "metric": "accuracy", "mean": 0.5} for arm in arms]
-        return {
-            "arms": {arm: {} for arm in arms}, "rows": rows, "summary": summary, "metric": "accuracy",
-            "cost": {"evaluations": 1},
-        }  # fmt: skip
+        return foretell(*words, *more)
 
-    found = merged(["one", "two"], [part(["pretrained", "scratch", "supervised"]), part(["pretrained"])])
-    assert list(found["arms"]) == ["one", "scratch", "supervised", "two"]
-    assert found["baseline"] == "supervised"
-    assert {(row["arm"], row["against"]) for row in found["paired"]} == {
-        ("one", "scratch"), ("two", "scratch"), ("two", "one"), ("one", "supervised"), ("two", "supervised"),
-    }  # fmt: skip
+    names = [f"ID-{patient}" for patient in range(30)]
+    refused(said(["PatientID,label", *(f"{name},same" for name in names)]), "two classes or more")
+    halves = [f"{name},{at % 2},{'AB'[at > 23]}" for at, name in enumerate(names)]
+    refused(said(["PatientID,label,domain", *halves], "--shift", "domain=C"), "unknown value of column 'domain' 'C'")
+    refused(said(["PatientID,label,domain", *halves], "--shift", "hospital=B"), "column of data.held_out 'hospital'")
+    one = [f"{name},{at % 2 if at < 24 else 1},{'AB'[at > 23]}" for at, name in enumerate(names)]
+    refused(
+        said(["PatientID,label,domain", *one], "--shift", "domain=B"),
+        "--shift domain=B",
+        "one class only ('1', 12 samples)",
+    )
+    parts = [
+        f"{path.name},{at // 2 % 2},{'train' if at % 6 else 'test'}"
+        for at, path in enumerate(sorted(studies.iterdir()))
+    ]
+    refused(
+        said(["path,label,split", *parts]),
+        "group 'patient-",
+        "is in two splits: row 1 is test, row 2 is train (and 9 more",
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["medical", "medical_starts", "medical_widths"])
+def test_the_packaged_pipelines_are_valid(name: str) -> None:
+    plan = pipeline_plan.read_plan(name)
+    (compared,) = (step for step in plan.step if step.kind == "compare")
+    assert all(plan.chain(step)[-1].title for step in compared.of)
+    assert compared.per_class == "10%,30%,50%,70%,all"
+    if name == "medical_starts":
+        with pytest.raises(InputError, match="needs weights"):
+            pipeline_plan.check_weights(plan, name)
+        assert [step.name for step in plan.chain("natural-domain-cases")] == [
+            "natural",
+            "natural-domain",
+            "natural-domain-cases",
+        ]

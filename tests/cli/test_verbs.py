@@ -320,7 +320,7 @@ def test_finetune_gives_a_classifier_and_a_comparison(foretell: Call, run: Path)
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["--per-class", "0"], "--per-class 0: expected numbers of at least 1 or 'all'"),
+        (["--per-class", "0"], "--per-class 0: expected numbers of at least 1"),
         (["--seeds", "0"], "--seeds 0: expected at least 1"),
         (["--set", "transfer.step=3"], "did you mean 'transfer.steps'?"),
     ],

@@ -132,7 +132,9 @@ def test_tables_give_their_columns(tmp_path: Path, form: str) -> None:
 def test_columns_are_mapped_and_a_missing_one_named(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('content,stars\n"two\nlines, quoted",5\n')
-    with pytest.raises(InputError, match="no column 'text' among content, stars; is it 'content'"):
+    with pytest.raises(
+        InputError, match=r"among content, stars; is it 'content'\? Then give --set data\.columns\.text=content$"
+    ):
         open_corpus(path)
     (document,) = open_corpus(path, {"text": "content", "label": "stars"}).documents()
     assert (document.text, document.label) == ("two lines, quoted", "5")

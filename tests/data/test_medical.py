@@ -224,6 +224,10 @@ def test_labels_keyed_by_another_identifier_say_so(tmp_path: Path) -> None:
     folder = study(tmp_path / "s")
     with pytest.raises(InputError, match="column 'study' holds identifiers of series, not of studies; name it Series"):
         open_images(folder, labels=labels(tmp_path / "t.csv", "study,label", "1.2.0.1,a", "1.2.1.1,b"))
+    with pytest.raises(
+        InputError, match="'SeriesInstanceUID' holds identifiers of studies, not of series; name it Study"
+    ):
+        open_images(folder, labels=labels(tmp_path / "w.csv", "SeriesInstanceUID,label", "1.2.0,a", "1.2.1,b"))
     with pytest.raises(InputError, match="none of its 1 row names one of the patients"):
         open_images(folder, labels=labels(tmp_path / "u.csv", "patient,label", "nobody,a"))
     with pytest.raises(InputError, match="rows 1 and 2 are for the same patient"):

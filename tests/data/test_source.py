@@ -73,7 +73,12 @@ def test_a_manifest(tmp_path: Path) -> None:
 def test_manifests_that_are_wrong(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("file_name,label\na.png,x\n")
-    with pytest.raises(InputError, match=r"no column 'path' among file_name, label; is it 'file_name'\?"):
+    with pytest.raises(
+        InputError, match=r"among file_name, label; is it 'file_name'\? Then give --set data\.columns\.path=file_name$"
+    ):
+        scan(path)
+    path.write_text("where,label\na.png,x\n")
+    with pytest.raises(InputError, match=r"among where, label; name its column: --set data\.columns\.path=NAME$"):
         scan(path)
     path.write_text("path,label\na.png,x\na.png,y\n")
     with pytest.raises(InputError, match=r"a\.png is named in 2 rows; expected one row a file"):
@@ -95,6 +100,13 @@ def test_labels_are_joined_by_path_or_by_name(tmp_path: Path) -> None:
 def test_labels_that_match_nothing_or_twice(tmp_path: Path) -> None:
     fill(tmp_path / "in", 2)
     labels = tmp_path / "labels.csv"
+    labels.write_text("image id,label\n000.png,x\n")
+    with pytest.raises(InputError, match="no column 'path' among image id, label; name its column"):
+        scan(tmp_path / "in", labels=labels)
+    labels.write_text("ID,label\n000.png,x\n")
+    with pytest.raises(InputError, match=r"is it 'ID'\? Then give --set data\.columns\.path=ID$"):
+        scan(tmp_path / "in", labels=labels)
+    assert scan(tmp_path / "in", {"path": "ID"}, labels).table.column("label") == ["x", None]
     labels.write_text("path,label\nq.png,x\n")
     with pytest.raises(InputError, match=r"none of its 1 rows names an image of .* \(the first is 'q\.png'\)"):
         scan(tmp_path / "in", labels=labels)

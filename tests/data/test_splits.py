@@ -91,8 +91,14 @@ def test_a_split_column_is_honoured() -> None:
 
 def test_a_group_in_two_splits() -> None:
     table = Table({"group": ["p1", "p2", "p1"], "split": ["train", "train", "test"]})
-    with pytest.raises(InputError, match="group 'p1' is in two splits: row 1 is train, row 3 is test"):
+    with pytest.raises(
+        InputError, match=r"^group 'p1' is in two splits: row 1 is train, row 3 is test; put all rows of"
+    ):
         split(table, {"train": 0.5, "test": 0.5}, 0)
+    names = [f"p{number}" for number in range(8)]
+    many = Table({"group": names * 2, "split": ["train"] * 8 + ["test"] * 8})
+    with pytest.raises(InputError, match=r"row 9 is test \(and 7 more: p1, p2, p3, p4, p5, \.\.\.\); put all rows"):
+        split(many, {"train": 0.5, "test": 0.5}, 0)
 
 
 def test_few_groups_still_fill_every_part() -> None:

@@ -13,7 +13,7 @@ from benchmarks.datasets import atlas, cranium, dicom_files, wesnoth, wesnoth_ca
 from benchmarks.datasets.loaded import Loaded
 from foretell.claims import brains
 from foretell.claims import cranium as head
-from foretell.data.table import Table
+from foretell.data.table import Table, read_table
 
 
 def project(values: np.ndarray, masks: list[np.ndarray]) -> bytes:
@@ -64,6 +64,26 @@ def test_an_atlas_is_cut_into_slices_with_its_parts(tmp_path: Path, monkeypatch:
     assert found.table.column("label") == ["frontal", "cerebellum"]
     assert found.classes[0] == "background"
     assert [found.classes[int(mask.max())] for mask in found.masks] == ["frontal", "cerebellum"]
+
+
+def test_slices_with_and_without_the_skull_are_of_one_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[2:18, 2:18, 2:18] = 1
+    for name, values in (("ch2", labels * 100 + 20), ("ch2bet", labels * 100), ("aal", labels)):
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    (tmp_path / "aal.nii.txt").write_text("1 Precentral_L 2001\n")
+    monkeypatch.setattr(brains, "folder", lambda: tmp_path)
+    table = read_table(atlas.write(tmp_path / "out"))
+    assert len(table) == 2 * 3 * 16
+    assert set(table.column("domain")) == {"human", "stripped"}
+    by_domain = {
+        name: [group for group, own in zip(table.column("group"), table.column("domain"), strict=True) if own == name]
+        for name in ("human", "stripped")
+    }
+    assert by_domain["human"] == by_domain["stripped"]
+    for name in ("path", "mask"):
+        assert all((tmp_path / "out" / str(place)).is_file() for place in table.column(name))
 
 
 def test_units_are_in_one_part_and_races_in_both(monkeypatch: pytest.MonkeyPatch) -> None:

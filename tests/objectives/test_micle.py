@@ -82,6 +82,13 @@ def test_with_one_image_a_case_it_is_simclr(store: ImageStore) -> None:
     assert torch.equal(micle.loss(ours, "all")["total"], simclr.loss(theirs, "all")["total"])
 
 
+def test_an_epoch_draws_from_cases(store: ImageStore) -> None:
+    cases = with_columns(store, case=[str(row // 3) for row in range(48)])
+    assert MICLe.samples(MICLe.Config(), cases) == (16, "cases")
+    assert MICLe.samples(MICLe.Config(), with_columns(store)) == (48, "images")  # without the column it cannot be built
+    assert SimCLR.samples(SimCLR.Config(), cases) == (48, "images")
+
+
 def test_whose_images_are_pairs(store: ImageStore) -> None:
     """A patient of two studies: pairs within a study, or across them."""
     columns = {

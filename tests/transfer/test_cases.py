@@ -87,7 +87,7 @@ def test_fractions_are_counted_in_cases_nested_and_balanced(grouped) -> None:
     store, train, test = grouped
     fit, _, _ = held_out(store, train, test, config=BY_CASE)
     fractions, notes = fractions_of(fit, (1, 4, 100, None), (0, 1), BY_CASE, fit.cases)
-    assert notes == ["100 a class: 10 of 10 classes have fewer and give what they have", "all labels: no label more than before, left out"]  # fmt: skip
+    assert notes == ["100 a class: 10 of 10 classes have fewer and give what they have", "all: no label more than before, left out"]  # fmt: skip
     held: set[str | None] = set()
     for fraction, per_class in zip(fractions, (1, 4, 8), strict=True):
         part = fit.take(fraction.positions[0])

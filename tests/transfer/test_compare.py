@@ -18,6 +18,7 @@ from foretell.transfer.cache import Cache
 from foretell.transfer.compare import compare, fractions_of, held_out
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.evaluate import evaluate_encoder
+from foretell.transfer.fractions import amounts
 from foretell.transfer.labelled import labelled
 from foretell.transfer.metrics import METRICS
 from foretell.transfer.search_config import SearchConfig
@@ -271,8 +272,18 @@ def test_fractions_that_add_nothing_are_left_out_in_words(digits) -> None:
         f"40 a class: {short} of 10 classes have fewer and give what they have",
         "500 a class: 10 of 10 classes have fewer and give what they have",
         "600 a class: no label more than before, left out",
-        "all labels: no label more than before, left out",
+        "all: no label more than before, left out",
     ]
+    assert set(found[0].positions[0]) < set(found[1].positions[0]) < set(found[2].positions[0])
+
+
+def test_shares_of_each_class_are_nested_fractions(digits) -> None:
+    data = labelled(digits.store, digits.train)
+    found, notes = fractions_of(data, amounts("30%, 10%,all", "--per-class"), (0, 1), TransferConfig())
+    assert ([fraction.per_class for fraction in found], notes) == ([0.1, 0.3, None], [])
+    for fraction, share in zip(found[:2], (0.1, 0.3), strict=True):
+        counts = np.bincount(data.codes[fraction.positions[1]])
+        assert counts.tolist() == [max(1, round(share * n)) for n in np.bincount(data.codes)]
     assert set(found[0].positions[0]) < set(found[1].positions[0]) < set(found[2].positions[0])
 
 

@@ -4,7 +4,35 @@ import numpy as np
 import pytest
 
 from foretell.errors import InputError
-from foretell.transfer.fractions import folds, holdout, subset, validation_splits
+from foretell.transfer.fractions import amounts, folds, holdout, in_words, subset, validation_splits
+
+
+def test_amounts_are_numbers_a_class_or_shares() -> None:
+    assert amounts("1, 5,all", "x") == [1, 5, None]
+    assert amounts("10%,12.5%,100%", "x") == [0.1, 0.125, None]
+    assert [in_words(amount) for amount in (5, 1000, 0.125, 0.3, None)] == [
+        "5 a class",
+        "1,000 a class",
+        "12.5%",
+        "30%",
+        "all",
+    ]
+    for text, wrong in (
+        ("1,x", "x"),
+        ("0", "0"),
+        ("0%", "0%"),
+        ("101%", "101%"),
+        ("%", "%"),
+        ("1.5", "1.5"),
+        ("-3", "-3"),
+        ("", ""),
+    ):
+        with pytest.raises(
+            InputError, match=f"--per-class {text}: expected numbers .* or shares, as .*; not '{wrong}'$"
+        ):
+            amounts(text, "--per-class")
+    with pytest.raises(InputError, match="numbers a class or shares, not both"):
+        amounts("5,10%", "--per-class")
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

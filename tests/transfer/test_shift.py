@@ -13,7 +13,7 @@ from foretell.data.table import Table
 from foretell.errors import InputError
 from foretell.transfer.compare import compare
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.shift import apart, drops, gains, lines, rows_of
+from foretell.transfer.shift import apart, drops, gains, lines
 from foretell.views.config import ViewConfig
 
 QUICK = TransferConfig(device="cpu", steps=8, batch=16, curve_points=0, rates=(1e-3, 3e-3))
@@ -22,19 +22,6 @@ QUICK = TransferConfig(device="cpu", steps=8, batch=16, curve_points=0, rates=(1
 def store_of(**columns: list[str | None]) -> ImageStore:
     count = len(next(iter(columns.values())))
     return ImageStore.of(np.zeros((count, 8, 8, 1), np.uint8), Table(columns))
-
-
-def test_a_domain_is_a_value_of_a_column() -> None:
-    store = store_of(label=["a", "b", "a", "b"], domain=["A", "B", None, "B"])
-    assert rows_of(store, "domain=B").tolist() == [1, 3]
-    with pytest.raises(InputError, match="expected COLUMN=VALUE, as domain=B"):
-        rows_of(store, "B")
-    with pytest.raises(InputError, match=r"'domian'.*'domain'"):
-        rows_of(store, "domian=B")
-    with pytest.raises(InputError, match="value of column 'domain'"):
-        rows_of(store, "domain=C")
-    with pytest.raises(InputError, match="every row is of that domain"):
-        rows_of(store_of(domain=["B", "B"]), "domain=B")
 
 
 def test_nothing_of_it_is_left_in_training_or_test_and_no_group_is_in_both() -> None:

@@ -1,0 +1,132 @@
+"""The figures of a pipeline's comparison: what is drawn, in which colour, and what is said where there is nothing to draw."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from typing import Any
+
+from foretell.report import pipeline_figures as figures
+from foretell.report.dots import Dot, DotRow, dot_chart
+from foretell.report.plots import Axis
+
+
+def comparison() -> dict[str, Any]:
+    """Three arms at two amounts, judged on another domain too."""
+    means = {"scratch": 0.6, "natural": 0.65, "domain": 0.7, "cases": 0.75, "random": 0.5, "cases, frozen": 0.66}
+    arms = {
+        arm: {
+            "title": {"cases": "SimCLR <then> MICLe"}.get(arm, arm), "encoder": "small", "frozen": arm in ("random", "cases, frozen"),
+            "step": None if arm in ("scratch", "random") else arm.removesuffix(", frozen"), "start": arm == "natural",
+        }
+        for arm in means
+    }  # fmt: skip
+    summary = [
+        {
+            "arm": arm, "per_class": amount, "labels": labels, "metric": metric, "mean": mean + labels / 1000 - away, "n": 3,
+            "low": mean - 0.05, "high": mean + 0.05, "group_low": mean - 0.1, "group_high": mean + 0.1,
+        }
+        for arm, mean in means.items()
+        for amount, labels in ((0.1, 10), (None, 100))
+        for metric, away in (("accuracy", 0.0), ("shift_accuracy", 0.2))
+    ]  # fmt: skip
+    spread = {"mean": 0.2, "low": 0.1, "high": 0.3, "n": 3, "group_low": 0.05, "group_high": 0.35}
+    drops = [
+        {"arm": arm, "per_class": None, "labels": 100, "metric": "accuracy", "in": 0.8, "out": 0.6, "drop": spread}
+        for arm in arms
+    ]
+    gains = [{"arm": "cases", "against": "scratch", "labels": 100, "in": spread, "out": spread, "more": spread}]
+    paired = [
+        {"arm": "cases", "against": "scratch", "labels": 100, "per_class": None, "metric": "accuracy", "difference": 0.15,
+         "low": 0.1, "high": 0.2, "n": 3, "verdict": "better", "group_low": -0.02, "group_high": 0.3},
+    ]  # fmt: skip
+    about, beyond = {"labels": 30, "reading": "about"}, {"labels": None, "reading": "more than"}
+    crossing = {"metric": "accuracy", "score": 0.6, "of": 100, "fewest": 10, "most": 100, "n": 3}
+    return {
+        "name": "comparison", "metric": "accuracy", "classes": ["a", "b"], "seeds": [0, 1, 2], "arms": arms, "summary": summary,
+        "paired": paired, "all_labels": True, "domains": ["vendor"],
+        "crossing": [
+            {**crossing, "arm": "cases", "against": "scratch", "at": about, "low": about, "high": beyond},
+            {**crossing, "arm": "domain", "against": "natural", "at": beyond, "low": about, "high": beyond},
+            {**crossing, "arm": "cases", "against": "domain", "at": about, "low": about, "high": beyond},
+        ],
+        "shift": {"domain": "domain=B", "samples": 9, "drops": drops, "gains": gains},
+    }  # fmt: skip
+
+
+def test_every_arm_has_a_colour_and_a_frozen_one_that_of_its_step() -> None:
+    key = figures.keys_of(comparison())
+    colours = {arm: key(arm) for arm in comparison()["arms"]}
+    assert colours == {
+        "scratch": "scratch", "natural": "supervised", "domain": "step0", "cases": "step1", "random": "random",
+        "cases, frozen": "step1",
+    }  # fmt: skip
+
+
+def test_figures_show_tuned_arms_and_escape_what_data_says() -> None:
+    drawn = {
+        "main": figures.main(comparison()), "shift": figures.shift(comparison()), "fractions": figures.fractions(comparison()),
+        "crossing": figures.crossings(comparison()),
+    }  # fmt: skip
+    for name, markup in drawn.items():
+        assert markup is not None
+        assert f'id="comparison-{name}"' in markup
+        assert "SimCLR &lt;then&gt; MICLe" in markup
+        assert "frozen" not in markup
+    assert "drop 20.0" in drawn["shift"]
+    assert str(drawn["shift"]).count('class="mark hollow"') == 8  # four arms, wide and narrow
+    assert "30 (30%)" in drawn["crossing"]
+    assert "more than 100" in drawn["crossing"]
+    assert "cases = domain" not in drawn["crossing"]  # an arm that is no baseline
+
+
+def test_tables_have_a_row_an_arm_and_both_intervals() -> None:
+    table = figures.scores(comparison(), figures.tuned(comparison()))
+    assert [row[0].main for row in table.rows] == ["scratch", "natural", "domain", "SimCLR <then> MICLe"]  # type: ignore[union-attr]
+    assert [cell.main + " " + cell.sub for cell in table.head[1:]] == ["10 10%", "100 all"]  # type: ignore[union-attr]
+    cell = table.rows[0][2]
+    assert (cell.main, cell.sub, cell.more) == ("70.0%", "55.0 to 65.0", "groups 50.0 to 70.0")  # type: ignore[union-attr]
+    ((name, few, most),) = figures.pairs(comparison()).rows
+    assert (name.main, few) == ("SimCLR <then> MICLe − scratch", "–")  # type: ignore[union-attr]
+    assert (most.main, most.more, most.kind) == ("+15.0", "groups −2.0 to +30.0", "word undecided")  # type: ignore[union-attr]
+    (row,) = comparison()["paired"]
+    assert figures.verdict_of(row) == "undecided"  # better over seeds, but not over groups
+    assert figures.verdict_of({**row, "group_low": 0.02}) == "better"
+    assert figures.verdict_of({key: value for key, value in row.items() if key != "group_low"}) == "better"
+    assert len(figures.losses(comparison()).rows) == 4
+
+
+def test_what_is_missing_is_said_with_what_to_give() -> None:
+    assert figures.missing(comparison()) == {}
+    bare = comparison()
+    bare |= {
+        "shift": None,
+        "all_labels": False,
+        "seeds": [0],
+        "summary": [row for row in bare["summary"] if row["labels"] == 10],
+    }
+    bare["arms"]["natural"]["start"] = False
+    found = figures.missing(bare)
+    assert set(found) == {"shift", "crossing", "seeds", "fractions", "start"}
+    assert "--shift COLUMN=VALUE, as domain=B. Columns that have several values: vendor." in found["shift"]
+    assert "--weights FILE" in found["start"]
+
+
+def parsed(rows: list[DotRow], width: float = 820, **axis: Any) -> ElementTree.Element:
+    return ElementTree.fromstring(dot_chart("d", "t", "x", rows, Axis("labels", **axis), width=width))
+
+
+def test_dots_lie_on_their_axis_and_arrows_beyond_it() -> None:
+    rows = [
+        DotRow("one", "step0", [Dot(10, 5, 20, 1, 400)], "10"), DotRow("none", "step1", [Dot(None, side="right")], "more"),
+    ]  # fmt: skip
+    root = parsed(rows, log=True, low=1, high=100)
+    (dot,) = (item for item in root.iter() if item.get("class") == "mark")
+    lines = {item.get("class"): item for item in root.iter() if item.get("class") in ("span", "outer")}
+    ticks = [item for item in root.iter() if item.get("class") == "tick"]
+    across = {item.text: float(item.get("x", 0)) for item in ticks}
+    assert abs(float(dot.get("cx", 0)) - across["10"]) < 0.2
+    assert float(lines["outer"].get("x2", 0)) == across["100"]  # cut where the axis ends
+    assert float(lines["span"].get("x1", 0)) == across["5"]
+    assert len([item for item in root.iter() if item.get("class") == "line"]) == 1
+    narrow = parsed(rows, 390, log=True, low=1, high=100)
+    assert float(narrow.get("height", 0)) > float(root.get("height", 0))
