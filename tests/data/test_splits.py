@@ -28,7 +28,7 @@ def test_every_label_is_cut_at_the_shares() -> None:
     st.integers(0, 5),
     st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_parts_are_disjoint_complete_and_of_their_size(labels: list[str | None], seed: int, stratify: bool) -> None:
     parts = split(Table({"label": labels}), SHARES, seed, stratify=stratify)
     together = np.concatenate(list(parts.values()))
@@ -39,7 +39,7 @@ def test_parts_are_disjoint_complete_and_of_their_size(labels: list[str | None],
 
 
 @given(st.lists(st.integers(0, 14), min_size=60, max_size=150), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_group_is_never_split(groups: list[int], seed: int) -> None:
     labels = [str(group % 3) for group in groups]
     if len(set(groups)) < 6:

@@ -52,7 +52,7 @@ def one(tokenizer: Tokenizer, text: str) -> Pieces:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(words=WORDS)
 def test_each_word_has_a_first_piece_of_its_own(kind: str, words: list[str]) -> None:
     text = " ".join(words)
@@ -71,7 +71,7 @@ def test_each_word_has_a_first_piece_of_its_own(kind: str, words: list[str]) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(words=WORDS, data=st.data())
 def test_pieces_give_words_back_letter_for_letter(kind: str, words: list[str], data: st.DataObject) -> None:
     words = [word.strip("\u0301") or "x" for word in words]
@@ -86,7 +86,7 @@ def test_pieces_give_words_back_letter_for_letter(kind: str, words: list[str], d
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(text=st.text(max_size=30), data=st.data())
 def test_any_span_is_a_piece_of_the_text(kind: str, text: str, data: st.DataObject) -> None:
     pieces = one(KINDS[kind], text)

@@ -53,7 +53,7 @@ def test_crop_resize_and_flip_equal_torchvision(kind: str, side: int) -> None:
         torch.testing.assert_close(view, expected.clamp(0, 1), rtol=0, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_any_crop_of_any_size_equals_torchvision(data: st.DataObject) -> None:
     height, width = data.draw(st.integers(1, 48)), data.draw(st.integers(1, 48))
@@ -135,7 +135,7 @@ def test_area_stays_uniform_where_not_every_aspect_fits() -> None:
     assert (wide / tall).max() < 1.35
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(1, 3000),
     st.integers(1, 3000),
