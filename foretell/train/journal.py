@@ -100,9 +100,9 @@ class Journal:
     def finish(self, state: str, step: int, text: str, **values: Any) -> None:
         """``state``: "finished" or "stopped"."""
         self._status(state, step, force=True, health=self.health, **values)
+        self._close(state, step)
         if self.progress is not None:
             self.progress.close(text)
-        self._close(state)
 
     def fail(self, step: int, error: BaseException) -> None:
         """Never raises: what failed may be the disk."""
@@ -112,9 +112,9 @@ class Journal:
             self._status(state, step, force=True, message=message)
         with contextlib.suppress(ForetellError, OSError, ValueError):
             self._log("event", step=step, text=message)
+        self._close(state, step)
         if self.progress is not None:
             self.progress.close(f"ended at step {step}")
-        self._close(state)
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -145,18 +145,25 @@ class Journal:
             for name, value in values.items()
             if isinstance(value, int | float)
         }
-        for tracker in list(self._tracking) if numbers else ():
+        for tracker in self._tracking if numbers else ():
             try:
                 tracker.log(step, numbers)
-            except Exception as error:  # the training is worth more than its copy
-                self._tracking.remove(tracker)
-                self.event(f"step {step}: {tracker.title} is not written to any more ({_first_line(error)})", step)
+            except Exception as error:
+                self._lost(tracker, step, error)
 
-    def _close(self, state: str) -> None:
+    def _close(self, state: str, step: int) -> None:
         for tracker in self._tracking:
-            with contextlib.suppress(Exception):
+            try:
                 tracker.close(state)
+            except Exception as error:
+                self._lost(tracker, step, error)
         self._tracking = []
+
+    def _lost(self, tracker: Tracker, step: int, error: Exception) -> None:
+        """Tell it and go on: the training is worth more than its copy."""
+        self._tracking = [one for one in self._tracking if one is not tracker]
+        with contextlib.suppress(ForetellError, OSError, ValueError):
+            self.event(f"step {step}: {tracker.title} is not written to any more ({_first_line(error)})", step)
 
 
 def _first_line(error: BaseException) -> str:

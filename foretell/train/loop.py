@@ -111,7 +111,7 @@ class _Fit:
         self.rows = Rows.of_rank(config.batch, distributed.rank(), distributed.world())
         trackers = [kind for name, kind in KINDS.items() if getattr(config, name)] if self.run is not None else []
         for kind in trackers:
-            kind.library()
+            kind.imported()
         self.journal = Journal(self.run, progress if self.first else None, config.batch, trackers=trackers)
         self.trainable = _placed(trainable, self.device)
         # what a checkpoint holds beside the parameters

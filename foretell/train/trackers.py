@@ -6,6 +6,7 @@ import os
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,8 +28,14 @@ class Tracker(Protocol):
         """``state``: finished, stopped or failed."""
 
 
-def missing(name: str, library: str) -> InputError:
-    return InputError(f"training.{name} needs {library}: pip install 'foretell[track]', or set training.{name} = false")
+def needed(module: str, setting: str, title: str) -> Any:
+    """``module``. Raises InputError naming the extra, and the ``setting`` of training that asks for it."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise InputError(
+            f"training.{setting} needs {title}: pip install 'foretell[track]', or set training.{setting} = false"
+        ) from None
 
 
 class TensorBoard:
@@ -37,16 +44,14 @@ class TensorBoard:
     title = "TensorBoard"
 
     def __init__(self, run: Run, step: int) -> None:
-        self._writer = self.library()(str(run.path / "tensorboard"), purge_step=step + 1 if step else None)
+        self._writer = self.imported().SummaryWriter(
+            str(run.path / "tensorboard"), purge_step=step + 1 if step else None
+        )
 
     @staticmethod
-    def library() -> Any:
-        """Raises InputError naming the extra when it is not installed."""
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise missing("tensorboard", "TensorBoard") from None
-        return SummaryWriter
+    def imported() -> Any:
+        """The module that writes. Raises InputError naming the extra when it is not installed."""
+        return needed("torch.utils.tensorboard", "tensorboard", "TensorBoard")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -66,10 +71,10 @@ class MLflow:
     title = "MLflow"
 
     def __init__(self, run: Run, step: int) -> None:
-        library = self.library()
+        mlflow = self.imported()
         place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(run.path / 'mlflow.db').absolute()}"
-        self._metric = library.entities.Metric
-        self._client = library.MlflowClient(tracking_uri=place)
+        self._metric = mlflow.entities.Metric
+        self._client = mlflow.MlflowClient(tracking_uri=place)
         kept = run.read_json("mlflow.json")
         if kept is None or kept["server"] != place:
             kept = {"server": place, "run": self._begun(run.path)}
@@ -78,13 +83,9 @@ class MLflow:
         self._client.update_run(self._id, status="RUNNING")
 
     @staticmethod
-    def library() -> Any:
-        """Raises InputError naming the extra when it is not installed."""
-        try:
-            import mlflow
-        except ImportError:
-            raise missing("mlflow", "MLflow") from None
-        return mlflow
+    def imported() -> Any:
+        """The module that writes. Raises InputError naming the extra when it is not installed."""
+        return needed("mlflow", "mlflow", "MLflow")
 
     def _begun(self, folder: Path) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)

@@ -441,7 +441,7 @@ def test_what_cannot_be_tracked_any_more_does_not_end_a_run(name, tmp_path, monk
             pass
 
         @staticmethod
-        def library():
+        def imported():
             return None
 
         def log(self, step, values):
