@@ -22,6 +22,12 @@ class ForetellWarning(UserWarning):
     """Something a person should know although the work goes on."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line; its kind where it says nothing."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """An ``InputError`` for a name that is not in ``known``, with the nearest match and the choices.
 

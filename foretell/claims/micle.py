@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from foretell.claims.encoders import compared_encoder, kept_encoder
 from foretell.claims.lab import Lab
 from foretell.claims.units import OTHER_CAMERA, open_units, with_other_camera
-from foretell.encoders import save_encoder
-from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
-from foretell.transfer.compare import compare
-from foretell.transfer.config import TransferConfig
 
 Arm = Literal["simclr", "micle"]
 
@@ -65,24 +62,10 @@ def recipe(lab: Lab, seed: int, arm: Arm, steps: int, *, single: bool = False, w
     return Recipe.load("claims", changes)
 
 
-def _begun(lab: Lab, seed: int) -> Path:
-    """The folder of the encoder that every arm begins at."""
-    first = recipe(lab, seed, "simclr", FIRST)
-    target = lab.folder / "begun" / lab.key(first)
-    if not (target / "model.safetensors").is_file():
-        objective = lab.trained(first)
-        assert isinstance(objective, ImageObjective)
-        assert isinstance(objective.encoder, TimmEncoder)
-        views = objective.views
-        assert views.mean is not None
-        assert views.std is not None
-        save_encoder(objective.encoder, target, mean=views.mean, std=views.std)
-    return target.absolute()
-
-
 def pretrained(lab: Lab, seed: int, arm: Arm, *, single: bool = False) -> ImageObjective:
     """The objective of ``arm``, trained; with ``single`` its last ``THEN`` steps see one frame of each unit."""
-    objective = lab.trained(recipe(lab, seed, arm, THEN, single=single, weights=_begun(lab, seed)))
+    first = recipe(lab, seed, "simclr", FIRST)  # what every arm begins at
+    objective = lab.trained(recipe(lab, seed, arm, THEN, single=single, weights=kept_encoder(lab, first)))
     assert isinstance(objective, ImageObjective)
     return objective
 
@@ -114,20 +97,15 @@ def compared(
         objective = pretrained(lab, seed, arm, single=single)
         lab.say(f"{arm}, split {seed}: {', '.join(arms)}")
         name = source_of(lab, seed, shifted=shifted)
-        train, test = lab.split(name)
-        config: TransferConfig = made.transfer.model_copy(update={"device": lab.device, "curve_points": 0})
-        return compare(
-            objective.encoder,
-            lab.store(name),
-            train=train,
-            test=test,
-            views=config.views_after(objective.views),
+        return compared_encoder(
+            lab,
+            objective,
+            made.transfer,
+            name,
+            arms=arms,
             per_class=per_class,
             seeds=seeds,
-            arms=arms,
             trials=TRIALS,
-            training=config,
-            all_labels=False,
             shift=OTHER_CAMERA if shifted else None,
         )
 

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from foretell.claims.encoders import compared_encoder, kept_encoder
 from foretell.claims.lab import Lab
 from foretell.claims.micle import DRAWS, TRIALS, accuracy
-from foretell.encoders import save_encoder
-from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
-from foretell.transfer.compare import compare
-from foretell.transfer.config import TransferConfig
 
 Stages = Sequence[Recipe]
 
@@ -22,16 +19,7 @@ def kept(lab: Lab, stages: Stages) -> Path:
     """The folder of the encoder that ``stages`` trained one after the other; each was trained once in this lab."""
     *before, last = stages
     made = last.changed({"encoder.weights": str(kept(lab, before))}) if before else last
-    target = lab.folder / "begun" / lab.key(made)
-    if not (target / "model.safetensors").is_file():
-        objective = lab.trained(made)
-        assert isinstance(objective, ImageObjective)
-        assert isinstance(objective.encoder, TimmEncoder)
-        views = objective.views
-        assert views.mean is not None
-        assert views.std is not None
-        save_encoder(objective.encoder, target, mean=views.mean, std=views.std)
-    return target.absolute()
+    return kept_encoder(lab, made)
 
 
 def arrived(lab: Lab, target: Recipe, stages: Stages) -> ImageObjective:
@@ -68,20 +56,8 @@ def compared(
         lab.say(
             f"{' then '.join(str(made.data.source) for made in stages)}, seed {seed}: {', '.join(arms)} on {source}"
         )
-        train, test = lab.split(source)
-        config: TransferConfig = target.transfer.model_copy(update={"device": lab.device, "curve_points": 0})
-        return compare(
-            objective.encoder,
-            lab.store(source),
-            train=train,
-            test=test,
-            views=config.views_after(objective.views),
-            per_class=per_class,
-            seeds=seeds,
-            arms=arms,
-            trials=TRIALS,
-            training=config,
-            all_labels=False,
+        return compared_encoder(
+            lab, objective, target.transfer, source, arms=arms, per_class=per_class, seeds=seeds, trials=TRIALS
         )
 
     rows: list[dict[str, Any]] = lab.result("staged-compared", key, work)["rows"]

@@ -318,6 +318,7 @@ def copy_file(source: Any, out: Any) -> None:
             copy = None
         else:
             left -= done
+            copy = copy if done else None  # some file systems copy nothing and call it done
     out.seek(0, os.SEEK_END)
     if left:
         source.seek(-left, os.SEEK_END)

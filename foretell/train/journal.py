@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from foretell.errors import ForetellError
+from foretell.errors import ForetellError, first_line
 from foretell.run import Run
 from foretell.train.progress import Progress
 from foretell.train.trackers import MLflow, TensorBoard, Tracker
@@ -106,7 +106,7 @@ class Journal:
 
     def fail(self, step: int, error: BaseException) -> None:
         """Never raises: what failed may be the disk."""
-        message = _first_line(error)
+        message = first_line(error)
         state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         with contextlib.suppress(ForetellError, OSError, ValueError):
             self._status(state, step, force=True, message=message)
@@ -163,9 +163,4 @@ class Journal:
         """Tell it and go on: the training is worth more than its copy."""
         self._tracking = [one for one in self._tracking if one is not tracker]
         with contextlib.suppress(ForetellError, OSError, ValueError):
-            self.event(f"step {step}: {tracker.title} is not written to any more ({_first_line(error)})", step)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+            self.event(f"step {step}: {tracker.title} is not written to any more ({first_line(error)})", step)

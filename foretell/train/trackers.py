@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -10,11 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from foretell.errors import InputError
+from foretell.errors import ForetellError, InputError, first_line
 from foretell.run import Run
 
 EXPERIMENT = "foretell"
 _MOST = 5000  # characters of a parameter's value that MLflow takes
+_AT_ONCE = 100  # parameters that it takes in one call
 
 
 class Tracker(Protocol):
@@ -65,22 +67,30 @@ class MLflow:
     """A run of the experiment "foretell" on the server of MLFLOW_TRACKING_URI, else in the run's own ``mlflow.db``.
 
     A run that is resumed goes on under the same name: which it is lies in ``mlflow.json``. The recipe's settings are its
-    parameters.
+    parameters. Raises InputError where the server cannot be used when training begins.
     """
 
     title = "MLflow"
 
     def __init__(self, run: Run, step: int) -> None:
-        mlflow = self.imported()
+        self._entities = self.imported().entities
         place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(run.path / 'mlflow.db').absolute()}"
-        self._metric = mlflow.entities.Metric
-        self._client = mlflow.MlflowClient(tracking_uri=place)
-        kept = run.read_json("mlflow.json")
-        if kept is None or kept["server"] != place:
-            kept = {"server": place, "run": self._begun(run.path)}
-            run.write_json("mlflow.json", kept)
-        self._id = kept["run"]
-        self._client.update_run(self._id, status="RUNNING")
+        shown = re.sub(r"//[^@/]*@", "//...@", place)  # a password stays out of the run
+        try:
+            self._client = self.imported().MlflowClient(tracking_uri=place)
+            kept = run.read_json("mlflow.json")
+            if kept is None or kept["server"] != shown:
+                kept = {"server": shown, "run": self._begun(run.path)}
+                run.write_json("mlflow.json", kept)
+            self._id = kept["run"]
+            self._client.update_run(self._id, status="RUNNING")
+        except ForetellError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"training.mlflow: {shown} cannot be used ({first_line(error)}); set MLFLOW_TRACKING_URI to a server that can, or "
+                "training.mlflow = false"
+            ) from None
 
     @staticmethod
     def imported() -> Any:
@@ -92,13 +102,17 @@ class MLflow:
         experiment = found.experiment_id if found else self._client.create_experiment(EXPERIMENT)
         made: str = self._client.create_run(experiment, run_name=folder.name).info.run_id
         recipe = folder / "recipe.toml"
-        for name, value in flat(tomllib.loads(recipe.read_text())) if recipe.is_file() else ():
-            self._client.log_param(made, name, str(value)[:_MOST])
+        settings = flat(tomllib.loads(recipe.read_text(encoding="utf-8"))) if recipe.is_file() else ()
+        parameters = [self._entities.Param(name, str(value)[:_MOST]) for name, value in settings]
+        for start in range(0, len(parameters), _AT_ONCE):
+            self._client.log_batch(made, params=parameters[start : start + _AT_ONCE])
         return made
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         now = int(1000 * time.time())
-        self._client.log_batch(self._id, [self._metric(name, value, now, step) for name, value in values.items()])
+        self._client.log_batch(
+            self._id, [self._entities.Metric(name, value, now, step) for name, value in values.items()]
+        )
 
     def close(self, state: str) -> None:
         self._client.set_terminated(self._id, {"finished": "FINISHED", "stopped": "KILLED"}.get(state, "FAILED"))

@@ -30,6 +30,7 @@ from foretell.transfer.search import counting
 from foretell.verbs import common, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say
 from foretell.verbs.finetune import Finetuned
+from foretell.verbs.word_vectors import vectors_of
 
 
 @dataclass
@@ -278,6 +279,11 @@ def finetune(
             Path(run), _of_text(data, labels), task=task, out=out, compare=compare, per_class=points, seeds=chosen,
             trials=trials, device=device, overrides=overrides, telling=telling,
         )  # fmt: skip
+    if vectors_of(Path(run)) is not None:
+        raise InputError(
+            f"{run}: word vectors are not kept as a classifier; what they are worth to one says: foretell evaluate {run} "
+            "TABLE --compare"
+        )
     _no_task(task)
     found = _open(run, data, labels, device, overrides)
     target = Path(out) if out is not None else found.read.run.path / "classifier"

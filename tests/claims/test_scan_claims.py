@@ -23,6 +23,7 @@ from foretell.claims import (
     volumes,
 )
 from foretell.claims.base import overall
+from foretell.claims.encoders import kept_encoder
 from foretell.claims.lab import Lab
 from foretell.dense.compare import Budget
 
@@ -73,7 +74,7 @@ def test_each_stage_begins_at_the_encoder_of_the_one_before(lab: Lab) -> None:
 def test_the_units_share_their_runs_with_the_other_claims(lab: Lab) -> None:
     first, then = (micle.recipe(lab, 0, "simclr", steps) for steps in (micle.FIRST, micle.THEN))
     begun = staged.kept(lab, [first])
-    assert begun == micle._begun(lab, 0)
+    assert begun == kept_encoder(lab, first)
     ours = staged.arrived(lab, then, [first, then]).encoder.state_dict()
     theirs = micle.pretrained(lab, 0, "simclr").encoder.state_dict()
     assert all(torch.equal(ours[name], value) for name, value in theirs.items())

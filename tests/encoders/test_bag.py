@@ -25,7 +25,7 @@ def test_words_are_those_of_the_run(words: str, lower: bool) -> None:
     config = WordsConfig(words=words, lower=lower)
     lines = [*TEXT.read_text().splitlines(), "The cat's re-run, 3 times! Ünï_code naïve—well", "", " \t "]
     known = sorted({word for line in lines for word in split_words(line, config)})
-    assert len(known) > 150
+    assert len(known) > 50
     _, tokenizer = bag_of(known, np.zeros((len(known), 2), np.float32), config)
     for line in lines:
         assert tokenizer.encode(line, add_special_tokens=False).tokens == split_words(line, config), line

@@ -5,7 +5,6 @@ import math
 import os
 import signal
 import sys
-import time
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from train_toys import Breaks, Classes, Mixed, Pairs, Rivals, new_run, old_run, 
 
 from foretell.counters import seed_of
 from foretell.errors import ForetellError, InputError
-from foretell.train import TrainingConfig, fit, trackers
+from foretell.train import TrainingConfig, fit, loop, trackers
 from foretell.train import feed as feeding
 from foretell.train.feed import stream_of
 from foretell.train.progress import PlainProgress
@@ -67,18 +66,18 @@ def test_it_learns(cls):
         assert result.loss < first.loss - 0.5
 
 
-def test_without_a_run_it_is_quick_and_leaves_no_trace(tmp_path, monkeypatch):
+def test_without_a_run_nothing_is_measured_and_no_trace_is_left(tmp_path, monkeypatch):
+    def asked(*_, **__):
+        raise AssertionError("measured the machine for nobody")
+
+    for name in ("checked_limits", "describe"):
+        monkeypatch.setattr(loop, name, asked)
     monkeypatch.chdir(tmp_path)
     toy = Classes(dropout=0.5)
     toy.head.eval()
     fit(toy, settings(steps=1))
     state = torch.get_rng_state()
-    overheads = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        fit(toy, settings(steps=1))
-        overheads.append(time.perf_counter() - begin)
-    assert min(overheads) < 0.02
+    fit(toy, settings(steps=1))
     assert torch.equal(torch.get_rng_state(), state)
     assert toy.training
     assert not toy.head.training
@@ -386,9 +385,10 @@ def test_sigterm_ends_with_a_checkpoint(tmp_path):
     with new_run(tmp_path / "run") as run:
         result = fit(Terminated(), settings(), run)
         status = run.read_json("status.json")
-    assert (result.state, result.steps) == ("stopped", 8)
-    assert (status["state"], status["step"]) == ("stopped", 8)
-    assert (tmp_path / "run" / "checkpoints" / "00000008.pt").is_file()
+    assert result.state == "stopped"
+    assert result.steps in (7, 8)  # its eighth batch is drawn ahead, beside the seventh step
+    assert (status["state"], status["step"]) == ("stopped", result.steps)
+    assert (tmp_path / "run" / "checkpoints" / f"{result.steps:08d}.pt").is_file()
     assert signal.getsignal(signal.SIGTERM) is before
     with new_run(tmp_path / "other") as run:
         whole = Classes()
@@ -430,6 +430,18 @@ def test_mlflow(tmp_path, monkeypatch):
     history = client.get_metric_history(found.info.run_id, "step/total")
     assert {one.step for one in history} == set(range(1, 13))
     assert found.data.metrics["monitor/score"] == 0.25
+
+
+def test_an_mlflow_that_cannot_be_used(tmp_path, monkeypatch):
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite://me:secret@/{tmp_path}/none/at/all.db")
+    with (
+        new_run(tmp_path / "run") as run,
+        pytest.raises(InputError, match=r"training\.mlflow: .* cannot be used") as told,
+    ):
+        fit(Classes(), settings(mlflow=True), run)
+    assert "secret" not in str(told.value)
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])

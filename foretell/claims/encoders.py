@@ -1,0 +1,60 @@
+"""An encoder that a claim trained: kept for others to begin at, and compared at few labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from foretell.claims.lab import Lab
+from foretell.encoders import save_encoder
+from foretell.encoders.timm_encoder import TimmEncoder
+from foretell.objectives.image import ImageObjective
+from foretell.recipe import Recipe
+from foretell.transfer.compare import compare
+from foretell.transfer.config import TransferConfig
+
+
+def kept_encoder(lab: Lab, made: Recipe) -> Path:
+    """The folder of the encoder that the run of ``made`` trained, once in this lab: what ``encoder.weights`` names."""
+    target = lab.folder / "begun" / lab.key(made)
+    if not (target / "model.safetensors").is_file():
+        objective = lab.trained(made)
+        assert isinstance(objective, ImageObjective)
+        assert isinstance(objective.encoder, TimmEncoder)
+        views = objective.views
+        assert views.mean is not None
+        assert views.std is not None
+        save_encoder(objective.encoder, target, mean=views.mean, std=views.std)
+    return target.absolute()
+
+
+def compared_encoder(
+    lab: Lab,
+    objective: ImageObjective,
+    transfer: TransferConfig,
+    source: str,
+    *,
+    arms: Sequence[str],
+    per_class: Sequence[int | None],
+    seeds: Sequence[int],
+    trials: int,
+    shift: str | None = None,
+) -> dict[str, Any]:
+    """``transfer.compare`` of the encoder of ``objective``, with its views, on the fixed parts of ``source``."""
+    train, test = lab.split(source)
+    config = transfer.model_copy(update={"device": lab.device, "curve_points": 0})
+    return compare(
+        objective.encoder,
+        lab.store(source),
+        train=train,
+        test=test,
+        views=config.views_after(objective.views),
+        per_class=per_class,
+        seeds=seeds,
+        arms=arms,
+        trials=trials,
+        training=config,
+        all_labels=False,
+        shift=shift,
+    )
