@@ -14,7 +14,10 @@ from foretell.counters import Rng, Rows
 from foretell.data.store import ImageStore
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
+from foretell.encoders.generation import Sampling, generate
+from foretell.encoders.language import NetworkConfig
 from foretell.objectives.base import Objective
+from foretell.objectives.gpt import Gpt
 from foretell.train import fit
 from foretell.train.config import TrainingConfig
 
@@ -89,6 +92,16 @@ def test_an_image_task_trains(name: str, precision: str) -> None:
 @pytest.mark.parametrize("case", list(contract_text.CASES))
 def test_a_text_task_trains(case: str, tmp_path: Path) -> None:
     trained(text_task(case, tmp_path), "bfloat16")
+
+
+def test_text_written_by_a_recorded_step_is_that_of_the_whole_network() -> None:
+    torch.manual_seed(0)
+    config = Gpt.Config(length=80, network=NetworkConfig(size="tiny"))
+    model = Gpt.model(config, 500, {"end": 0}).to("cuda").double()
+    greedy = Sampling(temperature=0.0)
+    found = list(generate(model, [1, 2, 3], 70, greedy))
+    assert found == list(generate(model, [1, 2, 3], 70, greedy, cached=False))
+    assert len(set(found)) > 1
 
 
 def test_words_are_learned_on_the_cpu(tmp_path: Path) -> None:

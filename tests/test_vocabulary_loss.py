@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from foretell import vocabulary_loss
-from foretell.vocabulary_loss import linear_cross_entropy
+from foretell.vocabulary_loss import WALKS, linear_cross_entropy
 
 
 def made(dtype: torch.dtype) -> list[torch.Tensor]:
@@ -16,10 +16,20 @@ def made(dtype: torch.dtype) -> list[torch.Tensor]:
     return [torch.randn(*shape, generator=generator, dtype=dtype).requires_grad_() for shape in shapes]
 
 
+@pytest.fixture(params=["cpu", "cuda"])
+def walk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The way of each device, on the CPU."""
+    monkeypatch.setitem(WALKS, "cpu", WALKS[request.param])
+    return str(request.param)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("fewest", [1, 7, 128])
-def test_it_equals_linear_then_cross_entropy(monkeypatch: pytest.MonkeyPatch, fewest: int, bias: bool) -> None:
-    monkeypatch.setattr(vocabulary_loss, "CHUNK", {"cpu": 1})
+@pytest.mark.parametrize("chunk", [1, 7 * 50, 1 << 20])
+def test_it_equals_linear_then_cross_entropy(
+    monkeypatch: pytest.MonkeyPatch, walk: str, chunk: int, fewest: int, bias: bool
+) -> None:
+    monkeypatch.setattr(vocabulary_loss, "CHUNK", {"cpu": chunk})
     monkeypatch.setattr(vocabulary_loss, "_FEWEST", fewest)
     target = torch.randint(50, (37,), generator=torch.Generator().manual_seed(1))
     states, weight, shift = made(torch.float64)
@@ -35,7 +45,18 @@ def test_it_equals_linear_then_cross_entropy(monkeypatch: pytest.MonkeyPatch, fe
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-10, atol=1e-12)
 
 
-def test_under_autocast_it_is_near_and_keeps_the_parameters_type() -> None:
+def test_without_a_gradient_the_loss_is_the_same(walk: str) -> None:
+    states, weight, shift = made(torch.float64)
+    target = torch.randint(50, (37,), generator=torch.Generator().manual_seed(1))
+    wanted = linear_cross_entropy(states, weight, shift, target)
+    with torch.no_grad():
+        found = linear_cross_entropy(states, weight, shift, target)
+    assert found[0].requires_grad is False
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other.detach(), rtol=1e-12, atol=1e-12)
+
+
+def test_under_autocast_it_is_near_and_keeps_the_parameters_type(walk: str) -> None:
     target = torch.randint(50, (37,), generator=torch.Generator().manual_seed(1))
     states, weight, shift = made(torch.float32)
     exact, _ = linear_cross_entropy(states, weight, shift, target)

@@ -37,6 +37,26 @@ class Cache:
         return keys[:, :, :stop], values[:, :, :stop]
 
 
+class FixedCache(Cache):
+    """The same over tensors that keep their size: ``put`` writes at ``at`` (t,) int64 and gives all the room back.
+
+    What is not filled must be masked. A step whose shapes never change can be replayed as a graph on a GPU.
+    """
+
+    def __init__(self, before: Cache, at: Tensor) -> None:
+        """Go on with what ``before`` holds, in its tensors."""
+        super().__init__(before.room, before.length, before.pairs)
+        self.at = at
+        for keys, values in self.pairs.values():
+            keys[:, :, self.length :], values[:, :, self.length :] = 0, 0  # a weight of 0 times NaN would be NaN
+
+    def put(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        keys, values = self.pairs[layer]
+        keys.index_copy_(2, self.at, k)
+        values.index_copy_(2, self.at, v)
+        return keys, values
+
+
 def packed_mask(example: Tensor, causal: bool) -> Tensor | None:
     """(B, 1, T, T) bool, true where a token may be attended to: those of the same example, with ``causal`` not later ones.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from foretell.encoders.attention import Cache
+from foretell.encoders.attention import Cache, FixedCache
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 
@@ -53,6 +53,55 @@ def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
     return share
 
 
+class FixedStep:
+    """The logits after one more token, batch 1, worked out in tensors that never change their size or place.
+
+    On a GPU the many small kernels of a step take longer to start than to run; ``capture`` records them once, and every
+    later step is one call.
+    """
+
+    def __init__(self, model: LanguageModel, before: Cache, device: torch.device) -> None:
+        """``before`` holds the tokens so far, one or more; it is not to be used any more."""
+        self.model = model
+        self.id = torch.zeros(1, 1, dtype=torch.long, device=device)
+        self.at = torch.full((1,), before.length, device=device)
+        self.places = torch.arange(before.room, device=device)
+        self.cache = FixedCache(before, self.at)
+        self.logits = torch.empty(0)
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def _work(self) -> None:
+        mask = (self.places <= self.at)[None, None, None]
+        states = self.model.net(self.id, position=self.at[None], mask=mask, cache=self.cache)
+        self.logits = self.model.logits(states[:, -1])[0]
+
+    def capture(self) -> None:
+        """Record the step as a CUDA graph. What it writes meanwhile is written over by the next call."""
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(2):  # libraries set themselves up when first used, which cannot be recorded
+                self._work()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._work()
+        self.graph = graph
+
+    def __call__(self, token: int, place: int) -> Tensor:
+        """(V,) logits of what follows ``token``, which stands at ``place``; they hold until the next call."""
+        self.id.fill_(token)
+        self.at.fill_(place)
+        if self.graph is None:
+            self._work()
+        else:
+            self.graph.replay()
+        return self.logits
+
+
+_WORTH_A_GRAPH = 32  # tokens still to write from which recording the step pays
+
+
 def generate(
     model: LanguageModel,
     prompt: Sequence[int],
@@ -81,20 +130,27 @@ def generate(
     chance = torch.Generator().manual_seed(seed)
     room = min(len(prompt) + most, shape.positions)
     cache = Cache(room) if cached else None
+    step: FixedStep | None = None
     ids = list(prompt)
-    fresh = ids
     was = model.training
     model.eval()
     try:
         with torch.inference_mode():
             while len(ids) < room:
-                states = model.net(torch.tensor([fresh if cached else ids], device=device), cache=cache)
-                logits = model.logits(states[:, -1])[0].cpu()
+                if step is not None:
+                    logits = step(ids[-1], len(ids) - 1)
+                else:
+                    fresh = ids[cache.length :] if cache is not None else ids
+                    states = model.net(torch.tensor([fresh], device=device), cache=cache)
+                    logits = model.logits(states[:, -1])[0]
+                    if cache is not None and device.type == "cuda" and room - len(ids) > _WORTH_A_GRAPH:
+                        step = FixedStep(model, cache, device)
+                        step.capture()
+                logits = logits.cpu()
                 if banned:
                     logits[list(banned)] = float("-inf")
                 token = int(torch.multinomial(probabilities(logits, sampling), 1, generator=chance))
                 ids.append(token)
-                fresh = [token]
                 yield token
     finally:
         model.train(was)

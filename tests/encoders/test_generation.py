@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foretell.encoders.attention import Cache
-from foretell.encoders.generation import Sampling, generate, probabilities
+from foretell.encoders.generation import FixedStep, Sampling, generate, probabilities
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.errors import InputError
 
@@ -42,6 +42,21 @@ def test_the_cache_changes_nothing(norm: str, temperature: float) -> None:
     without = list(generate(made, [3, 4, 5], 30, sampling, seed=1, cached=False))
     assert with_it == without
     assert len(with_it) == 30
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_step_of_fixed_size_gives_the_logits_of_the_whole_text(norm: str) -> None:
+    made = model(norm=norm)
+    ids = torch.randint(60, (20,), generator=torch.Generator().manual_seed(1))
+    cache = Cache(20)
+    with torch.no_grad():
+        wanted = made.logits(made.net(ids[None]))[0]
+        made.net(ids[None, :7], cache=cache)
+        for keys, values in cache.pairs.values():
+            keys[:, :, 7:], values[:, :, 7:] = float("nan"), float("nan")  # what is not filled is never looked at
+        step = FixedStep(made, cache, torch.device("cpu"))
+        for place in range(7, 20):
+            assert (step(int(ids[place]), place) - wanted[place]).abs().max() < 1e-4
 
 
 def test_a_prompt_in_two_parts_gives_the_same_states() -> None:
