@@ -14,9 +14,10 @@ from foretell.claims.base import Claim, overall, signed
 from foretell.claims.fetch import Unavailable
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.run import write_aside
-from foretell.train.machine import processor
+from foretell.train.machine import device_of, model_of
 
 OUTCOMES = "outcomes.json"
+DEFAULT_SEEDS = 3
 
 
 @dataclass
@@ -32,7 +33,7 @@ def reproduce(
     wanted: Sequence[str],
     folder: Path,
     *,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] = tuple(range(DEFAULT_SEEDS)),
     budget: float | None = None,
     device: str = "auto",
     say: Callable[[str], None] = print,
@@ -77,12 +78,18 @@ def reproduce(
             "findings": [finding.record() for finding in findings],
             "notes": claim.notes,
             "seconds": time.monotonic() - began,
-            "machine": processor(),
+            "machine": model_of(device_of(device)),
             "date": time.strftime("%Y-%m-%d"),
-            "command": f"foretell reproduce {claim.name}",
+            "command": _command(claim.name, len(seeds), device),
         }
         _keep(folder, claim, record)
     return made
+
+
+def _command(name: str, seeds: int, device: str) -> str:
+    many = "" if seeds == DEFAULT_SEEDS else f" --seeds {seeds}"
+    where = "" if device == "auto" else f" --device {device}"
+    return f"foretell reproduce {name}{many}{where}"
 
 
 def _keep(folder: Path, claim: Claim, record: dict[str, Any]) -> None:

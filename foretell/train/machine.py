@@ -72,6 +72,11 @@ def device_of(name: str) -> torch.device:
     return default_device() if device.type == "cuda" and device.index is None else device
 
 
+def model_of(device: torch.device) -> str:
+    """The name of the GPU, or of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
 def synchronise(device: torch.device) -> None:
     """Wait for the work queued on ``device``."""
     if device.type == "cuda":
