@@ -106,17 +106,19 @@ class _ByRows(torch.autograd.Function):
             rows = slice(start, min(start + step, len(inputs)))
             place = target[rows, None]
             logits = functional.linear(inputs[rows], table, narrow_bias)
-            right += (logits.gather(1, place) >= logits.amax(1, keepdim=True)).sum()
-            logs = torch.log_softmax(logits, 1, dtype=kind)
+            picked = logits.gather(1, place).to(kind)
+            largest, likeliest = logits.max(1, keepdim=True)
+            share = torch.softmax(logits, 1)
             del logits
-            loss -= logs.gather(1, place).sum()
+            # the sum of the softmax from its largest term, as exact as the products are: no further pass over the logits
+            sums = largest.to(kind) - share.gather(1, likeliest).to(kind).log()
+            right += (picked >= largest).sum()
+            loss += (sums - picked).sum()
             if d_states is None or d_weight is None:
                 continue
-            slope = logs.exp_()
-            slope.scatter_add_(1, place, slope.new_full((1, 1), -1.0).expand(len(place), 1))
+            slope = share.scatter_(1, place, ((picked - sums).exp() - 1).to(dtype))
             if d_bias is not None:
-                d_bias += slope.sum(0)
-            slope = slope.to(dtype)
+                d_bias += slope.sum(0, dtype=kind)
             torch.mm(slope, table, out=d_states[rows])
             d_weight += slope.T @ inputs[rows]
         ctx.slopes = d_states, d_weight, d_bias

@@ -77,7 +77,7 @@ class FixedStep:
 
     def capture(self) -> None:
         """Record the step as a CUDA graph. What it writes meanwhile is written over by the next call."""
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(2):  # libraries set themselves up when first used, which cannot be recorded
@@ -100,6 +100,12 @@ class FixedStep:
 
 
 _WORTH_A_GRAPH = 32  # tokens still to write from which recording the step pays
+
+
+def _drawn(logits: Tensor, sampling: Sampling, chance: torch.Generator) -> int:
+    if sampling.temperature == 0:
+        return int(logits.argmax())
+    return int(torch.multinomial(probabilities(logits, sampling), 1, generator=chance))
 
 
 def generate(
@@ -149,7 +155,7 @@ def generate(
                 logits = logits.cpu()
                 if banned:
                     logits[list(banned)] = float("-inf")
-                token = int(torch.multinomial(probabilities(logits, sampling), 1, generator=chance))
+                token = _drawn(logits, sampling, chance)
                 ids.append(token)
                 yield token
     finally:
