@@ -11,10 +11,10 @@ from foretell.claims.lab import Lab
 from foretell.data.images import Images
 from foretell.objectives.simclr import SimCLR
 from foretell.recipe import Recipe
-from foretell.transfer.features import evaluating
 from foretell.transfer.fractions import subset
 from foretell.transfer.knn import knn
 from foretell.transfer.metrics import score
+from foretell.transfer.networks import evaluating
 from foretell.transfer.probe import fit_probe
 from foretell.views import plain
 

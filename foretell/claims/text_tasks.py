@@ -21,8 +21,8 @@ from foretell.tasks.base import Task
 from foretell.tasks.classification import Classification, Entailment
 from foretell.tasks.layout import Layout, extended
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.features import copied
 from foretell.transfer.fractions import subset, validation_splits
+from foretell.transfer.networks import copied
 from foretell.transfer.search import Trial
 from foretell.transfer.text_comparison import at_most
 from foretell.transfer.text_config import TextTuning

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,11 +25,11 @@ from foretell.transfer.cache import Cache
 from foretell.transfer.cases import count, labelled_cases
 from foretell.transfer.comparison import Comparison
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.engine import Fraction, Progress, Samples
+from foretell.transfer.engine import Progress
 from foretell.transfer.evaluate import at_most
-from foretell.transfer.fractions import Amount, in_words, subset
+from foretell.transfer.findings import labelled_findings
+from foretell.transfer.fractions import Amount, fractions_of
 from foretell.transfer.labelled import Index, Labelled, labelled, resolved
-from foretell.transfer.multilabel import labelled_findings
 from foretell.transfer.shift import apart, drops, gains
 from foretell.views.config import ViewConfig
 
@@ -147,53 +147,6 @@ def judged_parts(
     except InputError as error:
         raise InputError(f"--shift {shift}: {error}") from None
     return Judged(fit, held, shifted, notes + left_out + [f"{shift}: {note}" for note in more])
-
-
-class Classed(Samples, Protocol):
-    """Labelled samples with the names of their classes."""
-
-    @property
-    def classes(self) -> list[str]: ...
-
-
-def _chosen(codes: Index, groups: Index | None, amount: Amount, seed: int, unit: Literal["image", "group"]) -> Index:
-    """Positions of the labelled samples."""
-    if amount is None:
-        return np.arange(len(codes))
-    if amount < 1:
-        return subset(codes, groups, share=amount, seed=seed, unit=unit)
-    return subset(codes, groups, per_class=int(amount), seed=seed, unit=unit)
-
-
-def fractions_of(
-    train: Classed,
-    per_class: Sequence[Amount],
-    seeds: Sequence[int],
-    config: TransferConfig,
-    cases: Index | None = None,
-) -> tuple[list[Fraction], list[str]]:
-    """The nested fractions, smallest first, and notes.
-
-    A class with fewer samples than a fraction asks gives what it has; a fraction that would add no label to the one
-    before is left out. ``cases`` (N,): a label is one of all samples of a case.
-    """
-    found: list[Fraction] = []
-    notes = []
-    unit = config.label_unit if cases is None else "group"
-    groups = train.groups if cases is None else cases
-    one = np.arange(len(train)) if cases is None else np.unique(cases, return_index=True)[1]
-    counts = np.bincount(train.codes[one], minlength=max(1, len(train.classes)))
-    counts = counts[counts > 0]
-    for wanted in sorted(set(per_class), key=lambda n: np.inf if n is None else n):
-        fraction = Fraction(wanted, {seed: _chosen(train.codes, groups, wanted, seed, unit) for seed in seeds})
-        if found and fraction.labels(seeds[0]) == found[-1].labels(seeds[0]):
-            notes.append(f"{in_words(wanted)}: no label more than before, left out")
-            continue
-        short = int((counts < wanted).sum()) if wanted is not None and (unit == "image" or cases is not None) else 0
-        if short:
-            notes.append(f"{in_words(wanted)}: {short} of {len(counts)} classes have fewer and give what they have")
-        found.append(fraction)
-    return found, notes
 
 
 def compare(

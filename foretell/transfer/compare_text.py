@@ -20,12 +20,10 @@ from foretell.tasks.base import Task
 from foretell.tasks.baselines import about_baseline
 from foretell.tasks.tagging import Tagging
 from foretell.transfer.cache import Cache
-from foretell.transfer.compare import fractions_of
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Progress
-from foretell.transfer.features import device_of
-from foretell.transfer.fit import resolve_device
-from foretell.transfer.fractions import Amount
+from foretell.transfer.fractions import Amount, fractions_of
+from foretell.transfer.networks import device_of, resolve_device
 from foretell.transfer.span_comparison import SpanComparison
 from foretell.transfer.text_arms import TEXT_ARMS
 from foretell.transfer.text_comparison import TextComparison, at_most

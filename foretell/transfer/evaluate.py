@@ -14,13 +14,12 @@ from foretell.encoders.base import Encoder
 from foretell.transfer import cases
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.features import PlainViews, embed
-from foretell.transfer.fit import resolve_device
 from foretell.transfer.fractions import subset
 from foretell.transfer.frozen import probe_of
-from foretell.transfer.intervals import bootstrap
 from foretell.transfer.knn import knn
 from foretell.transfer.labelled import Index, Labelled
-from foretell.transfer.metrics import METRICS, auroc, confusion, from_confusion, score
+from foretell.transfer.metrics import with_intervals
+from foretell.transfer.networks import resolve_device
 from foretell.transfer.retrieval import mean_average_precision, recall_at_k
 from foretell.views.config import ViewConfig
 
@@ -54,26 +53,6 @@ def judge_frozen(
     probe, _ = probe_of(train, train_x, splits, config=config, trials=trials)
     votes = knn(train_x, train.codes, test_x, k=config.neighbours, classes=classes)
     return {"knn": votes.cpu().numpy(), "linear_probe": probe.probabilities(test_x)}
-
-
-def with_intervals(
-    probabilities: Array, codes: Index, groups: Index | None = None, *, draws: int = 200, seed: int = 0
-) -> dict[str, Any]:
-    """The four metrics, and under "intervals" the 95% bootstrap interval of each: metric -> [low, high]."""
-    classes = probabilities.shape[1]
-    foretold = probabilities.argmax(axis=1).astype(np.int64)
-
-    def statistic(metric: str) -> Callable[[Index], float]:
-        if metric == "auroc":
-            return lambda rows: auroc(probabilities[rows], codes[rows])
-        return lambda rows: from_confusion(confusion(codes[rows], foretold[rows], classes))[metric]
-
-    found: dict[str, Any] = score(probabilities, codes)
-    found["intervals"] = {}
-    for metric in METRICS:
-        interval = bootstrap(statistic(metric), len(codes), groups=groups, draws=draws, seed=seed)
-        found["intervals"][metric] = [interval.low, interval.high]
-    return found
 
 
 def retrieval(features: Array, identity: Index, most: int = RETRIEVAL_SAMPLES) -> dict[str, Any] | None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,27 +12,10 @@ from torch import Tensor, nn
 
 from foretell.encoders.base import Encoder, EncoderConfig
 from foretell.transfer.labelled import Index, Reader
+from foretell.transfer.networks import device_of, evaluating
 from foretell.views.config import ViewConfig
 
 Array = NDArray[np.float32]
-
-
-def device_of(module: nn.Module) -> torch.device:
-    parameter = next(module.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradient inside; every submodule's own mode is put back after."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 def batch_for(side: int) -> int:
@@ -179,15 +159,6 @@ class FeatureBank:
         return self._features[[self._rows[int(row)] for row in rows]]
 
 
-def weights_hash(module: nn.Module) -> str:
-    """A name for the parameters and buffers as they are."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def fresh_encoder(like: Encoder, seed: int) -> Encoder:
     """The architecture of ``like`` with newly drawn weights; the global generators are left as they were."""
     from foretell.encoders import build_encoder
@@ -235,14 +206,3 @@ def random_encoder(like: Encoder, seed: int, reader: Reader, rows: Index, views:
     made = PlainViews(reader, some, views).batches(size)
     calibrate(encoder, encoder.pooled, (x.to(where) for x in made if len(x) > 1))
     return encoder.eval()
-
-
-Network = TypeVar("Network", bound=nn.Module)
-
-
-def copied(encoder: Network) -> Network:
-    """A copy that can be trained without touching ``encoder``."""
-    twin = copy.deepcopy(encoder)
-    for parameter in twin.parameters():
-        parameter.requires_grad_(True)
-    return twin

@@ -23,8 +23,9 @@ from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
 from foretell.transfer.cases import firsts
 from foretell.transfer.config import ClassifierConfig
+from foretell.transfer.findings import masked_loss, positive_weights
 from foretell.transfer.labelled import Index, Labelled
-from foretell.transfer.multilabel import masked_loss, positive_weights
+from foretell.transfer.networks import device_of, evaluating
 from foretell.transfer.probe import Probe
 from foretell.transfer.turns import case_turns, turns
 from foretell.views.config import ViewConfig
@@ -246,8 +247,6 @@ def augmented(
 
 def probabilities(classifier: Classifier, batches: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
     """(B, classes) probabilities for each batch of normalised views; those of findings do not sum to 1."""
-    from foretell.transfer.features import device_of, evaluating
-
     where = device_of(classifier)
     with evaluating(classifier):
         for x in batches:

@@ -20,36 +20,20 @@ from foretell.train.config import TrainingConfig
 from foretell.transfer import cases
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.features import PlainViews, calibrate, copied, device_of, embed, fresh_encoder, weights_hash
+from foretell.transfer.features import PlainViews, calibrate, embed, fresh_encoder
 from foretell.transfer.finetune import Classifier, augmented, probabilities
 from foretell.transfer.frozen import fit_frozen, judgement
 from foretell.transfer.labelled import Index, Labelled
 from foretell.transfer.metrics import METRICS, Scores
 from foretell.transfer.multilabel import METRICS as METRICS_OF_FINDINGS
+from foretell.transfer.networks import copied, device_of, resolve_device, weights_hash
 from foretell.transfer.probe import Probe
 from foretell.transfer.redrawn import with_interval
-from foretell.transfer.search import (
-    Judged,
-    Keep,
-    Report,
-    Space,
-    Trial,
-    counting,
-    looking,
-    require,
-    searched,
-    trials_of,
-)
+from foretell.transfer.search import Judged, Keep, Report, Space, Trial, counting, looking, require, searched, trials_of
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
 
 _NEVER = 1_000_000_000
-
-
-def resolve_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 @dataclass

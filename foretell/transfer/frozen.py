@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from foretell.transfer import cases
 from foretell.transfer.attention import fit_attention
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.findings import fit_findings
 from foretell.transfer.labelled import Index, Labelled
-from foretell.transfer.multilabel import fit_findings, validation
+from foretell.transfer.multilabel import validation
 from foretell.transfer.operating import thresholds_at
 from foretell.transfer.probe import Probe, class_totals, fit_probe, linear_probe
 

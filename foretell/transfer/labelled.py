@@ -34,7 +34,7 @@ class Labelled:
     (N,) or None; ``cases`` (N,) numbers the case of each sample where a case is what has a label.
 
     With several findings in place of a class ``targets`` (N, L) float32 are 1, 0 or NaN (not known), ``classes`` their names
-    and ``codes`` what balances fractions and folds (``multilabel.strata``).
+    and ``codes`` what balances fractions and folds (``findings.strata``).
     """
 
     reader: Reader

@@ -7,6 +7,7 @@ classes that are there; AUROC is NaN when no class has both positives and negati
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from foretell.transfer.calibration import cells
+from foretell.transfer.intervals import bootstrap
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 _EXACT_SCORES = 1 << 25
@@ -134,3 +136,28 @@ def score(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[
     tally = Tally(probabilities.shape[1])
     tally.add(probabilities, truth)
     return tally.result()
+
+
+def with_intervals(
+    probabilities: NDArray[np.float32],
+    codes: NDArray[np.int64],
+    groups: NDArray[np.int64] | None = None,
+    *,
+    draws: int = 200,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The four metrics, and under "intervals" the 95% bootstrap interval of each: metric -> [low, high]."""
+    classes = probabilities.shape[1]
+    foretold = probabilities.argmax(axis=1).astype(np.int64)
+
+    def statistic(metric: str) -> Callable[[NDArray[np.int64]], float]:
+        if metric == "auroc":
+            return lambda rows: auroc(probabilities[rows], codes[rows])
+        return lambda rows: from_confusion(confusion(codes[rows], foretold[rows], classes))[metric]
+
+    found: dict[str, Any] = score(probabilities, codes)
+    found["intervals"] = {}
+    for metric in METRICS:
+        interval = bootstrap(statistic(metric), len(codes), groups=groups, draws=draws, seed=seed)
+        found["intervals"][metric] = [interval.low, interval.high]
+    return found

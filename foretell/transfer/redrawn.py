@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.transfer.intervals import resampled
-from foretell.transfer.labelled import Index
 from foretell.transfer.metrics import Scores
 from foretell.transfer.multilabel import macro_auroc
 
 Row = dict[str, Any]
 Array = NDArray[np.float32]
+Index = NDArray[np.int64]
 
 DRAWS = 200
 LEVEL = 0.95

@@ -17,8 +17,8 @@ from foretell.tasks.base import Task
 from foretell.tasks.baselines import about_baseline, baseline_of
 from foretell.train.cost import PeakMemory
 from foretell.transfer.answer_threshold import Fitted, like, settled, told
-from foretell.transfer.engine import Fraction
-from foretell.transfer.features import device_of
+from foretell.transfer.fractions import Fraction
+from foretell.transfer.networks import device_of
 from foretell.transfer.search import Trial
 from foretell.transfer.text_arms import TEXT_ARMS
 from foretell.transfer.text_comparison import TextComparison, at_most

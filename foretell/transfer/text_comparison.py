@@ -17,12 +17,12 @@ from foretell.tasks.inputs import Index
 from foretell.train.cost import PeakMemory
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.engine import FROZEN, Engine, Fraction, Progress, confusion_of
-from foretell.transfer.evaluate import with_intervals
-from foretell.transfer.features import device_of, weights_hash
-from foretell.transfer.fractions import subset
+from foretell.transfer.engine import FROZEN, Engine, Progress, confusion_of
+from foretell.transfer.fractions import Fraction, subset
 from foretell.transfer.intervals import bootstrap
 from foretell.transfer.knn import knn
+from foretell.transfer.metrics import with_intervals
+from foretell.transfer.networks import device_of, weights_hash
 from foretell.transfer.search import Keep, Trial
 from foretell.transfer.text_arms import TEXT_ARMS, TEXT_TUNED
 from foretell.transfer.text_cost import forward_flops

@@ -15,7 +15,7 @@ from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification
 from foretell.tasks.inputs import Index
 from foretell.tasks.layout import Reading
-from foretell.transfer.features import device_of, evaluating
+from foretell.transfer.networks import device_of, evaluating
 
 Array = NDArray[np.float32]
 

@@ -17,9 +17,8 @@ from foretell.transfer.answer_threshold import like, settled, told
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
-from foretell.transfer.features import weights_hash
-from foretell.transfer.fit import resolve_device
 from foretell.transfer.fractions import validation_splits
+from foretell.transfer.networks import resolve_device, weights_hash
 from foretell.transfer.search import Keep, Trial, counting, require, trials_of
 from foretell.transfer.text_search import check_method, search_tuning
 from foretell.transfer.text_tuning import TextStart, TextTuner, settled_precision, tune

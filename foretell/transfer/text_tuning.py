@@ -25,7 +25,7 @@ from foretell.tasks.inputs import Index, Inputs
 from foretell.train.config import TrainingConfig
 from foretell.train.cost import PeakMemory
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.features import copied, device_of, evaluating
+from foretell.transfer.networks import copied, device_of, evaluating
 from foretell.transfer.search import Trial
 from foretell.transfer.text_config import TextTuning
 from foretell.transfer.text_cost import forward_flops, training_flops

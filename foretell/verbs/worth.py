@@ -15,10 +15,11 @@ from foretell.run import Run
 from foretell.transfer import cases
 from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.evaluate import at_most, judge_frozen, retrieval, with_intervals
+from foretell.transfer.evaluate import at_most, judge_frozen, retrieval
 from foretell.transfer.features import extract, pixels, random_encoder
 from foretell.transfer.knn import knn
 from foretell.transfer.labelled import Index
+from foretell.transfer.metrics import with_intervals
 from foretell.verbs.common import Parts
 from foretell.views.config import ViewConfig
 

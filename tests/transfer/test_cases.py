@@ -13,10 +13,11 @@ from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
 from foretell.transfer import cases
-from foretell.transfer.compare import compare, fractions_of, held_out
+from foretell.transfer.compare import compare, held_out
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.evaluate import at_most
 from foretell.transfer.fit import finetune_once
+from foretell.transfer.fractions import fractions_of
 from foretell.transfer.labelled import Labelled
 from foretell.transfer.metrics import score
 from foretell.transfer.probe import fit_probe

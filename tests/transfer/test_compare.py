@@ -15,10 +15,10 @@ from foretell.errors import InputError
 from foretell.run import Run
 from foretell.transfer import comparison
 from foretell.transfer.cache import Cache
-from foretell.transfer.compare import compare, fractions_of, held_out
+from foretell.transfer.compare import compare, held_out
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.evaluate import evaluate_encoder
-from foretell.transfer.fractions import amounts
+from foretell.transfer.fractions import amounts, fractions_of
 from foretell.transfer.labelled import labelled
 from foretell.transfer.metrics import METRICS
 from foretell.transfer.search_config import SearchConfig

@@ -14,11 +14,12 @@ from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import ClassifierConfig, TransferConfig
-from foretell.transfer.features import PlainViews, embed, extract, fresh_encoder, random_encoder, weights_hash
+from foretell.transfer.features import PlainViews, embed, extract, fresh_encoder, random_encoder
 from foretell.transfer.finetune import Classifier, blocks
 from foretell.transfer.fit import Look, Start, TestSet, fine_tune, finetune_once, search
 from foretell.transfer.fractions import subset
 from foretell.transfer.labelled import labelled
+from foretell.transfer.networks import weights_hash
 from foretell.transfer.probe import fit_probe
 from foretell.transfer.saved import load_classifier, predict, save_classifier
 from foretell.transfer.search import Trial

@@ -14,7 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
-from foretell.transfer import cases, multilabel
+from foretell.transfer import cases, findings, multilabel
 from foretell.transfer.compare import compare, held_out
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.finetune import balanced_weights
@@ -48,7 +48,7 @@ def found(digits: Digits) -> ImageStore:
 def test_values_are_there_or_not_or_not_known() -> None:
     store = store_of(a=["1", "0", None, "-1", None], b=["yes", "No", "0", "uncertain", None])
     for uncertain, value in (("ignore", NAN), ("zeros", 0.0), ("ones", 1.0)):
-        data = multilabel.labelled_findings(store, np.arange(5), ["a", "b"], uncertain=uncertain)
+        data = findings.labelled_findings(store, np.arange(5), ["a", "b"], uncertain=uncertain)
         rows = 4 if uncertain != "ignore" else 3
         expected = [[1, 1], [0, 0], [NAN, 0], [value, value]][:rows]
         assert data.targets is not None
@@ -59,18 +59,18 @@ def test_values_are_there_or_not_or_not_known() -> None:
 
 def test_what_is_not_understood_is_refused_in_words() -> None:
     with pytest.raises(InputError, match=r"a of 'memory\[1\]' is 'maybe': expected 1 or 0"):
-        multilabel.labelled_findings(store_of(a=["1", "maybe"]), np.arange(2), ["a"])
+        findings.labelled_findings(store_of(a=["1", "maybe"]), np.arange(2), ["a"])
     with pytest.raises(InputError, match=r"column of transfer\.findings"):
-        multilabel.labelled_findings(store_of(a=["1", "0"]), np.arange(2), ["b"])
+        findings.labelled_findings(store_of(a=["1", "0"]), np.arange(2), ["b"])
     with pytest.raises(InputError, match="none of 2 samples has a value of a"):
-        multilabel.labelled_findings(store_of(a=[None, "-1"]), np.arange(2), ["a"])
+        findings.labelled_findings(store_of(a=[None, "-1"]), np.arange(2), ["a"])
     with pytest.raises(InputError, match="no finding is there in some samples and not there in others"):
-        multilabel.labelled_findings(store_of(a=["1", "1"]), np.arange(2), ["a"])
+        findings.labelled_findings(store_of(a=["1", "1"]), np.arange(2), ["a"])
 
 
 def test_a_finding_of_one_image_is_one_of_its_case() -> None:
     store = store_of(case=["p", "p", "q", "q", "r"], a=["0", "1", "0", None, None], b=[None, None, "0", "0", "1"])
-    data = multilabel.labelled_findings(store, np.arange(5), ["a", "b"], by_case=True)
+    data = findings.labelled_findings(store, np.arange(5), ["a", "b"], by_case=True)
     assert data.targets is not None
     expected = np.array([[1, NAN], [1, NAN], [0, 0], [0, 0], [NAN, 1]], np.float32)
     assert np.array_equal(data.targets, expected, equal_nan=True)
@@ -85,14 +85,14 @@ def test_a_finding_of_one_image_is_one_of_its_case() -> None:
 
 def test_strata_are_the_rarest_finding_that_is_there() -> None:
     targets = np.array([[1, 1], [1, 0], [0, NAN], [1, NAN]], np.float32)
-    assert multilabel.strata(targets).tolist() == [1, 0, 2, 0]
+    assert findings.strata(targets).tolist() == [1, 0, 2, 0]
 
 
 def test_the_loss_reads_what_is_known_alone() -> None:
     torch.manual_seed(0)
     logits = torch.randn(4, 3, requires_grad=True)
     targets = torch.tensor([[1, 0, NAN], [NAN, NAN, NAN], [0, 1, 1], [1, NAN, 0]])
-    loss = multilabel.masked_loss(logits, targets)
+    loss = findings.masked_loss(logits, targets)
     known = ~torch.isnan(targets)
     assert loss.item() == pytest.approx(
         F.binary_cross_entropy_with_logits(logits[known], targets[known]).item(), abs=1e-6
@@ -101,14 +101,14 @@ def test_the_loss_reads_what_is_known_alone() -> None:
     assert logits.grad is not None
     assert torch.all(logits.grad[~known] == 0)
     assert torch.all(logits.grad[known] != 0)
-    assert multilabel.masked_loss(logits, torch.full_like(targets, NAN)).item() == 0
-    twice = multilabel.masked_loss(logits[:1, :1], targets[:1, :1], torch.tensor([2.0]))
-    assert twice.item() == pytest.approx(2 * multilabel.masked_loss(logits[:1, :1], targets[:1, :1]).item())
+    assert findings.masked_loss(logits, torch.full_like(targets, NAN)).item() == 0
+    twice = findings.masked_loss(logits[:1, :1], targets[:1, :1], torch.tensor([2.0]))
+    assert twice.item() == pytest.approx(2 * findings.masked_loss(logits[:1, :1], targets[:1, :1]).item())
 
 
 def test_class_weights_make_every_class_count_alike(digits: Digits) -> None:
     targets = np.array([[1, NAN], [0, 1], [0, 1], [0, NAN]], np.float32)
-    assert multilabel.positive_weights(targets).tolist() == [3, 1]
+    assert findings.positive_weights(targets).tolist() == [3, 1]
     data = Labelled(digits.store, np.arange(6), np.array([0, 0, 0, 0, 1, 1]), ["a", "b"])
     weights = balanced_weights(data)
     assert weights[0] * 4 == weights[1] * 2 == 3
@@ -122,7 +122,7 @@ def test_the_probe_of_a_finding_is_that_of_its_known_samples(digits: Digits) -> 
     x = digits.flat[:80]
     targets = np.stack([digits.codes[:80] % 2, digits.codes[:80] > 4, np.ones(80)], axis=1).astype(np.float32)
     targets[::3, 1] = NAN
-    probe = multilabel.fit_findings(x, targets, 1e-2)
+    probe = findings.fit_findings(x, targets, 1e-2)
     p = probe.probabilities(digits.flat[80:120])
     for at in (0, 1):
         known = ~np.isnan(targets[:, at])
