@@ -13,7 +13,7 @@ from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
 from foretell.transfer.features import extract
 from foretell.transfer.fractions import validation_splits
-from foretell.transfer.probe import linear_probe
+from foretell.transfer.measures.probe import linear_probe
 
 SOURCE = "@animals"
 SIDE = 28

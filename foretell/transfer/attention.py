@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foretell.transfer.probe import Probe, fit_probe
+from foretell.transfer.measures.probe import Probe, fit_probe
 
 Array = NDArray[np.float32]
 Index = NDArray[np.int64]

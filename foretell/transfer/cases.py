@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from foretell.data.bags import Bags
 from foretell.errors import InputError
 from foretell.objectives.micle import COLUMNS
-from foretell.transfer.calibration import Calibration
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.labelled import Index, Labelled, labelled
-from foretell.transfer.metrics import Scores, Tally
-from foretell.transfer.multilabel import FindingsTally
-from foretell.transfer.operating import Operating
-from foretell.transfer.redrawn import of_classes, of_findings
+from foretell.transfer.measures.calibration import Calibration
+from foretell.transfer.measures.metrics import Scores, Tally
+from foretell.transfer.measures.multilabel import FindingsTally
+from foretell.transfer.measures.operating import Operating
+from foretell.transfer.measures.redrawn import of_classes, of_findings
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore

@@ -15,7 +15,6 @@ from foretell.train.cost import PeakMemory, forward_flops
 from foretell.transfer import cases
 from foretell.transfer.arms import ARMS, TUNED
 from foretell.transfer.cache import Cache, fingerprint
-from foretell.transfer.calibration import EXTRA
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Engine, Progress, confusion_of
 from foretell.transfer.evaluate import at_most, judge_frozen
@@ -25,10 +24,11 @@ from foretell.transfer.fit import Look, Start, TestSet, fine_tune, search
 from foretell.transfer.fractions import Amount, Fraction
 from foretell.transfer.frozen import fit_frozen, probe_of
 from foretell.transfer.labelled import Index, Labelled
-from foretell.transfer.metrics import METRICS, Scores
-from foretell.transfer.multilabel import METRICS as METRICS_OF_FINDINGS
+from foretell.transfer.measures.calibration import EXTRA
+from foretell.transfer.measures.metrics import METRICS, Scores
+from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
+from foretell.transfer.measures.operating import METRICS as OPERATING
 from foretell.transfer.networks import device_of, resolve_device, weights_hash
-from foretell.transfer.operating import METRICS as OPERATING
 from foretell.transfer.search import Keep, Trial
 from foretell.transfer.shift import PREFIX
 from foretell.views.config import ViewConfig

@@ -11,12 +11,12 @@ from typing import Any, Generic, TypeVar
 
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.crossing import crossings
 from foretell.transfer.fractions import Fraction, Index, Samples, validation_splits
-from foretell.transfer.redrawn import add_spreads, taken_from
+from foretell.transfer.measures.crossing import crossings
+from foretell.transfer.measures.redrawn import add_spreads, taken_from
+from foretell.transfer.measures.summary import differences, labels_saved, summarise, to_reach
+from foretell.transfer.measures.verdict import verdict
 from foretell.transfer.search import Keep, Trial, require, trials_of
-from foretell.transfer.summary import differences, labels_saved, summarise, to_reach
-from foretell.transfer.verdict import verdict
 
 Progress = Callable[[int, int, str], None]
 _MOST_CONFUSION = 64

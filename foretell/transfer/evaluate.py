@@ -16,11 +16,11 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.features import PlainViews, embed
 from foretell.transfer.fractions import subset
 from foretell.transfer.frozen import probe_of
-from foretell.transfer.knn import knn
 from foretell.transfer.labelled import Index, Labelled
-from foretell.transfer.metrics import with_intervals
+from foretell.transfer.measures.knn import knn
+from foretell.transfer.measures.metrics import with_intervals
+from foretell.transfer.measures.retrieval import mean_average_precision, recall_at_k
 from foretell.transfer.networks import resolve_device
-from foretell.transfer.retrieval import mean_average_precision, recall_at_k
 from foretell.views.config import ViewConfig
 
 Array = NDArray[np.float32]

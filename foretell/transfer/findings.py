@@ -19,7 +19,7 @@ from foretell.data.bags import Bags
 from foretell.errors import InputError, unknown
 from foretell.objectives.micle import COLUMNS
 from foretell.transfer.labelled import Index, Labelled, group_codes
-from foretell.transfer.probe import Probe, fit_probe
+from foretell.transfer.measures.probe import Probe, fit_probe
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore

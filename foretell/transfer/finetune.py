@@ -25,8 +25,8 @@ from foretell.transfer.cases import firsts
 from foretell.transfer.config import ClassifierConfig
 from foretell.transfer.findings import masked_loss, positive_weights
 from foretell.transfer.labelled import Index, Labelled
+from foretell.transfer.measures.probe import Probe
 from foretell.transfer.networks import device_of, evaluating
-from foretell.transfer.probe import Probe
 from foretell.transfer.turns import case_turns, turns
 from foretell.views.config import ViewConfig
 

@@ -24,11 +24,11 @@ from foretell.transfer.features import PlainViews, calibrate, embed, fresh_encod
 from foretell.transfer.finetune import Classifier, augmented, probabilities
 from foretell.transfer.frozen import fit_frozen, judgement
 from foretell.transfer.labelled import Index, Labelled
-from foretell.transfer.metrics import METRICS, Scores
-from foretell.transfer.multilabel import METRICS as METRICS_OF_FINDINGS
+from foretell.transfer.measures.metrics import METRICS, Scores
+from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
+from foretell.transfer.measures.probe import Probe
+from foretell.transfer.measures.redrawn import with_interval
 from foretell.transfer.networks import copied, device_of, resolve_device, weights_hash
-from foretell.transfer.probe import Probe
-from foretell.transfer.redrawn import with_interval
 from foretell.transfer.search import Judged, Keep, Report, Space, Trial, counting, looking, require, searched, trials_of
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig

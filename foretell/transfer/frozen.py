@@ -13,9 +13,9 @@ from foretell.transfer.attention import fit_attention
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.findings import fit_findings
 from foretell.transfer.labelled import Index, Labelled
-from foretell.transfer.multilabel import validation
-from foretell.transfer.operating import thresholds_at
-from foretell.transfer.probe import Probe, class_totals, fit_probe, linear_probe
+from foretell.transfer.measures.multilabel import validation
+from foretell.transfer.measures.operating import thresholds_at
+from foretell.transfer.measures.probe import Probe, class_totals, fit_probe, linear_probe
 
 Array = NDArray[np.float32]
 

@@ -11,9 +11,9 @@ from foretell.errors import InputError
 from foretell.objectives.base import Trainable
 from foretell.transfer.features import PlainViews, embed
 from foretell.transfer.fractions import holdout
-from foretell.transfer.knn import knn
 from foretell.transfer.labelled import Labelled
-from foretell.transfer.probe import fit_probe
+from foretell.transfer.measures.knn import knn
+from foretell.transfer.measures.probe import fit_probe
 from foretell.views.config import ViewConfig
 
 

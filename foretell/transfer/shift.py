@@ -11,9 +11,9 @@ import numpy as np
 
 from foretell.data.domains import rows_of
 from foretell.errors import InputError
-from foretell.transfer.intervals import paired
 from foretell.transfer.labelled import Index
-from foretell.transfer.redrawn import spread
+from foretell.transfer.measures.intervals import paired
+from foretell.transfer.measures.redrawn import spread
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore

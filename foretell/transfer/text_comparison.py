@@ -19,9 +19,9 @@ from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Engine, Progress, confusion_of
 from foretell.transfer.fractions import Fraction, subset
-from foretell.transfer.intervals import bootstrap
-from foretell.transfer.knn import knn
-from foretell.transfer.metrics import with_intervals
+from foretell.transfer.measures.intervals import bootstrap
+from foretell.transfer.measures.knn import knn
+from foretell.transfer.measures.metrics import with_intervals
 from foretell.transfer.networks import device_of, weights_hash
 from foretell.transfer.search import Keep, Trial
 from foretell.transfer.text_arms import TEXT_ARMS, TEXT_TUNED

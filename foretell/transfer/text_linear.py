@@ -16,7 +16,7 @@ from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification
 from foretell.tasks.inputs import Index
-from foretell.transfer.probe import Probe, cross_entropy, fit_probe, strengths
+from foretell.transfer.measures.probe import Probe, cross_entropy, fit_probe, strengths
 
 Array = NDArray[np.float32]
 

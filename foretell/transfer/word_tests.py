@@ -19,7 +19,7 @@ from scipy import stats
 from foretell.data.textfile import lines
 from foretell.encoders.vectors import Floats, Neighbourhood
 from foretell.errors import InputError
-from foretell.transfer.intervals import Interval, bootstrap
+from foretell.transfer.measures.intervals import Interval, bootstrap
 
 Index = NDArray[np.int64]
 

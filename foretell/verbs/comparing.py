@@ -15,7 +15,7 @@ from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run
-from foretell.transfer import crossing, shift
+from foretell.transfer import shift
 from foretell.transfer.arms import DEFAULT_ARMS
 from foretell.transfer.cache import Cache
 from foretell.transfer.cases import count
@@ -25,6 +25,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.fit import finetune_once, fits_of_search, search_once
 from foretell.transfer.fractions import amounts
 from foretell.transfer.labelled import Labelled as TrainingLabels
+from foretell.transfer.measures import crossing
 from foretell.transfer.saved import save_classifier
 from foretell.transfer.search import counting
 from foretell.verbs import common, text_transfer, worth

@@ -17,9 +17,9 @@ from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.evaluate import at_most, judge_frozen, retrieval
 from foretell.transfer.features import extract, pixels, random_encoder
-from foretell.transfer.knn import knn
 from foretell.transfer.labelled import Index
-from foretell.transfer.metrics import with_intervals
+from foretell.transfer.measures.knn import knn
+from foretell.transfer.measures.metrics import with_intervals
 from foretell.verbs.common import Parts
 from foretell.views.config import ViewConfig
 

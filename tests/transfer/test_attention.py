@@ -11,7 +11,7 @@ from foretell.transfer.attention import fit_attention
 from foretell.transfer.compare import compare
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.labelled import Labelled
-from foretell.transfer.probe import fit_probe
+from foretell.transfer.measures.probe import fit_probe
 
 
 def needles(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,8 +19,8 @@ from foretell.transfer.evaluate import at_most
 from foretell.transfer.fit import finetune_once
 from foretell.transfer.fractions import fractions_of
 from foretell.transfer.labelled import Labelled
-from foretell.transfer.metrics import score
-from foretell.transfer.probe import fit_probe
+from foretell.transfer.measures.metrics import score
+from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.turns import case_turns
 from foretell.views.config import ViewConfig
 

@@ -20,7 +20,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.evaluate import evaluate_encoder
 from foretell.transfer.fractions import amounts, fractions_of
 from foretell.transfer.labelled import labelled
-from foretell.transfer.metrics import METRICS
+from foretell.transfer.measures.metrics import METRICS
 from foretell.transfer.search_config import SearchConfig
 
 QUICK = TransferConfig(device="cpu", steps=12, batch=16, curve_points=3, rates=(1e-3, 3e-3))

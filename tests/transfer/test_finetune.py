@@ -19,8 +19,8 @@ from foretell.transfer.finetune import Classifier, blocks
 from foretell.transfer.fit import Look, Start, TestSet, fine_tune, finetune_once, search
 from foretell.transfer.fractions import subset
 from foretell.transfer.labelled import labelled
+from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.networks import weights_hash
-from foretell.transfer.probe import fit_probe
 from foretell.transfer.saved import load_classifier, predict, save_classifier
 from foretell.transfer.search import Trial
 from foretell.transfer.search_config import SearchConfig

@@ -14,13 +14,14 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
-from foretell.transfer import cases, findings, multilabel
+from foretell.transfer import cases, findings
 from foretell.transfer.compare import compare, held_out
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.finetune import balanced_weights
 from foretell.transfer.fit import finetune_once
 from foretell.transfer.labelled import Labelled
-from foretell.transfer.probe import fit_probe
+from foretell.transfer.measures import multilabel
+from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.saved import load_classifier, predict, save_classifier
 from foretell.views.config import ViewConfig
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.transfer.calibration import Calibration
-from foretell.transfer.metrics import auroc
+from foretell.transfer.measures.calibration import Calibration
+from foretell.transfer.measures.metrics import auroc
 
 Array = NDArray[np.float32]
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from foretell.transfer.intervals import Interval, Verdict, paired, t_interval
-from foretell.transfer.metrics import METRICS
+from foretell.transfer.measures.intervals import Interval, Verdict, paired, t_interval
+from foretell.transfer.measures.metrics import METRICS
 
 Row = dict[str, Any]
 

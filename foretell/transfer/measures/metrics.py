@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from foretell.transfer.calibration import cells
-from foretell.transfer.intervals import bootstrap
+from foretell.transfer.measures.calibration import cells
+from foretell.transfer.measures.intervals import bootstrap
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 _EXACT_SCORES = 1 << 25

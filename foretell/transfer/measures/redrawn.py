@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.transfer.intervals import resampled
-from foretell.transfer.metrics import Scores
-from foretell.transfer.multilabel import macro_auroc
+from foretell.transfer.measures.intervals import resampled
+from foretell.transfer.measures.metrics import Scores
+from foretell.transfer.measures.multilabel import macro_auroc
 
 Row = dict[str, Any]
 Array = NDArray[np.float32]

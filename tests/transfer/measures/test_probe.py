@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from foretell.errors import InputError
 from foretell.transfer.fractions import subset, validation_splits
-from foretell.transfer.probe import cross_entropy, fit_probe, linear_probe, strengths
+from foretell.transfer.measures.probe import cross_entropy, fit_probe, linear_probe, strengths
 
 
 def gradient_at(probe, x: np.ndarray, y: np.ndarray, strength: float) -> float:

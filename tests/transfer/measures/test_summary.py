@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from foretell.transfer.metrics import METRICS
-from foretell.transfer.summary import differences, labels_for, labels_saved, summarise, to_reach
-from foretell.transfer.verdict import verdict
+from foretell.transfer.measures.metrics import METRICS
+from foretell.transfer.measures.summary import differences, labels_for, labels_saved, summarise, to_reach
+from foretell.transfer.measures.verdict import verdict
 
 
 def rows_of(scores: dict[str, dict[int, list[float]]]) -> list[dict]:

@@ -6,7 +6,7 @@ from sklearn.metrics import average_precision_score
 
 from foretell.errors import InputError
 from foretell.transfer.evaluate import retrieval
-from foretell.transfer.retrieval import mean_average_precision, recall_at_k
+from foretell.transfer.measures.retrieval import mean_average_precision, recall_at_k
 
 
 def cosine(x: np.ndarray) -> np.ndarray:

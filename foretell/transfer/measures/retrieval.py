@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foretell.errors import InputError
-from foretell.transfer.knn import Features, _unit, nearest
+from foretell.transfer.measures.knn import Features, _unit, nearest
 
 
 def _identity(identity: Tensor | NDArray[np.int64]) -> tuple[Tensor, Tensor]:

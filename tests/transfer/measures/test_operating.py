@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from foretell.transfer.operating import Operating, thresholds_at
+from foretell.transfer.measures.operating import Operating, thresholds_at
 
 NAN = math.nan
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from foretell.transfer.crossing import crossing, crossings, curve_of, labels_to_reach, sentence
+from foretell.transfer.measures.crossing import crossing, crossings, curve_of, labels_to_reach, sentence
 
 TITLES = {"pretrained": "tuned", "scratch": "from scratch"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foretell.transfer import redrawn
 from foretell.transfer.cases import tally_of
-from foretell.transfer.intervals import bootstrap
 from foretell.transfer.labelled import Labelled
+from foretell.transfer.measures import redrawn
+from foretell.transfer.measures.intervals import bootstrap
 
 
 def part(hits: np.ndarray, groups: np.ndarray | None, cases: np.ndarray | None = None) -> tuple[Labelled, np.ndarray]:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
-from foretell.transfer import metrics
+from foretell.transfer.measures import metrics
 
 
 @pytest.fixture(scope="module")

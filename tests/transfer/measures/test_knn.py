@@ -6,7 +6,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from foretell.errors import InputError
-from foretell.transfer.knn import _top, knn, nearest
+from foretell.transfer.measures.knn import _top, knn, nearest
 
 
 def slow_cosine(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from foretell.transfer.intervals import bootstrap, paired, t_interval
+from foretell.transfer.measures.intervals import bootstrap, paired, t_interval
 
 
 def test_t_interval_equals_scipy() -> None:

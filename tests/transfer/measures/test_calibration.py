@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from foretell.transfer.calibration import BINS, Calibration, cells
+from foretell.transfer.measures.calibration import BINS, Calibration, cells
 
 
 def made(n: int = 3000, classes: int = 5, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from foretell.transfer.summary import labels_for
+from foretell.transfer.measures.summary import labels_for
 
 Row = dict[str, Any]
 Curve = list[tuple[int, dict[int, float]]]  # labels, then seed -> score
