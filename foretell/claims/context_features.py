@@ -11,8 +11,8 @@ from foretell.claims.context_losses import PAPER
 from foretell.claims.lab import Lab
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
-from foretell.transfer.features import extract
 from foretell.transfer.fractions import validation_splits
+from foretell.transfer.images.features import extract
 from foretell.transfer.measures.probe import linear_probe
 
 SOURCE = "@animals"

@@ -10,8 +10,8 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.micle import Arm, mean
 from foretell.claims.micle_cases import ARMS
-from foretell.transfer.features import extract
 from foretell.transfer.fractions import validation_splits
+from foretell.transfer.images.features import extract
 from foretell.transfer.measures.metrics import score
 from foretell.transfer.measures.probe import linear_probe
 

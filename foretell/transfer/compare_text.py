@@ -1,6 +1,6 @@
 """What pretraining on text was worth: every arm at every number of labels and seed, with equal search, batch and steps.
 
-The protocol is that of images (``transfer.compare``): nested fractions of the labels by class, settings searched once
+The protocol is that of images (``transfer.images.compare``): nested fractions of the labels by class, settings searched once
 for each arm and fraction within its labels, the test part looked at once a fit. TF-IDF with a linear model is always
 there; in its place, where words are tagged or questions answered, the baseline of that task.
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foretell.transfer.cases import tally_of
-from foretell.transfer.labelled import Labelled
+from foretell.transfer.images.cases import tally_of
+from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.measures import redrawn
 from foretell.transfer.measures.intervals import bootstrap
 

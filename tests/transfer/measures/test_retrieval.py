@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from foretell.errors import InputError
-from foretell.transfer.evaluate import retrieval
+from foretell.transfer.images.evaluate import retrieval
 from foretell.transfer.measures.retrieval import mean_average_precision, recall_at_k
 
 

@@ -17,13 +17,13 @@ from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
-from foretell.transfer import cases
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.features import PlainViews, calibrate, embed, fresh_encoder
-from foretell.transfer.finetune import Classifier, augmented, probabilities
-from foretell.transfer.frozen import fit_frozen, judgement
-from foretell.transfer.labelled import Index, Labelled
+from foretell.transfer.images import cases
+from foretell.transfer.images.features import PlainViews, calibrate, embed, fresh_encoder
+from foretell.transfer.images.finetune import Classifier, augmented, probabilities
+from foretell.transfer.images.frozen import fit_frozen, judgement
+from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.measures.metrics import METRICS, Scores
 from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.measures.probe import Probe

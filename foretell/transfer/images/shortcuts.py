@@ -30,7 +30,7 @@ from foretell.counters import Rng, Rows, seed_of
 from foretell.data.images import Images
 from foretell.data.store import ImageStore
 from foretell.errors import InputError
-from foretell.transfer.labelled import group_codes
+from foretell.transfer.images.labelled import group_codes
 from foretell.transfer.measures.intervals import Interval, paired, t_interval
 from foretell.views.patches import PatchConfig, cut, draw_patches, projection, render
 

@@ -13,13 +13,13 @@ from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
 from foretell.run import Run
-from foretell.transfer import comparison
 from foretell.transfer.cache import Cache
-from foretell.transfer.compare import compare, held_out
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.evaluate import evaluate_encoder
 from foretell.transfer.fractions import amounts, fractions_of
-from foretell.transfer.labelled import labelled
+from foretell.transfer.images import comparison
+from foretell.transfer.images.compare import compare, held_out
+from foretell.transfer.images.evaluate import evaluate_encoder
+from foretell.transfer.images.labelled import labelled
 from foretell.transfer.measures.metrics import METRICS
 from foretell.transfer.search_config import SearchConfig
 

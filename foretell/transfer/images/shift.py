@@ -11,7 +11,7 @@ import numpy as np
 
 from foretell.data.domains import rows_of
 from foretell.errors import InputError
-from foretell.transfer.labelled import Index
+from foretell.transfer.images.labelled import Index
 from foretell.transfer.measures.intervals import paired
 from foretell.transfer.measures.redrawn import spread
 

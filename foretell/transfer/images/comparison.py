@@ -12,25 +12,25 @@ import numpy as np
 from foretell.counters import seed_of
 from foretell.encoders.base import Encoder
 from foretell.train.cost import PeakMemory, forward_flops
-from foretell.transfer import cases
-from foretell.transfer.arms import ARMS, TUNED
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Engine, Progress, confusion_of
-from foretell.transfer.evaluate import at_most, judge_frozen
-from foretell.transfer.features import FeatureBank, Given, PlainViews, embed, pixels, random_encoder
-from foretell.transfer.finetune import augmented
-from foretell.transfer.fit import Look, Start, TestSet, fine_tune, search
 from foretell.transfer.fractions import Amount, Fraction
-from foretell.transfer.frozen import fit_frozen, probe_of
-from foretell.transfer.labelled import Index, Labelled
+from foretell.transfer.images import cases
+from foretell.transfer.images.arms import ARMS, TUNED
+from foretell.transfer.images.evaluate import at_most, judge_frozen
+from foretell.transfer.images.features import FeatureBank, Given, PlainViews, embed, pixels, random_encoder
+from foretell.transfer.images.finetune import augmented
+from foretell.transfer.images.fit import Look, Start, TestSet, fine_tune, search
+from foretell.transfer.images.frozen import fit_frozen, probe_of
+from foretell.transfer.images.labelled import Index, Labelled
+from foretell.transfer.images.shift import PREFIX
 from foretell.transfer.measures.calibration import EXTRA
 from foretell.transfer.measures.metrics import METRICS, Scores
 from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.measures.operating import METRICS as OPERATING
 from foretell.transfer.networks import device_of, resolve_device, weights_hash
 from foretell.transfer.search import Keep, Trial
-from foretell.transfer.shift import PREFIX
 from foretell.views.config import ViewConfig
 
 if TYPE_CHECKING:

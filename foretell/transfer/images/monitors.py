@@ -9,9 +9,9 @@ import numpy as np
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.objectives.base import Trainable
-from foretell.transfer.features import PlainViews, embed
 from foretell.transfer.fractions import holdout
-from foretell.transfer.labelled import Labelled
+from foretell.transfer.images.features import PlainViews, embed
+from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.probe import fit_probe
 from foretell.views.config import ViewConfig

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foretell.encoders.base import Encoder, EncoderConfig
-from foretell.transfer.labelled import Index, Reader
+from foretell.transfer.images.labelled import Index, Reader
 from foretell.transfer.networks import device_of, evaluating
 from foretell.views.config import ViewConfig
 

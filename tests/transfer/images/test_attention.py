@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from foretell.errors import InputError
-from foretell.transfer import cases
-from foretell.transfer.attention import fit_attention
-from foretell.transfer.compare import compare
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.labelled import Labelled
+from foretell.transfer.images import cases
+from foretell.transfer.images.attention import fit_attention
+from foretell.transfer.images.compare import compare
+from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.measures.probe import fit_probe
 
 

@@ -18,7 +18,7 @@ from foretell.data.bags import Bags
 from foretell.errors import InputError
 from foretell.objectives.micle import COLUMNS
 from foretell.transfer.fractions import validation_splits
-from foretell.transfer.labelled import Index, Labelled, labelled
+from foretell.transfer.images.labelled import Index, Labelled, labelled
 from foretell.transfer.measures.calibration import Calibration
 from foretell.transfer.measures.metrics import Scores, Tally
 from foretell.transfer.measures.multilabel import FindingsTally

@@ -18,7 +18,7 @@ from torch import Tensor
 from foretell.data.bags import Bags
 from foretell.errors import InputError, unknown
 from foretell.objectives.micle import COLUMNS
-from foretell.transfer.labelled import Index, Labelled, group_codes
+from foretell.transfer.images.labelled import Index, Labelled, group_codes
 from foretell.transfer.measures.probe import Probe, fit_probe
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from torch import nn
 
 from foretell.errors import InputError
 from foretell.objectives.base import Trainable
-from foretell.transfer.labelled import labelled
-from foretell.transfer.monitors import KnnMonitor, ProbeMonitor
+from foretell.transfer.images.labelled import labelled
+from foretell.transfer.images.monitors import KnnMonitor, ProbeMonitor
 
 
 class Holder(Trainable):

@@ -14,7 +14,7 @@ from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.objectives.simclr import SimCLR
-from foretell.transfer.shortcuts import (
+from foretell.transfer.images.shortcuts import (
     SWITCHES,
     Looks,
     Score,

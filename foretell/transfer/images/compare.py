@@ -20,17 +20,17 @@ import numpy as np
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.run import Run
-from foretell.transfer.arms import DEFAULT_ARMS, TUNED, check_arms
 from foretell.transfer.cache import Cache
-from foretell.transfer.cases import count, labelled_cases
-from foretell.transfer.comparison import Comparison
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
-from foretell.transfer.evaluate import at_most
-from foretell.transfer.findings import labelled_findings
 from foretell.transfer.fractions import Amount, fractions_of
-from foretell.transfer.labelled import Index, Labelled, labelled, resolved
-from foretell.transfer.shift import apart, drops, gains
+from foretell.transfer.images.arms import DEFAULT_ARMS, TUNED, check_arms
+from foretell.transfer.images.cases import count, labelled_cases
+from foretell.transfer.images.comparison import Comparison
+from foretell.transfer.images.evaluate import at_most
+from foretell.transfer.images.findings import labelled_findings
+from foretell.transfer.images.labelled import Index, Labelled, labelled, resolved
+from foretell.transfer.images.shift import apart, drops, gains
 from foretell.views.config import ViewConfig
 
 if TYPE_CHECKING:

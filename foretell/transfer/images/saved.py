@@ -17,9 +17,9 @@ from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
 from foretell.run import write_aside
 from foretell.transfer.config import ClassifierConfig
-from foretell.transfer.features import PlainViews
-from foretell.transfer.finetune import Classifier, probabilities
-from foretell.transfer.labelled import Reader
+from foretell.transfer.images.features import PlainViews
+from foretell.transfer.images.finetune import Classifier, probabilities
+from foretell.transfer.images.labelled import Reader
 from foretell.views.config import ViewConfig
 
 HEAD = "head.safetensors"

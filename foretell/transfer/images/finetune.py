@@ -21,10 +21,10 @@ from foretell.data.images import Images
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
-from foretell.transfer.cases import firsts
 from foretell.transfer.config import ClassifierConfig
-from foretell.transfer.findings import masked_loss, positive_weights
-from foretell.transfer.labelled import Index, Labelled
+from foretell.transfer.images.cases import firsts
+from foretell.transfer.images.findings import masked_loss, positive_weights
+from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.measures.probe import Probe
 from foretell.transfer.networks import device_of, evaluating
 from foretell.transfer.turns import case_turns, turns

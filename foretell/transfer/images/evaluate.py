@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.encoders.base import Encoder
-from foretell.transfer import cases
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.features import PlainViews, embed
 from foretell.transfer.fractions import subset
-from foretell.transfer.frozen import probe_of
-from foretell.transfer.labelled import Index, Labelled
+from foretell.transfer.images import cases
+from foretell.transfer.images.features import PlainViews, embed
+from foretell.transfer.images.frozen import probe_of
+from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import with_intervals
 from foretell.transfer.measures.retrieval import mean_average_precision, recall_at_k

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Digits, new_encoder
+from digit_samples import Digits, new_encoder
 
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
-from foretell.transfer.compare import compare
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.shift import apart, drops, gains, lines
+from foretell.transfer.images.compare import compare
+from foretell.transfer.images.shift import apart, drops, gains, lines
 from foretell.views.config import ViewConfig
 
 QUICK = TransferConfig(device="cpu", steps=8, batch=16, curve_points=0, rates=(1e-3, 3e-3))

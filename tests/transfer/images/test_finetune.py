@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import new_encoder  # type: ignore[import-not-found]
+from digit_samples import new_encoder  # type: ignore[import-not-found]
 
 from foretell.counters import Rng, Rows
 from foretell.encoders import build_encoder
@@ -14,14 +14,14 @@ from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import ClassifierConfig, TransferConfig
-from foretell.transfer.features import PlainViews, embed, extract, fresh_encoder, random_encoder
-from foretell.transfer.finetune import Classifier, blocks
-from foretell.transfer.fit import Look, Start, TestSet, fine_tune, finetune_once, search
 from foretell.transfer.fractions import subset
-from foretell.transfer.labelled import labelled
+from foretell.transfer.images.features import PlainViews, embed, extract, fresh_encoder, random_encoder
+from foretell.transfer.images.finetune import Classifier, blocks
+from foretell.transfer.images.fit import Look, Start, TestSet, fine_tune, finetune_once, search
+from foretell.transfer.images.labelled import labelled
+from foretell.transfer.images.saved import load_classifier, predict, save_classifier
 from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.networks import weights_hash
-from foretell.transfer.saved import load_classifier, predict, save_classifier
 from foretell.transfer.search import Trial
 from foretell.transfer.search_config import SearchConfig
 

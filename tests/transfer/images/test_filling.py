@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from foretell.data.embedded import load
-from foretell.transfer.filling import Inpainter, windows
+from foretell.transfer.images.filling import Inpainter, windows
 from foretell.views.masks import MaskConfig
 
 SIDE = 16

@@ -8,7 +8,7 @@ from sklearn.datasets import load_sample_images
 
 from foretell.data.store import ImageStore
 from foretell.errors import InputError
-from foretell.transfer.lens import colour_shift, shift_of
+from foretell.transfer.images.lens import colour_shift, shift_of
 from foretell.views.aberration import aberrate, aberrated
 
 

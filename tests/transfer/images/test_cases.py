@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import Digits, new_encoder
+from digit_samples import Digits, new_encoder
 
 from foretell.counters import Rows
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
-from foretell.transfer import cases
-from foretell.transfer.compare import compare, held_out
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.evaluate import at_most
-from foretell.transfer.fit import finetune_once
 from foretell.transfer.fractions import fractions_of
-from foretell.transfer.labelled import Labelled
+from foretell.transfer.images import cases
+from foretell.transfer.images.compare import compare, held_out
+from foretell.transfer.images.evaluate import at_most
+from foretell.transfer.images.fit import finetune_once
+from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.measures.metrics import score
 from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.turns import case_turns
