@@ -10,8 +10,8 @@ from foretell.encoders.language import LanguageModel
 from foretell.objectives.text import TextObjective
 from foretell.recipe import Recipe
 from foretell.transfer.networks import copied
-from foretell.transfer.text_comparison import at_most
-from foretell.transfer.text_tuning import TextStart, fresh_model
+from foretell.transfer.text.comparison import at_most
+from foretell.transfer.text.tuning import TextStart, fresh_model
 
 LABELS = 30  # a class, of 11 topics
 

@@ -1,3 +1,3 @@
-"""What an encoder of images is worth, for classes or findings, of images or of cases of several; and tools of single questions:
-filling holes, shortcuts of a pretext task, the shift between colours.
+"""What an encoder of images is worth, where a label is a class or several findings of an image or a case; and what is asked of
+images alone: holes to fill, what gives a place away, the shift between colours.
 """

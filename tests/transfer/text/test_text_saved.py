@@ -16,8 +16,8 @@ from foretell.errors import InputError
 from foretell.tasks.classification import Entailment
 from foretell.tasks.layout import Layout
 from foretell.transfer.search import Trial
-from foretell.transfer.text_saved import load_text, save_text
-from foretell.transfer.text_tuning import TextStart, tune
+from foretell.transfer.text.saved import load_text, save_text
+from foretell.transfer.text.tuning import TextStart, tune
 
 
 def roberta() -> tuple[LanguageModel, Layout]:

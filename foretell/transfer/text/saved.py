@@ -33,8 +33,8 @@ from foretell.tasks.read_spans import SPANS
 from foretell.tasks.squad import Question
 from foretell.tasks.tagging import Entities, Tagging
 from foretell.tasks.tags_files import Tagged
+from foretell.transfer.text.tuning import TextTuner
 from foretell.transfer.text_config import TextTuning
-from foretell.transfer.text_tuning import TextTuner
 
 SMALL = 2.0**-12
 TITLES = {"bert": "Bert", "roberta": "Roberta", "gpt2": "GPT2", "openai-gpt": "OpenAIGPT"}
@@ -268,7 +268,7 @@ def _readme(place: Place, task: Task) -> str:
     ours = f"""# A model of text fine-tuned with Foretell: {what}
 
 ```python
-from foretell.transfer.text_saved import load_text
+from foretell.transfer.text.saved import load_text
 
 model = load_text("classifier")  # the name of this folder
 model.{_example(task)}

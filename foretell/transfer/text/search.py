@@ -13,7 +13,7 @@ from foretell.tasks.inputs import Index
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.search import Judged, Keep, Report, Space, Trial, looking, searched, trials_of
 from foretell.transfer.search_config import SearchConfig
-from foretell.transfer.text_tuning import TextStart, TextTuner, tune
+from foretell.transfer.text.tuning import TextStart, TextTuner, tune
 from foretell.transfer.watch import Watch
 
 

@@ -11,17 +11,17 @@ from text_topics import QUICK, goes_on, knowing_encoder, same_topic, small_decod
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.tasks.base import Task
-from foretell.transfer.compare_text import compare_text
 from foretell.transfer.search import Trial
 from foretell.transfer.search_config import SearchConfig
-from foretell.transfer.text_arms import TEXT_ARMS
+from foretell.transfer.text.arms import TEXT_ARMS
+from foretell.transfer.text.compare import compare_text
+from foretell.transfer.text.cost import forward_flops, training_flops
+from foretell.transfer.text.features import Bank, embed_units, readings_of
+from foretell.transfer.text.linear import fit_choice, fit_dense, fit_sparse, search_linear
+from foretell.transfer.text.once import finetune_text, search_text
+from foretell.transfer.text.tfidf import KINDS, TfIdf
+from foretell.transfer.text.tuning import TextStart, TextTuner, next_words, tune
 from foretell.transfer.text_config import TextTuning
-from foretell.transfer.text_cost import forward_flops, training_flops
-from foretell.transfer.text_features import Bank, embed_units, readings_of
-from foretell.transfer.text_linear import fit_choice, fit_dense, fit_sparse, search_linear
-from foretell.transfer.text_once import finetune_text, search_text
-from foretell.transfer.text_tuning import TextStart, TextTuner, next_words, tune
-from foretell.transfer.tfidf import KINDS, TfIdf
 
 TRIAL = Trial(3e-3, 40, 0.01)
 MAKERS = {"classification": topics, "similarity": same_topic, "choice": goes_on}
@@ -79,7 +79,7 @@ def test_scratch_starts_from_weights_of_its_own(encoder) -> None:
 
 def test_layers_further_down_are_slower_and_gains_are_not_decayed(encoder) -> None:
     from foretell.train.optim import make_optimizer
-    from foretell.transfer.text_tuning import bare, training_of
+    from foretell.transfer.text.tuning import bare, training_of
 
     model, layout = encoder
     data = topics(layout, 30, 1)
@@ -275,7 +275,7 @@ def test_unknown_arms_are_named(encoder) -> None:
 
 
 def test_an_interrupted_comparison_keeps_what_is_finished(encoder, tmp_path: Path, monkeypatch) -> None:
-    from foretell.transfer.text_comparison import TextComparison
+    from foretell.transfer.text.comparison import TextComparison
 
     model, layout = encoder
     run = Run.create(tmp_path / "run")

@@ -14,8 +14,8 @@ from text_topics import QUICK
 
 from foretell.errors import InputError
 from foretell.transfer.search import Trial
-from foretell.transfer.text_saved import load_text, save_text
-from foretell.transfer.text_tuning import TextStart, tune
+from foretell.transfer.text.saved import load_text, save_text
+from foretell.transfer.text.tuning import TextStart, tune
 
 
 def tuned(network: str, kind: str):  # type: ignore[no-untyped-def]

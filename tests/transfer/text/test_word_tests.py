@@ -10,7 +10,7 @@ import pytest
 
 from foretell.encoders.vectors import Neighbourhood
 from foretell.errors import InputError
-from foretell.transfer.word_tests import analogies, answers, read_analogies, read_pairs, similarity
+from foretell.transfer.text.word_tests import analogies, answers, read_analogies, read_pairs, similarity
 
 
 def unit(table: np.ndarray) -> np.ndarray:

@@ -13,15 +13,15 @@ from foretell.encoders.language import LanguageModel
 from foretell.tasks.base import Task
 from foretell.tasks.classification import ClassScore
 from foretell.tasks.inputs import Index
-from foretell.transfer.answer_threshold import like, settled, told
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.networks import resolve_device, weights_hash
 from foretell.transfer.search import Keep, Trial, counting, require, trials_of
-from foretell.transfer.text_search import check_method, search_tuning
-from foretell.transfer.text_tuning import TextStart, TextTuner, settled_precision, tune
+from foretell.transfer.text.answer_threshold import like, settled, told
+from foretell.transfer.text.search import check_method, search_tuning
+from foretell.transfer.text.tuning import TextStart, TextTuner, settled_precision, tune
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import with_intervals
 from foretell.transfer.networks import device_of, weights_hash
 from foretell.transfer.search import Keep, Trial
-from foretell.transfer.text_arms import TEXT_ARMS, TEXT_TUNED
-from foretell.transfer.text_cost import forward_flops
-from foretell.transfer.text_features import Bank, embed_units, frozen_kinds
-from foretell.transfer.text_linear import fit_dense, fit_sparse, search_linear
-from foretell.transfer.text_search import check_method, search_tuning
-from foretell.transfer.text_tuning import TextStart, batch_for, fresh_model, settled_precision, tune
-from foretell.transfer.tfidf import KINDS, PENALTIES, TfIdf
+from foretell.transfer.text.arms import TEXT_ARMS, TEXT_TUNED
+from foretell.transfer.text.cost import forward_flops
+from foretell.transfer.text.features import Bank, embed_units, frozen_kinds
+from foretell.transfer.text.linear import fit_dense, fit_sparse, search_linear
+from foretell.transfer.text.search import check_method, search_tuning
+from foretell.transfer.text.tfidf import KINDS, PENALTIES, TfIdf
+from foretell.transfer.text.tuning import TextStart, batch_for, fresh_model, settled_precision, tune
 from foretell.transfer.watch import Watch
 
 

@@ -25,9 +25,9 @@ from foretell.transfer.engine import FROZEN, Progress
 from foretell.transfer.fractions import Amount, fractions_of
 from foretell.transfer.measures.verdict import beside
 from foretell.transfer.networks import device_of, resolve_device
-from foretell.transfer.span_comparison import SpanComparison
-from foretell.transfer.text_arms import TEXT_ARMS
-from foretell.transfer.text_comparison import TextComparison, at_most
+from foretell.transfer.text.arms import TEXT_ARMS
+from foretell.transfer.text.comparison import TextComparison, at_most
+from foretell.transfer.text.span_comparison import SpanComparison
 
 
 def compare_text(
