@@ -24,9 +24,9 @@ from foretell.encoders.base import Encoder
 from foretell.recipe import Recipe
 from foretell.train import fit
 from foretell.train.budget import seconds_of
-from foretell.transfer.features import extract
-from foretell.transfer.intervals import paired, t_interval
-from foretell.transfer.knn import knn
+from foretell.transfer.images.features import extract
+from foretell.transfer.measures.intervals import paired, t_interval
+from foretell.transfer.measures.knn import knn
 from foretell.views import plain
 
 

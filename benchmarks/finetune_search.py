@@ -22,9 +22,9 @@ from foretell.data.store import open_images
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.fit import search_once
 from foretell.transfer.fractions import subset
-from foretell.transfer.labelled import labelled, resolved
+from foretell.transfer.images.fit import search_once
+from foretell.transfer.images.labelled import labelled, resolved
 from foretell.transfer.search_config import SearchConfig
 from foretell.views.config import ViewConfig
 

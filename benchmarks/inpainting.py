@@ -29,7 +29,7 @@ from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.context_measures import filled_by_all, measure
 from foretell.recipe import Recipe
 from foretell.train import fit
-from foretell.transfer.intervals import paired
+from foretell.transfer.measures.intervals import paired
 
 SIDE = 64
 # photographs, held out: the cat and one side of the stereo pair with the other, since they show the same

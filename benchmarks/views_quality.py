@@ -22,7 +22,7 @@ from foretell.objectives.base import Task
 from foretell.objectives.simclr import SimCLR
 from foretell.recipe import Recipe
 from foretell.train import fit
-from foretell.transfer.intervals import paired, t_interval
+from foretell.transfer.measures.intervals import paired, t_interval
 
 
 class WithTorchvision(SimCLR):

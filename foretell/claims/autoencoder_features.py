@@ -9,7 +9,7 @@ from foretell.claims.lab import Lab
 from foretell.objectives.autoencoder_measures import Features, Index
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
-from foretell.transfer.features import extract
+from foretell.transfer.images.features import extract
 
 BLIND = 0.5
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from foretell.claims.lab import Lab
-from foretell.transfer.intervals import Interval, paired
+from foretell.transfer.measures.intervals import Interval, paired
 
 Outcome = Literal["holds", "does not hold", "undecided"]
 

@@ -13,7 +13,7 @@ from foretell.counters import seed_of
 from foretell.data.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
-from foretell.transfer.features import evaluating
+from foretell.transfer.networks import evaluating
 
 MARGIN = 5  # tokens at least on either side of the one that is hidden
 ARTICLES = ("a", "an")

@@ -16,7 +16,7 @@ from foretell.counters import seed_of
 from foretell.recipe import Recipe
 from foretell.tasks.classification import Entailment
 from foretell.tasks.layout import Layout
-from foretell.transfer.features import evaluating
+from foretell.transfer.networks import evaluating
 
 STORIES = 500
 PAIRS = tuple(permutations(range(3), 2))  # ordered pairs of the sentences 0, 1, 2; sentence 1 is the stranger

@@ -24,7 +24,7 @@ from foretell.encoders.base import EncoderConfig
 from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.context_measures import filled_by_all, measure
 from foretell.recipe import Recipe
-from foretell.transfer.probe import fit_probe
+from foretell.transfer.measures.probe import fit_probe
 
 TEXTURES = ("grass", "gravel", "brick")
 SOURCE = "pieces of photographed textures"

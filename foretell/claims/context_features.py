@@ -11,9 +11,9 @@ from foretell.claims.context_losses import PAPER
 from foretell.claims.lab import Lab
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
-from foretell.transfer.features import extract
 from foretell.transfer.fractions import validation_splits
-from foretell.transfer.probe import linear_probe
+from foretell.transfer.images.features import extract
+from foretell.transfer.measures.probe import linear_probe
 
 SOURCE = "@animals"
 SIDE = 28

@@ -11,8 +11,8 @@ from foretell.encoders import save_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
-from foretell.transfer.compare import compare
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.images.compare import compare
 
 
 def kept_encoder(lab: Lab, made: Recipe) -> Path:
@@ -41,7 +41,7 @@ def compared_encoder(
     trials: int,
     shift: str | None = None,
 ) -> dict[str, Any]:
-    """``transfer.compare`` of the encoder of ``objective``, with its views, on the fixed parts of ``source``."""
+    """``transfer.images.compare`` of the encoder of ``objective``, with its views, on the fixed parts of ``source``."""
     train, test = lab.split(source)
     config = transfer.model_copy(update={"device": lab.device, "curve_points": 0})
     return compare(

@@ -8,8 +8,8 @@ from foretell.claims import text, text_tasks
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.recipe import Recipe
-from foretell.transfer.text_comparison import at_most
-from foretell.transfer.text_tuning import TextStart, tune
+from foretell.transfer.text.comparison import at_most
+from foretell.transfer.text.tuning import TextStart, tune
 from foretell.transfer.watch import Watch
 
 FEW, MANY = 10, 90  # labels a class

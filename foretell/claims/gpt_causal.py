@@ -10,7 +10,7 @@ from foretell.claims.lab import Lab
 from foretell.counters import seed_of
 from foretell.objectives.text import TextObjective
 from foretell.recipe import Recipe
-from foretell.transfer.features import evaluating
+from foretell.transfer.networks import evaluating
 
 ROWS = 32
 

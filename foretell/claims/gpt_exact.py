@@ -16,8 +16,8 @@ from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Similarity
 from foretell.tasks.layout import Layout
+from foretell.transfer.text.tuning import TextTuner, bare
 from foretell.transfer.text_config import TextTuning
-from foretell.transfer.text_tuning import TextTuner, bare
 
 EXAMPLES = 60
 ANSWERS = (2, 3, 4, 5)

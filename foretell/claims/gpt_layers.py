@@ -9,9 +9,9 @@ from foretell.counters import seed_of
 from foretell.encoders.language import LanguageModel
 from foretell.objectives.text import TextObjective
 from foretell.recipe import Recipe
-from foretell.transfer.features import copied
-from foretell.transfer.text_comparison import at_most
-from foretell.transfer.text_tuning import TextStart, fresh_model
+from foretell.transfer.networks import copied
+from foretell.transfer.text.comparison import at_most
+from foretell.transfer.text.tuning import TextStart, fresh_model
 
 LABELS = 30  # a class, of 11 topics
 

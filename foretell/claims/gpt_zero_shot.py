@@ -16,7 +16,7 @@ from foretell.claims.text import Document
 from foretell.counters import seed_of
 from foretell.objectives.text import TextObjective
 from foretell.recipe import Recipe
-from foretell.transfer.features import evaluating
+from foretell.transfer.networks import evaluating
 
 MOST = 600  # sentences of a task
 WORDS = 8  # of a sentence, at least

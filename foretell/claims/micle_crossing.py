@@ -9,7 +9,7 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.micle import mean
 from foretell.claims.micle_cases import ARMS, FEW, cases
-from foretell.transfer.crossing import crossing, number
+from foretell.transfer.measures.crossing import crossing, number
 
 PART = 4  # cases a class, of five or more that there are
 MORE = (PART, None)

@@ -10,10 +10,10 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.micle import Arm, mean
 from foretell.claims.micle_cases import ARMS
-from foretell.transfer.features import extract
 from foretell.transfer.fractions import validation_splits
-from foretell.transfer.metrics import score
-from foretell.transfer.probe import linear_probe
+from foretell.transfer.images.features import extract
+from foretell.transfer.measures.metrics import score
+from foretell.transfer.measures.probe import linear_probe
 
 TRIALS = 4
 Features = NDArray[np.float32]

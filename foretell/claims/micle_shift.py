@@ -6,7 +6,7 @@ from foretell.claims import micle
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.micle import mean
-from foretell.transfer.shift import PREFIX
+from foretell.transfer.images.shift import PREFIX
 
 CASES = (4,)
 ARMS = {"scratch": "scratch", "simclr": "SimCLR", "micle": "MICLe after SimCLR"}

@@ -11,11 +11,11 @@ from foretell.claims.lab import Lab
 from foretell.data.images import Images
 from foretell.objectives.simclr import SimCLR
 from foretell.recipe import Recipe
-from foretell.transfer.features import device_of, evaluating
 from foretell.transfer.fractions import subset
-from foretell.transfer.knn import knn
-from foretell.transfer.metrics import score
-from foretell.transfer.probe import fit_probe
+from foretell.transfer.measures.knn import knn
+from foretell.transfer.measures.metrics import score
+from foretell.transfer.measures.probe import fit_probe
+from foretell.transfer.networks import device_of, evaluating
 from foretell.views import plain
 
 SOURCE = "@animals"

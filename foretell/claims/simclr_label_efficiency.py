@@ -8,8 +8,8 @@ from foretell.claims import simclr
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.objectives.image import ImageObjective
-from foretell.transfer.compare import compare
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.images.compare import compare
 
 PER_CLASS = (1, 10, 80)  # about 0.1, 1 and 10 per cent of the 7,867 training images
 TRIALS = 3

@@ -11,7 +11,7 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.encoders.vectors import Floats
 from foretell.recipe import Recipe
-from foretell.transfer.word_tests import answers
+from foretell.transfer.text.word_tests import answers
 
 # two crossed attributes each: which thing, and which form of it
 PAIRS: dict[str, str] = {

@@ -18,9 +18,10 @@ from foretell.encoders.base import Encoder
 from foretell.errors import InputError, unknown
 from foretell.train.config import TrainingConfig
 from foretell.train.loop import fit
-from foretell.transfer.features import copied, fresh_encoder
-from foretell.transfer.intervals import paired, t_interval
-from foretell.transfer.labelled import resolved
+from foretell.transfer.images.features import fresh_encoder
+from foretell.transfer.images.labelled import resolved
+from foretell.transfer.measures.intervals import paired, t_interval
+from foretell.transfer.networks import copied
 from foretell.views.config import ViewConfig
 
 ARMS = {

@@ -27,7 +27,8 @@ from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
 from foretell.settings import Settings
-from foretell.transfer.features import batch_for, device_of, evaluating
+from foretell.transfer.images.features import batch_for
+from foretell.transfer.networks import device_of, evaluating
 from foretell.transfer.turns import turns
 from foretell.views import denormalise, draw, plain, render
 from foretell.views.config import ViewConfig

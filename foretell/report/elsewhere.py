@@ -5,7 +5,7 @@ from __future__ import annotations
 from foretell.report import analysis, charts, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Table
-from foretell.transfer import crossing as crossing_points
+from foretell.transfer.measures import crossing as crossing_points
 
 
 def crossing(run: Gathered) -> Json | None:

@@ -14,8 +14,8 @@ from foretell.report.dots import Dot, DotRow, dot_chart
 from foretell.report.parts import Cell, Table
 from foretell.report.plots import Axis
 from foretell.report.results import score_cell
-from foretell.transfer.crossing import number, sentence
 from foretell.transfer.fractions import in_words
+from foretell.transfer.measures.crossing import number, sentence
 
 Json = dict[str, Any]
 COLOURS = 4  # of steps

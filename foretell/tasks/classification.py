@@ -16,7 +16,7 @@ from foretell.tasks.base import Score, Targets, Task, first_of
 from foretell.tasks.heads import SummaryHead
 from foretell.tasks.inputs import Index, Inputs, Sequences
 from foretell.tasks.layout import Layout
-from foretell.transfer.metrics import METRICS, Tally
+from foretell.transfer.measures.metrics import METRICS, Tally
 
 Probabilities = NDArray[np.float32]
 

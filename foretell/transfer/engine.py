@@ -6,48 +6,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.crossing import crossings
-from foretell.transfer.fractions import Amount, Index, validation_splits
-from foretell.transfer.redrawn import add_spreads, taken_from
+from foretell.transfer.fractions import Fraction, Index, Samples, validation_splits
+from foretell.transfer.measures.crossing import crossings
+from foretell.transfer.measures.redrawn import add_spreads, taken_from
+from foretell.transfer.measures.summary import differences, labels_saved, summarise, to_reach
+from foretell.transfer.measures.verdict import verdict
 from foretell.transfer.search import Keep, Trial, require, trials_of
-from foretell.transfer.summary import differences, labels_saved, summarise, to_reach
-from foretell.transfer.verdict import verdict
 
 Progress = Callable[[int, int, str], None]
 _MOST_CONFUSION = 64
 FROZEN = 1000  # samples of training that take about as long as a probe
 
-
-class Samples(Protocol):
-    """Labelled samples: ``index`` (N,) rows of the source, ``codes`` (N,) classes, ``groups`` (N,) or None."""
-
-    @property
-    def index(self) -> Index: ...
-    @property
-    def codes(self) -> Index: ...
-    @property
-    def groups(self) -> Index | None: ...
-    def __len__(self) -> int: ...
-
-
 Data = TypeVar("Data", bound=Samples)
-
-
-@dataclass
-class Fraction:
-    """One amount of labels: for each seed the positions of its labelled samples among the training samples."""
-
-    per_class: Amount
-    positions: dict[int, Index]
-
-    def labels(self, seed: int) -> int:
-        return len(self.positions[seed])
 
 
 class Engine(ABC, Generic[Data]):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foretell.counters import seed_of
 from foretell.errors import InputError
+
+if TYPE_CHECKING:
+    from foretell.transfer.config import TransferConfig
 
 Index = NDArray[np.int64]
 Amount = int | float | None
@@ -188,3 +192,76 @@ def validation_splits(
     if not kept:
         return [], "fresh views of the training images (the labels of a class are all in one group)"
     return kept, how
+
+
+# of a comparison ----------------------------------------------------------------------------------------------------
+
+
+class Samples(Protocol):
+    """Labelled samples: ``index`` (N,) rows of the source, ``codes`` (N,) classes, ``groups`` (N,) or None."""
+
+    @property
+    def index(self) -> Index: ...
+    @property
+    def codes(self) -> Index: ...
+    @property
+    def groups(self) -> Index | None: ...
+    def __len__(self) -> int: ...
+
+
+class Classed(Samples, Protocol):
+    """Labelled samples with the names of their classes."""
+
+    @property
+    def classes(self) -> list[str]: ...
+
+
+@dataclass
+class Fraction:
+    """One amount of labels: for each seed the positions of its labelled samples among the training samples."""
+
+    per_class: Amount
+    positions: dict[int, Index]
+
+    def labels(self, seed: int) -> int:
+        return len(self.positions[seed])
+
+
+def _chosen(codes: Index, groups: Index | None, amount: Amount, seed: int, unit: Literal["image", "group"]) -> Index:
+    """Positions of the labelled samples."""
+    if amount is None:
+        return np.arange(len(codes))
+    if amount < 1:
+        return subset(codes, groups, share=amount, seed=seed, unit=unit)
+    return subset(codes, groups, per_class=int(amount), seed=seed, unit=unit)
+
+
+def fractions_of(
+    train: Classed,
+    per_class: Sequence[Amount],
+    seeds: Sequence[int],
+    config: TransferConfig,
+    cases: Index | None = None,
+) -> tuple[list[Fraction], list[str]]:
+    """The nested fractions, smallest first, and notes.
+
+    A class with fewer samples than a fraction asks gives what it has; a fraction that would add no label to the one
+    before is left out. ``cases`` (N,): a label is one of all samples of a case.
+    """
+    found: list[Fraction] = []
+    notes = []
+    unit = config.label_unit if cases is None else "group"
+    groups = train.groups if cases is None else cases
+    one = np.arange(len(train)) if cases is None else np.unique(cases, return_index=True)[1]
+    counts = np.bincount(train.codes[one], minlength=max(1, len(train.classes)))
+    counts = counts[counts > 0]
+    for wanted in sorted(set(per_class), key=lambda n: np.inf if n is None else n):
+        fraction = Fraction(wanted, {seed: _chosen(train.codes, groups, wanted, seed, unit) for seed in seeds})
+        if found and fraction.labels(seeds[0]) == found[-1].labels(seeds[0]):
+            notes.append(f"{in_words(wanted)}: no label more than before, left out")
+            continue
+        short = int((counts < wanted).sum()) if wanted is not None and (unit == "image" or cases is not None) else 0
+        if short:
+            notes.append(f"{in_words(wanted)}: {short} of {len(counts)} classes have fewer and give what they have")
+        found.append(fraction)
+    return found, notes

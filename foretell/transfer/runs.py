@@ -10,7 +10,7 @@ from typing import Any
 
 from foretell.errors import InputError
 from foretell.run import Run
-from foretell.transfer.intervals import paired, t_interval
+from foretell.transfer.measures.intervals import paired, t_interval
 
 Row = dict[str, Any]
 

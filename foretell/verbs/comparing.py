@@ -15,17 +15,18 @@ from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run
-from foretell.transfer import crossing, shift
-from foretell.transfer.arms import DEFAULT_ARMS
 from foretell.transfer.cache import Cache
-from foretell.transfer.cases import count
-from foretell.transfer.compare import compare as run_comparison
-from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.fit import finetune_once, fits_of_search, search_once
 from foretell.transfer.fractions import amounts
-from foretell.transfer.labelled import Labelled as TrainingLabels
-from foretell.transfer.saved import save_classifier
+from foretell.transfer.images import shift
+from foretell.transfer.images.arms import DEFAULT_ARMS
+from foretell.transfer.images.cases import count
+from foretell.transfer.images.compare import compare as run_comparison
+from foretell.transfer.images.compare import held_out
+from foretell.transfer.images.fit import finetune_once, fits_of_search, search_once
+from foretell.transfer.images.labelled import Labelled as TrainingLabels
+from foretell.transfer.images.saved import save_classifier
+from foretell.transfer.measures import crossing
 from foretell.transfer.search import counting
 from foretell.verbs import common, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say

@@ -22,8 +22,8 @@ from foretell.recipe import DataConfig
 from foretell.report import build as build_report
 from foretell.report.exhibits import fitted, neighbours_grid, write_neighbours
 from foretell.run import Run, write_aside
-from foretell.transfer.features import extract
-from foretell.transfer.knn import nearest
+from foretell.transfer.images.features import extract
+from foretell.transfer.measures.knn import nearest
 from foretell.verbs import common, text_transfer
 
 Features = NDArray[np.float32]

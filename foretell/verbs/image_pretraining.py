@@ -22,10 +22,10 @@ from foretell.run import Run
 from foretell.train.cost import forward_flops
 from foretell.train.loop import FitResult
 from foretell.train.monitor import Monitor
-from foretell.transfer.evaluate import at_most
-from foretell.transfer.features import random_encoder
-from foretell.transfer.labelled import labelled
-from foretell.transfer.monitors import KnnMonitor, ProbeMonitor
+from foretell.transfer.images.evaluate import at_most
+from foretell.transfer.images.features import random_encoder
+from foretell.transfer.images.labelled import labelled
+from foretell.transfer.images.monitors import KnnMonitor, ProbeMonitor
 from foretell.verbs import common, kinds, worth
 from foretell.verbs.common import Parts, say
 from foretell.verbs.pretrain import Pretraining

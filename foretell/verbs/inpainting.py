@@ -16,7 +16,7 @@ from foretell.data.pixels import LONGEST, Pixels, Unreadable
 from foretell.errors import InputError
 from foretell.report.exhibits import fitted, picture_grid
 from foretell.run import write_aside
-from foretell.transfer.filling import load_inpainter
+from foretell.transfer.images.filling import load_inpainter
 from foretell.verbs import common
 from foretell.verbs.inpaint import Inpainting
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from foretell.transfer.crossing import crossing
-from foretell.transfer.intervals import paired
-from foretell.transfer.redrawn import spread
-from foretell.transfer.shift import drops, gains
-from foretell.transfer.summary import verdict_of
+from foretell.transfer.images.shift import drops, gains
+from foretell.transfer.measures.crossing import crossing
+from foretell.transfer.measures.intervals import paired
+from foretell.transfer.measures.redrawn import spread
+from foretell.transfer.measures.summary import verdict_of
 
 Row = dict[str, Any]
 SHARED = ("metric", "classes", "test", "seeds", "trials", "notes")

@@ -15,9 +15,9 @@ from foretell.errors import InputError
 from foretell.recipe import DataConfig, Recipe
 from foretell.report import build as build_report
 from foretell.run import Run
-from foretell.transfer.compare import compare, judged_parts
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
+from foretell.transfer.images.compare import compare, judged_parts
 from foretell.verbs import common
 from foretell.verbs.common import Parts, Pretrained, say
 from foretell.verbs.comparing import telling

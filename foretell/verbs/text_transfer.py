@@ -28,15 +28,15 @@ from foretell.tasks.classification import Classification
 from foretell.tasks.layout import Layout, extended
 from foretell.tasks.read import Division, LabelledText, divide_labelled
 from foretell.tasks.squad import write_answers
-from foretell.transfer.answer_threshold import like
 from foretell.transfer.cache import Cache
-from foretell.transfer.compare_text import always_there, compare_text, frozen_text
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Amount
-from foretell.transfer.text_features import embed_units
-from foretell.transfer.text_once import finetune_text, search_text
-from foretell.transfer.text_saved import save_text
-from foretell.transfer.text_tuning import TextTuner
+from foretell.transfer.text.answer_threshold import like
+from foretell.transfer.text.compare import always_there, compare_text, frozen_text
+from foretell.transfer.text.features import embed_units
+from foretell.transfer.text.once import finetune_text, search_text
+from foretell.transfer.text.saved import save_text
+from foretell.transfer.text.tuning import TextTuner
 from foretell.verbs import common
 from foretell.verbs.common import JOINED, say
 from foretell.verbs.finetune import Finetuned

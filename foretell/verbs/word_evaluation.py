@@ -8,7 +8,7 @@ from typing import Any
 
 from foretell.errors import InputError
 from foretell.run import Run
-from foretell.transfer.word_tests import (
+from foretell.transfer.text.word_tests import (
     Analogies,
     Section,
     Similarity,

@@ -12,13 +12,14 @@ from foretell.data.store import ImageStore
 from foretell.encoders.base import Encoder
 from foretell.report.exhibits import write_map, write_neighbours
 from foretell.run import Run
-from foretell.transfer import cases
-from foretell.transfer.compare import held_out
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.evaluate import at_most, judge_frozen, retrieval, with_intervals
-from foretell.transfer.features import extract, pixels, random_encoder
-from foretell.transfer.knn import knn
-from foretell.transfer.labelled import Index
+from foretell.transfer.images import cases
+from foretell.transfer.images.compare import held_out
+from foretell.transfer.images.evaluate import at_most, judge_frozen, retrieval
+from foretell.transfer.images.features import extract, pixels, random_encoder
+from foretell.transfer.images.labelled import Index
+from foretell.transfer.measures.knn import knn
+from foretell.transfer.measures.metrics import with_intervals
 from foretell.verbs.common import Parts
 from foretell.views.config import ViewConfig
 

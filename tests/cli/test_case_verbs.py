@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cli_words import refused
 
-from foretell.transfer.saved import load_classifier
+from foretell.transfer.images.saved import load_classifier
 
 Call = Callable[..., Any]
 QUICK = (

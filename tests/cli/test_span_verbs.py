@@ -12,7 +12,7 @@ from test_text_transfer_verbs import QUICK, TINY, TRAINING, WHO, told
 import foretell
 from foretell.cli import main
 from foretell.tasks.squad import Answer, Question, read_squad, write_squad
-from foretell.transfer.text_saved import load_text
+from foretell.transfer.text.saved import load_text
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import foretell
 from foretell.cli import main
 from foretell.errors import InputError
 from foretell.run import Run
-from foretell.transfer.text_saved import load_text
+from foretell.transfer.text.saved import load_text
 
 TINY = ["objective.network.layers=1", "objective.network.width=32", "objective.network.heads=2", "objective.length=32"]
 TRAINING = ["training.rate=0.003", "training.precision=float32", "training.batch=16", "training.health_every=40"]

@@ -301,7 +301,7 @@ def test_evaluate_measures_beside_its_baselines(foretell: Call, run: Path) -> No
 
 
 def test_finetune_gives_a_classifier_and_a_comparison(foretell: Call, run: Path) -> None:
-    from foretell.transfer.saved import load_classifier
+    from foretell.transfer.images.saved import load_classifier
 
     said = foretell(
         "finetune", run, "--per-class", "2", "--seeds", 2, "--trials", 1,

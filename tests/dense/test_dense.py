@@ -20,7 +20,7 @@ from foretell.dense.stages import Stages
 from foretell.encoders import build_encoder
 from foretell.encoders.base import Encoder, EncoderConfig
 from foretell.errors import InputError
-from foretell.transfer.labelled import resolved
+from foretell.transfer.images.labelled import resolved
 from foretell.views import draw, plain, render
 from foretell.views.config import ViewConfig
 

@@ -12,7 +12,7 @@ from foretell.data.words import WordsConfig, split_words
 from foretell.encoders.bag import SPECIALS, bag_of
 from foretell.tasks.classification import Classification
 from foretell.tasks.layout import Layout
-from foretell.transfer.text_features import embed_units
+from foretell.transfer.text.features import embed_units
 
 TEXT = Path(__file__).parents[2] / "CONTRIBUTING.md"
 WORDS = ["red", "apple", "[CLS]", "stone"]

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
+from digit_samples import Digits, new_encoder
 from sklearn.datasets import load_digits
 
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
-from foretell.encoders import build_encoder
-from foretell.encoders.base import Encoder, EncoderConfig
+from foretell.encoders.base import Encoder
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.fit import Start, fine_tune
-from foretell.transfer.labelled import labelled, resolved
+from foretell.transfer.images.fit import Start, fine_tune
+from foretell.transfer.images.labelled import labelled, resolved
 from foretell.transfer.search import Trial
 from foretell.views.config import ViewConfig
-
-
-@dataclass
-class Digits:
-    store: ImageStore
-    train: NDArray[np.int64]
-    test: NDArray[np.int64]
-    spare: NDArray[np.int64]
-    codes: NDArray[np.int64]
-    flat: NDArray[np.float32]
 
 
 @pytest.fixture(scope="session")
@@ -52,11 +38,6 @@ def digits() -> Digits:
 def views(digits: Digits) -> ViewConfig:
     config = ViewConfig(scale=(0.6, 1.0), flip=0, brightness=0.2, contrast=0.2, saturation=0, hue=0, grey=0, blur=0)
     return resolved(config, digits.store, 8)
-
-
-def new_encoder(seed: int = 0) -> Encoder:
-    torch.manual_seed(seed)
-    return build_encoder(EncoderConfig(name="resnet_tiny"), 1, 8)
 
 
 @pytest.fixture

@@ -1,0 +1,3 @@
+"""What an encoder of images is worth, where a label is a class or several findings of an image or a case; and what is asked of
+images alone: holes to fill, what gives a place away, the shift between colours.
+"""

@@ -1,0 +1,66 @@
+"""Attention over the images of a case: a learnt weight for each image, on frozen features (after Ilse, Tomczak and Welling,
+arXiv 1802.04712, with one linear score and over the images' probabilities, so that a case is a weighted mean of its images).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foretell.transfer.measures.probe import Probe, fit_probe
+
+Array = NDArray[np.float32]
+Index = NDArray[np.int64]
+ITERATIONS = 100
+
+
+@dataclass(frozen=True)
+class AttentionProbe(Probe):
+    """A linear classifier of images, and ``attention`` (D,): an image weighs exp(x @ attention) in its case."""
+
+    attention: Array
+
+    def probabilities(self, x: Array) -> Array:
+        """(N, classes + 1): class probabilities of each image, and last the logarithm of its weight."""
+        score = x @ self.attention
+        return np.concatenate([super().probabilities(x), score[:, None]], axis=1).astype(np.float32)
+
+
+def fit_attention(x: Array, y: Index, cases: Index, classes: int, strength: float, weights: Array) -> AttentionProbe:
+    """Minimise the mean cross-entropy of cases + strength / 2 (|W|^2 + |a|^2) over (N, D) standardised features, by L-BFGS.
+
+    It starts from ``fit_probe`` with equal weights, so that attention is learnt only where it helps the training cases. ``y``
+    (N,) and ``cases`` (N,) are each image's class and case. Raises InputError as ``fit_probe``.
+    """
+    start = fit_probe(x, y, classes, strength, weights=weights)
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(scale < 1e-6 * max(float(scale.max()), 1e-12), np.inf, scale)
+    z = torch.from_numpy(((x - mean) / scale).astype(np.float32))
+    numbers, first, of = np.unique(cases, return_index=True, return_inverse=True)
+    place, truth = torch.from_numpy(of), torch.from_numpy(y[first])
+    finite = np.where(np.isinf(scale), 0.0, scale)
+    weight = torch.from_numpy((start.weight * finite).astype(np.float32)).requires_grad_()
+    bias = torch.from_numpy((start.bias + start.weight @ mean).astype(np.float32)).requires_grad_()
+    attention = torch.zeros(x.shape[1], requires_grad=True)
+    optimiser = torch.optim.LBFGS([weight, bias, attention], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        score = z @ attention
+        highest = torch.full((len(numbers),), -torch.inf).scatter_reduce(0, place, score.detach(), "amax")
+        share = (score - highest[place]).exp()
+        total = torch.zeros(len(numbers)).index_add(0, place, share)
+        p = (z @ weight.T + bias).softmax(dim=1) * (share / total[place])[:, None]
+        pooled = torch.zeros(len(numbers), classes).index_add(0, place, p)
+        own = pooled[torch.arange(len(numbers)), truth].clamp(min=1e-7)
+        found = -own.log().mean() + strength / 2 * ((weight**2).sum() + (attention**2).sum())
+        found.backward()  # type: ignore[no-untyped-call]
+        return found
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    scaled = (weight.detach().numpy() / scale).astype(np.float32)
+    intercept = (bias.detach().numpy() - scaled @ mean).astype(np.float32)
+    return AttentionProbe(scaled, intercept, strength, (attention.detach().numpy() / scale).astype(np.float32))

@@ -1,0 +1,246 @@
+"""What pretraining was worth: every arm at every number of labels and seed, with equal views, search, batch and
+steps.
+
+The protocol follows SimCLR (2002.05709, section 4.2 and appendix B.5) at the scale of one's own data: class-
+balanced fractions, nested and the same for every arm; learning rate and steps searched once for each arm and
+fraction on the first seed, on labels out of that fraction, and reused for the other seeds. The test set is looked
+at once a fit and chooses nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foretell.encoders.base import Encoder
+from foretell.errors import InputError
+from foretell.run import Run
+from foretell.transfer.cache import Cache
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.engine import Progress
+from foretell.transfer.fractions import Amount, fractions_of
+from foretell.transfer.images.arms import DEFAULT_ARMS, TUNED, check_arms
+from foretell.transfer.images.cases import count, labelled_cases
+from foretell.transfer.images.comparison import Comparison
+from foretell.transfer.images.evaluate import at_most
+from foretell.transfer.images.findings import labelled_findings
+from foretell.transfer.images.labelled import Index, Labelled, labelled, resolved
+from foretell.transfer.images.shift import apart, drops, gains
+from foretell.views.config import ViewConfig
+
+if TYPE_CHECKING:
+    from foretell.data.store import ImageStore
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _check_cases(store: ImageStore, fit: Labelled, held: Labelled) -> None:
+    if fit.cases is None or held.cases is None:
+        return
+    shared = np.isin(fit.cases, held.cases)
+    if shared.any():
+        raise InputError(
+            f"{store.source}: {_counted(len(np.unique(fit.cases[shared])), 'case')} both in the training and in the test part "
+            f"(one has '{store.names[int(fit.index[shared][0])]}'); keep every case in one split: name the column of the "
+            "patient, or of the case, as group; images that a run was pretrained on keep its split, so pretrain on this table"
+        )
+
+
+def _without_label(data: Labelled, part: str) -> list[str]:
+    return [f"{_counted(data.unlabelled, f'{part} sample')} without a label left out"] if data.unlabelled else []
+
+
+def _read(store: ImageStore, rows: Index | Sequence[int], column: str, config: TransferConfig) -> Labelled:
+    index, by_case = np.asarray(rows, dtype=np.int64), config.unit == "case"
+    if config.findings:
+        return labelled_findings(store, index, config.findings, uncertain=config.uncertain, by_case=by_case)
+    return (labelled_cases if by_case else labelled)(store, index, column)
+
+
+def unseen(
+    store: ImageStore, fit: Labelled, rows: Index | Sequence[int], column: str, config: TransferConfig
+) -> tuple[Labelled, list[str]]:
+    """Labelled samples among ``rows`` to test what is trained on ``fit``, and notes on what was left out.
+
+    Raises InputError when they share a group or a case with ``fit``, or have no usable labels.
+    """
+    held = _read(store, rows, column, config)
+    _check_cases(store, fit, held)
+    groups = store.table.columns.get("group")
+    if groups is not None:
+        shared = {groups[row] for row in fit.index if groups[row]} & {groups[row] for row in held.index if groups[row]}
+        if shared:
+            raise InputError(
+                f"{store.source}: {_counted(len(shared), 'group')} both in the training and in the test part (the first is "
+                f"'{min(str(group) for group in shared)}'); keep every group in one split"
+            )
+    notes = _without_label(held, "test")
+    known = np.isin(held.codes, fit.codes)
+    if held.targets is None and not known.all():
+        names = sorted({held.classes[code] for code in held.codes[~known]})
+        notes.append(
+            f"{_counted(int((~known).sum()), 'test sample')} left out: no training label names "
+            f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}"
+        )
+        held = held.take(np.flatnonzero(known))
+    return held, notes
+
+
+def held_out(
+    store: ImageStore,
+    train: Index | Sequence[int],
+    test: Index | Sequence[int],
+    column: str = "label",
+    config: TransferConfig | None = None,
+) -> tuple[Labelled, Labelled, list[str]]:
+    """Labelled training and test samples, and notes on what was left out.
+
+    ``config`` says whether a label is one of a case, and which columns hold findings. Raises InputError when the two share a sample, a group or a case, or
+    when either has no usable labels.
+    """
+    both = np.intersect1d(np.asarray(train), np.asarray(test))
+    if len(both):
+        raise InputError(
+            f"{store.source}: {_counted(len(both), 'sample')} both in the training and in the test part (the first is "
+            f"'{store.names[int(both[0])]}'); give each sample one split"
+        )
+    config = config or TransferConfig()
+    fit = _read(store, train, column, config)
+    held, notes = unseen(store, fit, test, column, config)
+    return fit, held, _without_label(fit, "training") + notes
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Samples to train on and to test, at home and on another domain, and notes on what was left out."""
+
+    fit: Labelled
+    held: Labelled
+    shifted: Labelled | None
+    notes: list[str]
+
+
+def judged_parts(
+    store: ImageStore,
+    train: Index | Sequence[int],
+    test: Index | Sequence[int],
+    *,
+    config: TransferConfig,
+    column: str = "label",
+    shift: str | None = None,
+) -> Judged:
+    """What a comparison trains on and tests. Raises InputError as ``held_out``, and for a domain that cannot be judged."""
+    if shift is None:
+        fit, held, notes = held_out(store, train, test, column, config)
+        return Judged(fit, held, None, notes)
+    train, test, elsewhere, left_out = apart(store, shift, np.asarray(train), np.asarray(test))
+    fit, held, notes = held_out(store, train, test, column, config)
+    try:
+        shifted, more = unseen(store, fit, elsewhere, column, config)
+    except InputError as error:
+        raise InputError(f"--shift {shift}: {error}") from None
+    return Judged(fit, held, shifted, notes + left_out + [f"{shift}: {note}" for note in more])
+
+
+def compare(
+    encoder: Encoder,
+    store: ImageStore,
+    *,
+    train: Index | Sequence[int],
+    test: Index | Sequence[int],
+    views: ViewConfig,
+    per_class: Sequence[Amount] = (1, 5, 10, 50),
+    seeds: Sequence[int] = (0, 1, 2),
+    arms: Sequence[str] = DEFAULT_ARMS,
+    trials: int = 8,
+    training: TransferConfig | None = None,
+    run: Run | None = None,
+    fits: Path | None = None,
+    progress: Progress | None = None,
+    column: str = "label",
+    supervised: Encoder | None = None,
+    split: str = "",
+    all_labels: bool = True,
+    shift: str | None = None,
+    join: bool = False,
+    draws: bool = False,
+) -> dict[str, Any]:
+    """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
+
+    ``train`` and ``test`` are rows of ``store``; ``views`` are the random views of fine-tuning, the same for every
+    arm; ``per_class`` the amounts of labels (``fractions.Amount``); ``trials`` settings searched for each arm and
+    fraction. ``supervised`` gives the arm of that name its encoder. Finished fits are kept in the run (or the file
+    ``fits``, which several comparisons may share one after another), so that an interrupted comparison goes on.
+    ``progress(done, total, what)``. ``split`` says how the test part was made; ``all_labels``: nearest neighbours and
+    probes on all labels too. ``shift``, as "domain=B", takes the rows with that value of a column out of ``train`` and
+    ``test`` and applies every fit to them with no training. ``join``: another process makes this comparison and holds
+    ``run``; take part in its searches alone, write nothing, and return {"search": their records}. ``draws`` adds what
+    ``redrawn.taken_from`` says as "redrawn", for comparisons that are put together.
+    Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
+    """
+    began = time.perf_counter()
+    if not seeds or not per_class:
+        raise InputError("a comparison needs at least one seed and one number of labels a class")
+    chosen = check_arms(tuple(arms))
+    if supervised is None:
+        chosen = tuple(arm for arm in chosen if arm != "supervised")
+    config = training or TransferConfig()
+    if config.pooling == "attention" and set(chosen) & set(TUNED):
+        raise InputError(
+            "transfer.pooling=attention is learnt on frozen features; compare --arms probe,random, or use mean or max"
+        )
+    parts = judged_parts(store, train, test, config=config, column=column, shift=shift)
+    fit, notes = parts.fit, parts.notes
+    held = at_most(parts.held, config.test_samples)
+    shifted = None if parts.shifted is None else at_most(parts.shifted, config.test_samples)
+    work = Comparison(
+        encoder=encoder,
+        supervised=supervised,
+        store=store,
+        train=fit,
+        test=held,
+        views=resolved(views, store, encoder.side),
+        seeds=tuple(seeds),
+        trials=trials,
+        config=config,
+        cache=Cache(None if join else fits or (None if run is None else run.path / "results" / "comparison.jsonl")),
+        progress=progress,
+        all_labels=all_labels,
+        shifted=shifted,
+        folder=fits.parent if fits is not None else None if run is None else run.path,
+    )
+    fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases)
+    if join:
+        return {"search": work.join(chosen, fractions)}
+    result = work.run(chosen, fractions)
+    result["test"] = {"samples": count(held), "split": split}
+    if held.groups is not None:
+        result["test"]["groups"] = len(np.unique(held.groups))
+    if held.cases is not None:
+        result["test"]["images"] = len(held)
+    if shifted is not None:
+        metric = result["metric"]
+        result["shift"] = {
+            "domain": shift,
+            "samples": count(shifted),
+            "drops": drops(result["rows"], metric, work.redrawn),
+            "gains": gains(result["rows"], metric, redrawn=work.redrawn),
+        }
+    if draws:
+        result["redrawn"] = work.redrawn
+    result["notes"] = notes + more
+    result["cost"] = {
+        "seconds": time.perf_counter() - began,
+        "evaluations": work.evaluations,
+        "reused": work.cache.reused,
+    }
+    if run is not None:
+        run.write_json("results/comparison.json", result)
+    return result

@@ -1,0 +1,120 @@
+"""What a frozen encoder is worth: nearest neighbours, the linear probe and retrieval, with intervals over test
+samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.encoders.base import Encoder
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.fractions import subset
+from foretell.transfer.images import cases
+from foretell.transfer.images.features import PlainViews, embed
+from foretell.transfer.images.frozen import probe_of
+from foretell.transfer.images.labelled import Index, Labelled
+from foretell.transfer.measures.knn import knn
+from foretell.transfer.measures.metrics import with_intervals
+from foretell.transfer.measures.retrieval import mean_average_precision, recall_at_k
+from foretell.transfer.networks import resolve_device
+from foretell.views.config import ViewConfig
+
+Array = NDArray[np.float32]
+
+RETRIEVAL_SAMPLES = 10_000
+
+
+def at_most(data: Labelled, most: int | None, seed: int = 0) -> Labelled:
+    """``data``, or about ``most`` of it with the same shares of the classes, no case cut in two."""
+    if most is None or len(data) <= most:
+        return data
+    if data.cases is not None:
+        return data.take(subset(data.codes, data.cases, share=most / len(data), seed=seed, unit="group"))
+    return data.take(subset(data.codes, share=most / len(data), seed=seed))
+
+
+def judge_frozen(
+    train_x: Array,
+    train: Labelled,
+    test_x: Array,
+    *,
+    config: TransferConfig,
+    trials: int,
+    seed: int = 0,
+) -> dict[str, Array]:
+    """(N, classes) probabilities of the test samples by kNN ("knn") and by the linear probe ("linear_probe"), whose
+    penalty is chosen on labels out of ``train``."""
+    classes = len(train.classes)
+    splits, _ = cases.splits(train, k=config.folds, share=config.holdout, seed=seed)
+    probe, _ = probe_of(train, train_x, splits, config=config, trials=trials)
+    votes = knn(train_x, train.codes, test_x, k=config.neighbours, classes=classes)
+    return {"knn": votes.cpu().numpy(), "linear_probe": probe.probabilities(test_x)}
+
+
+def retrieval(features: Array, identity: Index, most: int = RETRIEVAL_SAMPLES) -> dict[str, Any] | None:
+    """Recall at 1, 5 and 10 and mAP of the samples among themselves; None when no identity (code >= 0) occurs twice.
+
+    At most ``most`` samples, drawn at random, take part.
+    """
+    if len(features) > most:
+        rows = np.sort(np.random.default_rng(0).permutation(len(features))[:most])
+        features, identity = features[rows], identity[rows]
+    known = identity[identity >= 0]
+    if len(known) == 0 or np.bincount(known).max() < 2:
+        return None
+    recall = recall_at_k(features, identity)
+    return {
+        "samples": len(features),
+        "recall": {str(k): value for k, value in recall.items()},
+        "map": mean_average_precision(features, identity),
+    }
+
+
+def evaluate_encoder(
+    encoder: Encoder,
+    train: Labelled,
+    test: Labelled,
+    *,
+    views: ViewConfig,
+    config: TransferConfig | None = None,
+    trials: int = 8,
+    seed: int = 0,
+    draws: int = 200,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """kNN, linear probe and retrieval of frozen features.
+
+    {"classes", "train", "test" (samples), "knn": {metrics, "k", "intervals"}, "linear_probe": {metrics,
+    "intervals"}, "retrieval": {"class": {"recall", "map"}, "group": the same or None}}. Intervals resample test
+    samples, by group where there are groups: they hold for other test samples of the same kind, not for another
+    pretraining. ``views`` must be settled (``labelled.resolved``).
+    """
+    config = config or TransferConfig()
+    encoder.to(resolve_device(config.device))
+    train, test = at_most(train, config.probe_samples), at_most(test, config.test_samples)
+    tell = progress or (lambda done, total, text: None)
+    tell(0, 4, "embedding")
+    train_x = embed(encoder, PlainViews(train.reader, train.index, views, crop=config.crop, limit=0))
+    test_x = embed(encoder, PlainViews(test.reader, test.index, views, crop=config.crop, limit=0))
+    tell(1, 4, "neighbours and probe")
+    foretold = judge_frozen(train_x, train, test_x, config=config, trials=trials, seed=seed)
+    tell(2, 4, "intervals")
+    result: dict[str, Any] = {
+        "classes": train.classes,
+        "train": {"samples": len(train), "unlabelled": train.unlabelled},
+        "test": {"samples": len(test), "unlabelled": test.unlabelled},
+    }
+    for name, probabilities in foretold.items():
+        result[name] = with_intervals(*cases.judged(test, probabilities, config.pooling), draws=draws, seed=seed)
+    result["knn"]["k"] = min(config.neighbours, len(train))
+    tell(3, 4, "retrieval")
+    result["retrieval"] = {
+        "class": retrieval(test_x, test.codes),
+        "group": None if test.groups is None else retrieval(test_x, test.groups),
+    }
+    tell(4, 4, "done")
+    return result

@@ -1,0 +1,255 @@
+"""Fine-tuning: an encoder with a linear head, trained by the one loop on labelled images.
+
+Options follow Chen et al. (SimCLR, 2002.05709, appendix B.5: all layers tuned, zero-initialised head), Bao et al.
+(BEiT, 2106.08254: rate by layer) and Kumar et al. (2202.10054: probe, then tune).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foretell.counters import Rng, Rows, seed_of
+from foretell.data.images import Images
+from foretell.encoders.base import Encoder
+from foretell.errors import InputError
+from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
+from foretell.transfer.config import ClassifierConfig
+from foretell.transfer.images.cases import firsts
+from foretell.transfer.images.findings import masked_loss, positive_weights
+from foretell.transfer.images.labelled import Index, Labelled
+from foretell.transfer.measures.probe import Probe
+from foretell.transfer.networks import device_of, evaluating
+from foretell.transfer.turns import case_turns, turns
+from foretell.views.config import ViewConfig
+
+
+@dataclass
+class LabelledBatch:
+    """Images with their class codes (B,) int64, or their findings (B, L) float32: 1, 0 or NaN."""
+
+    images: Images
+    codes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: Any) -> LabelledBatch:
+        return LabelledBatch(self.images.to(device), self.codes.to(device))
+
+    def rows(self, start: int, stop: int) -> LabelledBatch:
+        return LabelledBatch(self.images.rows(start, stop), self.codes[start:stop])
+
+
+def blocks(encoder: nn.Module) -> list[list[str]]:
+    """Names of the encoder's parameters in blocks from the first layer to the last, in order of definition.
+
+    A block is a repeated unit (``layer1.0``, ``blocks.3``) or a module of its own; norms join the block before
+    them, and loose parameters (a class token) the first.
+    """
+    found: dict[str, list[str]] = {}
+    last = ""
+    modules = dict(encoder.named_modules())
+    for name, _ in encoder.named_parameters():
+        parts = name.split(".")[:-1]
+        numbers = [at for at, part in enumerate(parts) if part.isdigit()]
+        key = ".".join(parts[: numbers[0] + 1] if numbers else parts)
+        module = modules[key]
+        if last and "norm" in type(module).__name__.lower():
+            key = last
+        found.setdefault(key, []).append(name)
+        last = key
+    return list(found.values())
+
+
+def balanced_weights(data: Labelled) -> NDArray[np.float32]:
+    """(classes,) weights of the loss: every class counts alike, or with findings there as much as not there."""
+    one = data.take(firsts(data))
+    if one.targets is not None:
+        return positive_weights(one.targets)
+    counts = np.bincount(one.codes, minlength=len(one.classes))
+    found: NDArray[np.float32] = (len(one) / (counts > 0).sum() / np.maximum(counts, 1)).astype(np.float32)
+    return found
+
+
+class Classifier(Trainable):
+    """``logits = head(encoder.pooled(view))``, trained by cross-entropy on randomly augmented labelled images.
+
+    ``data`` gives images and codes; ``views`` must have side, mean and std settled; ``probe`` starts the head where
+    ``config.head`` is "probe". With ``findings`` (taken from ``data`` where there is some) each class is there or not by
+    itself, and the loss is binary cross-entropy of the known. The encoder is changed in place.
+    """
+
+    class Config(ClassifierConfig, Trainable.Config):
+        """See ``ClassifierConfig``."""
+
+    promises = Promises(accumulation="mean")
+
+    def __init__(
+        self,
+        config: ClassifierConfig,
+        encoder: Encoder,
+        data: Labelled | None,
+        views: ViewConfig,
+        classes: list[str],
+        *,
+        probe: Probe | None = None,
+        seed: int = 0,
+        findings: bool = False,
+    ) -> None:
+        super().__init__()
+        if views.side is None:
+            raise ValueError("the views' side must be settled; see labelled.resolved")
+        if config.head == "probe" and probe is None:
+            raise ValueError("head='probe' starts from a linear probe; give one, or head='zero'")
+        self.config, self.data, self.views, self.classes = config, data, views, classes
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.dim, len(classes))
+        with torch.no_grad():
+            if config.head == "probe" and probe is not None:
+                self.head.weight.copy_(torch.from_numpy(probe.weight))
+                # A class no label names must stay unlikely, yet able to move.
+                self.head.bias.copy_(torch.from_numpy(probe.bias).clamp(min=-20.0))
+            elif config.head == "zero":
+                nn.init.zeros_(self.head.weight)
+                nn.init.zeros_(self.head.bias)
+            else:
+                bound = encoder.dim**-0.5
+                generator = torch.Generator().manual_seed(seed_of(seed, "head"))
+                self.head.weight.uniform_(-bound, bound, generator=generator)
+                self.head.bias.zero_()
+        self.head.to(next(encoder.parameters()).device)
+        self.findings = findings if data is None else data.targets is not None
+        self.class_weights: Tensor | None = None
+        if data is not None and config.class_weights:
+            self.class_weights = torch.from_numpy(balanced_weights(data)).to(self.head.weight.device)
+        for parameter in encoder.parameters():
+            parameter.requires_grad_(not config.freeze_encoder)
+
+    # what the loop asks -----------------------------------------------------------------------------------------
+
+    def streams(self) -> dict[str, Stream]:
+        return {"labelled": Stream("labelled")}
+
+    def _labelled(self) -> Labelled:
+        if self.data is None or len(self.data) == 0:
+            raise InputError("this classifier was loaded without labelled images; give some to train it")
+        return self.data
+
+    def steps_per_epoch(self, batch: int) -> int:
+        return max(1, -(-len(self._labelled()) // batch))
+
+    def positions(self, seed: int, step: int, rows: Rows) -> Index:
+        """Positions in ``data`` of a step's rows; a batch larger than the number of images holds several views of one.
+
+        Where cases have the labels, they take turns, so that each counts alike however many images it has.
+        """
+        data = self._labelled()
+        if data.cases is not None:
+            return case_turns(data.cases, seed, step, rows)
+        return turns(len(data), seed, step, rows)
+
+    def draw(self, stream: str, seed: int, step: int, rows: Rows) -> LabelledBatch:
+        data = self._labelled()
+        at = self.positions(seed, step, rows)
+        return LabelledBatch(data.images(at), torch.from_numpy(data.truth[at]))
+
+    def hide(self, batch: LabelledBatch, rng: Rng) -> Task:
+        from foretell.views import augment
+
+        return Task({"view": augment(batch.images, self.views, rng, "finetune")}, {"codes": batch.codes})
+
+    def players(self) -> dict[str, Player]:
+        """One player, with the rate of each encoder block ``layer_decay`` times that of the block after it."""
+        config = self.config
+        scales: dict[str, float] = {}
+        if config.layer_decay < 1 and not config.freeze_encoder:
+            names = blocks(self.encoder)
+            for depth, block in enumerate(names):
+                factor = config.layer_decay ** (len(names) - 1 - depth)
+                scales.update({f"encoder.{name}": factor for name in block})
+        if config.head_rate != 1:
+            scales.update({"head.weight": config.head_rate, "head.bias": config.head_rate})
+        parameters = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+        return {"all": Player(parameters, scales=scales)}
+
+    def train(self, mode: bool = True) -> Classifier:
+        super().train(mode)
+        if mode and self.config.freeze_encoder:
+            self.encoder.eval()
+        elif mode and self.config.freeze_norm:
+            for module in self.encoder.modules():
+                if getattr(module, "running_mean", None) is not None:
+                    module.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, classes) logits of normalised images (B, C, side, side)."""
+        if self.config.freeze_encoder:
+            with torch.no_grad():
+                pooled = self.encoder.pooled(x)
+        else:
+            pooled = self.encoder.pooled(x)
+        return self.head(pooled)  # type: ignore[no-any-return]
+
+    def loss(self, task: Task, player: str) -> dict[str, Tensor]:
+        logits = self(task.visible["view"]).float()
+        codes = task.hidden["codes"]
+        if self.findings:
+            known = ~torch.isnan(codes)
+            hits = ((logits.detach() > 0) == (codes > 0.5))[known].float().mean()
+            return {"total": masked_loss(logits, codes, self.class_weights), "training accuracy": hits}
+        total = F.cross_entropy(logits, codes, self.class_weights, label_smoothing=self.config.label_smoothing)
+        hits = (logits.detach().argmax(dim=1) == codes).float().mean()
+        return {"total": total, "training accuracy": hits}
+
+    def health(self, batch: LabelledBatch) -> Tensor:
+        from foretell.views import plain
+
+        views = self.views
+        assert views.side is not None
+        return self.encoder.pooled(plain(batch.images, views.side, views.mean, views.std))
+
+    def show(self, batch: LabelledBatch, rng: Rng) -> Exhibit:
+        from foretell.views import denormalise, plain
+
+        assert self.views.side is not None
+        view = self.hide(batch, rng).visible["view"]
+        return Exhibit(
+            "fine-tuning",
+            "labelled images and the random views the classifier is trained on",
+            [
+                ("image", plain(batch.images, self.views.side)),
+                ("view", denormalise(view, self.views.mean, self.views.std)),
+            ],
+        )
+
+
+def augmented(
+    data: Labelled, views: ViewConfig, seed: int, rounds: int, batch: int = 128
+) -> Iterator[tuple[Tensor, NDArray[Any]]]:
+    """``rounds`` random views of every labelled image, drawn apart from those of training: (views, codes or findings)."""
+    from foretell.views import augment
+
+    for turn in range(rounds):
+        for start in range(0, len(data), batch):
+            at = np.arange(start, min(start + batch, len(data)))
+            rng = Rng(seed, turn * len(data) + start, Rows(0, len(at), len(at)))
+            yield augment(data.images(at), views, rng, "fresh"), data.truth[at]
+
+
+def probabilities(classifier: Classifier, batches: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
+    """(B, classes) probabilities for each batch of normalised views; those of findings do not sum to 1."""
+    where = device_of(classifier)
+    with evaluating(classifier):
+        for x in batches:
+            x = x.to(where, non_blocking=True).to(memory_format=torch.channels_last)
+            logits = classifier(x).float()
+            yield (logits.sigmoid() if classifier.findings else logits.softmax(dim=1)).cpu().numpy()

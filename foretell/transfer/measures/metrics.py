@@ -1,0 +1,163 @@
+"""Accuracy, balanced accuracy, macro-F1 and macro one-versus-rest AUROC, from sums that stream over a test set.
+
+A class that has no test sample is left out of the means it has no value for, so that every metric is defined for the
+classes that are there; AUROC is NaN when no class has both positives and negatives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from foretell.transfer.measures.calibration import cells
+from foretell.transfer.measures.intervals import bootstrap
+
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
+_EXACT_SCORES = 1 << 25
+_BINS = 8192
+
+
+def confusion(truth: NDArray[np.int64], foretold: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """(classes, classes) counts; rows are the truth, columns what was foretold."""
+    return np.bincount(truth * classes + foretold, minlength=classes * classes).reshape(classes, classes)
+
+
+def from_confusion(matrix: NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy, balanced accuracy (mean recall of the classes that occur) and macro-F1 (mean over the classes that
+    occur or are foretold), as scikit-learn defines them. NaN for an empty matrix.
+    """
+    total = matrix.sum()
+    if total == 0:
+        return dict.fromkeys(METRICS[:3], math.nan)
+    hits = np.diag(matrix).astype(np.float64)
+    truth = matrix.sum(1)
+    either = truth + matrix.sum(0)
+    seen, named = truth > 0, either > 0
+    return {
+        "accuracy": float(hits.sum() / total),
+        "balanced_accuracy": float((hits[seen] / truth[seen]).mean()),
+        "macro_f1": float((2 * hits[named] / either[named]).mean()),
+    }
+
+
+def auroc(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """Macro one-versus-rest area under the ROC curve of (N, classes) scores, ties counted half.
+
+    The Mann-Whitney form; equals scikit-learn's ``roc_auc_score(..., multi_class="ovr")`` where that is defined.
+    """
+    areas = []
+    for code in range(scores.shape[1]):
+        positive = truth == code
+        n = int(positive.sum())
+        rest = len(truth) - n
+        if n and rest:
+            ranks = rankdata(scores[:, code])
+            areas.append((float(ranks[positive].sum()) - n * (n + 1) / 2) / (n * rest))
+    return float(np.mean(areas)) if areas else math.nan
+
+
+class Scores(Protocol):
+    """What sums over batches of a test set."""
+
+    def add(self, probabilities: NDArray[np.float32], truth: NDArray[Any]) -> None: ...
+    def result(self) -> dict[str, Any]: ...
+    @property
+    def matrix(self) -> NDArray[np.int64]: ...
+
+
+class Tally:
+    """Sums over batches of a test set.
+
+    Memory does not grow with the test set beyond 2**25 scores (128 MiB): from there on AUROC comes from histograms of
+    8192 bins a class in the log-odds of the probability, right within 1e-3.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self._matrix: NDArray[np.int64] = np.zeros((classes, classes), dtype=np.int64)
+        self._scores: list[NDArray[np.float32]] = []
+        self._truth: list[NDArray[np.int64]] = []
+        self._kept = 0
+        self._histogram: NDArray[np.int64] | None = None
+
+    def add(self, probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> None:
+        """(B, classes) probabilities and (B,) codes in [0, classes)."""
+        self._matrix += confusion(truth, probabilities.argmax(1).astype(np.int64), self.classes)
+        if self._histogram is not None:
+            self._count(probabilities, truth)
+            return
+        self._scores.append(np.asarray(probabilities, dtype=np.float32))
+        self._truth.append(truth)
+        self._kept += probabilities.size
+        if self._kept > _EXACT_SCORES:
+            self._histogram = np.zeros((self.classes, 2, _BINS), dtype=np.int64)
+            for scores, codes in zip(self._scores, self._truth, strict=True):
+                self._count(scores, codes)
+            self._scores, self._truth = [], []
+
+    def _count(self, probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> None:
+        assert self._histogram is not None
+        bins = cells(probabilities, _BINS)
+        for code in range(self.classes):
+            positive = truth == code
+            self._histogram[code, 1] += np.bincount(bins[positive, code], minlength=_BINS)
+            self._histogram[code, 0] += np.bincount(bins[~positive, code], minlength=_BINS)
+
+    def _auroc(self) -> float:
+        if self._histogram is None:
+            if not self._scores:
+                return math.nan
+            return auroc(np.concatenate(self._scores), np.concatenate(self._truth))
+        areas = []
+        for negative, positive in self._histogram:
+            n, rest = int(positive.sum()), int(negative.sum())
+            if n and rest:
+                below = np.cumsum(negative) - negative
+                areas.append(float((positive * (below + 0.5 * negative)).sum()) / n / rest)
+        return float(np.mean(areas)) if areas else math.nan
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """(classes, classes) counts as ``confusion`` gives."""
+        return self._matrix
+
+    def result(self) -> dict[str, float]:
+        """The four metrics so far."""
+        return {**from_confusion(self._matrix), "auroc": self._auroc()}
+
+
+def score(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, float]:
+    """The four metrics of (N, classes) probabilities and (N,) codes."""
+    tally = Tally(probabilities.shape[1])
+    tally.add(probabilities, truth)
+    return tally.result()
+
+
+def with_intervals(
+    probabilities: NDArray[np.float32],
+    codes: NDArray[np.int64],
+    groups: NDArray[np.int64] | None = None,
+    *,
+    draws: int = 200,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The four metrics, and under "intervals" the 95% bootstrap interval of each: metric -> [low, high]."""
+    classes = probabilities.shape[1]
+    foretold = probabilities.argmax(axis=1).astype(np.int64)
+
+    def statistic(metric: str) -> Callable[[NDArray[np.int64]], float]:
+        if metric == "auroc":
+            return lambda rows: auroc(probabilities[rows], codes[rows])
+        return lambda rows: from_confusion(confusion(codes[rows], foretold[rows], classes))[metric]
+
+    found: dict[str, Any] = score(probabilities, codes)
+    found["intervals"] = {}
+    for metric in METRICS:
+        interval = bootstrap(statistic(metric), len(codes), groups=groups, draws=draws, seed=seed)
+        found["intervals"][metric] = [interval.low, interval.high]
+    return found

@@ -1,0 +1,144 @@
+"""The test part drawn again by group (patient): how far a score depends on who happened to be tested.
+
+The bootstrap (Efron 1979) over whole groups, since the samples of one patient are not independent. The draws depend on the
+groups alone, so that every fit of a comparison is judged on the same drawn test parts and differences can be paired.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.transfer.measures.intervals import resampled
+from foretell.transfer.measures.metrics import Scores
+from foretell.transfer.measures.multilabel import macro_auroc
+
+Row = dict[str, Any]
+Array = NDArray[np.float32]
+Index = NDArray[np.int64]
+
+DRAWS = 200
+LEVEL = 0.95
+KEY = "draws"  # of a row: the headline metric of every drawn test part
+DIGITS = 5
+
+
+class Redrawn:
+    """``scores`` with the values of their headline metric on ``DRAWS`` drawn test parts beside them, as ``KEY``.
+
+    ``groups`` (N,) of all samples that will be added, in their order. ``reduce`` turns probabilities and truth of a batch
+    into what ``statistic`` needs of each sample (N, ...), so that no more than that is kept.
+    """
+
+    def __init__(
+        self,
+        scores: Scores,
+        groups: Index,
+        reduce: Callable[[Array, NDArray[Any]], NDArray[Any]],
+        statistic: Callable[[NDArray[Any]], float],
+    ) -> None:
+        self._scores, self._groups = scores, groups
+        self._reduce, self._statistic = reduce, statistic
+        self._kept: list[NDArray[Any]] = []
+
+    def add(self, probabilities: Array, truth: NDArray[Any]) -> None:
+        self._scores.add(probabilities, truth)
+        self._kept.append(self._reduce(probabilities, truth))
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        return self._scores.matrix
+
+    def result(self) -> dict[str, Any]:
+        kept = np.concatenate(self._kept)
+        values = resampled(lambda rows: self._statistic(kept[rows]), len(kept), groups=self._groups, draws=DRAWS)
+        return {**self._scores.result(), KEY: [round(value, DIGITS) for value in values]}
+
+
+def of_classes(scores: Scores, groups: Index) -> Redrawn:
+    """``Redrawn`` accuracy of one class a sample."""
+    return Redrawn(scores, groups, lambda p, truth: p.argmax(axis=1) == truth, lambda hits: float(hits.mean()))
+
+
+def of_findings(scores: Scores, groups: Index) -> Redrawn:
+    """``Redrawn`` macro AUROC of several findings a sample."""
+    return Redrawn(scores, groups, lambda p, truth: np.stack([p, truth], axis=1), _macro_auroc)
+
+
+def _macro_auroc(kept: NDArray[Any]) -> float:
+    areas = [area for area in macro_auroc(kept[:, 0], kept[:, 1]).values() if not math.isnan(area)]
+    return float(np.mean(areas)) if areas else math.nan
+
+
+# of a comparison ----------------------------------------------------------------------------------------------------
+
+
+def _mean(rows: Sequence[Row], key: str) -> list[float | None]:
+    """The mean over ``rows`` of each draw, None where it is not defined for all."""
+    drawn = np.array([row[key] for row in rows], dtype=np.float64)
+    return [None if math.isnan(value) else round(float(value), DIGITS) for value in drawn.mean(axis=0)]
+
+
+def taken_from(rows: Sequence[Row], metric: str, prefixes: Iterable[str] = ("",)) -> list[Row]:
+    """The drawn values of each arm and amount of labels, means over seeds; they are taken out of the ``rows``.
+
+    [{"arm", "per_class", "metric", "values"}]; ``prefixes`` of the metric are those of other test parts.
+    """
+    found = []
+    for prefix in prefixes:
+        key = prefix + KEY
+        points: dict[tuple[str, Any], list[Row]] = {}
+        for row in rows:
+            if key in row:
+                points.setdefault((row["arm"], row["per_class"]), []).append(row)
+        for (arm, per_class), own in points.items():
+            values = _mean(own, key)
+            found.append({"arm": arm, "per_class": per_class, "metric": prefix + metric, "values": values})
+        for row in rows:
+            row.pop(key, None)
+    return found
+
+
+def bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The 95% percentile interval; None where fewer than two draws are defined (NaN)."""
+    kept = values[~np.isnan(values)]
+    if len(kept) < 2:
+        return None
+    low, high = np.quantile(kept, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
+    return float(low), float(high)
+
+
+def spread(redrawn: Sequence[Row], per_class: Any, of: tuple[str, str], less: tuple[str, str] | None = None) -> Row:
+    """{"group_low", "group_high"} of the mean over seeds of one (arm, metric), ``less`` that of another.
+
+    {} where nothing was drawn.
+    """
+    values = {
+        (row["arm"], row["metric"]): np.asarray(row["values"], dtype=np.float64)
+        for row in redrawn
+        if row["per_class"] == per_class
+    }
+    if of not in values or (less is not None and less not in values):
+        return {}
+    found = bounds(values[of] if less is None else values[of] - values[less])
+    return {} if found is None else {"group_low": found[0], "group_high": found[1]}
+
+
+def with_interval(scores: Row, metric: str) -> Row:
+    """The scores of one fit with "intervals", metric -> [low, high] over test groups, in place of its draws."""
+    kept = {name: value for name, value in scores.items() if name != KEY}
+    found = bounds(np.asarray(scores[KEY], dtype=np.float64)) if KEY in scores else None
+    return kept if found is None else {**kept, "intervals": {metric: list(found)}}
+
+
+def add_spreads(rows: Sequence[Row], redrawn: Sequence[Row]) -> None:
+    """Put ``spread`` into the rows of a summary, or of differences (which have "against")."""
+    drawn = {row["metric"] for row in redrawn}
+    for row in rows:
+        if row["metric"] in drawn:
+            less = (row["against"], row["metric"]) if "against" in row else None
+            row.update(spread(redrawn, row["per_class"], (row["arm"], row["metric"]), less))

@@ -1,0 +1,150 @@
+"""What pretraining on text was worth: every arm at every number of labels and seed, with equal search, batch and steps.
+
+The protocol is that of images (``transfer.images.compare``): nested fractions of the labels by class, settings searched once
+for each arm and fraction within its labels, the test part looked at once a fit. TF-IDF with a linear model is always
+there; in its place, where words are tagged or questions answered, the baseline of that task.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from foretell.encoders.language import LanguageModel
+from foretell.errors import InputError, unknown
+from foretell.run import Run
+from foretell.tasks.answering import Answering
+from foretell.tasks.base import Task
+from foretell.tasks.baselines import about_baseline
+from foretell.tasks.tagging import Tagging
+from foretell.transfer.cache import Cache
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.engine import FROZEN, Progress
+from foretell.transfer.fractions import Amount, fractions_of
+from foretell.transfer.measures.verdict import beside
+from foretell.transfer.networks import device_of, resolve_device
+from foretell.transfer.text.arms import TEXT_ARMS
+from foretell.transfer.text.comparison import TextComparison, at_most
+from foretell.transfer.text.span_comparison import SpanComparison
+
+
+def compare_text(
+    model: LanguageModel,
+    *,
+    train: Task,
+    test: Task,
+    per_class: Sequence[Amount] = (1, 5, 10, 50),
+    seeds: Sequence[int] = (0, 1, 2),
+    arms: Sequence[str] | None = None,
+    trials: int = 8,
+    training: TransferConfig | None = None,
+    run: Run | None = None,
+    progress: Progress | None = None,
+    split: str = "",
+    data: str = "",
+    join: bool = False,
+) -> dict[str, Any]:
+    """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
+
+    ``arms`` default: all that the task has. ``train`` and ``test`` are of one task and laid out for ``model``;
+    ``per_class`` numbers of labels a class, or of labels where the task has no classes (None: all); ``data`` names what
+    was read. Finished fits are kept in the run, so that an interrupted comparison goes on. ``join``: another process makes
+    this comparison and holds ``run``; take part in its searches alone, write nothing, and return {"search": their
+    records}. Raises InputError for unknown arms.
+    """
+    began = time.perf_counter()
+    if not seeds or not per_class:
+        raise InputError("a comparison needs at least one seed and one number of labels a class")
+    kind = _kind(train)
+    for arm in arms or ():
+        if arm not in kind.arms:
+            raise unknown("arm", arm, kind.arms)
+    chosen = tuple(dict.fromkeys([*(arms or kind.arms), kind.always]))
+    config = training or TransferConfig()
+    cache = Cache(None if run is None or join else run.path / "results" / "comparison.jsonl")
+    folder = None if run is None else run.path
+    work = _work(model, train, test, tuple(seeds), trials, config, cache, progress, data, folder)
+    fractions, notes = fractions_of(train, per_class, work.seeds, config)
+    if join:
+        return {"search": work.join(chosen, fractions)}
+    result = work.run(chosen, fractions)
+    result["verdict"] = " ".join(filter(None, [result["verdict"], beside(result, kind.always)]))
+    result |= {
+        **_about(work, split, data),
+        "notes": notes,
+        "precision": work.precision,
+        "cost": {
+            "seconds": time.perf_counter() - began,
+            "evaluations": work.evaluations,
+            "reused": work.cache.reused,
+        },
+    }
+    if run is not None:
+        run.write_json("results/comparison.json", result)
+    return result
+
+
+def frozen_text(
+    model: LanguageModel,
+    *,
+    train: Task,
+    test: Task,
+    trials: int = 8,
+    seed: int = 0,
+    training: TransferConfig | None = None,
+    progress: Progress | None = None,
+    split: str = "",
+    data: str = "",
+) -> dict[str, Any]:
+    """What frozen features are worth with all labels: {"knn", "linear_probe"}, by "pretrained", "random" and "tfidf".
+
+    Where words are tagged or questions answered there are no neighbours, and "baseline" stands in place of "tfidf".
+    """
+    config = training or TransferConfig()
+    work = _work(model, train, test, (seed,), trials, config, Cache(None), progress, data)
+    work.total = work.looks * FROZEN
+    neighbours, probes = work.frozen_with_all_labels()
+    return {"classes": train.classes, "knn": neighbours, "linear_probe": probes, **_about(work, split, data)}
+
+
+def always_there(train: Task) -> str:
+    """The title of the arm that every comparison of the task has."""
+    return (
+        about_baseline(train)["title"] if _kind(train) is SpanComparison else TEXT_ARMS[TextComparison.always]["title"]
+    )
+
+
+def _kind(train: Task) -> type[TextComparison]:
+    return SpanComparison if isinstance(train, Tagging | Answering) else TextComparison
+
+
+def _work(
+    model: LanguageModel,
+    train: Task,
+    test: Task,
+    seeds: tuple[int, ...],
+    trials: int,
+    config: TransferConfig,
+    cache: Cache,
+    progress: Progress | None,
+    data: str,
+    folder: Path | None = None,
+) -> TextComparison:
+    model.to(resolve_device(config.device))
+    return _kind(train)(
+        model=model.eval(), train=train, test=at_most(test, config.test_samples), seeds=seeds, trials=trials,
+        config=config, cache=cache, progress=progress, data=data, folder=folder,
+    )  # fmt: skip
+
+
+def _about(work: TextComparison, split: str, data: str) -> dict[str, Any]:
+    return {
+        "task": work.train.name,
+        "data": data,
+        "metric": work.metrics[0],
+        "test": {"samples": len(work.test), "split": split},
+        "train": {"samples": len(work.train)},
+        "device": str(device_of(work.model)),
+    }

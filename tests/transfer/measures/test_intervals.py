@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from foretell.transfer.measures.intervals import bootstrap, paired, t_interval
+
+
+def test_t_interval_equals_scipy() -> None:
+    values = [0.71, 0.78, 0.69, 0.74]
+    low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    found = t_interval(values)
+    assert (found.mean, found.low, found.high, found.n) == (
+        pytest.approx(0.73),
+        pytest.approx(low),
+        pytest.approx(high),
+        4,
+    )
+
+
+def test_one_value_has_no_interval() -> None:
+    found = t_interval([0.5, math.nan])
+    assert found.n == 1
+    assert math.isnan(found.low)
+    assert found.verdict == "undecided"
+    assert t_interval([]).n == 0
+
+
+def test_pairs_remove_what_seeds_share() -> None:
+    ours, others = [0.50, 0.70, 0.90], [0.45, 0.64, 0.86]
+    assert paired(ours, others).verdict == "better"
+    assert paired(others, ours).verdict == "worse"
+    assert t_interval(ours).low < t_interval(others).mean
+    assert paired([0.5, 0.7], [0.45, 0.75]).verdict == "undecided"
+    with pytest.raises(ValueError, match="equal numbers"):
+        paired([1.0], [])
+
+
+def test_bootstrap_agrees_with_the_normal_approximation() -> None:
+    hits = np.random.default_rng(0).random(1000) < 0.8
+    found = bootstrap(lambda rows: float(hits[rows].mean()), 1000, draws=2000)
+    half = 1.96 * math.sqrt(found.mean * (1 - found.mean) / 1000)
+    assert found.mean == hits.mean()
+    assert found.low == pytest.approx(found.mean - half, abs=0.004)
+    assert found.high == pytest.approx(found.mean + half, abs=0.004)
+
+
+def test_groups_widen_the_interval() -> None:
+    hits = np.repeat(np.random.default_rng(0).random(50) < 0.8, 20)
+    groups = np.repeat(np.arange(50), 20)
+
+    def width(**more: object) -> float:
+        found = bootstrap(lambda rows: float(hits[rows].mean()), 1000, draws=500, **more)
+        return found.high - found.low
+
+    assert width(groups=groups) > 3 * width()
+
+
+def test_undefined_draws_are_left_out() -> None:
+    found = bootstrap(lambda rows: math.nan if rows[0] % 2 else 1.0, 10)
+    assert (found.low, found.high) == (1.0, 1.0)

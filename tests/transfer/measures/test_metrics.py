@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
+
+from foretell.transfer.measures import metrics
+
+
+@pytest.fixture(scope="module")
+def foretold(digits) -> tuple[np.ndarray, np.ndarray]:
+    model = LogisticRegression(C=0.01).fit(digits.flat[digits.train][:60], digits.codes[digits.train][:60])
+    p = np.zeros((300, 10), dtype=np.float32)
+    p[:, model.classes_] = model.predict_proba(digits.flat[digits.test])
+    return p, digits.codes[digits.test]
+
+
+def test_all_four_equal_scikit_learn(foretold) -> None:
+    p, y = foretold
+    guess = p.argmax(axis=1)
+    assert metrics.score(p, y) == {
+        "accuracy": pytest.approx(accuracy_score(y, guess)),
+        "balanced_accuracy": pytest.approx(balanced_accuracy_score(y, guess)),
+        "macro_f1": pytest.approx(f1_score(y, guess, average="macro")),
+        "auroc": pytest.approx(roc_auc_score(y, p / p.sum(1, keepdims=True), multi_class="ovr")),
+    }
+
+
+def test_absent_classes_are_left_out(foretold) -> None:
+    p, y = foretold
+    here = y < 3
+    found = metrics.score(p[here], y[here])
+    guess = p[here].argmax(axis=1)
+    assert found["macro_f1"] == pytest.approx(f1_score(y[here], guess, average="macro"))
+    assert found["balanced_accuracy"] == pytest.approx(np.mean([(guess[y[here] == c] == c).mean() for c in range(3)]))
+    assert found["auroc"] == pytest.approx(np.mean([roc_auc_score(y[here] == c, p[here][:, c]) for c in range(3)]))
+
+
+def test_one_class_has_no_auroc_and_nothing_has_no_metric(foretold) -> None:
+    p, y = foretold
+    assert math.isnan(metrics.score(p[y == 4], y[y == 4])["auroc"])
+    assert all(math.isnan(value) for value in metrics.Tally(10).result().values())
+
+
+def test_batches_add_up(foretold) -> None:
+    p, y = foretold
+    tally = metrics.Tally(10)
+    for start in range(0, 300, 77):
+        tally.add(p[start : start + 77], y[start : start + 77])
+    assert tally.result() == pytest.approx(metrics.score(p, y))
+    assert tally.matrix.sum() == 300
+
+
+def test_auroc_of_large_sets_streams(foretold, monkeypatch: pytest.MonkeyPatch) -> None:
+    p, y = foretold
+    monkeypatch.setattr(metrics, "_EXACT_SCORES", 1000)
+    tally = metrics.Tally(10)
+    for start in range(0, 300, 50):
+        tally.add(p[start : start + 50], y[start : start + 50])
+    assert not tally._scores
+    assert tally.result()["auroc"] == pytest.approx(metrics.score(p, y)["auroc"], abs=1e-3)

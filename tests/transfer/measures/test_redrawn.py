@@ -1,0 +1,110 @@
+"""The test part drawn again by group: the same draws for every fit, wider than single samples, paired differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from foretell.transfer.images.cases import tally_of
+from foretell.transfer.images.labelled import Labelled
+from foretell.transfer.measures import redrawn
+from foretell.transfer.measures.intervals import bootstrap
+
+
+def part(hits: np.ndarray, groups: np.ndarray | None, cases: np.ndarray | None = None) -> tuple[Labelled, np.ndarray]:
+    """Samples of class 0, foretold rightly where ``hits``, and their probabilities."""
+    n = len(hits)
+    data = Labelled(None, np.arange(n), np.zeros(n, np.int64), ["a", "b"], groups, cases)  # type: ignore[arg-type]
+    return data, np.where(hits[:, None], [[0.9, 0.1]], [[0.1, 0.9]]).astype(np.float32)
+
+
+def drawn_of(hits: np.ndarray, groups: np.ndarray | None, cases: np.ndarray | None = None) -> dict:
+    data, p = part(hits, groups, cases)
+    tally = tally_of(data, "mean", drawn=True)
+    for at in range(0, len(hits), 7):
+        tally.add(p[at : at + 7], data.codes[at : at + 7])
+    return tally.result()
+
+
+def test_draws_are_those_of_whole_groups() -> None:
+    groups = np.repeat(np.arange(20), 5)
+    hits = np.repeat(np.arange(20) % 2 == 0, 5)  # a patient is right in all images or in none
+    found = drawn_of(hits, groups)
+    assert found["accuracy"] == 0.5
+    expected = bootstrap(lambda rows: float(hits[rows].mean()), 100, groups=groups)
+    assert redrawn.bounds(np.array(found["draws"])) == pytest.approx((expected.low, expected.high), abs=1e-4)
+    single = bootstrap(lambda rows: float(hits[rows].mean()), 100)
+    assert expected.high - expected.low > 1.8 * (single.high - single.low)
+
+
+def test_nothing_is_drawn_without_groups_or_unasked() -> None:
+    hits = np.arange(20) % 3 == 0
+    assert "draws" not in drawn_of(hits, None)
+    data, p = part(hits, np.arange(20))
+    tally = tally_of(data, "mean")
+    tally.add(p, data.codes)
+    assert "draws" not in tally.result()
+
+
+def test_cases_are_drawn_by_their_patient() -> None:
+    cases, groups = np.repeat(np.arange(12), 3), np.repeat(np.arange(4), 9)
+    hits = np.repeat(np.arange(12) < 6, 3)
+    found = drawn_of(hits, groups, cases)
+    of_case = np.arange(12) < 6
+    expected = bootstrap(lambda rows: float(of_case[rows].mean()), 12, groups=np.repeat(np.arange(4), 3))
+    assert redrawn.bounds(np.array(found["draws"])) == pytest.approx((expected.low, expected.high), abs=1e-4)
+
+
+def test_findings_are_drawn_by_their_area() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, (40, 2)).astype(np.float32)
+    targets[::9, 0] = np.nan
+    p = np.clip(0.3 + 0.15 * np.nan_to_num(targets) + 0.5 * rng.random((40, 2)), 0, 1).astype(np.float32)
+    groups = np.repeat(np.arange(10), 4)
+    data = Labelled(None, np.arange(40), np.zeros(40, np.int64), ["x", "y"], groups, targets=targets)  # type: ignore[arg-type]
+    tally = tally_of(data, "mean", drawn=True)
+    tally.add(p, targets)
+    found = tally.result()
+    bounds = redrawn.bounds(np.array(found["draws"], dtype=float))
+    assert bounds is not None
+    assert bounds[0] < found["auroc"] < bounds[1]
+
+
+def rows_of(arms: dict[str, np.ndarray]) -> list[dict]:
+    groups = np.repeat(np.arange(20), 5)
+    return [
+        {"arm": arm, "per_class": 2, "seed": seed, "metric": "accuracy", **drawn_of(np.roll(hits, seed), groups)}
+        for arm, hits in arms.items()
+        for seed in (0, 1)
+    ]
+
+
+def test_the_interval_is_of_the_mean_over_seeds_and_differences_are_paired() -> None:
+    hard = np.repeat(np.arange(20) % 2 == 0, 5)
+    better = hard.copy()
+    better[::10] = True  # what the other arm knows, and the same two images of every ten: most of the spread is shared
+    rows = rows_of({"ours": better, "theirs": hard})
+    drawn = redrawn.taken_from(rows, "accuracy")
+    assert all("draws" not in row for row in rows)
+    assert [(row["arm"], row["metric"], len(row["values"])) for row in drawn] == [
+        ("ours", "accuracy", redrawn.DRAWS), ("theirs", "accuracy", redrawn.DRAWS),
+    ]  # fmt: skip
+    summary = [{"arm": "ours", "per_class": 2, "metric": name} for name in ("accuracy", "macro_f1")]
+    pair = [{"arm": "ours", "against": "theirs", "per_class": 2, "metric": "accuracy"}]
+    redrawn.add_spreads([*summary, *pair], drawn)
+    assert summary[0]["group_low"] < 0.5 < summary[0]["group_high"]
+    assert "group_low" not in summary[1]
+    width = pair[0]["group_high"] - pair[0]["group_low"]
+    assert width < summary[0]["group_high"] - summary[0]["group_low"]
+    assert redrawn.spread(drawn, 5, ("ours", "accuracy")) == {}
+
+
+def test_draws_that_are_not_defined_are_left_out() -> None:
+    rows = [
+        {"arm": "a", "per_class": 1, "draws": [0.5, None, 0.7]},
+        {"arm": "a", "per_class": 1, "draws": [0.3, 0.2, 0.5]},
+    ]
+    (found,) = redrawn.taken_from(rows, "auroc")
+    assert found["values"] == [0.4, None, 0.6]
+    assert redrawn.spread([found], 1, ("a", "auroc")) == pytest.approx({"group_low": 0.405, "group_high": 0.595})
+    assert redrawn.bounds(np.array([0.5, np.nan])) is None

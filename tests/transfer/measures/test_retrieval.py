@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from foretell.errors import InputError
+from foretell.transfer.images.evaluate import retrieval
+from foretell.transfer.measures.retrieval import mean_average_precision, recall_at_k
+
+
+def cosine(x: np.ndarray) -> np.ndarray:
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    return unit.astype(np.float64) @ unit.astype(np.float64).T
+
+
+def test_recall_and_precision_equal_a_slow_version(digits) -> None:
+    x, identity = digits.flat[:150], digits.codes[:150].copy()
+    identity[:5] = -1
+    identity[5] = 77  # occurs once: cannot be found
+    similarity = cosine(x)
+    precisions, hits = [], {1: [], 5: []}
+    for query in range(6, 150):
+        others = np.delete(np.arange(150), query)
+        same = identity[others] == identity[query]
+        precisions.append(average_precision_score(same, similarity[query, others]))
+        order = others[np.argsort(-similarity[query, others])]
+        for k, found in hits.items():
+            found.append((identity[order[:k]] == identity[query]).any())
+    assert mean_average_precision(x, identity) == pytest.approx(np.mean(precisions), abs=1e-6)
+    assert mean_average_precision(x, identity, block_bytes=1) == pytest.approx(np.mean(precisions), abs=1e-6)
+    found = recall_at_k(x, identity, (1, 5))
+    assert found == {1: pytest.approx(np.mean(hits[1])), 5: pytest.approx(np.mean(hits[5]))}
+
+
+def test_an_identity_must_occur_twice(digits) -> None:
+    with pytest.raises(InputError, match="every identity here occurs once"):
+        recall_at_k(digits.flat[:5], np.arange(5))
+    with pytest.raises(InputError, match="every identity here occurs once"):
+        mean_average_precision(digits.flat[:5], np.arange(5))
+    assert retrieval(digits.flat[:5], np.arange(5)) is None
+
+
+def test_few_samples_and_many_neighbours(digits) -> None:
+    assert recall_at_k(digits.flat[:3], np.zeros(3, dtype=np.int64), (1, 10)) == {1: 1.0, 10: 1.0}
+
+
+def test_retrieval_samples_at_most(digits) -> None:
+    found = retrieval(digits.flat[:400], digits.codes[:400], most=100)
+    assert found is not None
+    assert found["samples"] == 100
+    assert found["recall"]["10"] > found["recall"]["1"] > 0.8

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from foretell.transfer.measures.metrics import METRICS
+from foretell.transfer.measures.summary import differences, labels_for, labels_saved, summarise, to_reach
+from foretell.transfer.measures.verdict import verdict
+
+
+def rows_of(scores: dict[str, dict[int, list[float]]]) -> list[dict]:
+    """Rows from arm -> labels a class -> one accuracy a seed (10 classes)."""
+    return [
+        {
+            "arm": arm,
+            "per_class": per_class,
+            "labels": 10 * per_class,
+            "seed": seed,
+            **dict.fromkeys(METRICS, value),
+            "curve": [],
+        }
+        for arm, points in scores.items()
+        for per_class, values in points.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def said(scores: dict[str, dict[int, list[float]]]) -> str:
+    rows = rows_of(scores)
+    return verdict(differences(rows), summarise(rows))
+
+
+WINS, LOSES, TIES = [0.60, 0.62, 0.61], [0.40, 0.41, 0.42], [0.60, 0.63, 0.60]
+
+
+def test_summary_has_every_arm_fraction_and_metric() -> None:
+    rows = rows_of({"pretrained": {1: WINS, 5: WINS}, "scratch": {1: LOSES}})
+    rows[0]["auroc"] = None
+    summary = summarise(rows)
+    assert len(summary) == 3 * len(METRICS)
+    first = next(row for row in summary if row["metric"] == "accuracy")
+    assert (first["mean"], first["n"], first["labels"]) == (pytest.approx(0.61), 3, 10)
+    assert first["low"] == pytest.approx(0.61 - 4.3027 * 0.01 / math.sqrt(3), abs=1e-4)
+    assert next(row for row in summary if row["metric"] == "auroc")["n"] == 2
+
+
+def test_differences_are_paired_by_seed() -> None:
+    rows = rows_of({"pretrained": {1: [0.5, 0.7, 0.9]}, "scratch": {1: [0.45, 0.64, 0.86]}})
+    (found,) = [row for row in differences(rows[::-1]) if row["metric"] == "accuracy"]
+    assert (found["arm"], found["against"], found["verdict"]) == ("pretrained", "scratch", "better")
+    assert found["difference"] == pytest.approx(0.05)
+
+
+def test_labels_saved_are_read_off_the_curve_of_scratch() -> None:
+    curve = [(10, 0.2), (100, 0.6), (1000, 0.7)]
+    assert labels_for(0.4, curve) == (32, "about")  # half way on the logarithm
+    assert labels_for(0.6, curve) == (100, "about")
+    assert labels_for(0.1, curve) == (None, "fewer than")
+    assert labels_for(0.2, curve) == (10, "about")
+    assert labels_for(0.8, curve) == (None, "more than")
+    assert labels_for(0.5, [(10, 0.4), (100, 0.3), (1000, 0.6)])[0] == round(10 ** (2 + 0.5))
+    rows = rows_of({"pretrained": {1: [0.4] * 3}, "scratch": {1: [0.2] * 3, 10: [0.6] * 3}})
+    saved = labels_saved(summarise(rows), "accuracy")
+    assert saved is not None
+    assert saved["points"][0]["equals_scratch_with"] == 32
+    assert labels_saved(summarise(rows[:3]), "accuracy") is None
+
+
+def test_steps_to_reach_scratch() -> None:
+    rows = rows_of({"pretrained": {1: [0.5]}, "scratch": {1: [0.5]}})
+    assert to_reach(rows) is None
+    rows[0]["curve"] = [[10, 1.0, 0.3], [20, 2.0, 0.6]]
+    rows[1]["curve"] = [[10, 1.5, 0.2], [20, 3.0, 0.5]]
+    found = to_reach(rows)
+    assert found is not None
+    assert found["steps"] == {"pretrained": 20, "scratch": 20}
+    assert found["seconds"] == {"pretrained": 2.0, "scratch": 3.0}
+    rows[1]["curve"][-1][2] = 0.7
+    found = to_reach(rows)
+    assert found is not None
+    assert found["steps"]["pretrained"] is None
+
+
+@pytest.mark.parametrize(
+    ("scores", "parts"),
+    [
+        (
+            {"pretrained": {1: WINS, 5: WINS, 50: TIES}, "scratch": {1: LOSES, 5: LOSES, 50: [0.61, 0.61, 0.61]}},
+            ["was worth it with 10 and 50 labels", "61.0% after pretraining and 41.0% from scratch",
+             "ends between 50 and 500 labels", "was not shown to be worth it"],
+        ),
+        (
+            {"pretrained": {1: WINS, 50: LOSES}, "scratch": {1: LOSES, 50: WINS}},
+            ["was worth it with 10 labels", "was not worth it with 500 labels", "training from scratch is better",
+             "ends between 10 and 500"],
+        ),
+        (
+            {"pretrained": {1: WINS, 5: WINS}, "scratch": {1: LOSES, 5: LOSES}},
+            ["had not ended at 50 labels, the most that was tried"],
+        ),
+        (
+            {"pretrained": {1: TIES, 5: WINS}, "scratch": {1: [0.61, 0.61, 0.61], 5: LOSES}},
+            ["was worth it with 50 labels", "with 10 labels it is undecided"],
+        ),
+        (
+            {"pretrained": {1: LOSES, 5: TIES}, "scratch": {1: WINS, 5: [0.61, 0.61, 0.61]}},
+            ["was not shown to be worth it", "never beat training from scratch", "With 10 labels it was worse",
+             "train from scratch there"],
+        ),
+        (
+            {"pretrained": {1: LOSES}, "scratch": {1: [0.50, 0.51, 0.52]}, "probe": {1: WINS}},
+            ["was not shown to be worth it", "Frozen, with a linear probe, the same encoder did beat it with 10 labels",
+             "fine-tuned it was worse with 10 labels"],
+        ),
+        (
+            {"pretrained": {1: TIES}, "scratch": {1: [0.61, 0.61, 0.61]}},
+            ["was not shown to be worth it", "more seeds or longer pretraining"],
+        ),
+        ({"pretrained": {1: [0.6]}, "scratch": {1: [0.4]}}, ["One seed leaves the spread unknown", "+20.0 points"]),
+        ({"probe": {1: WINS}}, ["is not known", "lacks the pretrained arm"]),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_two_sentences_that_say_where_the_advantage_ends(scores, parts) -> None:
+    text = said(scores)
+    for part in parts:
+        assert part in text
+    assert text.count(". ") == 1
+    assert text.endswith(".")
+
+
+def test_of_an_error_the_lower_one_is_the_better() -> None:
+    rows = [
+        {"arm": arm, "per_class": 1, "labels": 10, "seed": seed, "accuracy": value + 0.01 * seed, "image_ece": value}
+        for arm, value in (("pretrained", 0.3), ("scratch", 0.2))
+        for seed in range(3)
+    ]
+    found = {row["metric"]: row["verdict"] for row in differences(rows, ("accuracy", "image_ece"))}
+    assert found == {"accuracy": "better", "image_ece": "worse"}
