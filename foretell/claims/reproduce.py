@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foretell import claims
+from foretell import __version__, claims
 from foretell.claims.base import Claim, overall, signed
 from foretell.claims.fetch import Unavailable
 from foretell.claims.lab import Lab, OutOfBudget
@@ -56,6 +56,7 @@ def reproduce(
         try:
             findings = claim.work(lab)
         except OutOfBudget:
+            _spent(lab, claim, time.monotonic() - began)
             say(f"  the budget ended before {claim.name} was worked out; the same command goes on from here")
             made.outcomes[claim.name] = None
             continue
@@ -63,6 +64,7 @@ def reproduce(
             say(f"  skipped, since its data cannot be had: {reason}")
             made.outcomes[claim.name] = None
             continue
+        seconds = _spent(lab, claim, time.monotonic() - began)
         if len(seeds) < 2:
             say(f"  seed {seeds[0]} is worked out and kept in {lab.folder}; a call with all seeds tells what came out")
             made.outcomes[claim.name] = None
@@ -84,13 +86,24 @@ def reproduce(
             "outcome": outcome,
             "findings": [finding.record() for finding in findings],
             "notes": claim.notes,
-            "seconds": time.monotonic() - began,
+            "seconds": seconds,
             "machine": model_of(device_of(device)),
             "date": time.strftime("%Y-%m-%d"),
             "command": _command(claim.name, seeds, device),
         }
         _keep(folder, claim, record)
     return made
+
+
+def _spent(lab: Lab, claim: Claim, seconds: float) -> float:
+    """Seconds of every call that worked at ``claim`` in this lab with this version, which took ``seconds`` just now."""
+    path = lab.folder / "spent.json"
+    with held(lab.folder / "locks" / "spent.lock"):
+        spent = json.loads(path.read_text()) if path.is_file() else {}
+        name = f"{claim.name} {__version__}"
+        spent[name] = spent.get(name, 0.0) + seconds
+        write_aside(path, json.dumps(spent, indent=1) + "\n")
+    return float(spent[name])
 
 
 def named(seeds: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,16 +37,16 @@ def seeds_of(given: int | str) -> tuple[int, ...]:
 
 
 def reproduce(
-    claim: Annotated[str | None, Arg("the claim, or 'all' (default: list them)")] = None,
+    claim: Annotated[str | Sequence[str] | None, Arg("claims, or 'all' (default: list them)")] = None,
     *,
     out: Annotated[Where, Arg("folder of RESULTS.md; trained runs in it are used again", "FOLDER", "-o")] = "claims",
     budget: Annotated[str | None, Arg("begin no new training after this time, as 10m", "TIME", "-b")] = None,
     seeds: Annotated[int | str, Arg("how many seeds each claim has, or which, as 0,4,7 (one alone: 4,)", "N")] = 3,
     device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
 ) -> Reproduction | list[str]:
-    """Try a published claim on real data.
+    """Try published claims on real data.
 
-    It holds, it does not hold, or the interval spans zero and it is undecided. Without a claim, list them. An
+    Each holds, does not hold, or the interval spans zero and it is undecided. Without a claim, list them. An
     interrupted try goes on where it stopped. Several processes may share a folder, each with seeds of its own; a last
     one that names them all takes what they found.
 
@@ -53,12 +54,13 @@ def reproduce(
     """
     from foretell import claims
 
-    if claim is None:
+    if not claim:
         for name in claims.names():
             known = claims.get(name)
             print(f"{name}\n  {known.statement}\n  {known.source}; data {known.data}, about {known.minutes:g} minutes")
         return claims.names()
     chosen = seeds_of(seeds)
+    from foretell.claims.reproduce import named
     from foretell.claims.reproduce import reproduce as work_out
     from foretell.train.budget import seconds_of
     from foretell.verbs import common
@@ -66,10 +68,11 @@ def reproduce(
     common.device_of(device)
     folder = Path(out)
     allowed = None if budget is None else seconds_of(budget)
+    wanted = [claim] if isinstance(claim, str) else list(claim)
     try:
-        made = work_out([claim], folder, seeds=chosen, budget=allowed, device=device)
+        made = work_out(wanted, folder, seeds=chosen, budget=allowed, device=device)
     except KeyboardInterrupt as error:
-        error.add_note(f"go on with: foretell reproduce {claim} --out {folder}")
+        error.add_note(f"go on with: foretell reproduce {' '.join(wanted)} --out {folder}{named(chosen)}")
         raise
     if any(made.outcomes.values()):
         print(f"results: {folder / 'RESULTS.md'}")

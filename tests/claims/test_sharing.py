@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from foretell.claims import lab as labs
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.claims.locks import held
-from foretell.claims.reproduce import reproduce
+from foretell.claims.reproduce import named, reproduce
 from foretell.errors import InputError
 from foretell.recipe import Recipe
 from foretell.verbs.reproduce import seeds_of
@@ -152,6 +153,7 @@ class Figures(Claim):
     def work(self, lab: Lab) -> list[Finding]:
         def work(seed: int) -> dict[str, float]:
             Figures.done += (seed,)
+            time.sleep(0.1)
             return {"value": 1.0 + 0.01 * seed}
 
         values = [lab.result(self.name, {"seed": seed}, lambda seed=seed: work(seed))["value"] for seed in self.seeds]
@@ -174,7 +176,23 @@ def test_seeds_worked_out_apart_are_gathered(tmp_path: Path, monkeypatch: pytest
     assert Figures.done == (4, 1)
     record = json.loads((tmp_path / "outcomes.json").read_text())["figures"]
     assert record["seeds"] == [1, 4]
-    assert record["command"] == "foretell reproduce figures --seeds 1,4"
+    assert record["command"] == "foretell reproduce figures --seeds 1,4 --device cpu"
+    assert record["seconds"] >= 0.2  # of all calls, not of the last, which found both
+
+
+@pytest.mark.parametrize(
+    ("seeds", "option"),
+    [
+        ((0, 1, 2), ""),
+        (range(10), " --seeds 10"),
+        ((0,), " --seeds 0,"),
+        ((0, 4), " --seeds 0,4"),
+        ((7,), " --seeds 7,"),
+    ],
+)
+def test_the_option_names_the_seeds(seeds: Sequence[int], option: str) -> None:
+    assert named(seeds) == option
+    assert not option or seeds_of(option.removeprefix(" --seeds ")) == tuple(seeds)
 
 
 def test_what_came_of_other_claims_is_kept_while_several_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
