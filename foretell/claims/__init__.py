@@ -48,6 +48,8 @@ _WHERE = {
     "micle-pairs": "foretell.claims.micle_pairs:MICLePairs",
     "micle-two-stage": "foretell.claims.micle_two_stage:MICLeTwoStage",
     "micle-two-stage-volumes": "foretell.claims.micle_two_stage:MICLeTwoStageVolumes",
+    "micle-natural-start": "foretell.claims.micle_natural_start:MICLeNaturalStart",
+    "micle-natural-start-volumes": "foretell.claims.micle_natural_start:MICLeNaturalStartVolumes",
     "micle-blur": "foretell.claims.micle_blur:MICLeBlur",
     "micle-volumes": "foretell.claims.micle_volumes:MICLeVolumes",
     "segmentation-few-labels": "foretell.claims.segmentation_few_labels:SegmentationFewLabels",

@@ -186,8 +186,11 @@ def unpack(package: Package, rename: Callable[[str], str | None], version: str =
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as stream:
                 stream.write(content)
-        with contextlib.suppress(FileExistsError):  # another process was first
+        try:
             root.rename(place)
+        except OSError:
+            if not place.is_dir():  # else another process was first
+                raise
     return place
 
 

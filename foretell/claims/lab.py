@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from foretell import __version__
 from foretell.claims.fresh import Store, fresh
+from foretell.claims.locks import held
 from foretell.counters import seed_of
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
@@ -23,7 +26,7 @@ from foretell.data.words import WordStore
 from foretell.errors import InputError
 from foretell.objectives.base import Objective
 from foretell.recipe import Recipe
-from foretell.run import Run
+from foretell.run import Run, write_aside
 from foretell.train import checkpoint
 from foretell.train.loop import fit
 
@@ -36,7 +39,11 @@ class OutOfBudget(Exception):
 
 
 class Lab:
-    """A folder of runs and results. ``deadline`` (``time.monotonic``) is looked at before each piece of work begins."""
+    """A folder of runs and results. ``deadline`` (``time.monotonic``) is looked at before each piece of work begins.
+
+    Several processes may share the folder: each piece of work is done by one of them, and another that wants it waits and
+    takes what was made. A process that ends in the middle leaves its piece to the next. The folder may be moved.
+    """
 
     def __init__(
         self,
@@ -98,6 +105,18 @@ class Lab:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfBudget
 
+    def _alone(self, name: str) -> AbstractContextManager[None]:
+        """Hold the piece of work ``name``; raises OutOfBudget where the time ends while another process holds it."""
+        told: list[str] = []
+
+        def waiting() -> None:
+            self._check_time()
+            if not told:
+                told.append(name)
+                self.say(f"another process works at {name}: waiting for it")
+
+        return held(self.folder / "locks" / f"{name}.lock", waiting)
+
     # trained runs ----------------------------------------------------------------------------------------------------
 
     def build(self, recipe: Recipe, kind: Variant = None) -> Objective:
@@ -118,24 +137,40 @@ class Lab:
         """
         objective = self.build(recipe, kind)
         path = self.folder / "runs" / self.key(recipe, kind)
-        if (path / "recipe.toml").is_file():
-            status = Run.read(path).read_json("status.json") or {}
-            if status.get("state") != "finished":
-                self._check_time()
-                run = Run.resume(path)
-                fit(objective, self._on_device(recipe), run, resume=True)
-                run.close()
-        else:
-            self._check_time()
-            self.say(f"training {recipe.objective.name}, seed {recipe.training.seed} ({path.name})")
-            run = Run.create(path)
-            recipe.save(path / "recipe.toml")
-            fit(objective, self._on_device(recipe), run)
-            run.close()
+        if not self._finished(path):
+            with self._alone(f"run {path.name}"):
+                if not self._finished(path):  # another process may have finished it by now
+                    self._check_time()
+                    self._train(objective, recipe, path)
         last = checkpoint.latest(path / "checkpoints")
         assert last is not None
         objective.load_state_dict(checkpoint.load(last)["module"])
         return objective.eval()
+
+    @staticmethod
+    def _finished(path: Path) -> bool:
+        if not (path / "recipe.toml").is_file():
+            return False
+        status = Run.read(path).read_json("status.json") or {}
+        return bool(status.get("state") == "finished")
+
+    def _train(self, objective: Objective, recipe: Recipe, path: Path) -> None:
+        """Train the run in ``path``, from its last checkpoint where it has begun.
+
+        Raises KeyboardInterrupt where a signal stops it: what it has learnt by then is not what the recipe says.
+        """
+        self.say(f"training {recipe.objective.name}, seed {recipe.training.seed} ({path.name})")
+        begun = (path / "recipe.toml").is_file()
+        if begun:
+            run = Run.resume(path)
+        else:
+            shutil.rmtree(path, ignore_errors=True)  # of a process that ended before it wrote the recipe
+            run = Run.create(path)
+            recipe.save(path / "recipe.toml")
+        fitted = fit(objective, self._on_device(recipe), run, resume=begun)
+        run.close()
+        if fitted.state == "stopped":
+            raise KeyboardInterrupt
 
     def earlier(self, recipe: Recipe) -> Iterator[tuple[int, Objective]]:
         """(step, the objective as it was then) of every checkpoint that the trained run kept, the untrained one first."""
@@ -153,9 +188,11 @@ class Lab:
         return recipe.training.model_copy(update={"device": self.device})
 
     def key(self, recipe: Recipe, kind: Variant = None) -> str:
-        """A hash of everything that decides what is learnt."""
+        """A hash of everything that decides what is learnt; where the lab lies does not."""
         assert recipe.data.source is not None
-        parts = [__version__, torch.__version__, self.any_store(recipe.data.source).fingerprint, recipe.to_toml()]
+        # weights to begin at lie in the lab and are named by their own key
+        text = recipe.to_toml().replace(str(self.folder.absolute()), "")
+        parts = [__version__, torch.__version__, self.any_store(recipe.data.source).fingerprint, text]
         if kind is not None:
             parts.append(f"{kind.__module__}.{kind.__qualname__}")
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
@@ -166,13 +203,13 @@ class Lab:
         """What ``work`` returns, computed once for this ``name`` and ``key`` and kept as JSON."""
         digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
         path = self.folder / "results" / f"{name}-{digest}.json"
-        if path.is_file():
-            kept: dict[str, Any] = json.loads(path.read_text())
-            return kept
-        self._check_time()
-        value = work()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".tmp")
-        aside.write_text(json.dumps(value, indent=1, default=float))
-        aside.replace(path)
-        return value
+        if not path.is_file():
+            with self._alone(path.stem):
+                if not path.is_file():  # another process may have made it by now
+                    self._check_time()
+                    value = work()
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_aside(path, json.dumps(value, indent=1, default=float))
+                    return value
+        kept: dict[str, Any] = json.loads(path.read_text())
+        return kept

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foretell import claims
+from foretell import __version__, claims
 from foretell.claims.base import Claim, overall, signed
 from foretell.claims.fetch import Unavailable
 from foretell.claims.lab import Lab, OutOfBudget
+from foretell.claims.locks import held
 from foretell.run import write_aside
 from foretell.train.machine import device_of, model_of
 
@@ -22,8 +23,9 @@ DEFAULT_SEEDS = 3
 
 @dataclass
 class Reproduction:
-    """``outcome`` of each claim by name: "holds", "does not hold", "undecided", or None when the budget
-    ended first or the data cannot be had."""
+    """``outcomes`` of each claim by name: "holds", "does not hold", "undecided", or None when the budget ended first, the
+    data cannot be had, or one seed alone was worked out.
+    """
 
     folder: Path
     outcomes: dict[str, str | None] = field(default_factory=dict)
@@ -40,8 +42,9 @@ def reproduce(
 ) -> Reproduction:
     """Work out the claims named, sharing trained runs in ``folder``/work; ``budget`` in seconds for this call.
 
-    A call that was ended by its budget or killed goes on where it was when it is made again. Raises InputError for an
-    unknown claim.
+    A call that was ended by its budget or killed goes on where it was when it is made again. Several processes may share
+    ``folder``, each with seeds of its own: with one seed there is no interval, and its work is kept for a later call with
+    all. Raises InputError for an unknown claim.
     """
     chosen = [claims.get(name)(seeds=tuple(seeds)) for name in (claims.names() if list(wanted) == ["all"] else wanted)]
     deadline = None if budget is None else time.monotonic() + budget
@@ -53,11 +56,17 @@ def reproduce(
         try:
             findings = claim.work(lab)
         except OutOfBudget:
+            _spent(lab, claim, time.monotonic() - began)
             say(f"  the budget ended before {claim.name} was worked out; the same command goes on from here")
             made.outcomes[claim.name] = None
             continue
         except Unavailable as reason:
             say(f"  skipped, since its data cannot be had: {reason}")
+            made.outcomes[claim.name] = None
+            continue
+        seconds = _spent(lab, claim, time.monotonic() - began)
+        if len(seeds) < 2:
+            say(f"  seed {seeds[0]} is worked out and kept in {lab.folder}; a call with all seeds tells what came out")
             made.outcomes[claim.name] = None
             continue
         outcome = overall(findings)
@@ -77,30 +86,48 @@ def reproduce(
             "outcome": outcome,
             "findings": [finding.record() for finding in findings],
             "notes": claim.notes,
-            "seconds": time.monotonic() - began,
+            "seconds": seconds,
             "machine": model_of(device_of(device)),
             "date": time.strftime("%Y-%m-%d"),
-            "command": _command(claim.name, len(seeds), device),
+            "command": _command(claim.name, seeds, device),
         }
         _keep(folder, claim, record)
     return made
 
 
-def _command(name: str, seeds: int, device: str) -> str:
-    many = "" if seeds == DEFAULT_SEEDS else f" --seeds {seeds}"
+def _spent(lab: Lab, claim: Claim, seconds: float) -> float:
+    """Seconds of every call that worked at ``claim`` in this lab with this version, which took ``seconds`` just now."""
+    path = lab.folder / "spent.json"
+    with held(lab.folder / "locks" / "spent.lock"):
+        spent = json.loads(path.read_text()) if path.is_file() else {}
+        name = f"{claim.name} {__version__}"
+        spent[name] = spent.get(name, 0.0) + seconds
+        write_aside(path, json.dumps(spent, indent=1) + "\n")
+    return float(spent[name])
+
+
+def named(seeds: Sequence[int]) -> str:
+    """The option that gives ``seeds``; none for those of the default."""
+    if len(seeds) > 1 and list(seeds) == list(range(len(seeds))):
+        return "" if len(seeds) == DEFAULT_SEEDS else f" --seeds {len(seeds)}"
+    return f" --seeds {','.join(map(str, seeds))}{',' if len(seeds) == 1 else ''}"
+
+
+def _command(name: str, seeds: Sequence[int], device: str) -> str:
     where = "" if device == "auto" else f" --device {device}"
-    return f"foretell reproduce {name}{many}{where}"
+    return f"foretell reproduce {name}{named(seeds)}{where}"
 
 
 def _keep(folder: Path, claim: Claim, record: dict[str, Any]) -> None:
     path = folder / OUTCOMES
-    kept = json.loads(path.read_text()) if path.is_file() else {}
-    before = kept.get(claim.name)
-    if before and before["findings"] == record["findings"]:
-        record["seconds"] = max(record["seconds"], before["seconds"])  # a repetition takes everything from the lab
-    kept[claim.name] = record
-    write_aside(path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    write_aside(folder / "RESULTS.md", page(kept))
+    with held(folder / "work" / "locks" / "outcomes.lock"):  # another process may write what came of another claim
+        kept = json.loads(path.read_text()) if path.is_file() else {}
+        before = kept.get(claim.name)
+        if before and before["findings"] == record["findings"]:
+            record["seconds"] = max(record["seconds"], before["seconds"])  # a repetition takes everything from the lab
+        kept[claim.name] = record
+        write_aside(path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        write_aside(folder / "RESULTS.md", page(kept))
 
 
 def _row(row: dict[str, Any]) -> str:

