@@ -1,4 +1,4 @@
-"""What pretraining on text is worth on seven labelled tasks, beside from scratch, random features and TF-IDF.
+"""What pretraining on text is worth on eight labelled tasks, beside from scratch, random features and TF-IDF.
 
     python -m benchmarks.text_tasks [--device cuda] [--labels 50,200,1000] [--seeds 3] [--only tagging,choice] [--run FOLDER]
         [--json benchmarks/results.json]
@@ -11,7 +11,7 @@ once a fit. A task's row is kept as soon as it is done.
 ``--run`` keeps the run and every finished fit in it, so that what was stopped goes on. Tasks as processes of their own share it:
 
     python -m benchmarks.text_tasks --run runs/words --only ''       # pretrains alone
-    for task in posts genres pairs choice similarity tagging answering; do
+    for task in posts genres pairs choice similarity tagging answering answering_or_none; do
         OMP_NUM_THREADS=2 python -m benchmarks.text_tasks --run runs/words --only $task --json benchmarks/results.json &
     done; wait
 
@@ -75,7 +75,8 @@ TASKS = {
     "choice": Source(lambda: dialogues.load() / "choices.jsonl", "choice"),
     "similarity": Source(lambda: verses.load() / "labelled.jsonl", "similarity"),
     "tagging": Source(lambda: brown_tags.load() / "tagged.jsonl", "tagging", ("macro_f1",)),
-    "answering": Source(wiki_questions.load, "answering", ("exact", "answerable_f1")),
+    "answering": Source(wiki_questions.load_answered, "answering", ("exact",)),
+    "answering_or_none": Source(wiki_questions.load, "answering", ("exact", "answerable_f1")),
 }
 
 
