@@ -22,24 +22,24 @@ def for_validation(document: str) -> bool:
     return seed_of("text tasks, validation", document) % EIGHTH == 0
 
 
+def unlabelled(folder: Path) -> str:
+    return (folder / "unlabelled.txt").read_text(encoding="utf-8")
+
+
 def prose() -> Iterator[list[str]]:
     for name, _, part, found in brown_tags.documents():
         if part == "train" and not for_validation(name):
             yield [" ".join(words) for words, _ in found]
 
 
-def talks() -> Iterator[list[str]]:
-    """Conversations, a turn in place of a sentence."""
-    for talk in dialogues.unlabelled():
-        yield [turn for turn in talk.split("\n") if turn]
-
-
 def documents() -> Iterator[list[str]]:
-    """The sentences of each document."""
+    """The sentences of each document; of conversations the turns."""
     for reader in (posts, verses, wiki_topics):
-        yield from (split_sentences(text) for text in reader.unlabelled())
+        for text in unlabelled(reader.load()).split("\n"):
+            yield split_sentences(text)
+    for talk in unlabelled(dialogues.load()).split("\n\n"):
+        yield [turn for turn in talk.split("\n") if turn]
     yield from prose()
-    yield from talks()
 
 
 def write(path: Path) -> Path:

@@ -168,8 +168,8 @@ def command(args: argparse.Namespace, rest: str) -> str:
     )
 
 
-def checked(run: Path, args: argparse.Namespace) -> Path:
-    """``run``. Raises InputError for one that was pretrained otherwise than asked for."""
+def check_run(run: Path, args: argparse.Namespace) -> None:
+    """Raises InputError for a run that was pretrained otherwise than asked for."""
     made: Any = Recipe.load(run / "recipe.toml")
     had, asked = (made.objective.network.size, made.training.steps), (args.network, args.pretraining_steps)
     if had != asked:
@@ -177,7 +177,6 @@ def checked(run: Path, args: argparse.Namespace) -> Path:
             f"{run}: holds a run of network {had[0]} and {had[1]} steps, not {asked[0]} and {asked[1]}; give another --run, "
             f"or --network {had[0]} --pretraining-steps {had[1]}"
         )
-    return run
 
 
 # the tasks ------------------------------------------------------------------------------------------------------------
@@ -283,7 +282,7 @@ def main() -> None:
             args.run or Path(spare) / "bert", text_corpus.write, recipe="bert", device=args.device,
             budget=f"{args.pretraining_steps} steps", set=[*PRETRAINING, f"objective.network.size={args.network}"],
         )  # fmt: skip
-        checked(run, args)
+        check_run(run, args)
         if args.head_rates:
             head_rates(run, args)
             return

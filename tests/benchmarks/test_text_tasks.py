@@ -114,6 +114,12 @@ def test_an_unknown_task_is_named(
     assert "unknown task 'poetry'; expected some of tagging" in capsys.readouterr().err
 
 
+def folder(place: Path, text: str) -> Path:
+    place.mkdir(exist_ok=True)
+    (place / "unlabelled.txt").write_text(text)
+    return place
+
+
 def test_documents_of_test_parts_and_for_validation_are_not_pretrained_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -122,12 +128,13 @@ def test_documents_of_test_parts_and_for_validation_are_not_pretrained_on(
     found = [(name, "news", "test" if name == "ca05" else "train", [([name], ["nn"]), sentence]) for name in names]
     monkeypatch.setattr(text_corpus.brown_tags, "documents", lambda: iter(found))
     for reader in (text_corpus.posts, text_corpus.verses, text_corpus.wiki_topics):
-        monkeypatch.setattr(reader, "unlabelled", lambda: iter(["One thing. Another thing.", " "]))
-    monkeypatch.setattr(text_corpus.dialogues, "unlabelled", lambda: iter(["Hello. You?\nFine\n", "\n"]))
+        monkeypatch.setattr(reader, "load", lambda: folder(tmp_path / "lines", "One thing. Another thing.\n \n"))
+    talks = folder(tmp_path / "talks", "Hello. You?\nFine\n\n\n\n")
+    monkeypatch.setattr(text_corpus.dialogues, "load", lambda: talks)
     text = text_corpus.write(tmp_path / "text.txt").read_text()
     left = {name for name in names if name not in text}
     assert left == {"ca05", *filter(text_corpus.for_validation, names)}
     assert 1 < len(left) < 20
     assert text.count("One thing.\nAnother thing.\n\n") == 3
-    assert text.endswith("Hello. You?\nFine\n\n")
+    assert text.count("\n\nHello. You?\nFine\n\n") == 1
     assert "\n\n\n" not in text
