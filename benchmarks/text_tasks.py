@@ -10,7 +10,7 @@ once a fit. A task's row is kept as soon as it is done.
 
 ``--run`` keeps the run and every finished fit in it, so that what was stopped goes on. Tasks as processes of their own share it:
 
-    python -m benchmarks.text_tasks --run runs/words --only ''       # pretrains alone
+    python -m benchmarks.text_tasks --run runs/words --only ''  # pretrains alone
     for task in posts genres pairs choice similarity tagging answering answering_or_none; do
         OMP_NUM_THREADS=2 python -m benchmarks.text_tasks --run runs/words --only $task --json benchmarks/results.json &
     done; wait
@@ -50,6 +50,9 @@ PRETRAINING = [
     "data.sentences=line",
     "objective.tasks=both",
     "objective.tokenizer.vocabulary=8000",
+    # next sentences are learnt in small batches, and from some thousand steps on
+    "training.batch=16",
+    "training.rate=7e-4",
 ]
 # of the comparison: nothing but its arms at each number of labels is asked for
 TRANSFER = ["transfer.test_samples=2000", "transfer.probe_samples=50", "transfer.curve_points=0"]
@@ -269,7 +272,7 @@ def main() -> None:
     options.add_argument("--trials", type=int, default=4, help="settings tried for each arm")
     options.add_argument("--only", type=task_names, default=list(TASKS), help=f"of {', '.join(TASKS)}")
     options.add_argument("--network", default="mini", help="tiny (2x128), mini (4x256) or larger")
-    options.add_argument("--pretraining-steps", type=int, default=4000, help="of 64 rows of 128 tokens")
+    options.add_argument("--pretraining-steps", type=int, default=10_000, help="of 16 rows of 128 tokens")
     options.add_argument("--run", type=Path, default=None, help="folder of the run (default: a new one, not kept)")
     options.add_argument("--head-rates", type=numbers, default=[], help="try these on tagging instead")
     options.add_argument(
