@@ -269,7 +269,7 @@ def main() -> None:
     options.formatter_class = argparse.RawDescriptionHelpFormatter
     options.add_argument("--seeds", type=int, default=3, help="draws of the labels")
     options.add_argument("--labels", type=integers, default=[50, 200, 1000], help="numbers, as 50,200,1000")
-    options.add_argument("--trials", type=int, default=4, help="settings tried for each arm")
+    options.add_argument("--trials", type=int, default=3, help="settings tried for each arm")
     options.add_argument("--only", type=task_names, default=list(TASKS), help=f"of {', '.join(TASKS)}")
     options.add_argument("--network", default="mini", help="tiny (2x128), mini (4x256) or larger")
     options.add_argument("--pretraining-steps", type=int, default=10_000, help="of 16 rows of 128 tokens")
