@@ -53,6 +53,8 @@ PRETRAINING = [
     # next sentences are learnt in small batches, and from some thousand steps on
     "training.batch=16",
     "training.rate=7e-4",
+    "training.checkpoint_every=1000",
+    "training.health_every=1000",
 ]
 # of the comparison: nothing but its arms at each number of labels is asked for
 TRANSFER = ["transfer.test_samples=2000", "transfer.probe_samples=50", "transfer.curve_points=0"]
