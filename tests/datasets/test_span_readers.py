@@ -117,5 +117,8 @@ def test_wiki_is_written_for_answering_and_for_pretraining(monkeypatch: pytest.M
     assert (len(titles["train"]), len(titles["test"])) == (8, 2)
     assert not titles["train"] & titles["test"]
     assert (place / "unlabelled.txt").read_text() == f"{LEAD}\n" * 8
+    answered = list(read_squad(wiki_questions.load_answered() / "train.json"))
+    assert answered == [question for question in read_squad(place / "train.json") if not question.impossible]
+    assert '"version": "1.1"' in (wiki_questions.load_answered() / "test.json").read_text()
     monkeypatch.setattr(fetch, "_run", None)
     assert wiki_questions.load() == place

@@ -1,0 +1,300 @@
+"""What pretraining on text is worth on eight labelled tasks, beside from scratch, random features and TF-IDF.
+
+    python -m benchmarks.text_tasks [--device cuda] [--labels 50,200,1000] [--seeds 3] [--only tagging,choice] [--run FOLDER]
+        [--json benchmarks/results.json]
+
+A BERT (masked words and next sentences) is pretrained once on unlabelled text without the documents of any test part
+(``text_corpus``). For each task every arm of ``foretell evaluate --compare`` then learns from the same few labels: as many
+learning rates or penalties tried within them, as many steps. Labels are drawn anew for each seed; the test part is looked at
+once a fit. A task's row is kept as soon as it is done.
+
+``--run`` keeps the run and every finished fit in it, so that what was stopped goes on. Tasks as processes of their own share it:
+
+    python -m benchmarks.text_tasks --run runs/words --only ''  # pretrains alone
+    for task in posts genres pairs choice similarity tagging answering answering_or_none; do
+        OMP_NUM_THREADS=2 python -m benchmarks.text_tasks --run runs/words --only $task --json benchmarks/results.json &
+    done; wait
+
+``--head-rates 1,5,20,50`` tries ``transfer.text.head_rate`` in place of the tasks: on tagging, judged on training documents that
+neither pretraining nor fine-tuning saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import text_corpus
+from benchmarks.datasets import brown_genres, brown_tags, dialogues, posts, verses, wiki_questions
+from benchmarks.harness import parser, report
+from benchmarks.pretrained import pretrained
+from benchmarks.topics import told
+from foretell.errors import InputError
+from foretell.recipe import Recipe
+from foretell.run import Run, write_aside
+from foretell.transfer.compare_text import compare_text
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.intervals import paired, t_interval
+from foretell.transfer.summary import summarise
+from foretell.verbs.comparing import telling
+from foretell.verbs.text_transfer import open_labelled
+
+PRETRAINING = [
+    "data.documents=blank",
+    "data.sentences=line",
+    "objective.tasks=both",
+    "objective.tokenizer.vocabulary=8000",
+    # next sentences are learnt in small batches, and from some thousand steps on
+    "training.batch=16",
+    "training.rate=7e-4",
+    "training.checkpoint_every=1000",
+    "training.health_every=1000",
+]
+# of the comparison: nothing but its arms at each number of labels is asked for
+TRANSFER = ["transfer.test_samples=2000", "transfer.probe_samples=50", "transfer.curve_points=0"]
+WANTED = "fine-tuned, above the same network from scratch and above {} at every number of labels (intervals above 0)"
+BASELINES = ("tfidf", "baseline")
+DIFFERENCES = [("pretrained", "scratch"), *((arm, other) for arm in ("pretrained", "probe") for other in BASELINES)]
+RATES_WANTED = "no head rate that was tried is better than the default (intervals of the differences not above 0)"
+
+
+@dataclass(frozen=True)
+class Source:
+    """``find`` gives a file or folder for ``foretell finetune --task KIND``; ``metrics`` to tell beside the task's first."""
+
+    find: Callable[[], Path]
+    kind: str
+    metrics: tuple[str, ...] = ()
+
+
+TASKS = {
+    "posts": Source(lambda: posts.load() / "labelled.jsonl", "classification", ("macro_f1",)),
+    "genres": Source(lambda: brown_genres.load() / "labelled.jsonl", "classification", ("macro_f1",)),
+    "pairs": Source(lambda: dialogues.load() / "pairs.jsonl", "entailment"),
+    "choice": Source(lambda: dialogues.load() / "choices.jsonl", "choice"),
+    "similarity": Source(lambda: verses.load() / "labelled.jsonl", "similarity"),
+    "tagging": Source(lambda: brown_tags.load() / "tagged.jsonl", "tagging", ("macro_f1",)),
+    "answering": Source(wiki_questions.load_answered, "answering", ("exact",)),
+    "answering_or_none": Source(wiki_questions.load, "answering", ("exact", "answerable_f1")),
+}
+
+
+# one comparison -------------------------------------------------------------------------------------------------------
+
+
+def opened_run(place: Path, recipe: Recipe) -> Run:
+    """Where the fits of a comparison are kept, made where there is none. Raises InUse while another process holds it."""
+    if (place / "recipe.toml").is_file():
+        return Run.resume(place)
+    made = Run.create(place)
+    recipe.save(place / "recipe.toml")
+    return made
+
+
+def compared(
+    run: Path,
+    name: str,
+    source: Path,
+    kind: str,
+    args: argparse.Namespace,
+    settings: Sequence[str] = (),
+    arms: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """What ``compare_text`` finds at the numbers of labels asked for; of classes, that number shared out among them."""
+    overrides = [*TRANSFER, *args.set, *settings]
+    opened = open_labelled(run / "encoder", source, kind, args.device, overrides)
+    classes = max(1, len(opened.train.classes))
+    with closing(opened_run(run / "tasks" / name, Recipe.load(run / "recipe.toml"))) as kept:
+        return compare_text(
+            opened.model, train=opened.train, test=opened.test, seeds=range(args.seeds), arms=arms, trials=args.trials,
+            per_class=[max(1, round(count / classes)) for count in args.labels],
+            training=opened.config, run=kept, progress=telling(), split=opened.how, data=opened.found.source,
+        )  # fmt: skip
+
+
+# figures --------------------------------------------------------------------------------------------------------------
+
+
+def scores(found: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
+    """The mean of each metric over seeds with its 95% interval, in percent, by labels and arm."""
+    made: dict[str, list[str]] = {}
+    for row in summarise(found["rows"], metrics):
+        title = f"{row['labels']:5} labels, {found['arms'][row['arm']]['title']}"
+        made.setdefault(title, []).append(f"{row['metric'].replace('_', ' ')} {told(row, 'mean')}")
+    return {title: ", ".join(texts) for title, texts in made.items()}
+
+
+def differences(found: dict[str, Any]) -> dict[str, str]:
+    """Points of the headline metric, paired by seed, with their 95% interval."""
+    title = {arm: about["title"] for arm, about in found["arms"].items()}
+    return {
+        f"{row['labels']:5} labels, points, {title[row['arm']]} over {title[row['against']]}": told(
+            row, "difference", "+"
+        )
+        for row in found["paired"]
+        if row["metric"] == found["metric"] and (row["arm"], row["against"]) in DIFFERENCES
+    }
+
+
+def above(found: dict[str, Any]) -> bool:
+    """Whether fine-tuning beats training from scratch and the baseline at every number of labels."""
+    return all(
+        row["verdict"] == "better"
+        for row in found["paired"]
+        if row["metric"] == found["metric"] and row["arm"] == "pretrained" and row["against"] in ("scratch", *BASELINES)
+    )
+
+
+def shared_facts(run: Path, args: argparse.Namespace, found: dict[str, Any]) -> dict[str, Any]:
+    made, facts = Recipe.load(run / "recipe.toml"), Run.read(run).read_json("facts.json")
+    steps = f"{made.training.steps:,} steps of {made.training.batch} rows"
+    return {
+        "encoder": facts["encoder"]["name"],
+        "pretraining": f"{steps}, {facts['cost']['seconds']:.0f} s",
+        "test examples": found["test"]["samples"],
+        "settings tried for each arm": found["trials"],
+        "intervals": f"95%, over {args.seeds} draws of the labels",
+    }
+
+
+def command(args: argparse.Namespace, rest: str) -> str:
+    """What makes a row again, but for where things are kept."""
+    labels = ",".join(str(count) for count in args.labels)
+    own = "".join(f" --set {setting}" for setting in args.set)
+    return (
+        f"python -m benchmarks.text_tasks --network {args.network} --pretraining-steps {args.pretraining_steps} "
+        f"--labels {labels} --seeds {args.seeds} --trials {args.trials} {rest}{own}"
+    )
+
+
+def check_run(run: Path, args: argparse.Namespace) -> None:
+    """Raises InputError for a run that was pretrained otherwise than asked for."""
+    made: Any = Recipe.load(run / "recipe.toml")
+    had, asked = (made.objective.network.size, made.training.steps), (args.network, args.pretraining_steps)
+    if had != asked:
+        raise InputError(
+            f"{run}: holds a run of network {had[0]} and {had[1]} steps, not {asked[0]} and {asked[1]}; give another --run, "
+            f"or --network {had[0]} --pretraining-steps {had[1]}"
+        )
+
+
+# the tasks ------------------------------------------------------------------------------------------------------------
+
+
+def measured(run: Path, name: str, args: argparse.Namespace) -> None:
+    """Compare on one task and report it."""
+    source = TASKS[name]
+    found = compared(run, name, source.find(), source.kind, args)
+    baseline = next(found["arms"][arm]["title"] for arm in BASELINES if arm in found["arms"])
+    figures = {
+        **scores(found, (found["metric"], *source.metrics)),
+        **differences(found),
+        **shared_facts(run, args, found),
+        "seconds, but for fits found again": f"{found['cost']['seconds']:.0f}",
+    }
+    report(args, f"text task: {name}", command(args, f"--only {name}"), figures, WANTED.format(baseline), above(found))
+
+
+# the head rate --------------------------------------------------------------------------------------------------------
+
+
+def for_settings(path: Path) -> Path:
+    """Tagged sentences of training documents, those to choose settings on as the test part."""
+    rows = (row for row in brown_tags.tagged() if row["split"] == "train")
+    parted = ({**row, "split": "test" if text_corpus.for_validation(row["group"]) else "train"} for row in rows)
+    write_aside(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in parted))
+    return path
+
+
+def head_rate_scores(
+    run: Path, rates: Sequence[float], args: argparse.Namespace
+) -> tuple[dict[tuple[str, int, float], list[float]], dict[str, Any]]:
+    """(arm, labels, rate) -> the share of words tagged rightly for each seed, and the comparison at the last rate."""
+    source = for_settings(run / "validation.jsonl")
+    arms = ("pretrained", "scratch")
+    values: dict[tuple[str, int, float], list[float]] = {}
+    for rate in rates:
+        setting = f"transfer.text.head_rate={rate:g}"
+        found = compared(run, f"head-rate-{rate:g}", source, "tagging", args, [setting], arms)
+        for row in found["rows"]:
+            if row["arm"] in arms:
+                values.setdefault((row["arm"], row["labels"], rate), []).append(row["accuracy"])
+    return values, found
+
+
+def head_rates(run: Path, args: argparse.Namespace) -> None:
+    """Compare rates of the head on tagging, with and without pretraining, and report them beside the default."""
+    default = TransferConfig().text.head_rate
+    values, found = head_rate_scores(run, sorted({*args.head_rates, default}), args)
+    figures: dict[str, Any] = {}
+    better = False
+    for (arm, labels, rate), own in values.items():
+        told_rate = f"accuracy {told(t_interval(own).record(), 'mean')}"
+        if rate != default:
+            over = paired(own, values[arm, labels, default])
+            told_rate += f"; points over {default:g}: {told(over.record(), 'mean', '+')}"
+            better |= over.verdict == "better"
+        figures[f"{labels:5} labels, {found['arms'][arm]['title']}, head rate {rate:g}"] = told_rate
+    rates = ",".join(f"{rate:g}" for rate in args.head_rates)
+    figures |= shared_facts(run, args, found)
+    name = "head rate on tagging, validation documents"
+    report(args, name, command(args, f"--head-rates {rates}"), figures, RATES_WANTED, not better)
+
+
+# the command ----------------------------------------------------------------------------------------------------------
+
+
+def integers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def numbers(text: str) -> list[float]:
+    return [float(word) for word in text.split(",")]
+
+
+def task_names(text: str) -> list[str]:
+    names = [word for word in text.split(",") if word]
+    for name in names:
+        if name not in TASKS:
+            raise argparse.ArgumentTypeError(f"unknown task '{name}'; expected some of {', '.join(TASKS)}")
+    return names
+
+
+def main() -> None:
+    options = parser(__doc__ or "")
+    options.formatter_class = argparse.RawDescriptionHelpFormatter
+    options.add_argument("--seeds", type=int, default=3, help="draws of the labels")
+    options.add_argument("--labels", type=integers, default=[50, 200, 1000], help="numbers, as 50,200,1000")
+    options.add_argument("--trials", type=int, default=3, help="settings tried for each arm")
+    options.add_argument("--only", type=task_names, default=list(TASKS), help=f"of {', '.join(TASKS)}")
+    options.add_argument("--network", default="mini", help="tiny (2x128), mini (4x256) or larger")
+    options.add_argument("--pretraining-steps", type=int, default=10_000, help="of 16 rows of 128 tokens")
+    options.add_argument("--run", type=Path, default=None, help="folder of the run (default: a new one, not kept)")
+    options.add_argument("--head-rates", type=numbers, default=[], help="try these on tagging instead")
+    options.add_argument(
+        "--set", action="append", default=[], help="a setting, as transfer.most_steps=300", metavar="KEY=VALUE"
+    )
+    args = options.parse_args()
+
+    with tempfile.TemporaryDirectory() as spare:
+        run = pretrained(
+            args.run or Path(spare) / "bert", text_corpus.write, recipe="bert", device=args.device,
+            budget=f"{args.pretraining_steps} steps", set=[*PRETRAINING, f"objective.network.size={args.network}"],
+        )  # fmt: skip
+        check_run(run, args)
+        if args.head_rates:
+            head_rates(run, args)
+            return
+        for number, name in enumerate(args.only, 1):
+            print(f"\ntask {number} of {len(args.only)}: {name}", flush=True)
+            measured(run, name, args)
+
+
+if __name__ == "__main__":
+    main()
