@@ -19,7 +19,7 @@ from foretell.claims.micle import Arm, mean
 from foretell.claims.micle_cases import FEW, cases
 from foretell.claims.micle_crossing import MORE, PART
 from foretell.recipe import Recipe
-from foretell.transfer.crossing import crossing, sentence
+from foretell.transfer.measures.crossing import crossing, sentence
 
 RATES = (5e-4, 2e-3)  # the rule of AdamW at this batch, and that of the recipe, which is for networks from scratch
 DRAWS = 2  # of the labelled cases
