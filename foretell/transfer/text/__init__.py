@@ -1,1 +1,1 @@
-"""What an encoder of text is worth: whole texts, tags of words and answers in a text; and word vectors without a task."""
+"""What an encoder of text is worth: whole texts, tags of words, answers in a text; and word vectors without a task."""
