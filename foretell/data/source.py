@@ -74,7 +74,9 @@ def scan(
     else:
         path = Path(source).expanduser()
         if not path.exists():
-            raise InputError(f"{source}: does not exist; expected a folder of images, a table, an array or @animals")
+            raise InputError(
+                f"{source}: does not exist; expected a folder of images, a table, an array, @animals, or a text file"
+            )
         suffix = path.suffix.lower()
         if path.is_dir():
             found = _folder(name, path.resolve(), IMAGES | MOVING if moving else IMAGES)
