@@ -45,14 +45,12 @@ from foretell.transfer.text.compare import compare_text
 from foretell.verbs.comparing import telling
 from foretell.verbs.text_transfer import open_labelled
 
+RECIPE = "bert"
 PRETRAINING = [
     "data.documents=blank",
     "data.sentences=line",
     "objective.tasks=both",
     "objective.tokenizer.vocabulary=8000",
-    # next sentences are learnt in small batches, and from some thousand steps on
-    "training.batch=16",
-    "training.rate=7e-4",
     "training.checkpoint_every=1000",
     "training.health_every=1000",
 ]
@@ -151,12 +149,28 @@ def above(found: dict[str, Any]) -> bool:
     )
 
 
+def learnt(run: Path) -> dict[str, str]:
+    """What pretraining came to on documents held out, beside guesses without a network, where some were."""
+    found = Run.read(run).read_json("results/text.json") or {}
+    made = {}
+    if words := found.get("words"):
+        made["masked words, perplexity"] = (
+            f"{words['perplexity']:.0f} (by frequency {words['guess']['perplexity']:.0f})"
+        )
+    if pairs := found.get("sentences"):
+        made["next sentences, % right"] = (
+            f"{100 * pairs['right']:.1f} (the more frequent {100 * pairs['guesses']['base']:.1f})"
+        )
+    return made
+
+
 def shared_facts(run: Path, args: argparse.Namespace, found: dict[str, Any]) -> dict[str, Any]:
     made, facts = Recipe.load(run / "recipe.toml"), Run.read(run).read_json("facts.json")
     steps = f"{made.training.steps:,} steps of {made.training.batch} rows"
     return {
         "encoder": facts["encoder"]["name"],
         "pretraining": f"{steps}, {facts['cost']['seconds']:.0f} s",
+        **learnt(run),
         "test examples": found["test"]["samples"],
         "settings tried for each arm": found["trials"],
         "intervals": f"95%, over {args.seeds} draws of the labels",
@@ -166,21 +180,36 @@ def shared_facts(run: Path, args: argparse.Namespace, found: dict[str, Any]) -> 
 def command(args: argparse.Namespace, rest: str) -> str:
     """What makes a row again, but for where things are kept."""
     labels = ",".join(str(count) for count in args.labels)
-    own = "".join(f" --set {setting}" for setting in args.set)
+    own = "".join(f" --pretraining-set {setting}" for setting in args.pretraining_set)
+    own += "".join(f" --set {setting}" for setting in args.set)
     return (
         f"python -m benchmarks.text_tasks --network {args.network} --pretraining-steps {args.pretraining_steps} "
         f"--labels {labels} --seeds {args.seeds} --trials {args.trials} {rest}{own}"
     )
 
 
+# pretraining ----------------------------------------------------------------------------------------------------------
+
+
+def pretraining(args: argparse.Namespace) -> list[str]:
+    """Settings over those of the recipe."""
+    asked = [f"objective.network.size={args.network}", f"training.steps={args.pretraining_steps}"]
+    return [*PRETRAINING, *asked, *args.pretraining_set]
+
+
 def check_run(run: Path, args: argparse.Namespace) -> None:
     """Raises InputError for a run that was pretrained otherwise than asked for."""
-    made: Any = Recipe.load(run / "recipe.toml")
-    had, asked = (made.objective.network.size, made.training.steps), (args.network, args.pretraining_steps)
-    if had != asked:
+    made, asked = Recipe.load(run / "recipe.toml"), Recipe.load(RECIPE, None, pretraining(args))
+    other = [
+        f"{name}.{key}"
+        for name, keys in (("objective", type(asked.objective).model_fields), ("training", ("steps", "batch", "rate")))
+        for key in keys
+        if getattr(getattr(made, name), key, None) != getattr(getattr(asked, name), key)
+    ]
+    if other:
         raise InputError(
-            f"{run}: holds a run of network {had[0]} and {had[1]} steps, not {asked[0]} and {asked[1]}; give another --run, "
-            f"or --network {had[0]} --pretraining-steps {had[1]}"
+            f"{run}: was pretrained with another {', '.join(other)} than asked for; give another --run, or what its "
+            "recipe.toml says"
         )
 
 
@@ -274,18 +303,28 @@ def main() -> None:
     options.add_argument("--trials", type=int, default=3, help="settings tried for each arm")
     options.add_argument("--only", type=task_names, default=list(TASKS), help=f"of {', '.join(TASKS)}")
     options.add_argument("--network", default="mini", help="tiny (2x128), mini (4x256) or larger")
-    options.add_argument("--pretraining-steps", type=int, default=10_000, help="of 16 rows of 128 tokens")
+    options.add_argument("--pretraining-steps", type=int, default=10_000, help="of 64 rows of 128 tokens")
+    options.add_argument(
+        "--pretraining-set",
+        action="append",
+        default=[],
+        help="one of its settings, as training.batch=16",
+        metavar="KEY=VALUE",
+    )
     options.add_argument("--run", type=Path, default=None, help="folder of the run (default: a new one, not kept)")
     options.add_argument("--head-rates", type=numbers, default=[], help="try these on tagging instead")
     options.add_argument(
-        "--set", action="append", default=[], help="a setting, as transfer.most_steps=300", metavar="KEY=VALUE"
+        "--set",
+        action="append",
+        default=[],
+        help="a setting of the comparison, as transfer.most_steps=300",
+        metavar="KEY=VALUE",
     )
     args = options.parse_args()
 
     with tempfile.TemporaryDirectory() as spare:
         run = pretrained(
-            args.run or Path(spare) / "bert", text_corpus.write, recipe="bert", device=args.device,
-            budget=f"{args.pretraining_steps} steps", set=[*PRETRAINING, f"objective.network.size={args.network}"],
+            args.run or Path(spare) / "bert", text_corpus.write, recipe=RECIPE, device=args.device, set=pretraining(args)
         )  # fmt: skip
         check_run(run, args)
         if args.head_rates:
