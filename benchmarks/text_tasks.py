@@ -198,7 +198,9 @@ def pretraining(args: argparse.Namespace) -> list[str]:
 
 
 def check_run(run: Path, args: argparse.Namespace) -> None:
-    """Raises InputError for a run that was pretrained otherwise than asked for."""
+    """Raises InputError for a run that is there and was pretrained otherwise than asked for."""
+    if not (run / "recipe.toml").is_file():
+        return
     made, asked = Recipe.load(run / "recipe.toml"), Recipe.load(RECIPE, None, pretraining(args))
     other = [
         f"{name}.{key}"
@@ -323,10 +325,9 @@ def main() -> None:
     args = options.parse_args()
 
     with tempfile.TemporaryDirectory() as spare:
-        run = pretrained(
-            args.run or Path(spare) / "bert", text_corpus.write, recipe=RECIPE, device=args.device, set=pretraining(args)
-        )  # fmt: skip
+        run = args.run or Path(spare) / "bert"
         check_run(run, args)
+        pretrained(run, text_corpus.write, recipe=RECIPE, device=args.device, set=pretraining(args))
         if args.head_rates:
             head_rates(run, args)
             return
