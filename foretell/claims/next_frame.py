@@ -133,9 +133,7 @@ class NextFrameAnimations(FramesForetold):
         "In animations that were not learnt from, the foretold frame is nearer to the true one than a copy of the nearest; "
         "several frames foretell it better than one; and the past is foretold as well as the future."
     )
-    source = (
-        f"{PAPER}, abstract and section 2: the next frame from the last ones; the past is the same task read backwards"
-    )
+    source = f"{PAPER}: the next frame from the last ones; the past is the same task read backwards"
     data = ANIMATIONS.where
     minutes = 5.0
     sequences = ANIMATIONS
