@@ -56,7 +56,6 @@ def reproduce(
         try:
             findings = claim.work(lab)
         except OutOfBudget:
-            _spent(lab, claim, time.monotonic() - began)
             say(f"  the budget ended before {claim.name} was worked out; the same command goes on from here")
             made.outcomes[claim.name] = None
             continue
@@ -64,7 +63,8 @@ def reproduce(
             say(f"  skipped, since its data cannot be had: {reason}")
             made.outcomes[claim.name] = None
             continue
-        seconds = _spent(lab, claim, time.monotonic() - began)
+        finally:
+            seconds = _spent(lab, claim, time.monotonic() - began)
         if len(seeds) < 2:
             say(f"  seed {seeds[0]} is worked out and kept in {lab.folder}; a call with all seeds tells what came out")
             made.outcomes[claim.name] = None
