@@ -18,7 +18,7 @@ class BertFewLabels(Claim):
     )
     source = f"{text.BERT}, table 1 and section 5.1 (there from 2,500 labels on, and beside other pretrained networks)"
     data = text.DATA
-    minutes = 12.0
+    minutes = 20.0
 
     def work(self, lab: Lab) -> list[Finding]:
         text.know(lab)

@@ -20,7 +20,7 @@ class BertNextSentence(Claim):
     )
     source = f"{text.BERT}, section 3.1 (97 to 98% right against 50%)"
     data = text.DATA
-    minutes = 14.0
+    minutes = 28.0
 
     def work(self, lab: Lab) -> list[Finding]:
         text.know(lab)

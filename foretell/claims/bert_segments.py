@@ -43,7 +43,7 @@ class BertSegments(Claim):
     statement = "Where no [SEP] stands between two texts, next sentences are foretold worse without segment embeddings."
     source = f"{text.BERT}, section 3 and figure 2 (both are used; no figure)"
     data = text.DATA
-    minutes = 20.0
+    minutes = 42.0
 
     def work(self, lab: Lab) -> list[Finding]:
         text.know(lab)

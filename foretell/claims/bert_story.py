@@ -39,7 +39,7 @@ class BertStory(Claim):
     )
     source = "the mission article's example of next-sentence prediction"
     data = f"{text.DATA}: two sentences of a held-out lead, one of another lead between them"
-    minutes = 7.0
+    minutes = 14.0
 
     def work(self, lab: Lab) -> list[Finding]:
         text.know(lab)
