@@ -66,7 +66,7 @@ def read(path: Path) -> Header:
     with dicom.quiet():
         if not dataset.get("Rows", None) or not dataset.get("Columns", None):
             return Header(0, kind)
-        frames = dicom.checked(dataset, path.stat().st_size)
+        frames = dicom.checked(dataset, path).frames
         number = _text(dataset, "InstanceNumber")
         patient, issuer = _text(dataset, "PatientID"), _text(dataset, "IssuerOfPatientID")
         return Header(

@@ -10,6 +10,7 @@ import pytest
 from dicom_files import saved, small
 
 from foretell.data import dicom
+from foretell.data.dicom_form import PDF
 from foretell.data.pixels import MEMORY, Unreadable
 from foretell.data.window import Window, parse, span
 from foretell.errors import InputError
@@ -207,8 +208,8 @@ def test_no_pixels_and_a_pdf_are_named(tmp_path: Path) -> None:
     del made.PixelData
     with pytest.raises(Unreadable, match="is DICOM without pixels"):
         list(dicom.frames(saved(tmp_path, made)))
-    letter = small(SOPClassUID=dicom.PDF, EncapsulatedDocument=b"%PDF-1.4 nothing", MIMETypeOfEncapsulatedDocument="a")
-    letter.file_meta.MediaStorageSOPClassUID = dicom.PDF
+    letter = small(SOPClassUID=PDF, EncapsulatedDocument=b"%PDF-1.4 nothing", MIMETypeOfEncapsulatedDocument="a")
+    letter.file_meta.MediaStorageSOPClassUID = PDF
     with pytest.raises(Unreadable, match="is a PDF in DICOM"):
         dicom.count(saved(tmp_path, letter, "letter.dcm"))
 

@@ -13,6 +13,7 @@ from pictures import picture, save
 
 from foretell.data import dicom, dicom_header
 from foretell.data.audit import audit, render
+from foretell.data.dicom_form import PDF
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.sequences import sequences
 from foretell.data.store import open_images
@@ -119,10 +120,10 @@ def test_series_are_sequences(tmp_path: Path) -> None:
 
 def test_objects_without_pixels_are_passed_over_and_said(tmp_path: Path) -> None:
     folder = study(tmp_path / "s")
-    letter = small(SOPClassUID=dicom.PDF, EncapsulatedDocument=b"%PDF-1.4 nothing")
+    letter = small(SOPClassUID=PDF, EncapsulatedDocument=b"%PDF-1.4 nothing")
     for name in ("Rows", "Columns", "PixelData"):
         delattr(letter, name)
-    letter.file_meta.MediaStorageSOPClassUID = dicom.PDF
+    letter.file_meta.MediaStorageSOPClassUID = PDF
     saved(folder, letter, "letter.dcm")
     (folder / "DICOMDIR").write_bytes((folder / "0" / "IM0000").read_bytes())
     store = open_images(folder, max_unreadable=0)
