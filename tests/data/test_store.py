@@ -163,7 +163,7 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, cache: Path) -> Non
     fill(source, 160, height=100, width=100)
     code = (
         "import pathlib, sys, time\n"
-        "from foretell.data import build, source, worker\n"
+        "from foretell.data import build, pool, source, worker\n"
         "whole = worker.decode\n"
         "def slow(path, side, window):\n"
         "    time.sleep(0.01)\n"
@@ -171,7 +171,7 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, cache: Path) -> Non
         "worker.decode = slow\n"
         "found, images = source.scan(sys.argv[1]), pathlib.Path(sys.argv[2]) / 'images'\n"
         "key = build.key_of(found, 512)\n"
-        "build.build_files(found, images / key, images / f'{key}.building', 512, 'file', 1, 0.01, None, None)\n"
+        "build.build_files(found, images / key, images / f'{key}.building', 512, 'file', pool.Crew(1), 0.01, None, None)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(source), str(cache)])
     try:
