@@ -31,7 +31,7 @@ from foretell.data.table import many
 from foretell.data.worker import shard_paths
 from foretell.errors import ForetellError, InputError
 
-VERSION = 1
+VERSION = 2
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
