@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from foretell.data.dicom_form import Form, form_of, greys_of, syntax_of
+from foretell.data.dicom_form import Form, form_of, greys_of, syntax_of, tags_of
 from foretell.data.dicom_values import Tones, ends_of, ranged
 from foretell.data.pixels import MEMORY, Pixels, Unreadable
 from foretell.data.window import FILE, Window
@@ -51,15 +51,15 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def opened(path: Path, *, pixels: bool, tags: list[str] | None = None) -> Any:
-    """The data set of a file, or of these ``tags`` alone. Raises Unreadable."""
+def opened(path: Path, *, pixels: bool, names: tuple[str, ...] = ()) -> Any:
+    """The data set of a file, of the elements ``names`` alone where there are any. Raises Unreadable."""
     pydicom = _pydicom()
     with quiet():
         try:
             try:
-                return pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags)
+                return pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=[*tags_of(names)])
             except pydicom.errors.InvalidDicomError:
-                return _without_preamble(pydicom, path, pixels, tags)
+                return _without_preamble(pydicom, path, pixels)
         except (Unreadable, OSError):
             raise
         except (EOFError, struct.error):
@@ -68,7 +68,7 @@ def opened(path: Path, *, pixels: bool, tags: list[str] | None = None) -> Any:
             raise Unreadable(f"is damaged ({type(error).__name__} in its header)") from None
 
 
-def _without_preamble(pydicom: Any, path: Path, pixels: bool, tags: list[str] | None) -> Any:
+def _without_preamble(pydicom: Any, path: Path, pixels: bool) -> Any:
     """Files older than part 10: taken for DICOM when they name the class of their object."""
     try:
         found = pydicom.dcmread(path, force=True, stop_before_pixels=not pixels)

@@ -29,6 +29,7 @@ GREYS = (
     *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *("VOILUTSequence", "PixelPaddingValue", "PixelPaddingRangeLimit"),
 )
+WORDS = tuple(dict.fromkeys((*LAYOUT, *GREYS, *GROUPS)))
 
 
 @dataclass
@@ -91,16 +92,16 @@ def form_of(dataset: Any) -> Form:
 
 
 @cache
-def _tags() -> tuple[Any, ...]:
+def tags_of(names: tuple[str, ...]) -> tuple[Any, ...]:
+    """The tags of elements: looked up once, not for every file."""
     tag = import_module("pydicom.tag").Tag
-    return tuple(tag(name) for name in dict.fromkeys((*LAYOUT, *GREYS, *GROUPS)))
+    return tuple(tag(name) for name in names)
 
 
 def _words(dataset: Any) -> tuple[Any, ...] | None:
-    """What decides about the form, as it is written; None where some of it is read already, as undefined lengths are."""
-    raw = import_module("pydicom.dataelem").RawDataElement
-    elements = [dataset.get_item(tag) for tag in _tags()]
-    if not all(element is None or isinstance(element, raw) for element in elements):
+    """What decides about the form, by which headers are compared; None where it has parts of its own, which would take longer."""
+    elements = [dataset.get_item(tag) for tag in tags_of(WORDS)]
+    if any(element is not None and element.VR == "SQ" and not isinstance(element.value, bytes) for element in elements):
         return None
     syntax = dataset.file_meta.get("TransferSyntaxUID", None) if hasattr(dataset, "file_meta") else None
     return (syntax, dataset.original_encoding, *(element and (element.VR, element.value) for element in elements))
