@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 MARK = "unsettled"
+THREAD = "settle"
 RUN = Path("/proc/sys/kernel/random/boot_id")  # of Linux: another one each time the machine starts
 
 
@@ -44,7 +45,7 @@ def settle(folder: Path) -> None:
     if not (folder / MARK).exists():
         return
     if _run():
-        threading.Thread(target=_settle, args=(folder,), name="settle").start()
+        threading.Thread(target=_settle, args=(folder,), name=THREAD).start()
     else:
         _settle(folder)
 
@@ -55,3 +56,10 @@ def _settle(folder: Path) -> None:
             with open(path, "rb") as stream:
                 os.fsync(stream.fileno())
         (folder / MARK).unlink()
+
+
+def wait() -> None:
+    """Until all that ``settle`` has begun in this process is on disk."""
+    for thread in threading.enumerate():
+        if thread.name == THREAD:
+            thread.join()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,6 @@ from pictures import fill, picture
 from foretell.data import build, settled
 from foretell.data.store import open_images
 from foretell.errors import ForetellError
-
-
-def wait() -> None:
-    for thread in threading.enumerate():
-        if thread.name == "settle":
-            thread.join()
 
 
 def restart(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -35,7 +28,7 @@ def test_the_mark_goes_with_the_pixels_on_disk(tmp_path: Path, named: bool, monk
     settled.mark(tmp_path)
     assert not settled.torn(tmp_path)
     settled.settle(tmp_path)
-    wait()
+    settled.wait()
     assert not (tmp_path / settled.MARK).exists()
 
 
@@ -51,7 +44,7 @@ def test_a_store_torn_by_a_stop_is_built_again(tmp_path: Path, cache: Path, monk
     monkeypatch.setenv("FORETELL_CACHE", str(cache))
     restart(monkeypatch, tmp_path)
     assert np.array_equal(open_images(source).image(3), picture(3))
-    wait()
+    settled.wait()
     assert not list(cache.rglob(settled.MARK))
 
 
