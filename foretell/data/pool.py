@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from foretell.data.window import parse
 from foretell.data.worker import decode_shard
@@ -28,16 +29,17 @@ class _Worker:
     """One subprocess, started when it is first needed."""
 
     def __init__(self) -> None:
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with the worker)
         self.process: subprocess.Popen[str] | None = None
+        self.log: IO[bytes] | None = None
 
     def start(self, packages: Sequence[str] = ()) -> subprocess.Popen[str]:
         if self.process is None or self.process.poll() is not None:
             package = str(Path(__file__).resolve().parents[2])
             paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-            self.log.seek(0)
-            self.log.truncate()
+            if self.log is not None:
+                self.log.close()
+            self.log = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as the process)
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "foretell.data.worker", *packages],
                 stdin=subprocess.PIPE,
@@ -50,6 +52,7 @@ class _Worker:
 
     def last_words(self) -> str:
         """The last line of what the process said beside its answers."""
+        assert self.log is not None
         self.log.seek(0)
         lines = self.log.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
@@ -58,6 +61,8 @@ class _Worker:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        if self.log is not None:
+            self.log.close()
 
 
 class Crew:

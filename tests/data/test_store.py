@@ -158,6 +158,21 @@ def test_a_process_that_a_file_kills_is_started_again_past_it(tmp_path: Path, mo
     assert len(store) == 39
 
 
+def test_a_process_that_fails_is_told_by_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "images"
+    fill(source, 40)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if '-m' in sys.orig_argv and 'foretell.data.worker' in sys.orig_argv:\n"
+        "    import foretell.data.decode as d\n"
+        "    d.decode = lambda *_: sys.exit('first\\nout of luck')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(pool, "IN_PROCESS", 0)
+    with pytest.raises(ForetellError, match="a decoding process failed: out of luck"):
+        open_images(source, workers=2)
+
+
 def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, cache: Path) -> None:
     source = tmp_path / "images"
     fill(source, 160, height=100, width=100)
