@@ -278,7 +278,7 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
                 done = own.stop
                 _append(out, shard_paths(work, shard)[0], facts, own, target, depth, shift)
                 out.flush()
-                replace_text(plan, json.dumps([shard + 1, out.tell(), channels]))
+                replace_text(plan, json.dumps([shard + 1, out.tell(), channels]), lasting=False)  # see mark
                 shard_paths(work, shard)[0].unlink(missing_ok=True)
         sizes = facts.sizes.astype(np.int64)
         meta = {"source": source.name, "kind": source.kind, "notes": notes, "unreadable": facts.bad, "side": side}
@@ -423,11 +423,12 @@ def publish(work: Path, folder: Path) -> None:
     os.replace(work, folder)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write aside, then rename: the file is whole or not there."""
+def replace_text(path: Path, text: str, *, lasting: bool = True) -> None:
+    """Write aside, then rename: the file is whole or not there; where ``lasting``, after a power cut too."""
     aside = path.with_suffix(".part")
     with open(aside, "w") as stream:
         stream.write(text)
         stream.flush()
-        os.fsync(stream.fileno())
+        if lasting:
+            os.fsync(stream.fileno())
     os.replace(aside, path)
