@@ -99,7 +99,7 @@ def tags_of(names: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 def _words(dataset: Any) -> tuple[Any, ...] | None:
-    """What decides about the form, by which headers are compared; None where it has parts of its own, which would take longer."""
+    """What decides about the form, by which headers are compared; None where that would take longer (nested parts)."""
     elements = [dataset.get_item(tag) for tag in tags_of(WORDS)]
     if any(element is not None and element.VR == "SQ" and not isinstance(element.value, bytes) for element in elements):
         return None

@@ -63,7 +63,8 @@ def describe(
     """``source`` with a row for each frame and slice, and the columns that their headers say.
 
     ``columns`` may name these as known ones (``{"domain": "vendor"}``). With ``sequences`` a series, or a file of many
-    frames, is a ``case`` of its patient. ``crew`` will decode what is found here. Raises InputError for a window that is none and where no file holds an image.
+    frames, is a ``case`` of its patient. ``crew`` will decode what is found here. Raises InputError for a window that is
+    none and where no file holds an image.
     """
     parse(config.window)
     kept = cache / "headers" / f"{key_of(source, VERSION, config.model_dump_json())}.json"
