@@ -5,7 +5,8 @@ python -m benchmarks.dicom_reading --json benchmarks/results.json
 1,000 slices of 512 x 512 (one head's, each pixel four, shifted in value so that no two are equal) are written as uncompressed
 DICOM with a window. The peer is a plain loop in one process: read the file, its pixels, pydicom's modality and VOI functions.
 Ours is ``open_images`` into a fresh cache: headers, decoding, windowing to 16 bits, hashes and writing, in as many processes
-as there are cores. Wanted: at least 0.8 of the peer's rate times the cores.
+as there are cores. The store is then whole and in use; the system writes it to the disk behind that (``data.settled``), which is
+told apart and waited for before anything else is timed. Wanted: at least 0.8 of the peer's rate times the cores.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.datasets import cranium
-from benchmarks.harness import Pairing, described, paired, parser, report
+from benchmarks.harness import Pairing, described, paired, parser, report, seconds
+from foretell.data import settled
 from foretell.data.store import open_images
 
 SHARE = 0.8
@@ -80,12 +82,17 @@ def main() -> int:
             assert len(open_images(folder, cache=cache)) == len(paths)
 
         ours(), peer(paths[:50])
-        pairing: Pairing = paired(ours, lambda: peer(paths), args.rounds)
+        behind: list[float] = []
+        pairing: Pairing = paired(
+            ours, lambda: peer(paths), args.rounds, before=lambda: behind.append(seconds(settled.wait))
+        )
+        behind.append(seconds(settled.wait))
     shares = [ratio / cores for ratio in pairing.ratios]
     figures = {
         "slices, pixels, cores": f"{args.slices}, {SIDE}, {cores}",
         **described(pairing),
         "ours, slices a second": f"{args.slices / statistics.median(pairing.ours):.0f}",
+        "then until the disk has it, seconds": f"{max(behind):.2f}",
         "pydicom in one process, slices a second": f"{args.slices / statistics.median(pairing.peer):.0f}",
         "share of pydicom's rate times the cores": f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})",
     }

@@ -47,11 +47,20 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def paired(ours: Callable[[], object], peer: Callable[[], object], rounds: int = 5) -> Pairing:
-    """Time both in turn ``rounds`` times (at least 1), ours first in even rounds. The caller warms both up."""
+def paired(
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    rounds: int = 5,
+    before: Callable[[], object] = lambda: None,
+) -> Pairing:
+    """Time both in turn ``rounds`` times (at least 1), ours first in even rounds. The caller warms both up.
+
+    ``before`` is called, untimed, before each.
+    """
     pairing = Pairing([], [])
     for number in range(rounds):
         for mine in (True, False) if number % 2 == 0 else (False, True):
+            before()
             (pairing.ours if mine else pairing.peer).append(seconds(ours if mine else peer))
     return pairing
 

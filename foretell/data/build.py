@@ -21,15 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.data.arrays import Member, channels_first, channels_of, image_parts, scale_of
+from foretell.data.content import content_hash
 from foretell.data.frames import split_name
 from foretell.data.pixels import Pixels, shrink
-from foretell.data.pool import decode_all
+from foretell.data.pool import Crew, decode_all
+from foretell.data.settled import mark, torn
 from foretell.data.source import Source
 from foretell.data.table import many
-from foretell.data.worker import content_hash, shard_paths
+from foretell.data.worker import shard_paths
 from foretell.errors import ForetellError, InputError
 
-VERSION = 1
+VERSION = 2
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -94,7 +96,7 @@ def build_files(
     work: Path,
     side: int,
     window: str,
-    workers: int,
+    crew: Crew,
     max_unreadable: float,
     channels: int | None,
     progress: Callable[[int, int], None] | None,
@@ -104,10 +106,10 @@ def build_files(
     Raises InputError for too many unreadable files or mixed channels.
     """
     plan = work / "join.json"
-    if plan.exists() and json.loads(plan.read_text())[2] != channels:
-        shutil.rmtree(work)  # half joined for other channels
+    if torn(work) or (plan.exists() and json.loads(plan.read_text())[2] != channels):
+        shutil.rmtree(work)  # half joined when the machine stopped, or for other channels
     work.mkdir(parents=True, exist_ok=True)
-    size = _shard_size(work, len(source), workers)
+    size = _shard_size(work, len(source), crew.count)
     names = source.names
     shards = [(k, names[start : start + size]) for k, start in enumerate(range(0, len(names), size))]
     limit = Limit(max_unreadable, len(names))
@@ -126,7 +128,7 @@ def build_files(
 
         try:
             waiting = [(k, part) for k, part in shards if k not in done]
-            decode_all(work, source.root, waiting, side, window, workers, report)
+            decode_all(crew, work, source.root, waiting, side, window, report)
         except _TooMany:
             limit.check(source, _first_bad(source, side, window, shards, bad), sum(bad.values()))
     facts = _facts(source, work, size, len(shards))
@@ -247,7 +249,7 @@ def convert(image: Pixels, channels: int, depth: int, shift: int) -> Pixels:
 
 
 def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, channels: int | None) -> None:
-    """Turn shards into the store. Each shard is deleted once its pixels are on disk; a resumed join goes on there."""
+    """Turn shards into the store. Each shard is deleted once its pixels are in place; a resumed join goes on there."""
     names = [source.names[int(row)] for row in facts.rows]
     target, notes = settle_channels(source, names, facts.channels, channels)
     depth = int(facts.depths.max())
@@ -266,6 +268,7 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
         next_shard, written, _ = json.loads(plan.read_text())
     pixels = work / "pixels.bin"
     try:
+        mark(work)
         with open(pixels, "r+b" if pixels.exists() else "w+b") as out:
             out.truncate(written)
             out.seek(written)
@@ -275,8 +278,7 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
                 done = own.stop
                 _append(out, shard_paths(work, shard)[0], facts, own, target, depth, shift)
                 out.flush()
-                os.fsync(out.fileno())
-                replace_text(plan, json.dumps([shard + 1, out.tell(), channels]))
+                replace_text(plan, json.dumps([shard + 1, out.tell(), channels]), lasting=False)  # see mark
                 shard_paths(work, shard)[0].unlink(missing_ok=True)
         sizes = facts.sizes.astype(np.int64)
         meta = {"source": source.name, "kind": source.kind, "notes": notes, "unreadable": facts.bad, "side": side}
@@ -287,7 +289,7 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
             f"{work}: the store cannot be written ({error.strerror or error}); what is done is kept: make room, "
             "or set FORETELL_CACHE to another folder, and run again"
         ) from None
-    for path in [*work.glob("shard-*"), *work.glob("worker-*"), work / "shards.json", plan]:
+    for path in [*work.glob("shard-*"), work / "shards.json", plan]:
         path.unlink(missing_ok=True)
     publish(work, folder)
 
@@ -385,6 +387,7 @@ def build_array(
         notes.append(f"shape {images[0].shape} understood as {form}")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    mark(work)
     total = len(source)
     sizes = np.zeros((total, 2), np.int64)
     hashes = np.zeros((total, 16), np.uint8)
@@ -420,11 +423,12 @@ def publish(work: Path, folder: Path) -> None:
     os.replace(work, folder)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write aside, then rename: the file is whole or not there."""
+def replace_text(path: Path, text: str, *, lasting: bool = True) -> None:
+    """Write aside, then rename: the file is whole or not there; where ``lasting``, after a power cut too."""
     aside = path.with_suffix(".part")
     with open(aside, "w") as stream:
         stream.write(text)
         stream.flush()
-        os.fsync(stream.fileno())
+        if lasting:
+            os.fsync(stream.fileno())
     os.replace(aside, path)

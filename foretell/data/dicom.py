@@ -8,23 +8,23 @@ quotes the header, which holds names.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from foretell.data.dicom_values import Tones, needs_range
-from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size
+from foretell.data.dicom_form import Form, form_of, greys_of, syntax_of, tags_of
+from foretell.data.dicom_values import Tones, ends_of, ranged
+from foretell.data.pixels import MEMORY, Pixels, Unreadable
 from foretell.data.window import FILE, Window
 
-FRAMES = 1 << 20  # frames of one file: beyond it a header is taken for damage
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 TONES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
-PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 # the packages that pydicom decodes these with, by what a transfer syntax is called
 PLUGINS = {
@@ -51,15 +51,15 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def opened(path: Path, *, pixels: bool, tags: list[str] | None = None) -> Any:
-    """The data set of a file, or of these ``tags`` alone. Raises Unreadable."""
+def opened(path: Path, *, pixels: bool, names: tuple[str, ...] = ()) -> Any:
+    """The data set of a file, of the elements ``names`` alone where there are any. Raises Unreadable."""
     pydicom = _pydicom()
     with quiet():
         try:
             try:
-                return pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags)
+                return pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=[*tags_of(names)])
             except pydicom.errors.InvalidDicomError:
-                return _without_preamble(pydicom, path, pixels, tags)
+                return _without_preamble(pydicom, path, pixels)
         except (Unreadable, OSError):
             raise
         except (EOFError, struct.error):
@@ -68,7 +68,7 @@ def opened(path: Path, *, pixels: bool, tags: list[str] | None = None) -> Any:
             raise Unreadable(f"is damaged ({type(error).__name__} in its header)") from None
 
 
-def _without_preamble(pydicom: Any, path: Path, pixels: bool, tags: list[str] | None) -> Any:
+def _without_preamble(pydicom: Any, path: Path, pixels: bool) -> Any:
     """Files older than part 10: taken for DICOM when they name the class of their object."""
     try:
         found = pydicom.dcmread(path, force=True, stop_before_pixels=not pixels)
@@ -90,58 +90,32 @@ def _without_preamble(pydicom: Any, path: Path, pixels: bool, tags: list[str] | 
     return found
 
 
-def checked(dataset: Any, size: int) -> int:
-    """The number of frames that a header of a file of ``size`` bytes claims, before memory is taken for them.
+def checked(dataset: Any, path: Path) -> Form:
+    """The form of the pixels that the header of ``path`` claims, before memory is taken for them.
 
     Raises Unreadable when it holds no image, or claims more than the file or memory can hold.
     """
-    try:
-        return _claimed(dataset, size)
-    except (TypeError, ValueError):  # a text or a list where a number belongs
-        raise Unreadable("is damaged (a size in its header is no number)") from None
-
-
-def _claimed(dataset: Any, size: int) -> int:
-    kind = getattr(dataset.get("SOPClassUID", ""), "name", "") or "an unknown object"
-    if str(dataset.get("SOPClassUID", "")) == PDF:
-        raise Unreadable("is a PDF in DICOM, not an image; leave it out")
-    rows, columns = dataset.get("Rows", None), dataset.get("Columns", None)
-    if not rows or not columns:
-        raise Unreadable(f"is DICOM without pixels ({kind}); leave it out")
-    check_size(int(rows), int(columns))
-    count = max(1, int(dataset.get("NumberOfFrames", None) or 1))
-    frame = int(rows) * int(columns) * int(dataset.get("SamplesPerPixel", None) or 1)
-    frame *= max(8, int(dataset.get("BitsAllocated", None) or 16)) // 8
-    if frame > MEMORY:
-        raise Unreadable(
-            f"claims frames of {columns} x {rows} pixels, {frame >> 20} MiB each; expected at most {MEMORY >> 20} MiB: "
-            "shrink it"
-        )
-    syntax = _syntax(dataset)
-    plain = syntax is None or not (syntax.is_compressed or syntax.is_deflated)
-    bits = int(dataset.get("BitsAllocated", None) or 16)
-    least = count if not plain else count * (frame if bits > 1 else frame // 8) * 2 // 3  # YBR 4:2:2 has two thirds
-    if count > FRAMES or least > size:
-        raise Unreadable(
-            f"is cut short (its header claims {count} frames of {columns} x {rows} pixels, and the file has {size} bytes)"
-        )
-    return count
+    with quiet():
+        form = form_of(dataset)
+    form.check(path.stat().st_size)
+    return form
 
 
 def count(path: Path) -> int:
     """Number of frames, from the header. Raises Unreadable."""
-    dataset = opened(path, pixels=False)
-    with quiet():
-        return checked(dataset, path.stat().st_size)
+    return checked(opened(path, pixels=False), path).frames
 
 
 def frames(path: Path, window: Window = FILE) -> Iterator[Pixels]:
     """(H, W, C) uint8 or uint16 of each frame; all frames of a file share one range of values. Raises Unreadable."""
     dataset = opened(path, pixels=True)
-    with quiet():
-        number = checked(dataset, path.stat().st_size)
+    form = checked(dataset, path)
     if not any(name in dataset for name in PIXELS):
         raise Unreadable("is DICOM without pixels (no pixel data); leave it out")
+    lying = form.lying(getattr(dataset.get_item("PixelData"), "value", None))
+    if lying is not None:
+        yield from _grey(lying, dataset, form, window)
+        return
     _check_plugin(dataset)
     several = _decoded(dataset)
     if int(dataset.get("SamplesPerPixel", None) or 1) > 1:
@@ -151,7 +125,7 @@ def frames(path: Path, window: Window = FILE) -> Iterator[Pixels]:
         for image in several:
             yield palette[np.clip(image.astype(np.int64) - first, 0, len(palette) - 1)]
     else:
-        yield from _grey(several, dataset, number, window)
+        yield from _grey(several, dataset, form, window)
 
 
 def _colour(image: Pixels) -> Pixels:
@@ -172,20 +146,33 @@ def _palette(dataset: Any) -> tuple[int, Pixels]:
     return int(first), np.asarray(colours >> 8 if int(colours.max()) > 255 else colours, np.uint8)
 
 
-def _grey(several: Iterator[Pixels], dataset: Any, number: int, window: Window) -> Iterator[Pixels]:
-    heads = [head_of(dataset, frame) for frame in range(number)]
-    held: list[Pixels] = []
-    if window.kind in ("range", "percentile") or (window.kind == "file" and needs_range(heads[0])):
-        held = _held(several, dataset, number)
-    with quiet():
-        tones = Tones(window, held, heads)
-    for image, head in zip(held or several, heads, strict=False):
+def _grey(several: Iterable[Pixels], dataset: Any, form: Form, window: Window) -> Iterator[Pixels]:
+    for image, tones in _toned(several, dataset, form, window):
         with quiet():
-            shown = tones.pixels(image, head)
+            shown = tones.pixels(image)
         yield shown[:, :, None]
 
 
-def _held(several: Iterator[Pixels], dataset: Any, number: int) -> list[Pixels]:
+def _toned(several: Iterable[Pixels], dataset: Any, form: Form, window: Window) -> Iterator[tuple[Pixels, Tones]]:
+    """Each frame's stored values and what makes pixels of them: the same for all files of a form, unless values decide."""
+    if window in form.tones:
+        return zip(several, itertools.repeat(form.tones[window]), strict=False)
+    with quiet():
+        heads = [head_of(dataset, frame) for frame in range(form.frames)] if form.groups else [greys_of(dataset)]
+        values_decide = ranged(heads[0], window)
+        ends = window.low, window.high
+        if values_decide:
+            several = _held(several, dataset, form.frames)
+            ends = ends_of(several, heads if form.groups else heads * form.frames, window)
+    tones = [Tones(window, head, ends) for head in heads]
+    if form.groups:
+        return zip(several, tones, strict=False)
+    if not values_decide:
+        form.tones[window] = tones[0]
+    return zip(several, itertools.repeat(tones[0]), strict=False)
+
+
+def _held(several: Iterable[Pixels], dataset: Any, number: int) -> list[Pixels]:
     size = number * int(dataset.Rows) * int(dataset.Columns) * max(1, int(dataset.BitsAllocated) // 8)
     if size > MEMORY:
         raise Unreadable(
@@ -202,39 +189,15 @@ def head_of(dataset: Any, frame: int) -> Any:
     parts = [group[name].value[0] for group in groups for name in TONES if group.get(name, None)]
     if not parts:
         return dataset
-    head = _greys(dataset)
+    head = greys_of(dataset)
     for part in parts:
         for element in part:
             head[element.tag] = element
     return head
 
 
-def _greys(dataset: Any) -> Any:
-    """The elements beside the frames that say how grey is seen, in a data set of their own."""
-    head = _pydicom("pydicom.dataset").Dataset()
-    for name in (
-        *("BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation", "PresentationLUTShape"),
-        *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction"),
-        *("VOILUTSequence", "PixelPaddingValue", "PixelPaddingRangeLimit"),
-    ):
-        if name in dataset:
-            head[name] = dataset[name]
-    return head
-
-
-def _syntax(dataset: Any) -> Any:
-    """How the pixels are stored, None where it is not said. Raises Unreadable for a way that nobody knows."""
-    syntax = dataset.file_meta.get("TransferSyntaxUID", None) if hasattr(dataset, "file_meta") else None
-    try:
-        if syntax is not None:
-            _ = syntax.is_encapsulated
-    except ValueError:
-        raise Unreadable("is stored in an unknown transfer syntax; save it uncompressed") from None
-    return syntax
-
-
 def _check_plugin(dataset: Any) -> None:
-    syntax = _syntax(dataset)
+    syntax = syntax_of(dataset)
     if syntax is None or not syntax.is_encapsulated:
         return
     decoders = _pydicom("pydicom.pixels")

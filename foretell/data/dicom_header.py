@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,34 +18,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from foretell.data import dicom
+from foretell.data.nifti import PLANES
 from foretell.data.pixels import Unreadable
 from foretell.errors import ForetellError
 
 FEW = 2000  # files: below this a process's start takes longer than it saves
 PART = 4000  # files that a process is given at a time, at most
 HERE = 256  # files that are read here between two reports
-READ = [
+READ = (
     *("SOPClassUID", "SOPInstanceUID", "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID"),
-    *(
-        "InstanceNumber",
-        "Modality",
-        "Manufacturer",
-        "ViewPosition",
-        "ImageLaterality",
-        "Laterality",
-        "BurnedInAnnotation",
-    ),
-    *("PixelSpacing", "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices", "ImageOrientationPatient"),
-    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated"),
-]
+    *("InstanceNumber", "Modality", "Manufacturer", "ViewPosition", "ImageLaterality", "Laterality"),
+    *("BurnedInAnnotation", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    *("ImageOrientationPatient", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated"),
+)
 
 
 @dataclass
 class Header:
-    """One file: ``frames`` 0 where it holds no image (``what`` says what it is), and its plain facts.
+    """One file: ``frames`` 0 where it holds no image (``what`` says what it is, else ""), and its plain facts.
 
     ``patient``, ``study``, ``series`` and ``instance`` are the file's own identifiers: hash them before they are kept.
     """
@@ -61,17 +53,16 @@ class Header:
 
 def read(path: Path) -> Header:
     """The header of a file. Raises Unreadable when there is none that can be read."""
-    dataset = dicom.opened(path, pixels=False, tags=READ)
-    kind = getattr(dataset.get("SOPClassUID", ""), "name", "") or "unknown"
+    dataset = dicom.opened(path, pixels=False, names=READ)
     with dicom.quiet():
         if not dataset.get("Rows", None) or not dataset.get("Columns", None):
-            return Header(0, kind)
-        frames = dicom.checked(dataset, path.stat().st_size)
+            return Header(0, getattr(dataset.get("SOPClassUID", None), "name", "") or "unknown")
+        frames = dicom.checked(dataset, path).frames
         number = _text(dataset, "InstanceNumber")
         patient, issuer = _text(dataset, "PatientID"), _text(dataset, "IssuerOfPatientID")
         return Header(
             frames,
-            kind,
+            "",
             patient if patient is None or issuer is None else f"{patient} of {issuer}",
             _text(dataset, "StudyInstanceUID"),
             _text(dataset, "SeriesInstanceUID"),
@@ -103,7 +94,7 @@ def _numbers(dataset: Any, name: str, count: int) -> list[float] | None:
         values = [float(value) for value in dataset.get(name, None) or []]
     except (TypeError, ValueError):
         return None
-    return values if len(values) == count and bool(np.isfinite(values).all()) else None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
 
 
 def _plane(dataset: Any) -> str | None:
@@ -111,9 +102,10 @@ def _plane(dataset: Any) -> str | None:
     directions = _numbers(dataset, "ImageOrientationPatient", 6)
     if directions is None:
         return None
-    normal = np.abs(np.cross(directions[:3], directions[3:]))
-    nearest = int(normal.argmax())
-    return ("sagittal", "coronal", "axial")[nearest] if normal[nearest] >= np.cos(np.deg2rad(20)) else "oblique"
+    (a, b, c), (x, y, z) = directions[:3], directions[3:]
+    normal = [abs(b * z - c * y), abs(c * x - a * z), abs(a * y - b * x)]
+    largest = max(normal)
+    return PLANES[normal.index(largest)] if largest >= math.cos(math.radians(20)) else "oblique"
 
 
 def _spacing(dataset: Any) -> str | None:

@@ -17,45 +17,70 @@ from foretell.data.pixels import Pixels
 from foretell.data.window import Values, Window, share, span
 
 FAR = 1e12  # beyond every value that a file can hold
+WIDEST = 1 << 16  # values in a table that is kept
+BLOCK = 1 << 13  # pixels that are looked up at a time: their places in the table stay in the processor's cache
 
 
 class Tones:
-    """How the grey frames of one file become pixels.
+    """How grey frames become pixels that the data set ``head`` says how to see.
 
-    ``stored`` are all frames that share a range of values (read only where the window is one of the data's own values),
-    ``heads`` the data sets that say each frame's modality and window.
+    ``ends`` are the values of the modality's units that are black and white, where the window or the data's own values say so.
     """
 
-    def __init__(self, window: Window, stored: Sequence[Pixels], heads: Sequence[Any]) -> None:
+    def __init__(self, window: Window, head: Any, ends: tuple[float, float]) -> None:
         self.window = window
-        self.low, self.high = (window.low, window.high) if window.kind == "given" else (0.0, 0.0)
-        if window.kind in ("range", "percentile") or (window.kind == "file" and needs_range(heads[0])):
-            parts = [_counted(frame, head) for frame, head in zip(stored, heads, strict=True)]
-            values = np.concatenate([part for part, _ in parts])
-            counts = None if parts[0][1] is None else np.concatenate([np.asarray(count) for _, count in parts])
-            self.low, self.high = span(values, counts, window)
+        self.head = head
+        self.ends = ends
+        self._low = 0
+        self._table: Pixels = np.zeros(0, np.uint16)  # what the stored values from ``_low`` on become
 
-    def pixels(self, stored: Pixels, head: Any) -> Pixels:
+    def pixels(self, stored: Pixels) -> Pixels:
         """(H, W) uint8 or uint16 of one frame as it is to be seen, black lowest."""
+        if stored.dtype.kind == "f":
+            return self._tones(stored)
         low, high = int(stored.min()), int(stored.max())
-        if stored.dtype.kind == "f" or high - low >= stored.size:
-            return self._tones(stored, head)
-        table = self._tones(np.arange(low, high + 1), head)
-        return table.take(stored - stored.dtype.type(low) if low >= 0 else stored.astype(np.int64) - low)
+        if low < self._low or high >= self._low + len(self._table):
+            if high - low >= stored.size:
+                return self._tones(stored)
+            self._extend(low, high)
+        shown = np.empty(stored.shape, self._table.dtype)
+        rows = max(1, BLOCK // stored.shape[1])
+        for first in range(0, len(stored), rows):
+            part = slice(first, first + rows)
+            places = np.subtract(stored[part], self._low, dtype=np.intp)
+            self._table.take(
+                places, out=shown[part], mode="clip"
+            )  # nothing is beyond it: clipping is faster than a check
+        return shown
 
-    def _tones(self, stored: Values, head: Any) -> Pixels:
-        depth = np.uint8 if bits_stored(head) <= 8 else np.uint16
-        seen = self._share(stored, head)
-        if inverted(head):
+    def _extend(self, low: int, high: int) -> None:
+        """Look up these values too; those in between, where that is not far."""
+        if len(self._table):
+            wide = min(low, self._low), max(high, self._low + len(self._table) - 1)
+            low, high = wide if wide[1] - wide[0] < WIDEST else (low, high)
+        self._low, self._table = low, self._tones(np.arange(low, high + 1))
+
+    def _tones(self, stored: Values) -> Pixels:
+        depth = np.uint8 if bits_stored(self.head) <= 8 else np.uint16
+        seen = self._share(stored)
+        if inverted(self.head):
             seen = 1 - seen
         return np.asarray(np.rint(seen * np.iinfo(depth).max), depth)
 
-    def _share(self, stored: Values, head: Any) -> NDArray[np.float64]:
-        if self.window.kind != "file" or needs_range(head):
-            return share(modality(stored, head), self.low, self.high)
-        if windowed(head):
-            return _viewed(modality(stored, head), head)
-        return share(stored, 0, 2 ** bits_stored(head) - 1)
+    def _share(self, stored: Values) -> NDArray[np.float64]:
+        if self.window.kind != "file" or needs_range(self.head):
+            return share(modality(stored, self.head), *self.ends)
+        if windowed(self.head):
+            return _viewed(modality(stored, self.head), self.head)
+        return share(stored, 0, 2 ** bits_stored(self.head) - 1)
+
+
+def ends_of(stored: Sequence[Pixels], heads: Sequence[Any], window: Window) -> tuple[float, float]:
+    """(black, white) in the modality's units, of all frames that share a range of values; ``heads`` say how each is read."""
+    parts = [_counted(frame, head) for frame, head in zip(stored, heads, strict=True)]
+    values = np.concatenate([part for part, _ in parts])
+    counts = None if parts[0][1] is None else np.concatenate([np.asarray(count) for _, count in parts])
+    return span(values, counts, window)
 
 
 def bits_stored(head: Any) -> int:
@@ -72,6 +97,11 @@ def windowed(head: Any) -> bool:
     """Whether the header has a window or a table of the viewer."""
     complete = head.get("WindowWidth", None) not in (None, "") and head.get("WindowCenter", None) not in (None, "")
     return complete or bool(head.get("VOILUTSequence", None))
+
+
+def ranged(head: Any, window: Window) -> bool:
+    """Whether black and white depend on all the values that frames hold together."""
+    return window.kind in ("range", "percentile") or (window.kind == "file" and needs_range(head))
 
 
 def needs_range(head: Any) -> bool:

@@ -25,6 +25,7 @@ from foretell.data.frames import split_name
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.medical_files import kind_of
 from foretell.data.pixels import Unreadable
+from foretell.data.pool import Crew
 from foretell.data.source import IMAGES, Source
 from foretell.data.table import Table, many
 from foretell.data.window import parse
@@ -56,20 +57,21 @@ def describe(
     *,
     sequences: bool = False,
     cache: Path,
-    workers: int = 1,
+    crew: Crew,
     progress: Callable[[int, int], None] | None = None,
 ) -> Source:
     """``source`` with a row for each frame and slice, and the columns that their headers say.
 
     ``columns`` may name these as known ones (``{"domain": "vendor"}``). With ``sequences`` a series, or a file of many
-    frames, is a ``case`` of its patient. Raises InputError for a window that is none and where no file holds an image.
+    frames, is a ``case`` of its patient. ``crew`` will decode what is found here. Raises InputError for a window that is
+    none and where no file holds an image.
     """
     parse(config.window)
     kept = cache / "headers" / f"{key_of(source, VERSION, config.model_dump_json())}.json"
     try:
         read = json.loads(kept.read_text())
     except (OSError, ValueError):
-        read = _read(source, config, workers, progress)
+        read = _read(source, config, crew, progress)
         if not read["whole"]:
             return _completed(source, read, columns or {}, sequences)
         with contextlib.suppress(OSError):  # a cache that may only be read: read again next time
@@ -79,7 +81,7 @@ def describe(
 
 
 def _read(
-    source: Source, config: MedicalConfig, workers: int, progress: Callable[[int, int], None] | None
+    source: Source, config: MedicalConfig, crew: Crew, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
     """{"rows": [of the source], "names", "values", "notes", "salt", "whole"}: plain values, for the cache.
 
@@ -88,7 +90,8 @@ def _read(
     kinds = [_kind(source, name) for name in source.names]
     dicom = [row for row, kind in enumerate(kinds) if kind == "dicom"]
     paths = [source.root / split_name(source.names[row])[0] for row in dicom]
-    headers = dict(zip(dicom, read_all(paths, workers, progress), strict=True))
+    crew.call(len(paths), "pydicom.pixels")  # they start while headers are read here
+    headers = dict(zip(dicom, read_all(paths, crew.count, progress), strict=True))
     salt = config.salt or salt_of(header.instance for header in headers.values() if header and header.instance)
     pseudonyms = Pseudonyms(None if config.identifiers == "kept" else salt)
     rows: list[int] = []

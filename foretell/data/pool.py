@@ -11,6 +11,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,47 +28,81 @@ IN_PROCESS = 384  # files: below this a process's start takes longer than it sav
 class _Worker:
     """One subprocess, started when it is first needed."""
 
-    def __init__(self, work: Path, number: int) -> None:
-        self.log = work / f"worker-{number}.log"
+    def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
+        self.log: IO[bytes] | None = None
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, packages: Sequence[str] = ()) -> subprocess.Popen[str]:
         if self.process is None or self.process.poll() is not None:
             package = str(Path(__file__).resolve().parents[2])
             paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-            log: IO[bytes]
-            with open(self.log, "wb") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "foretell.data.worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    env=environment,
-                )
+            if self.log is not None:
+                self.log.close()
+            self.log = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as the process)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "foretell.data.worker", *packages],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.log,
+                text=True,
+                env=environment,
+            )
         return self.process
+
+    def last_words(self) -> str:
+        """The last line of what the process said beside its answers."""
+        assert self.log is not None
+        self.log.seek(0)
+        lines = self.log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
 
     def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        if self.log is not None:
+            self.log.close()
+
+
+class Crew:
+    """Up to ``count`` processes that decode; they end with the ``with`` block."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.workers = [_Worker() for _ in range(count if count > 1 else 0)]
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def call(self, files: int, *packages: str) -> None:
+        """Start the processes where so many files will need them, with ``packages``, and go on while they do."""
+        if files >= IN_PROCESS:
+            for worker in self.workers:
+                worker.start(packages)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.stop()
 
 
 def decode_all(
+    crew: Crew,
     work: Path,
     root: Path,
     shards: Sequence[tuple[int, list[str]]],
     side: int,
     window: str,
-    workers: int,
     report: Callable[[int, int, int], None],
 ) -> None:
     """Decode every (number, names) of ``shards`` into ``work``; ``report(shard, done, unreadable)`` from this thread.
 
     ``report`` may raise to stop. Raises ForetellError when a shard cannot be written.
     """
-    if workers == 1 or sum(len(names) for _, names in shards) < IN_PROCESS:
+    if not crew.workers or sum(len(names) for _, names in shards) < IN_PROCESS:
         for number, names in shards:
             try:
                 decode_shard(work, number, root, names, side, parse(window), {}, partial(report, number))
@@ -82,10 +117,10 @@ def decode_all(
         waiting.put(shard)
     events: queue.SimpleQueue[tuple[int, int, int] | Exception | None] = queue.SimpleQueue()
     job = {"work": str(work), "root": str(root), "side": side, "window": window}
-    crew = [_Worker(work, number) for number in range(min(workers, len(shards)))]
     stopping = threading.Event()
     threads = [
-        threading.Thread(target=_serve, args=(worker, job, waiting, events, stopping), daemon=True) for worker in crew
+        threading.Thread(target=_serve, args=(worker, job, waiting, events, stopping), daemon=True)
+        for worker in crew.workers[: len(shards)]
     ]
     try:
         for thread in threads:
@@ -101,8 +136,7 @@ def decode_all(
                 report(*event)
     finally:
         stopping.set()
-        for worker in crew:
-            worker.stop()
+        crew.stop()
         for thread in threads:
             thread.join()
 
@@ -164,9 +198,8 @@ def _one_shard(
         status = process.wait()
         if careful:  # the last report named the file
             if at >= len(names):
-                raise ForetellError(f"{job['work']}: a decoding process ended (status {status}); see {worker.log}")
+                raise ForetellError(f"{job['work']}: a decoding process ended (status {status}) {worker.last_words()}")
             skip[at] = f"killed the decoding process (status {status})"
         elif status > 0:
-            lines = worker.log.read_text(errors="replace").strip().splitlines()
-            raise ForetellError(f"a decoding process failed: {lines[-1] if lines else f'status {status}'}")
+            raise ForetellError(f"a decoding process failed: {worker.last_words() or f'status {status}'}")
         careful = True

@@ -18,14 +18,16 @@ import torch
 from numpy.typing import NDArray
 
 from foretell.data import build
+from foretell.data.content import content_hash
 from foretell.data.images import Images
 from foretell.data.medical import describe, has_medical
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.medical_labels import join_by_identifier
 from foretell.data.pixels import Pixels, shrink
+from foretell.data.pool import Crew
+from foretell.data.settled import settle, torn
 from foretell.data.source import Source, join, not_among, scan
 from foretell.data.table import Table
-from foretell.data.worker import content_hash
 from foretell.errors import ForetellError, InputError
 
 MEASURED = 20_000  # images that channel statistics are measured on, evenly spaced, where there are more
@@ -278,27 +280,21 @@ def open_images(
     else:
         found = scan(source, columns, moving=frames > 0)
     how = ""
-    if has_medical(found):
-        found = describe(
-            found,
-            chosen,
-            columns,
-            sequences=frames > 0,
-            cache=root,
-            workers=workers or usable_cores(),
-            progress=progress,
-        )
-        how = f" {chosen.window}"
-        if found.kind != "manifest":  # the others are columns of the labels
-            columns = {known: name for known, name in (columns or {}).items() if name not in found.table.columns}
-    if frames and found.names:
-        from foretell.data.sequences import arrange
+    with Crew(workers or usable_cores()) as crew:
+        if has_medical(found):
+            found = describe(found, chosen, columns, sequences=frames > 0, cache=root, crew=crew, progress=progress)
+            how = f" {chosen.window}"
+            if found.kind != "manifest":  # the others are columns of the labels
+                own = found.table.columns
+                columns = {known: name for known, name in (columns or {}).items() if name not in own}
+        if frames and found.names:
+            from foretell.data.sequences import arrange
 
-        found = arrange(found, frames)
-    if found.kind == "embedded":
-        store = _embedded(found, side)
-    else:
-        store = _cached(found, root, side, how, chosen.window, workers, max_unreadable, channels, progress)
+            found = arrange(found, frames)
+        if found.kind == "embedded":
+            store = _embedded(found, side)
+        else:
+            store = _cached(found, root, side, how, chosen.window, crew, max_unreadable, channels, progress)
     store.found = found
     store.notes = [*found.notes, *store.notes]
     if frames and found.kind == "array" and not {"group", "order"} & store.table.columns.keys():
@@ -329,7 +325,7 @@ def _cached(
     side: int,
     how: str,
     window: str,
-    workers: int | None,
+    crew: Crew,
     max_unreadable: float,
     channels: int | None,
     progress: Callable[[int, int], None] | None,
@@ -349,18 +345,18 @@ def _cached(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.parent / f"{key}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same store: wait for it
-            if not (folder / "meta.json").exists():
+            if torn(folder) or not (folder / "meta.json").exists():
                 work = folder.parent / f"{key}.building"
                 if found.kind == "array":
                     build.build_array(found, images, folder, work, side, channels, progress)
                 else:
-                    cores = workers or usable_cores()
-                    build.build_files(found, folder, work, side, window, cores, max_unreadable, channels, progress)
+                    build.build_files(found, folder, work, side, window, crew, max_unreadable, channels, progress)
     except OSError as error:
         raise ForetellError(
             f"{folder.parent}: the cache cannot be written ({error.strerror or error}); set FORETELL_CACHE to a "
             "folder that can"
         ) from None
+    settle(folder)
     store = _open(folder, found)
     limit = build.Limit(max_unreadable, len(found))
     limit.check(found, store.unreadable)

@@ -5,8 +5,9 @@ It imports no torch, so that it starts fast and stays small. ``decode_shard`` is
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import hashlib
+import importlib
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from foretell.data.content import content_hash
 from foretell.data.decode import decode
 from foretell.data.frames import split_name
 from foretell.data.medical_files import kind_of
@@ -23,13 +25,6 @@ from foretell.data.pixels import Pixels, Unreadable
 from foretell.data.window import Window, parse
 
 EVERY = 16  # images between two reports
-
-
-def content_hash(image: Pixels) -> bytes:
-    """16 bytes of what an (H, W, C) image shows: its shape, depth and pixels."""
-    digest = hashlib.blake2b(f"{image.shape}{image.dtype.name}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(image).data)
-    return digest.digest()
 
 
 def shard_paths(work: Path, shard: int) -> tuple[Path, Path]:
@@ -99,13 +94,19 @@ def decode_shard(
 
 
 def main() -> None:
-    """Serve shards until stdin closes, which is also what happens when the parent dies."""
+    """Serve shards until stdin closes, which is also what happens when the parent dies.
+
+    The arguments name packages that will be needed: they are loaded while nothing waits for it yet.
+    """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a decoder prints must not mix with the answers
 
     def say(**what: Any) -> None:
         answers.write(json.dumps(what) + "\n")
 
+    for name in sys.argv[1:]:
+        with contextlib.suppress(ImportError):  # said of the files that need it
+            importlib.import_module(name)
     for line in sys.stdin:
         job = json.loads(line)
         every = 1 if job["careful"] else EVERY

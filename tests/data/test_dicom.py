@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from dicom_files import saved, small
 
-from foretell.data import dicom
+from foretell.data import dicom, dicom_form
+from foretell.data.dicom_form import PDF
 from foretell.data.pixels import MEMORY, Unreadable
 from foretell.data.window import Window, parse, span
 from foretell.errors import InputError
@@ -199,6 +200,50 @@ def test_colour_keeps_its_depth(tmp_path: Path) -> None:
     assert np.array_equal(image, values)
 
 
+@pytest.mark.parametrize("sign", [0, 1])
+@pytest.mark.parametrize("used", [10, 12, 16])
+def test_bits_that_mean_nothing_are_left_out(tmp_path: Path, sign: int, used: int) -> None:
+    values = np.random.default_rng(used).integers(0, 65536, 64, dtype=np.uint16)
+    tags = {"BitsStored": used, "HighBit": used - 1, "PixelRepresentation": sign, "PixelData": values.tobytes()}
+    path = saved(tmp_path, small(WindowCenter=100, WindowWidth=900, VOILUTFunction="LINEAR_EXACT", **tags))
+    stored = pydicom.dcmread(path).pixel_array.astype(float)
+    assert np.abs(read(path) / 65535 - np.clip((stored - 100) / 900 + 0.5, 0, 1)).max() < 1e-4
+
+
+def test_files_between_each_other_are_read_as_alone(tmp_path: Path) -> None:
+    """What was worked out for a file must not be used for another that says something else, or holds other values."""
+    wide, rng = {"WindowCenter": 2000, "WindowWidth": 4000}, np.random.default_rng(0)
+    said: list[dict[str, Any]] = [
+        wide, {**wide, "WindowWidth": 500}, {**wide, "RescaleIntercept": -1024, "RescaleSlope": 1},
+        {**wide, "PhotometricInterpretation": "MONOCHROME1"}, {**wide, "Rows": 4, "Columns": 16}, {},
+    ]  # fmt: skip
+    paths = []
+    for k in range(3):
+        for tags in said:
+            pixels = (rng.integers(100 * k, 1200 * (k + 1), 64, dtype=np.uint16)).tobytes()
+            paths.append(saved(tmp_path, small(**{**tags, "PixelData": pixels}), f"{len(paths)}.dcm"))
+    alone = []
+    for path in paths:
+        dicom_form._last.clear()
+        alone.append((read(path), read(path, "40/400"), read(path, "range")))
+    orders = [list(range(len(paths))), list(range(0, len(paths), len(said))), [0, 6, 12, 0, 1, 7, 13, 1, 6, 0]]
+    for order in orders:
+        for k in order:
+            for window, wanted in zip(("file", "40/400", "range"), alone[k], strict=True):
+                assert np.array_equal(read(paths[k], window), wanted)
+
+
+def test_a_series_is_worked_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    whole = dicom_form._form
+    monkeypatch.setattr(dicom_form, "_form", lambda dataset: made.append(dataset) or whole(dataset))
+    dicom_form._last.clear()
+    for k in range(4):
+        tags = {"InstanceNumber": k, "WindowCenter": 2000, "WindowWidth": 4000}
+        read(saved(tmp_path, small(**tags), f"{k}.dcm"))
+    assert len(made) == 1
+
+
 # what is no image ------------------------------------------------------------
 
 
@@ -207,8 +252,8 @@ def test_no_pixels_and_a_pdf_are_named(tmp_path: Path) -> None:
     del made.PixelData
     with pytest.raises(Unreadable, match="is DICOM without pixels"):
         list(dicom.frames(saved(tmp_path, made)))
-    letter = small(SOPClassUID=dicom.PDF, EncapsulatedDocument=b"%PDF-1.4 nothing", MIMETypeOfEncapsulatedDocument="a")
-    letter.file_meta.MediaStorageSOPClassUID = dicom.PDF
+    letter = small(SOPClassUID=PDF, EncapsulatedDocument=b"%PDF-1.4 nothing", MIMETypeOfEncapsulatedDocument="a")
+    letter.file_meta.MediaStorageSOPClassUID = PDF
     with pytest.raises(Unreadable, match="is a PDF in DICOM"):
         dicom.count(saved(tmp_path, letter, "letter.dcm"))
 

@@ -11,8 +11,9 @@ import pytest
 from dicom_files import NAME, saved, small, study
 from pictures import picture, save
 
-from foretell.data import dicom, dicom_header
+from foretell.data import dicom, dicom_header, medical, pool
 from foretell.data.audit import audit, render
+from foretell.data.dicom_form import PDF
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.sequences import sequences
 from foretell.data.store import open_images
@@ -119,10 +120,10 @@ def test_series_are_sequences(tmp_path: Path) -> None:
 
 def test_objects_without_pixels_are_passed_over_and_said(tmp_path: Path) -> None:
     folder = study(tmp_path / "s")
-    letter = small(SOPClassUID=dicom.PDF, EncapsulatedDocument=b"%PDF-1.4 nothing")
+    letter = small(SOPClassUID=PDF, EncapsulatedDocument=b"%PDF-1.4 nothing")
     for name in ("Rows", "Columns", "PixelData"):
         delattr(letter, name)
-    letter.file_meta.MediaStorageSOPClassUID = dicom.PDF
+    letter.file_meta.MediaStorageSOPClassUID = PDF
     saved(folder, letter, "letter.dcm")
     (folder / "DICOMDIR").write_bytes((folder / "0" / "IM0000").read_bytes())
     store = open_images(folder, max_unreadable=0)
@@ -239,3 +240,20 @@ def test_a_mapped_key(tmp_path: Path) -> None:
     store = open_images(study(tmp_path / "s"), labels=table, columns={"group": "who", "label": "finding"})
     assert store.table.column("label") == ["well"] * 2 + ["ill"] * 2 + [None] * 2
     assert all(str(value).startswith("patient-") for value in store.table.column("group"))
+
+
+def test_processes_that_start_while_headers_are_read_decode_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study(tmp_path / "s", patients=4, images=5)
+    alone = open_images(folder, cache=tmp_path / "one", workers=1)
+    monkeypatch.setattr(pool, "IN_PROCESS", 0)
+    started: list[tuple[str, ...]] = []
+    start = pool._Worker.start
+    monkeypatch.setattr(pool._Worker, "start", lambda one, names=(): started.append(names) or start(one, names))
+    read = medical.read_all
+    monkeypatch.setattr(medical, "read_all", lambda *rest: started.append(("headers",)) or read(*rest))
+    crew = open_images(folder, cache=tmp_path / "two", workers=2)
+    assert started[:3] == [("pydicom.pixels",)] * 2 + [("headers",)]
+    assert crew.fingerprint == alone.fingerprint
+    assert crew.table.columns == alone.table.columns

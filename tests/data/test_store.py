@@ -158,12 +158,27 @@ def test_a_process_that_a_file_kills_is_started_again_past_it(tmp_path: Path, mo
     assert len(store) == 39
 
 
+def test_a_process_that_fails_is_told_by_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "images"
+    fill(source, 40)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if '-m' in sys.orig_argv and 'foretell.data.worker' in sys.orig_argv:\n"
+        "    import foretell.data.decode as d\n"
+        "    d.decode = lambda *_: sys.exit('first\\nout of luck')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(pool, "IN_PROCESS", 0)
+    with pytest.raises(ForetellError, match="a decoding process failed: out of luck"):
+        open_images(source, workers=2)
+
+
 def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, cache: Path) -> None:
     source = tmp_path / "images"
     fill(source, 160, height=100, width=100)
     code = (
         "import pathlib, sys, time\n"
-        "from foretell.data import build, source, worker\n"
+        "from foretell.data import build, pool, source, worker\n"
         "whole = worker.decode\n"
         "def slow(path, side, window):\n"
         "    time.sleep(0.01)\n"
@@ -171,7 +186,7 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, cache: Path) -> Non
         "worker.decode = slow\n"
         "found, images = source.scan(sys.argv[1]), pathlib.Path(sys.argv[2]) / 'images'\n"
         "key = build.key_of(found, 512)\n"
-        "build.build_files(found, images / key, images / f'{key}.building', 512, 'file', 1, 0.01, None, None)\n"
+        "build.build_files(found, images / key, images / f'{key}.building', 512, 'file', pool.Crew(1), 0.01, None, None)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(source), str(cache)])
     try:
