@@ -47,7 +47,7 @@ def filtered(weights: Tensor, frames: Tensor) -> Tensor:
     return (surroundings(frames) @ weights).reshape(frames.shape).clamp(0, 1)
 
 
-def pairs(objective: NextFrame, store: ImageStore) -> Iterator[tuple[Tensor, Tensor]]:
+def nearest_and_hidden(objective: NextFrame, store: ImageStore) -> Iterator[tuple[Tensor, Tensor]]:
     """The nearest frame and the hidden one, in [0, 1], of every window of ``store``, a batch at a time."""
     windows = objective.windows_of(store)
     mean, std = objective.views.mean, objective.views.std
@@ -58,6 +58,9 @@ def pairs(objective: NextFrame, store: ImageStore) -> Iterator[tuple[Tensor, Ten
 
 def error(objective: NextFrame, learnt: ImageStore, held: ImageStore) -> float:
     """Mean squared error in ``held`` of the filter that is best in ``learnt``, pixels in [0, 1]."""
-    weights = fitted(pairs(objective, learnt))
-    each = [(filtered(weights, given) - hidden).square().mean((1, 2, 3)) for given, hidden in pairs(objective, held)]
+    weights = fitted(nearest_and_hidden(objective, learnt))
+    each = [
+        (filtered(weights, given) - hidden).square().mean((1, 2, 3))
+        for given, hidden in nearest_and_hidden(objective, held)
+    ]
     return float(torch.cat(each).mean())

@@ -133,7 +133,10 @@ def test_a_filter_errs_less_than_a_copy_where_things_move(tiny: tuple[Lab, list[
     assert isinstance(objective, NextFrame)
     store = lab.store(str(made.data.source))
     copied = torch.cat(
-        [(given - hidden).square().mean((1, 2, 3)) for given, hidden in frame_filter.pairs(objective, store)]
+        [
+            (given - hidden).square().mean((1, 2, 3))
+            for given, hidden in frame_filter.nearest_and_hidden(objective, store)
+        ]
     )
     assert float(copied.mean()) == pytest.approx(objective.skill(store)["copy_mse"], rel=1e-5)
     assert 0 < frame_filter.error(objective, store, store) < float(copied.mean())
