@@ -52,7 +52,7 @@ _WHERE = {
     "micle-natural-start-volumes": "foretell.claims.micle_natural_start:MICLeNaturalStartVolumes",
     "micle-blur": "foretell.claims.micle_blur:MICLeBlur",
     "micle-volumes": "foretell.claims.micle_volumes:MICLeVolumes",
-    "next-frame": "foretell.claims.next_frame:NextFrameAnimations",
+    "next-frame-animations": "foretell.claims.next_frame:NextFrameAnimations",
     "next-frame-slices": "foretell.claims.next_frame:NextFrameSlices",
     "next-frame-features": "foretell.claims.next_frame_features:NextFrameFeatures",
     "segmentation-few-labels": "foretell.claims.segmentation_few_labels:SegmentationFewLabels",

@@ -14,7 +14,7 @@ from small_volumes import PATIENTS
 from working import works_out
 
 from foretell import claims
-from foretell.claims import frame_sequences, next_frame, next_frame_features, volume_tiles, volumes
+from foretell.claims import frame_filter, frame_sequences, next_frame, next_frame_features, volume_tiles, volumes
 from foretell.claims.base import overall
 from foretell.claims.frame_sequences import ANIMATIONS, CHOSEN_ON, SLICES
 from foretell.claims.lab import Lab
@@ -92,19 +92,54 @@ def figures(turned: bool) -> Any:
 
     def measured(lab: Any, sequences: Any, seed: int, arm: str) -> dict[str, float]:
         value = (wrong if turned else right)[arm] + 0.1 * seed * (1 + (arm == "past"))
-        return {"copy": value, "line": value, "rmse": 0.1, "rmse copy": 0.2, "windows": 9, "sequences": 3}
+        return {
+            "copy": value,
+            "line": value,
+            "mse": (0.3 if turned else 0.1) + seed / 100,
+            "mse copy": 0.2,
+            "windows": 9,
+            "sequences": 3,
+        }
 
     return measured
 
 
-@pytest.mark.parametrize("name", ["next-frame", "next-frame-slices"])
+@pytest.mark.parametrize("name", ["next-frame-animations", "next-frame-slices"])
 def test_figures_as_claimed_hold_and_their_opposite_does_not(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_frame, "filter_error", lambda *of: 0.2)
     monkeypatch.setattr(next_frame, "measured", figures(turned=False))
     findings = claims.get(name)(seeds=(0, 1, 2)).work(None)  # type: ignore[arg-type]
     assert overall(findings) == "holds"
     monkeypatch.setattr(next_frame, "measured", figures(turned=True))
     opposite = claims.get(name)(seeds=(0, 1, 2)).work(None)  # type: ignore[arg-type]
     assert {finding.outcome for finding in opposite} == {"does not hold"}
+
+
+def test_the_filter_that_made_frames_is_found() -> None:
+    frames = torch.rand(6, 2, 9, 8, generator=torch.Generator().manual_seed(0))
+    blurred = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(frames, (1,) * 4, mode="replicate"), 3, 1)
+    faded = 0.2 + 0.5 * blurred
+    weights = frame_filter.fitted([(frames[:4], faded[:4])])
+    kernel = torch.zeros(5, 5, dtype=torch.float64)
+    kernel[1:4, 1:4] = 0.5 / 9
+    torch.testing.assert_close(weights, torch.cat([kernel.flatten(), torch.tensor([0.2])]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(frame_filter.filtered(weights, frames[4:]), faded[4:].double(), rtol=0, atol=1e-5)
+
+
+def test_a_filter_errs_less_than_a_copy_where_things_move(tiny: tuple[Lab, list[str]]) -> None:
+    lab, _ = tiny
+    made = next_frame.recipe(lab, ANIMATIONS, 0)
+    objective = lab.build(made)
+    assert isinstance(objective, NextFrame)
+    store = lab.store(str(made.data.source))
+    copied = torch.cat(
+        [
+            (given - hidden).square().mean((1, 2, 3))
+            for given, hidden in frame_filter.nearest_and_hidden(objective, store)
+        ]
+    )
+    assert float(copied.mean()) == pytest.approx(objective.skill(store)["copy_mse"], rel=1e-5)
+    assert 0 < frame_filter.error(objective, store, store) < float(copied.mean())
 
 
 @pytest.mark.parametrize("direction", ["future", "past"])
