@@ -270,7 +270,8 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
     try:
         mark(work)
         with open(pixels, "r+b" if pixels.exists() else "w+b") as out:
-            out.truncate(written)
+            if os.fstat(out.fileno()).st_size > written:  # a file that was cut to nothing, ext4 writes out when it is closed
+                out.truncate(written)
             out.seek(written)
             done = sum(facts.counts[:next_shard])
             for shard in range(next_shard, len(facts.counts)):
@@ -359,12 +360,12 @@ def write_facts(
     rows: NDArray[np.int64],
     meta: dict[str, Any],
 ) -> None:
-    """All of a store but its pixels."""
+    """All of a store but its pixels, into a folder that is marked (``settled``)."""
     np.save(folder / "sizes.npy", sizes)
     np.save(folder / "offsets.npy", offsets_of(sizes, channels))
     np.save(folder / "hashes.npy", hashes)
     np.save(folder / "rows.npy", rows)
-    replace_text(folder / "meta.json", json.dumps(describe(sizes, channels, depth, hashes, meta)))
+    replace_text(folder / "meta.json", json.dumps(describe(sizes, channels, depth, hashes, meta)), lasting=False)
 
 
 def build_array(

@@ -76,7 +76,7 @@ def describe(
             return _completed(source, read, columns or {}, sequences)
         with contextlib.suppress(OSError):  # a cache that may only be read: read again next time
             kept.parent.mkdir(parents=True, exist_ok=True)
-            replace_text(kept, json.dumps(read))
+            replace_text(kept, json.dumps(read), lasting=False)  # one that is torn is read again
     return _completed(source, read, columns or {}, sequences)
 
 
