@@ -30,7 +30,7 @@ def main() -> None:
     def written(cached: bool, count: int = args.tokens) -> list[int]:
         return list(generate(model, [0, 1, 2, 3], count, Sampling(temperature=0.0), cached=cached))
 
-    assert written(True, 16) == written(False, 16)  # warm-up, and that both give the same
+    assert written(True, 64) == written(False, 64)  # warm-up, and that both give the same
     pairing = paired(lambda: written(True), lambda: written(False), args.rounds)
     figures = described(pairing) | {
         "tokens a second, kept": f"{args.tokens / statistics.median(pairing.ours):.1f}",
