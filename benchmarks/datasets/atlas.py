@@ -1,4 +1,4 @@
-"""A human and a macaque brain in magnetic resonance, with the anatomy of each voxel; see ``foretell.claims.brains``.
+"""A human and a macaque brain in magnetic resonance, with the anatomy of each voxel; see ``claims.medical.brains``.
 
 INSIDE: `ch2` with the parts of `aal`, the same without the skull (`ch2bet`), and `inia19-t1-brain` with its brain as one part.
 From one volume to another is a shift of domain.
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.datasets.loaded import Segmented
-from foretell.claims import brains
-from foretell.claims.brains import PACKAGE
+from foretell.claims.medical import brains
+from foretell.claims.medical.brains import PACKAGE
 from foretell.data.nifti import PLANES, shown, tones, voxels
 from foretell.data.table import Table
 from foretell.data.window import parse

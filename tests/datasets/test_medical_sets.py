@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.datasets import atlas, cranium, dicom_files, wesnoth, wesnoth_cases
 from benchmarks.datasets.loaded import Loaded
-from foretell.claims import brains
-from foretell.claims import cranium as head
+from foretell.claims.medical import brains
+from foretell.claims.medical import cranium as head
 from foretell.data.table import Table, read_table
 
 

@@ -1,0 +1,1 @@
+"""Claims on sequences of frames: the next one foretold."""

@@ -1,0 +1,1 @@
+"""Claims on single images: SimCLR, autoencoders, patch localisation, context encoders."""

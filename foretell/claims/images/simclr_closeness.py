@@ -1,0 +1,57 @@
+"""Images of one class come to lie closer than those of different classes, though no label was ever used."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.claims.base import Claim, Finding
+from foretell.claims.images import simclr
+from foretell.claims.lab import Lab
+from foretell.objectives.simclr import SimCLR
+
+
+def closeness(x: NDArray[np.float32], codes: NDArray[np.int64]) -> float:
+    """The chance, in percent, that of two pairs, one of the same class and one of different ones, the first has the larger
+    cosine (the area under the ROC curve); 50 for features that know nothing of the classes.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    above = np.triu_indices(len(x), 1)
+    same = codes[above[0]] == codes[above[1]]
+    return 100 * float(roc_auc_score(same, (unit @ unit.T)[above]))
+
+
+class SimCLRCloseness(Claim):
+    name = "simclr-closeness"
+    statement = "After training, images of one class lie closer to each other than to those of other classes, without a label used."
+    source = "Chen et al. 2020 (arXiv 2002.05709), appendix B: classes form clusters of hidden vectors"
+    data = "@animals, its test part"
+    minutes = 4.0
+
+    def work(self, lab: Lab) -> list[Finding]:
+        rows = [self._measure(lab, seed) for seed in self.seeds]
+        self.notes.append("all pairs of 1,000 test images; h, centred on their mean")
+        after, before = ([row[name] for row in rows] for name in ("after", "before"))
+        what = "chance that a pair of one class is the closer one"
+        return [
+            Finding(f"{what}, over one half", "closer", after, [50.0] * len(after)),
+            Finding(f"{what}, trained over untrained", "closer", after, before),
+        ]
+
+    def _measure(self, lab: Lab, seed: int) -> dict[str, float]:
+        recipe = simclr.recipe(seed)
+        return lab.result(self.name, {"recipe": lab.key(recipe)}, lambda: self._look(lab, seed))
+
+    def _look(self, lab: Lab, seed: int) -> dict[str, float]:
+        recipe = simclr.recipe(seed)
+        store = lab.store(simclr.SOURCE)
+        rows = lab.split(simclr.SOURCE)[1][:1000]
+        codes = np.asarray(store.table.codes("label")[0])[rows]
+        found = {}
+        for name, objective in (("before", lab.build(recipe).eval()), ("after", lab.trained(recipe))):
+            assert isinstance(objective, SimCLR)
+            x = simclr.embed(objective, rows, store)["h"]
+            found[name] = closeness(x - x.mean(0), codes)
+        return found

@@ -1,0 +1,73 @@
+"""With a part of the labelled cases, pretraining reaches what training from scratch reaches with all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foretell.claims.base import Claim, Finding
+from foretell.claims.lab import Lab
+from foretell.claims.medical import micle
+from foretell.claims.medical.micle import mean
+from foretell.claims.medical.micle_cases import ARMS, FEW, cases
+from foretell.transfer.measures.crossing import crossing, number
+
+PART = 4  # cases a class, of five or more that there are
+MORE = (PART, None)
+TITLES = {"simclr": "SimCLR", "micle": "MICLe after SimCLR"}
+Rows = list[dict[str, Any]]
+
+
+class MICLeCrossing(Claim):
+    name = "micle-crossing"
+    statement = (
+        "Fine-tuned after pretraining, a part of the labelled cases gives what the baseline needs all of them for."
+    )
+    source = "Azizi et al. 2021 (arXiv 2101.05224), section 4.4: 20% (ResNet-50 4x) and 30% (152 2x) of the supervised start's labels"
+    data = micle.WHERE
+    minutes = 8.0
+
+    def work(self, lab: Lab) -> list[Finding]:
+        rows = [row for seed in self.seeds for row in self._curves(lab, seed)]
+        by_seed = [[row for row in rows if row["seed"] == seed] for seed in self.seeds]
+
+        def of(arm: str, per_class: int | None) -> list[float]:
+            return [micle.accuracy(own, arm, per_class) for own in by_seed]
+
+        for arm in ARMS:
+            found = crossing(rows, arm, "scratch", "accuracy")
+            assert found is not None
+            spread = (
+                ""
+                if found["low"] is None
+                else f" (95% {number(found['low'], found)} to {number(found['high'], found)})"
+            )
+            told = ", ".join(f"{'all' if n is None else n}: {mean(of(arm, n)):.1f}" for n in (*FEW, *MORE))
+            self.notes.append(
+                f"{TITLES[arm]} equals scratch with all {found['of']} cases (top-1 {100 * found['score']:.1f}) at "
+                f"{number(found['at'], found)}{spread}; top-1 by cases a class {told}"
+            )
+        share = max(row["labels"] for row in rows if row["per_class"] == PART) / max(row["labels"] for row in rows)
+        self.notes.append(
+            f"the baseline is training from scratch with all cases, not an encoder trained on labelled natural images; "
+            f"{cases(PART)} are {share:.0%} of them"
+        )
+        return [
+            Finding(
+                f"{TITLES[arm]} with {cases(PART)} over scratch with all",
+                "equal at 20 to 30% of the labels",
+                of(arm, PART),
+                of("scratch", None),
+            )
+            for arm in ARMS
+        ]
+
+    def _curves(self, lab: Lab, seed: int) -> Rows:
+        """Rows of the arms simclr, micle and scratch, numbered by the split."""
+        found: Rows = []
+        for arm in ARMS:
+            ways = ("pretrained", "scratch") if arm == "simclr" else ("pretrained",)
+            for per_class in (FEW, MORE):
+                for row in micle.compared(lab, seed, arm, ways, per_class):
+                    name = arm if row["arm"] == "pretrained" else row["arm"]
+                    found.append({**row, "arm": name, "seed": seed})
+        return found

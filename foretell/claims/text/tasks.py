@@ -1,0 +1,164 @@
+"""The labelled tasks on text of the claims, and how each arm learns them: searched alike, in equal steps.
+
+All of it is ``foretell.transfer``'s: fine-tuning, linear models on frozen features, and TF-IDF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from foretell.claims.lab import Lab
+from foretell.claims.text import runs
+from foretell.claims.text.runs import LENGTH, Document
+from foretell.counters import seed_of
+from foretell.encoders.language import LanguageModel
+from foretell.objectives.text import TextObjective
+from foretell.recipe import Recipe
+from foretell.tasks.base import Task
+from foretell.tasks.classification import Classification, Entailment
+from foretell.tasks.layout import Layout, extended
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.fractions import subset, validation_splits
+from foretell.transfer.networks import copied
+from foretell.transfer.search import Trial
+from foretell.transfer.text.comparison import at_most
+from foretell.transfer.text.features import Bank, frozen_kinds
+from foretell.transfer.text.linear import fit_dense, fit_sparse, search_linear
+from foretell.transfer.text.search import search_tuning
+from foretell.transfer.text.tfidf import KINDS, PENALTIES, TfIdf
+from foretell.transfer.text.tuning import TextFitted, TextStart, tune
+from foretell.transfer.text_config import TextTuning
+
+TRIALS = 3  # learning rates (or penalties) tried for each arm
+STEPS, BATCH = 100, 16  # of a fine-tuning
+RATES = (1e-4, 2e-3)
+TESTED = 1000  # test examples
+
+Arm = Literal["pretrained", "scratch", "probe", "tfidf"]
+ARMS: tuple[Arm, ...] = get_args(Arm)
+SEARCH = f"{TRIALS} settings tried for each arm within its labels, {STEPS} steps of {BATCH} texts for every fine-tuning"
+
+
+# tasks ----------------------------------------------------------------------------------------------------------------
+
+
+def topics(layout: Layout, part: str) -> Classification:
+    """Which of the topics a lead is of; those without one are left out."""
+    known = [(number, one) for number, one in enumerate(runs.documents()) if one.topic is not None]
+    names = sorted({str(one.topic) for _, one in known})
+    chosen = [(number, one) for number, one in known if one.part == part]
+    codes = np.array([names.index(str(one.topic)) for _, one in chosen], np.int64)
+    index = np.array([number for number, _ in chosen], np.int64)
+    return Classification.of(layout, [(" ".join(one.sentences),) for _, one in chosen], codes, names, index=index)
+
+
+def articles(layout: Layout, part: str) -> Classification:
+    """Whether two sentences are of one article, or of two of one topic.
+
+    The first is the first of a lead, the second the last of the same lead (half of the time) or of another.
+    """
+    by_topic: dict[str, list[Document]] = {}
+    for one in runs.of_part(part):
+        by_topic.setdefault(one.topic or "", []).append(one)
+    texts, codes = [], []
+    for topic, chosen in sorted(by_topic.items()):
+        rng = np.random.default_rng(seed_of("articles", topic, part))
+        for at, one in enumerate(chosen):
+            same = len(chosen) == 1 or bool(rng.integers(2))
+            other = one if same else chosen[(at + 1 + int(rng.integers(len(chosen) - 1))) % len(chosen)]
+            texts.append((one.sentences[0], other.sentences[-1]))
+            codes.append(int(same))
+    return Entailment.of(layout, texts, np.array(codes, np.int64), ["another article", "the same article"])
+
+
+TASKS: dict[str, Callable[[Layout, str], Classification]] = {"topic": topics, "article": articles}
+
+
+def ready(objective: TextObjective) -> tuple[LanguageModel, Layout]:
+    """A copy of the network to read labelled texts with, and how they are laid out for it."""
+    model, tokenizer = extended(copied(objective.encoder), objective.store.tokenizer)
+    return model.eval(), Layout.of(model, tokenizer, LENGTH)
+
+
+def labelled(task: Task, per_class: int, seed: int) -> Task:
+    """``task`` with so many labels a class."""
+    return task.take(subset(task.codes, per_class=per_class, seed=seed))
+
+
+# arms -----------------------------------------------------------------------------------------------------------------
+
+
+def tuning(lab: Lab, **settings: Any) -> TransferConfig:
+    """How labelled tasks are learnt; ``settings``: changes to those of fine-tuning."""
+    own = TextTuning(**{"batch": BATCH, "rates": RATES, "precision": "float32", **settings})
+    return TransferConfig(steps=STEPS, device=lab.device, text=own)
+
+
+def splits_of(data: Task, config: TransferConfig, seed: int) -> Any:
+    return validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
+
+
+def searched(start: TextStart, data: Task, config: TransferConfig, seed: int) -> Trial:
+    """The settings of fine-tuning that validate best within ``data``."""
+    return search_tuning(start, data, splits_of(data, config, seed), config=config, trials=TRIALS, seed=seed)[0]
+
+
+def judged(fitted: TextFitted, test: Task) -> float:
+    """Percent of ``test`` that is right."""
+    score = test.score()
+    fitted.tuner.judged(test, score)
+    return 100 * score.result()[test.metric]
+
+
+def fine_tuned(start: TextStart, data: Task, test: Task, config: TransferConfig, seed: int) -> float:
+    """Percent of ``test`` that is right after fine-tuning on ``data`` with searched settings."""
+    trial = searched(start, data, config, seed)
+    return judged(tune(start, data, config=config, trial=trial, seed=seed), test)
+
+
+def linear(model: LanguageModel | None, data: Task, test: Task, config: TransferConfig, seed: int) -> float:
+    """Percent of ``test`` that is right by a linear model on frozen features of ``model``, or on TF-IDF without one."""
+    pairs, _ = splits_of(data, config, seed)
+    kinds: Any = {name: TfIdf(name) for name in KINDS} if model is None else frozen_kinds(Bank(model))
+    fit, span = (fit_sparse, PENALTIES) if model is None else (fit_dense, config.strengths)
+    chosen, _ = search_linear(kinds, fit, data, pairs, TRIALS, span)
+    features = kinds[chosen["features"]].fitted(data)
+    found = fit(features(data), data, chosen["strength"]).predictions(features(test), test)
+    score = test.score()
+    score.add(found, test, np.arange(len(test)))
+    return 100 * score.result()[test.metric]
+
+
+def learnt(lab: Lab, made: Recipe, task: str, per_class: int, arm: Arm, **settings: Any) -> float:
+    """Percent of the test examples of ``task`` that one arm gets right with so many labels a class; worked out once.
+
+    "pretrained": every layer of the run of ``made`` fine-tuned; "scratch": the same network from random weights; "probe":
+    a linear model on its frozen features; "tfidf": one on TF-IDF. Labels are drawn by the seed of the run.
+    """
+    config = tuning(lab, **settings)
+    seed = made.training.seed
+    key = {
+        "recipe": lab.key(made),
+        "task": task,
+        "labels": per_class,
+        "arm": arm,
+        "trials": TRIALS,
+        "tested": TESTED,
+        "config": config.model_dump(mode="json", exclude={"device"}),
+    }
+
+    def work() -> dict[str, Any]:
+        objective = runs.trained_on(lab, made)
+        lab.say(f"{made.objective.name}, seed {seed}: {task}, {per_class} labels a class, {arm}")
+        model, layout = ready(objective)
+        data = labelled(TASKS[task](layout, "train"), per_class, seed)
+        test = at_most(TASKS[task](layout, "test"), TESTED)
+        if arm in ("probe", "tfidf"):
+            return {"percent": linear(model if arm == "probe" else None, data, test, config, seed)}
+        start = TextStart(model, scratch=arm == "scratch")
+        return {"percent": fine_tuned(start, data, test, config, seed)}
+
+    return float(lab.result("text-arm", key, work)["percent"])

@@ -1,0 +1,1 @@
+"""Claims on word vectors: word2vec."""

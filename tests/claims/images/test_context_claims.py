@@ -1,0 +1,98 @@
+"""The context encoder's claims end to end at toy sizes, and what their own measures answer where the answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from working import works_out
+
+from foretell import claims
+from foretell.claims.base import Finding, signed
+from foretell.claims.images import context_encoder as shared
+from foretell.claims.images import context_features, context_layer, context_masks, context_modes
+from foretell.claims.lab import Lab
+from foretell.claims.reproduce import page
+from foretell.objectives.context_measures import pictures
+from foretell.views.masks import centre_mask
+
+NAMES = [name for name in claims.names() if name.startswith("context-encoder-")]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory):
+    """A lab whose runs have two steps; what is trained in it is shared by the claims, as in a real one."""
+    patch = pytest.MonkeyPatch()
+    for module, name, value in (
+        (shared, "TRAIN", 96),
+        (shared, "TEST", 66),
+        (shared, "BATCH", 16),
+        (context_features, "PROBED", 200),
+        (context_layer, "IMAGES", 1),
+        (context_masks, "MASKS", 200),
+        (context_masks, "IMAGES", 2),
+    ):
+        patch.setattr(module, name, value)
+    recipe, features = shared.recipe, context_features.recipe
+    patch.setattr(shared, "recipe", lambda *args, **more: recipe(*args, **more).changed({"training.steps": 2}))
+    short = {"training.steps": 2, "training.batch": 16}
+    patch.setattr(context_features, "recipe", lambda *args: features(*args).changed(short))
+    yield Lab(tmp_path_factory.mktemp("lab"), device="cpu")
+    patch.undo()
+
+
+def test_ten_claims_are_named() -> None:
+    assert len(NAMES) == 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_claim_works_out(name: str, lab: Lab) -> None:
+    works_out(name, lab, minutes=10)
+
+
+def test_the_layer_and_the_masks_hold_without_training(lab: Lab) -> None:
+    """These are facts of the code, not of what is learnt: they hold at any size."""
+    for name in ("context-encoder-channelwise", "context-encoder-masks"):
+        outcomes = {finding.what: finding.outcome for finding in claims.get(name)(seeds=(0, 1)).work(lab)}
+        assert set(outcomes.values()) == {"holds"}, outcomes
+
+
+def test_fills_that_are_real_are_not_told_and_noise_is(lab: Lab) -> None:
+    lab.add(shared.SOURCE, shared.textures)
+    store = lab.store(shared.SOURCE)
+    truth = pictures(store, np.arange(96), shared.SIDE)
+    mask = centre_mask(shared.SIDE, 2).expand(96, -1, -1, -1)
+    noise = torch.rand(truth.shape, generator=torch.Generator().manual_seed(0))
+    assert shared.told_apart(truth * (1 - mask) + noise * mask, truth, mask, 0) > 90
+    assert 30 < shared.told_apart(truth, truth, mask, 0) < 70
+
+
+def test_both_modes_are_there_and_the_surroundings_do_not_say_which(lab: Lab) -> None:
+    store = context_modes.two_modes()
+    which = np.array([label == "brick" for label in store.table.column("label")])
+    assert 0.3 < which.mean() < 0.7
+    modes = context_modes.modes()
+    assert (modes[0].astype(int) - modes[1]).std() > 20
+    for row in (0, 1, 2):
+        assert (store.image(row)[8:24, 8:24, 0] == modes[int(which[row])]).all()
+
+
+def test_pieces_of_the_two_parts_are_of_different_places() -> None:
+    store = shared.textures()
+    parts = np.array(store.table.column("split"), dtype=object)
+    assert set(parts) == {"train", "test"}
+    train = {content.tobytes() for content in store.hashes[parts == "train"]}
+    assert not any(content.tobytes() in train for content in store.hashes[parts == "test"])
+
+
+def test_units_are_shown(tmp_path: Path) -> None:
+    assert signed(1.234, "points") == "+1.2"
+    assert signed(-1.234, "dB") == "-1.23"
+    finding = Finding("PSNR", "2.89 dB", [3.0, 3.2], [1.0, 1.1], "dB")
+    record = {
+        "statement": "s", "source": "x", "data": "d", "seeds": [0, 1], "outcome": "holds", "findings": [finding.record()],
+        "notes": [], "seconds": 60.0, "machine": "m", "date": "d", "command": "c",
+    }  # fmt: skip
+    assert "| PSNR | 2.89 dB | +2.05 dB | " in page({NAMES[0]: record})

@@ -1,0 +1,249 @@
+"""The claims on transformers for text end to end at toy sizes, and what their own measures answer where it is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from working import works_out
+
+from foretell import claims
+from foretell.claims.fetch import Unavailable
+from foretell.claims.lab import Lab
+from foretell.claims.reproduce import reproduce
+from foretell.claims.text import (
+    bert_both_sides,
+    bert_few_labels,
+    bert_mask_mismatch,
+    bert_masking,
+    bert_nsp_pairs,
+    bert_segments,
+    bert_story,
+    gpt_auxiliary,
+    gpt_few_labels,
+    gpt_layers,
+    gpt_perplexity,
+    gpt_zero_shot,
+    runs,
+    tasks,
+)
+from foretell.claims.text.runs import Document
+from foretell.objectives.text import TextObjective
+
+NAMES = [name for name in claims.names() if name.startswith(("bert-", "gpt-"))]
+WORDS = {
+    "sea": ["wave", "shore", "salt", "tide", "reef", "gull", "orca", "urchin"],
+    "sky": ["cloud", "wind", "star", "moon", "owl", "eagle", "arc", "orbit"],
+    "soil": ["root", "clay", "worm", "seed", "ant", "elm", "acorn", "iris"],
+}
+
+
+def told(topic: str, rng: np.random.Generator) -> str:
+    """A sentence on a topic, with articles before its nouns."""
+    nouns = [str(word) for word in rng.choice(WORDS[topic], 4)]
+    spoken = [f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}" for noun in nouns]
+    return f"There {rng.choice(['was', 'is'])} {spoken[0]} near {spoken[1]} and {spoken[2]} by {spoken[3]}."
+
+
+def some_documents() -> tuple[Document, ...]:
+    rng = np.random.default_rng(0)
+    parts = ["train"] * 36 + ["validation"] * 6 + ["test"] * 18
+    topics = [list(WORDS)[number % 3] for number in range(len(parts))]
+    return tuple(
+        Document(tuple(told(topic, rng) for _ in range(3)), topic, part)
+        for topic, part in zip(topics, parts, strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory):
+    """A lab whose runs have two steps; what is trained in it is shared by the claims, as in a real one."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("FORETELL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    made = some_documents()
+    for module, name, value in (
+        (runs, "documents", lambda: made),
+        (runs, "VOCABULARY", 70),
+        (runs, "EVERY", 1),
+        (tasks, "STEPS", 4),
+        (tasks, "TRIALS", 2),
+        (bert_few_labels, "LABELS", {"topic": (4,), "article": (4,)}),
+        (bert_masking, "BATCHES", 4),
+        (bert_masking, "ROWS", 16),
+        (bert_nsp_pairs, "LABELS", {"topic": 4, "article": 4}),
+        (bert_mask_mismatch, "LABELS", 10),
+        (gpt_few_labels, "FEW", 4),
+        (gpt_few_labels, "MANY", 10),
+        (gpt_auxiliary, "FEW", 4),
+        (gpt_auxiliary, "MANY", 10),
+        (gpt_auxiliary, "LOOKS", 2),
+        (gpt_layers, "LABELS", 4),
+    ):
+        patch.setattr(module, name, value)
+    recipe = runs.recipe
+    short = {
+        "training.steps": 2,
+        "training.batch": 4,
+        "objective.network.width": 16,
+        "objective.network.heads": 2,
+    }
+    patch.setattr(runs, "recipe", lambda *args, **more: recipe(*args, **more).changed(short))
+    yield runs.know(Lab(tmp_path_factory.mktemp("lab"), device="cpu"))
+    patch.undo()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_claim_works_out(name: str, lab: Lab) -> None:
+    works_out(name, lab, minutes=42)
+
+
+def built(lab: Lab, kind: str, **settings: object) -> TextObjective:
+    objective = lab.build(runs.recipe(0, kind, **settings))
+    assert isinstance(objective, TextObjective)
+    return objective
+
+
+def test_no_test_document_is_learnt_from(lab: Lab) -> None:
+    store = lab.learnt(runs.SOURCE)
+    assert len(store) == 36
+    test, train = (tasks.topics(tasks.ready(built(lab, "gpt"))[1], part) for part in ("test", "train"))
+    assert not set(test.index) & set(train.index)
+    assert len(test) == 18
+
+
+def test_shuffling_keeps_the_sentences_of_a_document() -> None:
+    documents = list(some_documents())
+    mixed = runs.shuffled(documents)
+    assert [sorted(one.sentences) for one in mixed] == [sorted(one.sentences) for one in documents]
+    assert any(a.sentences != b.sentences for a, b in zip(mixed, documents, strict=True))
+
+
+def test_sentences_of_two_articles_are_of_one_topic(lab: Lab) -> None:
+    task = tasks.articles(tasks.ready(built(lab, "bert"))[1], "train")
+    own = {one.sentences[0]: one for one in runs.of_part("train")}
+    by_last = {one.sentences[-1]: one for one in runs.of_part("train")}
+    for (first, second), code in zip(task.texts, task.codes, strict=True):
+        assert own[first].topic == by_last[second].topic
+        assert (own[first] is by_last[second]) == bool(code)
+    assert 0 < task.codes.mean() < 1
+
+
+def test_a_bigram_knows_what_follows() -> None:
+    before, after = np.array([0, 1, 0, 1, 0, 1]), np.array([1, 0, 1, 0, 1, 0])
+    bigram = gpt_perplexity.Bigram(before, after, 3)
+    single, paired = bigram.chances(np.array([0, 0]), np.array([1, 2]))
+    assert np.allclose(single, [4 / 9, 1 / 9])
+    assert np.allclose(paired, [1, 0])
+    assert bigram.loss(before, after, 0.9) < bigram.loss(before, after, 0.1)
+    every = [bigram.chances(np.full(3, 0), np.arange(3))[part].sum() for part in (0, 1)]
+    assert np.allclose(every, 1)
+
+
+def test_places_are_amid_the_text_and_of_the_words_asked_for() -> None:
+    texts = [list(range(30)), [7] * 30, [1] * 11]
+    at = bert_both_sides.places(texts, {7}, 0)
+    assert {number for number, _ in at} == {0, 1}
+    assert all(texts[number][place] == 7 for number, place in at)
+    margin = bert_both_sides.MARGIN
+    assert all(
+        margin <= place < len(texts[number]) - margin for number, place in bert_both_sides.places(texts, None, 1)
+    )
+
+
+def test_a_decoder_does_not_see_the_right_side(lab: Lab) -> None:
+    one, other = list(range(10, 30)), [*range(10, 22), *range(40, 48)]
+    at = [(0, 11)]
+    for kind, same in (("gpt", True), ("bert", False)):
+        model = built(lab, kind).encoder
+        found = [bert_both_sides.foretold(model, [ids], at) for ids in (one, other)]
+        assert torch.equal(*found) == same
+
+
+def test_two_neighbouring_words_are_exchanged() -> None:
+    sentence = "one two three four five six seven eight nine"
+    changed = gpt_zero_shot.exchanged(sentence, np.random.default_rng(0))
+    assert changed is not None
+    assert sorted(changed.split()) == sorted(sentence.split())
+    assert sum(a != b for a, b in zip(changed.split(), sentence.split(), strict=True)) == 2
+    assert gpt_zero_shot.exchanged("too short", np.random.default_rng(0)) is None
+
+
+def test_likelihood_is_that_of_the_text_after_the_one_before(lab: Lab) -> None:
+    objective = built(lab, "gpt").eval()
+    texts = [one.sentences[0] for one in runs.of_part("test")[:3]]
+    found = gpt_zero_shot.likelihood(objective, ["", texts[0], ""], texts)
+    for at, before in enumerate(["", texts[0], ""]):
+        ids = [
+            objective.store.specials["end"],
+            *objective.store.tokenizer.encode(before, add_special_tokens=False).ids,
+            *objective.store.tokenizer.encode(texts[at], add_special_tokens=False).ids,
+        ]
+        own = len(objective.store.tokenizer.encode(texts[at], add_special_tokens=False).ids)
+        with torch.no_grad():
+            chances = objective.encoder.logits(objective.encoder.net(torch.tensor([ids]))).log_softmax(2)[0]
+        wanted = [float(chances[place - 1, ids[place]]) for place in range(len(ids) - own, len(ids))]
+        assert found[at] == pytest.approx(np.mean(wanted), abs=1e-5)
+
+
+def test_layers_are_taken_over_from_below(lab: Lab) -> None:
+    model = built(lab, "gpt").encoder
+    some = gpt_layers.taken_over(model, 1, 3)
+    layers = [torch.equal(a.wide.weight, b.wide.weight) for a, b in zip(some.net.layers, model.net.layers, strict=True)]
+    assert layers == [True] + [False] * (len(layers) - 1)
+    assert torch.equal(some.net.tokens.weight, model.net.tokens.weight)
+    whole = gpt_layers.taken_over(model, model.shape.layers, 3)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), model.parameters(), strict=True))
+
+
+def test_pairs_without_a_separator_and_segments(lab: Lab) -> None:
+    recipe = runs.recipe(0, tasks="sentences")
+    whole, bare, neither = (lab.build(recipe, kind) for kind in bert_segments.ARMS.values())
+    for objective, seps in ((whole, 2), (bare, 1), (neither, 1)):
+        assert isinstance(objective, TextObjective)
+        batch = objective.rows_of(0, 0).read(np.arange(4))
+        counts = (batch.ids == objective.store.specials["sep"]).sum(1) / batch.example.amax(1)
+        assert (counts == seps).all()
+    assert isinstance(bare, TextObjective)
+    assert isinstance(neither, TextObjective)
+    visible = bare.task_of(batch).visible
+    other = {**visible, "segment": 1 - visible["segment"]}
+    assert not torch.equal(bare.states(visible), bare.states(other))
+    assert torch.equal(neither.states(visible), neither.states(other))
+    assert lab.key(recipe) != lab.key(recipe, bert_segments.WithoutEither)
+
+
+def test_a_story_has_a_stranger_in_the_middle() -> None:
+    texts = [Document((f"begin {n}", f"go on {n}", f"end {n}"), "sea", "test") for n in range(9)]
+    found = bert_story.stories(texts, 0)
+    assert len(found) == 9
+    for first, stranger, last in found:
+        own = next(one for one in texts if one.sentences[0] == first)
+        assert last == own.sentences[1]
+        assert stranger not in own.sentences
+
+
+def test_masks_are_exact_and_a_causal_network_is(lab: Lab) -> None:
+    """These are facts of the code, not of what is learnt: they hold at any size."""
+    for name in ("bert-masking", "gpt-causal", "gpt-exact"):
+        outcomes = {finding.what: finding.outcome for finding in claims.get(name)(seeds=(0, 1)).work(lab)}
+        assert set(outcomes.values()) == {"holds"}, outcomes
+
+
+def test_steps_to_a_target() -> None:
+    curve = [[5, 20.0], [10, 61.0], [15, 60.0]]
+    assert gpt_auxiliary.first_at(curve, 60) == 10
+    assert gpt_auxiliary.first_at(curve, 90) == 15
+
+
+def test_a_claim_whose_data_cannot_be_had_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing() -> tuple[Document, ...]:
+        raise Unavailable("pypi leads 1: cannot be fetched (no network)")
+
+    monkeypatch.setattr(runs, "documents", nothing)
+    said: list[str] = []
+    made = reproduce(["gpt-perplexity"], tmp_path, seeds=(0, 1), device="cpu", say=said.append)
+    assert made.outcomes == {"gpt-perplexity": None}
+    assert "skipped, since its data cannot be had: pypi leads 1: cannot be fetched (no network)" in said[-1]
+    assert not (tmp_path / "RESULTS.md").exists()
