@@ -270,7 +270,9 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
     try:
         mark(work)
         with open(pixels, "r+b" if pixels.exists() else "w+b") as out:
-            if os.fstat(out.fileno()).st_size > written:  # a file that was cut to nothing, ext4 writes out when it is closed
+            if (
+                os.fstat(out.fileno()).st_size > written
+            ):  # a file that was cut to nothing, ext4 writes out when it is closed
                 out.truncate(written)
             out.seek(written)
             done = sum(facts.counts[:next_shard])
