@@ -108,6 +108,7 @@ def _drawn(logits: Tensor, sampling: Sampling, chance: torch.Generator) -> int:
     return int(torch.multinomial(probabilities(logits, sampling), 1, generator=chance))
 
 
+@torch.inference_mode()  # while it runs, and not in between: who reads the tokens may train
 def generate(
     model: LanguageModel,
     prompt: Sequence[int],
@@ -141,22 +142,21 @@ def generate(
     was = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            while len(ids) < room:
-                if step is not None:
-                    logits = step(ids[-1], len(ids) - 1)
-                else:
-                    fresh = ids[cache.length :] if cache is not None else ids
-                    states = model.net(torch.tensor([fresh], device=device), cache=cache)
-                    logits = model.logits(states[:, -1])[0]
-                    if cache is not None and device.type == "cuda" and room - len(ids) > _WORTH_A_GRAPH:
-                        step = FixedStep(model, cache, device)
-                        step.capture()
-                logits = logits.cpu()
-                if banned:
-                    logits[list(banned)] = float("-inf")
-                token = _drawn(logits, sampling, chance)
-                ids.append(token)
-                yield token
+        while len(ids) < room:
+            if step is not None:
+                logits = step(ids[-1], len(ids) - 1)
+            else:
+                fresh = ids[cache.length :] if cache is not None else ids
+                states = model.net(torch.tensor([fresh], device=device), cache=cache)
+                logits = model.logits(states[:, -1])[0]
+                if cache is not None and device.type == "cuda" and room - len(ids) > _WORTH_A_GRAPH:
+                    step = FixedStep(model, cache, device)
+                    step.capture()
+            logits = logits.cpu()
+            if banned:
+                logits[list(banned)] = float("-inf")
+            token = _drawn(logits, sampling, chance)
+            ids.append(token)
+            yield token
     finally:
         model.train(was)
