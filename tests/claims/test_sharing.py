@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -20,7 +21,7 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.claims.locks import held
 from foretell.claims.reproduce import named, reproduce
-from foretell.errors import InputError
+from foretell.errors import ForetellError, InputError
 from foretell.recipe import Recipe
 from foretell.verbs.reproduce import seeds_of
 
@@ -140,6 +141,21 @@ def test_a_lock_is_free_when_its_holder_has_ended(tmp_path: Path) -> None:
         raise ValueError("broken")
     with open(lock, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_where_there_can_be_no_lock_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        ForetellError, match=r"/file/locks/figure-\w+\.lock: cannot be made or locked \(Not a directory\)"
+    ):
+        Lab(tmp_path / "file", device="cpu").result("figure", {}, dict)
+
+    def flock(lock: Any, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(ForetellError, match=r"\(No locks available\); .* on a file system with locks"):
+        Lab(tmp_path, device="cpu").result("figure", {}, dict)
 
 
 class Figures(Claim):
