@@ -77,15 +77,16 @@ class FixedStep:
 
     def capture(self) -> None:
         """Record the step as a CUDA graph. What it writes meanwhile is written over by the next call."""
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(2):  # libraries set themselves up when first used, which cannot be recorded
+        with torch.cuda.device(self.id.device):  # streams are those of the present GPU, which may be another
+            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(2):  # libraries set themselves up when first used, which cannot be recorded
+                    self._work()
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
                 self._work()
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._work()
         self.graph = graph
 
     def __call__(self, token: int, place: int) -> Tensor:
