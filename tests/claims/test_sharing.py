@@ -23,6 +23,7 @@ from foretell.claims.locks import held
 from foretell.claims.reproduce import named, reproduce
 from foretell.errors import ForetellError, InputError
 from foretell.recipe import Recipe
+from foretell.verbs import reproduce as verbs
 from foretell.verbs.reproduce import seeds_of
 
 QUICK = {"objective.views.side": 12, "training.batch": 8, "training.steps": 2, "objective.head_dim": 4}
@@ -209,6 +210,19 @@ def test_seeds_worked_out_apart_are_gathered(tmp_path: Path, monkeypatch: pytest
 def test_the_option_names_the_seeds(seeds: Sequence[int], option: str) -> None:
     assert named(seeds) == option
     assert not option or seeds_of(option.removeprefix(" --seeds ")) == tuple(seeds)
+
+
+def test_an_interrupted_call_says_how_to_go_on_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*given: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figures, "work", stopped)
+    monkeypatch.setattr(claims, "get", lambda name: Figures)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        verbs.reproduce(["figures"], out=tmp_path, seeds="4,", device="cpu")
+    assert caught.value.__notes__ == [
+        f"go on with: foretell reproduce figures --out {tmp_path} --seeds 4, --device cpu"
+    ]
 
 
 def test_what_came_of_other_claims_is_kept_while_several_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
