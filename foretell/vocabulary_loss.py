@@ -123,8 +123,9 @@ class _ByRows(torch.autograd.Function):
             d_weight += slope.T @ inputs[rows]
         ctx.slopes = d_states, d_weight, d_bias
         ctx.kinds = states.dtype, 1 / len(inputs)
+        right /= len(inputs)
         ctx.mark_non_differentiable(right)
-        return loss / len(inputs), right / len(inputs)
+        return loss / len(inputs), right
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -143,7 +144,8 @@ def linear_cross_entropy(states: Tensor, weight: Tensor, bias: Tensor | None, ta
     """Mean of -log softmax(states @ weight.T + bias)[target], and the share of targets that have the largest logit.
 
     ``states`` (N, D), ``weight`` (V, D) and ``bias`` (V,) float32 or float64, ``target`` (N,) int64, N at least 1. Under
-    autocast the products are made in its type, sums and the softmax in that of ``weight``. Not differentiable twice.
+    autocast the products are made in its type, sums and the softmax in that of ``weight``. Not differentiable twice; on a
+    GPU its gradient is there once, which ``retain_graph`` does not change. The share has no gradient.
     """
     kind = states.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype

@@ -39,6 +39,7 @@ def test_it_equals_linear_then_cross_entropy(
     wanted = F.cross_entropy(logits, target)
     assert abs(float(loss - wanted)) < 1e-12
     assert float(right) == float((logits.argmax(1) == target).double().mean())
+    assert (loss.requires_grad, right.requires_grad) == (True, False)
     (3 * loss).backward()
     (3 * wanted).backward()
     for ours, theirs in zip((states, weight, shift) if bias else (states, weight), other, strict=False):

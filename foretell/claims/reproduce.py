@@ -89,7 +89,7 @@ def reproduce(
             "seconds": seconds,
             "machine": model_of(device_of(device)),
             "date": time.strftime("%Y-%m-%d"),
-            "command": _command(claim.name, seeds, device),
+            "command": f"foretell reproduce {claim.name}{options_of(seeds, device)}",
         }
         _keep(folder, claim, record)
     return made
@@ -113,9 +113,9 @@ def named(seeds: Sequence[int]) -> str:
     return f" --seeds {','.join(map(str, seeds))}{',' if len(seeds) == 1 else ''}"
 
 
-def _command(name: str, seeds: Sequence[int], device: str) -> str:
-    where = "" if device == "auto" else f" --device {device}"
-    return f"foretell reproduce {name}{named(seeds)}{where}"
+def options_of(seeds: Sequence[int], device: str) -> str:
+    """The options that give ``seeds`` and ``device``; none for those of the default."""
+    return named(seeds) + ("" if device == "auto" else f" --device {device}")
 
 
 def _keep(folder: Path, claim: Claim, record: dict[str, Any]) -> None:

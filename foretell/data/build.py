@@ -107,8 +107,9 @@ def build_files(
     """
     plan = work / "join.json"
     if torn(work) or (plan.exists() and json.loads(plan.read_text())[2] != channels):
-        shutil.rmtree(work)  # half joined when the machine stopped, or for other channels
+        shutil.rmtree(work)  # half built when the machine stopped, or half joined for other channels
     work.mkdir(parents=True, exist_ok=True)
+    mark(work)
     size = _shard_size(work, len(source), crew.count)
     names = source.names
     shards = [(k, names[start : start + size]) for k, start in enumerate(range(0, len(names), size))]
@@ -268,7 +269,6 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
         next_shard, written, _ = json.loads(plan.read_text())
     pixels = work / "pixels.bin"
     try:
-        mark(work)
         with open(pixels, "r+b" if pixels.exists() else "w+b") as out:
             if (
                 os.fstat(out.fileno()).st_size > written

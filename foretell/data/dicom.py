@@ -159,7 +159,7 @@ def _toned(several: Iterable[Pixels], dataset: Any, form: Form, window: Window) 
         return zip(several, itertools.repeat(form.tones[window]), strict=False)
     with quiet():
         heads = [head_of(dataset, frame) for frame in range(form.frames)] if form.groups else [greys_of(dataset)]
-        values_decide = ranged(heads[0], window)
+        values_decide = any(ranged(head, window) for head in heads)
         ends = window.low, window.high
         if values_decide:
             several = _held(several, dataset, form.frames)

@@ -77,15 +77,16 @@ class FixedStep:
 
     def capture(self) -> None:
         """Record the step as a CUDA graph. What it writes meanwhile is written over by the next call."""
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(2):  # libraries set themselves up when first used, which cannot be recorded
+        with torch.cuda.device(self.id.device):  # streams are those of the present GPU, which may be another
+            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(2):  # libraries set themselves up when first used, which cannot be recorded
+                    self._work()
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
                 self._work()
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._work()
         self.graph = graph
 
     def __call__(self, token: int, place: int) -> Tensor:
@@ -108,6 +109,7 @@ def _drawn(logits: Tensor, sampling: Sampling, chance: torch.Generator) -> int:
     return int(torch.multinomial(probabilities(logits, sampling), 1, generator=chance))
 
 
+@torch.inference_mode()  # while it runs, and not in between: who reads the tokens may train
 def generate(
     model: LanguageModel,
     prompt: Sequence[int],
@@ -141,22 +143,21 @@ def generate(
     was = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            while len(ids) < room:
-                if step is not None:
-                    logits = step(ids[-1], len(ids) - 1)
-                else:
-                    fresh = ids[cache.length :] if cache is not None else ids
-                    states = model.net(torch.tensor([fresh], device=device), cache=cache)
-                    logits = model.logits(states[:, -1])[0]
-                    if cache is not None and device.type == "cuda" and room - len(ids) > _WORTH_A_GRAPH:
-                        step = FixedStep(model, cache, device)
-                        step.capture()
-                logits = logits.cpu()
-                if banned:
-                    logits[list(banned)] = float("-inf")
-                token = _drawn(logits, sampling, chance)
-                ids.append(token)
-                yield token
+        while len(ids) < room:
+            if step is not None:
+                logits = step(ids[-1], len(ids) - 1)
+            else:
+                fresh = ids[cache.length :] if cache is not None else ids
+                states = model.net(torch.tensor([fresh], device=device), cache=cache)
+                logits = model.logits(states[:, -1])[0]
+                if cache is not None and device.type == "cuda" and room - len(ids) > _WORTH_A_GRAPH:
+                    step = FixedStep(model, cache, device)
+                    step.capture()
+            logits = logits.cpu()
+            if banned:
+                logits[list(banned)] = float("-inf")
+            token = _drawn(logits, sampling, chance)
+            ids.append(token)
+            yield token
     finally:
         model.train(was)

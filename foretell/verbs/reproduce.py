@@ -60,7 +60,7 @@ def reproduce(
             print(f"{name}\n  {known.statement}\n  {known.source}; data {known.data}, about {known.minutes:g} minutes")
         return claims.names()
     chosen = seeds_of(seeds)
-    from foretell.claims.reproduce import named
+    from foretell.claims.reproduce import options_of
     from foretell.claims.reproduce import reproduce as work_out
     from foretell.train.budget import seconds_of
     from foretell.verbs import common
@@ -72,7 +72,7 @@ def reproduce(
     try:
         made = work_out(wanted, folder, seeds=chosen, budget=allowed, device=device)
     except KeyboardInterrupt as error:
-        error.add_note(f"go on with: foretell reproduce {' '.join(wanted)} --out {folder}{named(chosen)}")
+        error.add_note(f"go on with: foretell reproduce {' '.join(wanted)} --out {folder}{options_of(chosen, device)}")
         raise
     if any(made.outcomes.values()):
         print(f"results: {folder / 'RESULTS.md'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -20,8 +21,9 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.claims.locks import held
 from foretell.claims.reproduce import named, reproduce
-from foretell.errors import InputError
+from foretell.errors import ForetellError, InputError
 from foretell.recipe import Recipe
+from foretell.verbs import reproduce as verbs
 from foretell.verbs.reproduce import seeds_of
 
 QUICK = {"objective.views.side": 12, "training.batch": 8, "training.steps": 2, "objective.head_dim": 4}
@@ -142,6 +144,21 @@ def test_a_lock_is_free_when_its_holder_has_ended(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def test_where_there_can_be_no_lock_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        ForetellError, match=r"/file/locks/figure-\w+\.lock: cannot be made or locked \(Not a directory\)"
+    ):
+        Lab(tmp_path / "file", device="cpu").result("figure", {}, dict)
+
+    def flock(lock: Any, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(ForetellError, match=r"\(No locks available\); .* on a file system with locks"):
+        Lab(tmp_path, device="cpu").result("figure", {}, dict)
+
+
 class Figures(Claim):
     name = "figures"
     statement = "Each seed is worked out once."
@@ -193,6 +210,19 @@ def test_seeds_worked_out_apart_are_gathered(tmp_path: Path, monkeypatch: pytest
 def test_the_option_names_the_seeds(seeds: Sequence[int], option: str) -> None:
     assert named(seeds) == option
     assert not option or seeds_of(option.removeprefix(" --seeds ")) == tuple(seeds)
+
+
+def test_an_interrupted_call_says_how_to_go_on_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*given: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figures, "work", stopped)
+    monkeypatch.setattr(claims, "get", lambda name: Figures)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        verbs.reproduce(["figures"], out=tmp_path, seeds="4,", device="cpu")
+    assert caught.value.__notes__ == [
+        f"go on with: foretell reproduce figures --out {tmp_path} --seeds 4, --device cpu"
+    ]
 
 
 def test_what_came_of_other_claims_is_kept_while_several_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,21 +175,34 @@ def test_padding_is_outside_the_range(tmp_path: Path) -> None:
     assert np.abs(seen[8:] / 65535 - np.arange(56) / 55).max() < 1e-4
 
 
-def test_frames_with_windows_of_their_own(tmp_path: Path) -> None:
-    def group(centre: float, slope: float) -> Any:
-        made, window, scale = (pydicom.dataset.Dataset() for _ in range(3))
-        window.WindowCenter, window.WindowWidth, window.VOILUTFunction = centre, 100, "LINEAR_EXACT"
-        scale.RescaleSlope, scale.RescaleIntercept = slope, 0
-        made.FrameVOILUTSequence = pydicom.sequence.Sequence([window])
-        made.PixelValueTransformationSequence = pydicom.sequence.Sequence([scale])
-        return made
+def group(centre: float, slope: float) -> Any:
+    """How one frame of many is seen."""
+    made, window, scale = (pydicom.dataset.Dataset() for _ in range(3))
+    window.WindowCenter, window.WindowWidth, window.VOILUTFunction = centre, 100, "LINEAR_EXACT"
+    scale.RescaleSlope, scale.RescaleIntercept = slope, 0
+    made.FrameVOILUTSequence = pydicom.sequence.Sequence([window])
+    made.PixelValueTransformationSequence = pydicom.sequence.Sequence([scale])
+    return made
 
+
+def test_frames_with_windows_of_their_own(tmp_path: Path) -> None:
     values = np.tile(np.arange(64, dtype=np.uint16), 2)
     made = small(NumberOfFrames=2, PixelData=values.tobytes())
     made.PerFrameFunctionalGroupsSequence = pydicom.sequence.Sequence([group(50, 1), group(100, 2)])
     first, second = (image[:, :, 0].ravel() / 65535 for image in dicom.frames(saved(tmp_path, made)))
     assert np.abs(first - np.clip(np.arange(64) / 100, 0, 1)).max() < 1e-4
     assert np.abs(second - np.clip((2 * np.arange(64) - 50) / 100, 0, 1)).max() < 1e-4
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_frame_without_a_window_beside_one_with_its_own_shows_its_range(tmp_path: Path, at: int) -> None:
+    made = small(NumberOfFrames=2, PixelData=np.tile(np.arange(64, dtype=np.uint16), 2).tobytes())
+    groups = [group(50, 1), group(50, 1)]
+    del groups[at].FrameVOILUTSequence
+    made.PerFrameFunctionalGroupsSequence = pydicom.sequence.Sequence(groups)
+    seen = [image[:, :, 0].ravel() / 65535 for image in dicom.frames(saved(tmp_path, made))]
+    assert np.abs(seen[at] - np.arange(64) / 63).max() < 1e-4
+    assert np.abs(seen[1 - at] - np.arange(64) / 100).max() < 1e-4
 
 
 def test_colour_keeps_its_depth(tmp_path: Path) -> None:

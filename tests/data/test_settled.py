@@ -48,6 +48,23 @@ def test_a_store_torn_by_a_stop_is_built_again(tmp_path: Path, cache: Path, monk
     assert not list(cache.rglob(settled.MARK))
 
 
+def test_shards_torn_by_a_stop_are_decoded_again(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "images"
+    fill(source, 40)
+
+    def stopped(done: int, total: int) -> None:
+        if done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_images(source, workers=1, progress=stopped)
+    for shard in cache.rglob("shard-*.bin"):
+        shard.write_bytes(bytes(shard.stat().st_size))  # its facts had reached the disk, its pixels not
+    restart(monkeypatch, tmp_path)
+    store = open_images(source, workers=1)
+    assert all(np.array_equal(store.image(at), picture(at)) for at in range(40))
+
+
 def test_a_join_torn_by_a_stop_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "images"
     fill(source, 40)

@@ -83,6 +83,17 @@ def test_it_stops_at_the_last_position() -> None:
     assert len(list(generate(model(), [1, 2, 3], 1000))) == 37
 
 
+def test_who_reads_the_tokens_may_train_meanwhile_and_read_another_text() -> None:
+    made = model()
+    first, second = generate(made, [1, 2, 3], 10), generate(made, [1, 2, 3], 10)
+    told = [next(first), next(second)]
+    assert not torch.is_inference_mode_enabled()
+    made.net(torch.tensor([[1, 2]])).sum().backward()
+    first.close()
+    assert [told[1], *second] == list(generate(made, [1, 2, 3], 10))
+    assert not torch.is_inference_mode_enabled()
+
+
 def test_top_k_and_top_p() -> None:
     logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
     assert torch.allclose(probabilities(logits, Sampling()), logits.exp())
