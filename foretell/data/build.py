@@ -270,9 +270,8 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
     pixels = work / "pixels.bin"
     try:
         with open(pixels, "r+b" if pixels.exists() else "w+b") as out:
-            if (
-                os.fstat(out.fileno()).st_size > written
-            ):  # a file that was cut to nothing, ext4 writes out when it is closed
+            # a file that was cut to nothing, ext4 writes out when it is closed
+            if os.fstat(out.fileno()).st_size > written:
                 out.truncate(written)
             out.seek(written)
             done = sum(facts.counts[:next_shard])
