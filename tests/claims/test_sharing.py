@@ -114,8 +114,15 @@ def test_a_run_that_a_signal_stops_is_not_taken_for_trained(tmp_path: Path, monk
     fit = labs.fit
 
     def stopped(objective: Any, *given: Any, **more: Any) -> Any:
-        hide = objective.hide
-        monkeypatch.setattr(objective, "hide", lambda *a: (os.kill(os.getpid(), signal.SIGTERM), hide(*a))[1])
+        hide, hidden = objective.hide, []
+
+        def told(*task: Any) -> Any:
+            hidden.append(task)
+            if len(hidden) == 2:  # once: a second signal ends a process that has begun to stop
+                os.kill(os.getpid(), signal.SIGTERM)
+            return hide(*task)
+
+        monkeypatch.setattr(objective, "hide", told)
         return fit(objective, *given, **more)
 
     monkeypatch.setattr(labs, "fit", stopped)
