@@ -15,17 +15,22 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.compare import compare
 
 
+def _keep(lab: Lab, made: Recipe, target: Path) -> None:
+    objective = lab.trained(made)
+    assert isinstance(objective, ImageObjective)
+    assert isinstance(objective.encoder, TimmEncoder)
+    views = objective.views
+    assert views.mean is not None
+    assert views.std is not None
+    save_encoder(objective.encoder, target, mean=views.mean, std=views.std)
+
+
 def kept_encoder(lab: Lab, made: Recipe) -> Path:
     """The folder of the encoder that the run of ``made`` trained, once in this lab: what ``encoder.weights`` names."""
     target = lab.folder / "begun" / lab.key(made)
-    if not (target / "model.safetensors").is_file():
-        objective = lab.trained(made)
-        assert isinstance(objective, ImageObjective)
-        assert isinstance(objective.encoder, TimmEncoder)
-        views = objective.views
-        assert views.mean is not None
-        assert views.std is not None
-        save_encoder(objective.encoder, target, mean=views.mean, std=views.std)
+    with lab.alone(f"begun {target.name}"):
+        if not (target / "model.safetensors").is_file():
+            _keep(lab, made, target)
     return target.absolute()
 
 

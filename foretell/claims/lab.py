@@ -105,7 +105,7 @@ class Lab:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfBudget
 
-    def _alone(self, name: str) -> AbstractContextManager[None]:
+    def alone(self, name: str) -> AbstractContextManager[None]:
         """Hold the piece of work ``name``; raises OutOfBudget where the time ends while another process holds it."""
         told: list[str] = []
 
@@ -138,7 +138,7 @@ class Lab:
         objective = self.build(recipe, kind)
         path = self.folder / "runs" / self.key(recipe, kind)
         if not self._finished(path):
-            with self._alone(f"run {path.name}"):
+            with self.alone(f"run {path.name}"):
                 if not self._finished(path):  # another process may have finished it by now
                     self._check_time()
                     self._train(objective, recipe, path)
@@ -204,7 +204,7 @@ class Lab:
         digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=8).hexdigest()
         path = self.folder / "results" / f"{name}-{digest}.json"
         if not path.is_file():
-            with self._alone(path.stem):
+            with self.alone(path.stem):
                 if not path.is_file():  # another process may have made it by now
                     self._check_time()
                     value = work()

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from foretell import claims
+from foretell.claims import encoders
 from foretell.claims import lab as labs
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab, OutOfBudget
@@ -265,3 +266,27 @@ def test_seeds_are_a_number_or_names() -> None:
 def test_other_seeds_are_refused(given: str, message: str) -> None:
     with pytest.raises(InputError, match=f"--seeds {given}: .*{message}"):
         seeds_of(given)
+
+
+def test_an_encoder_that_two_begin_at_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+    save, saved = encoders.save_encoder, []
+
+    def slowly(encoder: Any, target: Path, **norms: Any) -> None:
+        saved.append(target)
+        save(encoder, target, **norms)
+        time.sleep(0.3)
+
+    monkeypatch.setattr(encoders, "save_encoder", slowly)
+    recipe = Recipe.load("claims", QUICK)
+    found = []
+
+    def one() -> None:
+        lab = Lab(tmp_path, device="cpu")
+        lab.store("@animals")
+        both.wait()
+        found.append(encoders.kept_encoder(lab, recipe))
+
+    together(one, one)
+    assert found == saved * 2
+    assert (found[0] / "model.safetensors").is_file()
