@@ -45,11 +45,12 @@ class Training:
     batch: int
     steps: int
     rate: float
+    precision: str = "float32"
 
 
 TRAINING = {
     # next sentences are only learnt from some 2,500 steps on; chosen on the validation part
-    "bert": Training(length=128, batch=16, steps=6000, rate=1e-3),
+    "bert": Training(length=128, batch=16, steps=6000, rate=1e-3, precision="auto"),
     "gpt": Training(length=LENGTH, batch=64, steps=8 * EVERY, rate=2e-3),
 }
 
@@ -132,7 +133,7 @@ def recipe(
         "training.weight_decay": 0.01,
         "training.clip": 1.0,
         "training.schedule": "linear",
-        "training.precision": "float32",
+        "training.precision": how.precision,
         "training.layout": "contiguous",
         "training.checkpoint_every": EVERY,
         "training.health_every": 1000,
