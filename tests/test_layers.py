@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,14 @@ PACKAGE = Path(foretell.__file__).parent
 BELOW = ("data", "encoders", "objectives", "tasks", "train", "views")
 
 
-def imported(file: Path) -> Iterator[str]:
-    """Every name that ``file`` imports, anywhere in it, with the module it comes from."""
-    for node in ast.walk(ast.parse(file.read_text())):
+def imported(file: Path, *, types: bool = True) -> Iterator[str]:
+    """Every name that ``file`` imports, anywhere in it, with the module it comes from; those for types alone if ``types``."""
+    tree = ast.parse(file.read_text())
+    if not types:
+        tree.body = [
+            part for part in tree.body if not (isinstance(part, ast.If) and "TYPE_CHECKING" in ast.dump(part.test))
+        ]
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
@@ -45,3 +51,14 @@ def test_nothing_above_is_imported(folder: str, above: str) -> None:
     names = {file: list(imported(file)) for file in files}
     assert any(names.values())
     assert [(file.name, name) for file in files for name in names[file] if re.match(above, name)] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    files = {".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
+
+    def module(name: str) -> str:
+        return name if name in files else name.rpartition(".")[0]
+
+    graph = {name: {module(used) for used in imported(file, types=False)} - {name} for name, file in files.items()}
+    order = list(TopologicalSorter(graph).static_order())
+    assert set(files) <= set(order)

@@ -105,7 +105,7 @@ def _animation(path: Path) -> Iterator[Pixels]:
     """The frames of an animation as they are shown: each is composed over those before it, then over white."""
     from PIL import Image
 
-    from foretell.data.decode import pixels_of
+    from foretell.data.pillow import pixels_of
 
     with Image.open(path) as image:
         for number in range(int(getattr(image, "n_frames", 1))):

@@ -8,102 +8,22 @@ sequence ``walk``, and ``clip.gif`` is a sequence of its own.
 from __future__ import annotations
 
 import itertools
-import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foretell.data.frames import count_frames, split_name
 from foretell.data.images import Images
-from foretell.data.pixels import Unreadable
-from foretell.data.source import Source
 from foretell.data.store import ImageStore
-from foretell.data.table import Table, many
+from foretell.data.table import many
 from foretell.errors import InputError
 
 Index = NDArray[np.int64]
 SHOWN = 3  # sequences named in a message
 CUT = 1.5  # a step of more than this many usual ones is a cut: frames are missing there
-
-_NUMBERED = re.compile(r"^(?P<prefix>.*?)[-_. ]*(?P<number>\d+)$", re.DOTALL)
-
-
-def numbered(name: str) -> tuple[str, str | None]:
-    """(sequence, number) that a file's name says; the number is None where it ends in none.
-
-    >>> numbered("walk/003.png"), numbered("elf/bow-12.png"), numbered("elf/bow.png")
-    (('walk', '3'), ('elf/bow', '12'), ('elf/bow', None))
-    """
-    path = PurePosixPath(name)
-    found = _NUMBERED.match(path.stem)
-    folder = "" if str(path.parent) == "." else str(path.parent)
-    if found is None:
-        return os.path.join(folder, path.stem), None
-    return os.path.join(folder, found["prefix"]).rstrip("/") or ".", str(int(found["number"]))
-
-
-def arrange(source: Source, every: int = 1) -> Source:
-    """``source`` with one row a frame, and the columns ``group`` and ``order``.
-
-    A file of many frames becomes its every ``every``-th frame, in order; its ``group`` is the given one (and its ``case``
-    the file), or else the file. Stills keep the columns that are given, and take the others from their names. A file that
-    cannot be opened is left as one row, to be reported when it is read.
-    """
-    given = source.table.columns
-    columns: dict[str, list[str | None]] = {name: [] for name in given}
-    columns |= {name: [] for name in ("group", "order") if name not in given}
-    names: list[str] = []
-    films = frames = unnumbered = 0
-    cases: list[str | None] = []
-    for row, name in enumerate(source.names):
-        count = _count(source, row)
-        said, number = numbered(name)
-        group = given["group"][row] if "group" in given else (name if count > 1 else said)
-        many_frames = range(0, count, every) if count > 1 else [None]
-        films, frames = films + (count > 1), frames + (len(many_frames) if count > 1 else 0)
-        for frame in many_frames:
-            order = number if "order" not in given else given["order"][row]
-            for column, values in given.items():
-                columns[column].append(values[row])
-            names.append(name if frame is None else f"{name}[{frame}]")
-            if "path" in columns:
-                columns["path"][-1] = names[-1]
-            for column, value in (("group", group), ("order", order if frame is None else str(frame))):
-                if column in given:
-                    columns[column].pop()
-                columns[column].append(value)
-            cases.append(name if frame is not None else (given["case"][row] if "case" in given else group))
-            unnumbered += columns["order"][-1] is None
-    if "group" in given and films:
-        columns["case"] = cases
-    notes = list(source.notes)
-    kind = source.kind
-    if kind == "class folders" and len(set(zip(columns["label"], columns["group"], strict=True))) == len(
-        set(columns["label"])
-    ):  # walk/001.png: the folder is the sequence, and no class
-        kind, notes = "folder", [note for note in notes if not note.endswith("understood as classes")]
-        del columns["label"]
-    if films:
-        each = "" if every == 1 else f", every {every}th of them"
-        notes.append(f"{many(films, 'file')} of many frames: {many(frames, 'frame')}{each}")
-    if unnumbered:
-        notes.append(f"{many(unnumbered, 'file')} without a number in the name or an order: no frame of a sequence")
-    return replace(source, kind=kind, names=names, table=Table(columns, rows=len(names)), notes=notes)
-
-
-def _count(source: Source, row: int) -> int:
-    if split_name(source.names[row])[1] is not None:
-        return 1  # a manifest may name single frames
-    try:
-        return count_frames(source.path(row))
-    except (Unreadable, OSError):
-        return 1
 
 
 @dataclass

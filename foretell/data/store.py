@@ -23,6 +23,7 @@ from foretell.data.images import Images
 from foretell.data.medical import describe, has_medical
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.medical_labels import join_by_identifier
+from foretell.data.ordering import arrange
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import Crew
 from foretell.data.settled import settle, torn
@@ -288,8 +289,6 @@ def open_images(
                 own = found.table.columns
                 columns = {known: name for known, name in (columns or {}).items() if name not in own}
         if frames and found.names:
-            from foretell.data.sequences import arrange
-
             found = arrange(found, frames)
         if found.kind == "embedded":
             store = _embedded(found, side)

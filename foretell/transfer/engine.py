@@ -16,7 +16,8 @@ from foretell.transfer.measures.crossing import crossings
 from foretell.transfer.measures.redrawn import add_spreads, taken_from
 from foretell.transfer.measures.summary import differences, labels_saved, summarise, to_reach
 from foretell.transfer.measures.verdict import verdict
-from foretell.transfer.search import Keep, Trial, require, trials_of
+from foretell.transfer.search import require
+from foretell.transfer.trials import Keep, Trial, trials_of
 
 Progress = Callable[[int, int, str], None]
 _MOST_CONFUSION = 64

@@ -28,8 +28,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from foretell.counters import seed_of
 from foretell.errors import ForetellError, InputError
-from foretell.transfer.search import Judge, Keep, Pruned, Report, Space, Trial, answer_of, listed
 from foretell.transfer.search_config import SearchConfig
+from foretell.transfer.trials import Judge, Keep, Pruned, Report, Space, Trial, answer_of, listed
 
 BEAT = 5.0  # seconds between signs of life of a process that works on a slot
 GRACE = 60.0  # seconds without one after which a slot is given to another

@@ -30,7 +30,7 @@ from foretell.transfer.measures import crossing
 from foretell.transfer.search import counting
 from foretell.verbs import common, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say
-from foretell.verbs.finetune import Finetuned
+from foretell.verbs.outcomes import Finetuned
 from foretell.verbs.word_vectors import vectors_of
 
 

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from foretell.options import Arg, Where
-
-
-@dataclass
-class Filled:
-    """``gaps``: for each [MASK] in order its candidates, (token, probability), likeliest first; ``text`` filled by them."""
-
-    text: str
-    gaps: list[list[tuple[str, float]]] = field(default_factory=list)
+from foretell.verbs.outcomes import Filled
 
 
 def fill(
@@ -33,14 +25,21 @@ def fill(
     """
     from foretell.errors import InputError
     from foretell.verbs import word_filling
-    from foretell.verbs.text_run import read_text
     from foretell.verbs.word_vectors import vectors_of
 
     if top < 1:
         raise InputError(f"--top {top}: expected 1 or more")
-    if vectors_of(Path(run)) is not None:
-        return word_filling.fill(Path(run), text, top)
-    read = read_text(Path(run))
+    place = Path(run)
+    filled = _by_encoder(place, text, top) if vectors_of(place) is None else word_filling.fill(place, text, top)
+    _say(filled)
+    return filled
+
+
+def _by_encoder(run: Path, text: str, top: int) -> Filled:
+    from foretell.errors import InputError
+    from foretell.verbs.text_run import read_text
+
+    read = read_text(run)
     if read.model.head is None:
         kind = (
             "a decoder, which writes on: foretell generate"
@@ -63,12 +62,10 @@ def fill(
             [(_word(read.tokenizer.decode([token])), value) for token, value in zip(tokens, values, strict=True)]
         )
         ids[place] = tokens[0]
-    filled = Filled(read.tokenizer.decode(ids[1:-1]), found)
-    say_filled(filled)
-    return filled
+    return Filled(read.tokenizer.decode(ids[1:-1]), found)
 
 
-def say_filled(filled: Filled) -> None:
+def _say(filled: Filled) -> None:
     from foretell.verbs.common import say
 
     for number, candidates in enumerate(filled.gaps, 1):

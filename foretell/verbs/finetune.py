@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from foretell.options import Arg, Overrides, Where
-
-
-@dataclass
-class Finetuned:
-    """What ``finetune`` made: the classifier's folder, its scores on the test part, and the comparison's result.
-
-    ``report`` is None for a model without a run. Where another process holds the run and this one took part in its
-    searches, ``model`` is what that one will write, ``scores`` is empty and ``comparison`` holds the searches.
-    """
-
-    model: Path
-    report: Path | None
-    scores: dict[str, Any]
-    comparison: dict[str, Any] | None
+from foretell.verbs.outcomes import Finetuned
 
 
 def finetune(

@@ -28,7 +28,7 @@ from foretell.transfer.images.labelled import labelled
 from foretell.transfer.images.monitors import KnnMonitor, ProbeMonitor
 from foretell.verbs import common, kinds, worth
 from foretell.verbs.common import Parts, say
-from foretell.verbs.pretrain import Pretraining
+from foretell.verbs.outcomes import Pretraining
 from foretell.views.config import ViewConfig
 
 LARGEST_SIDE = {"cpu": 96, "cuda": 224}

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from foretell.options import Arg, Where
-
-
-@dataclass
-class Inpainting:
-    """What ``inpaint`` wrote: the filled picture, the exhibit beside it, and how many pixels were filled."""
-
-    filled: Path
-    exhibit: Path
-    pixels: int
+from foretell.verbs.outcomes import Inpainting
 
 
 def inpaint(

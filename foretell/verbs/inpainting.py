@@ -18,7 +18,7 @@ from foretell.report.exhibits import fitted, picture_grid
 from foretell.run import write_aside
 from foretell.transfer.images.filling import load_inpainter
 from foretell.verbs import common
-from foretell.verbs.inpaint import Inpainting
+from foretell.verbs.outcomes import Inpainting
 
 Hole = NDArray[np.bool_]
 # formats that keep every pixel as it is

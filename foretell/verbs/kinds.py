@@ -22,7 +22,7 @@ from foretell.recipe import BUDGETS, Recipe
 from foretell.run import Run
 from foretell.train.loop import FitResult
 from foretell.train.monitor import Monitor
-from foretell.verbs.pretrain import Pretraining
+from foretell.verbs.outcomes import Pretraining
 
 _WHERE = {
     "image": "foretell.verbs.image_pretraining:Images",

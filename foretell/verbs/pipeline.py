@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from foretell.options import Arg, Overrides, Where
-
-
-@dataclass
-class Pipeline:
-    """What ``pipeline`` made: each step's folder by name, the report's page, and its numbers."""
-
-    folder: Path
-    steps: dict[str, Path]
-    report: Path
-    numbers: dict[str, Any]
+from foretell.verbs.outcomes import Pipeline
 
 
 def pipeline(

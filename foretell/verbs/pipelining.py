@@ -25,7 +25,7 @@ from foretell.recipe import Recipe
 from foretell.run import Run, json_text, write_aside
 from foretell.verbs import common
 from foretell.verbs.common import say
-from foretell.verbs.pipeline import Pipeline
+from foretell.verbs.outcomes import Pipeline
 from foretell.verbs.pipeline_comparison import Candidate, check_labelled, compare_step
 from foretell.verbs.pipeline_plan import Plan, Step, check_weights, read_plan
 

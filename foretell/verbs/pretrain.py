@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 from foretell.options import Arg, Overrides, Where
-
-
-@dataclass
-class Pretraining:
-    """What ``pretrain`` made. ``knn``: accuracy on the test part by nearest neighbours, by arm; {} without labels."""
-
-    run: Path
-    encoder: Path
-    report: Path | None
-    steps: int
-    seconds: float
-    knn: dict[str, float] = field(default_factory=dict)
+from foretell.verbs.outcomes import Pretraining
 
 
 def pretrain(

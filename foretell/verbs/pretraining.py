@@ -20,7 +20,7 @@ from foretell.train.progress import make_progress
 from foretell.verbs import common, kinds
 from foretell.verbs.common import say
 from foretell.verbs.kinds import Setting
-from foretell.verbs.pretrain import Pretraining
+from foretell.verbs.outcomes import Pretraining
 
 
 def start(

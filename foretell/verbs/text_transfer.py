@@ -39,7 +39,7 @@ from foretell.transfer.text.saved import save_text
 from foretell.transfer.text.tuning import TextTuner
 from foretell.verbs import common
 from foretell.verbs.common import JOINED, say
-from foretell.verbs.finetune import Finetuned
+from foretell.verbs.outcomes import Finetuned
 from foretell.verbs.text_run import TextModel, read_text
 from foretell.verbs.word_vectors import as_text_model, vectors_of
 

@@ -12,7 +12,7 @@ from foretell.errors import InputError
 from foretell.objectives.word2vec import Word2Vec
 from foretell.objectives.word_filling import Context
 from foretell.recipe import Recipe
-from foretell.verbs.fill import Filled, say_filled
+from foretell.verbs.outcomes import Filled
 from foretell.verbs.word_vectors import read_words
 
 GAP = "[MASK]"
@@ -41,9 +41,7 @@ def fill(place: Path, text: str, top: int) -> Filled:
         best = np.argsort(-chances, kind="stable")[:top]
         found.append([(known.words[row], float(chances[row])) for row in best])
     whole = pieces[0] + "".join(gap[0][0] + piece for gap, piece in zip(found, pieces[1:], strict=True))
-    filled = Filled(whole, found)
-    say_filled(filled)
-    return filled
+    return Filled(whole, found)
 
 
 def _config(place: Path) -> Word2Vec.Config:

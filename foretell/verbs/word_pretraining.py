@@ -22,7 +22,7 @@ from foretell.train.loop import FitResult
 from foretell.train.monitor import Monitor
 from foretell.verbs import common, kinds
 from foretell.verbs.common import Parts, say
-from foretell.verbs.pretrain import Pretraining
+from foretell.verbs.outcomes import Pretraining
 from foretell.verbs.text_data import corpus_of, counting, keep_text_facts
 from foretell.verbs.word_exhibits import neighbour_table, write_word_map
 

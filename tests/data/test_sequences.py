@@ -13,8 +13,9 @@ from PIL import Image
 
 from foretell.data.audit import audit, render
 from foretell.data.frames import count_frames, read_frame
+from foretell.data.ordering import numbered
 from foretell.data.pixels import Unreadable
-from foretell.data.sequences import Windows, last_part, numbered, sequences, summary
+from foretell.data.sequences import Windows, last_part, sequences, summary
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
 from foretell.errors import InputError

@@ -13,7 +13,7 @@ from foretell.encoders.base import Encoder
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.fit import Start, fine_tune
 from foretell.transfer.images.labelled import labelled, resolved
-from foretell.transfer.search import Trial
+from foretell.transfer.trials import Trial
 from foretell.views.config import ViewConfig
 
 

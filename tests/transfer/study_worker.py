@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from foretell.transfer.search import Judged, Keep, Report, Space, Trial, searched
+from foretell.transfer.search import searched
 from foretell.transfer.search_config import SearchConfig
+from foretell.transfer.trials import Judged, Keep, Report, Space, Trial
 
 SPACE = Space((1e-4, 1e-1), 40, 1e-4)
 

@@ -9,23 +9,9 @@ from foretell.errors import ForetellError, InputError
 from foretell.recipe import Recipe
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.search import (
-    Judged,
-    Keep,
-    Report,
-    Space,
-    Trial,
-    answer_of,
-    best,
-    choose,
-    grid,
-    looking,
-    published,
-    require,
-    searched,
-    trials_of,
-)
+from foretell.transfer.search import best, choose, require, searched
 from foretell.transfer.search_config import SearchConfig
+from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, answer_of, grid, looking, published, trials_of
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
 

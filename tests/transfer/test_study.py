@@ -17,8 +17,9 @@ from study_worker import SPACE, judged, lines, search
 
 from foretell.errors import ForetellError, InputError
 from foretell.transfer import study
-from foretell.transfer.search import Keep, Trial, published, searched
+from foretell.transfer.search import searched
 from foretell.transfer.search_config import SearchConfig
+from foretell.transfer.trials import Keep, Trial, published
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -178,7 +179,7 @@ def test_a_budget_ends_a_search(tmp_path: Path) -> None:
 
 
 def study_answer(trial: Trial):
-    from foretell.transfer.search import Judged
+    from foretell.transfer.trials import Judged
 
     return Judged(judged(trial), 0.0, 0.0)
 

@@ -15,7 +15,7 @@ from foretell.claims.medical.micle import WHERE as ANIMATED
 from foretell.claims.medical.scans import WHERE as SCANNED
 from foretell.claims.medical.units import open_units
 from foretell.claims.medical.volume_tiles import TILE, open_tiles
-from foretell.data.sequences import numbered
+from foretell.data.ordering import numbered
 from foretell.data.store import ImageStore
 
 CHOSEN_ON = -1  # the seed of the units that the number of steps was chosen on; no seed tests on them

@@ -23,7 +23,6 @@ from foretell.tasks.layout import Layout, extended
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import subset, validation_splits
 from foretell.transfer.networks import copied
-from foretell.transfer.search import Trial
 from foretell.transfer.text.comparison import at_most
 from foretell.transfer.text.features import Bank, frozen_kinds
 from foretell.transfer.text.linear import fit_dense, fit_sparse, search_linear
@@ -31,6 +30,7 @@ from foretell.transfer.text.search import search_tuning
 from foretell.transfer.text.tfidf import KINDS, PENALTIES, TfIdf
 from foretell.transfer.text.tuning import TextFitted, TextStart, tune
 from foretell.transfer.text_config import TextTuning
+from foretell.transfer.trials import Trial
 
 TRIALS = 3  # learning rates (or penalties) tried for each arm
 STEPS, BATCH = 100, 16  # of a fine-tuning

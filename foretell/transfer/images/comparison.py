@@ -30,7 +30,7 @@ from foretell.transfer.measures.metrics import METRICS, Scores
 from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.measures.operating import METRICS as OPERATING
 from foretell.transfer.networks import device_of, resolve_device, weights_hash
-from foretell.transfer.search import Keep, Trial
+from foretell.transfer.trials import Keep, Trial
 from foretell.views.config import ViewConfig
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.measures.probe import Probe
 from foretell.transfer.measures.redrawn import with_interval
 from foretell.transfer.networks import copied, device_of, resolve_device, weights_hash
-from foretell.transfer.search import Judged, Keep, Report, Space, Trial, counting, looking, require, searched, trials_of
+from foretell.transfer.search import counting, require, searched
+from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, looking, trials_of
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
 

@@ -23,7 +23,6 @@ from foretell.transfer.measures.intervals import bootstrap
 from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import with_intervals
 from foretell.transfer.networks import device_of, weights_hash
-from foretell.transfer.search import Keep, Trial
 from foretell.transfer.text.arms import TEXT_ARMS, TEXT_TUNED
 from foretell.transfer.text.cost import forward_flops
 from foretell.transfer.text.features import Bank, embed_units, frozen_kinds
@@ -31,6 +30,7 @@ from foretell.transfer.text.linear import fit_dense, fit_sparse, search_linear
 from foretell.transfer.text.search import check_method, search_tuning
 from foretell.transfer.text.tfidf import KINDS, PENALTIES, TfIdf
 from foretell.transfer.text.tuning import TextStart, batch_for, fresh_model, settled_precision, tune
+from foretell.transfer.trials import Keep, Trial
 from foretell.transfer.watch import Watch
 
 

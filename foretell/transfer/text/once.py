@@ -18,10 +18,11 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.networks import resolve_device, weights_hash
-from foretell.transfer.search import Keep, Trial, counting, require, trials_of
+from foretell.transfer.search import counting, require
 from foretell.transfer.text.answer_threshold import like, settled, told
 from foretell.transfer.text.search import check_method, search_tuning
 from foretell.transfer.text.tuning import TextStart, TextTuner, settled_precision, tune
+from foretell.transfer.trials import Keep, Trial, trials_of
 
 
 @dataclass(frozen=True)

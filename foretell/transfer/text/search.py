@@ -11,9 +11,10 @@ from foretell.errors import InputError
 from foretell.tasks.base import Task
 from foretell.tasks.inputs import Index
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.search import Judged, Keep, Report, Space, Trial, looking, searched, trials_of
+from foretell.transfer.search import searched
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text.tuning import TextStart, TextTuner, tune
+from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, looking, trials_of
 from foretell.transfer.watch import Watch
 
 

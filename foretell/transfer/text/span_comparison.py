@@ -18,11 +18,11 @@ from foretell.tasks.baselines import about_baseline, baseline_of
 from foretell.train.cost import PeakMemory
 from foretell.transfer.fractions import Fraction
 from foretell.transfer.networks import device_of
-from foretell.transfer.search import Trial
 from foretell.transfer.text.answer_threshold import Fitted, like, settled, told
 from foretell.transfer.text.arms import TEXT_ARMS
 from foretell.transfer.text.comparison import TextComparison, at_most
 from foretell.transfer.text.tuning import TextStart, tune
+from foretell.transfer.trials import Trial
 
 SPAN_ARMS: dict[str, dict[str, str]] = {
     "pretrained": TEXT_ARMS["pretrained"],

@@ -26,9 +26,9 @@ from foretell.train.config import TrainingConfig
 from foretell.train.cost import PeakMemory
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.networks import copied, device_of, evaluating
-from foretell.transfer.search import Trial
 from foretell.transfer.text.cost import forward_flops, training_flops
 from foretell.transfer.text_config import TextTuning
+from foretell.transfer.trials import Trial
 from foretell.transfer.turns import turns
 from foretell.transfer.watch import Watch
 from foretell.vocabulary_loss import linear_cross_entropy

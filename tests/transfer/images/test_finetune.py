@@ -22,8 +22,8 @@ from foretell.transfer.images.labelled import labelled
 from foretell.transfer.images.saved import load_classifier, predict, save_classifier
 from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.networks import weights_hash
-from foretell.transfer.search import Trial
 from foretell.transfer.search_config import SearchConfig
+from foretell.transfer.trials import Trial
 
 CPU = TransferConfig(device="cpu", batch=32)
 

@@ -14,11 +14,11 @@ from text_topics import QUICK, knowing_encoder, small_decoder, topics
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.tasks.base import Task
-from foretell.transfer.search import Trial
 from foretell.transfer.text.answer_threshold import chosen_threshold
 from foretell.transfer.text.compare import compare_text
 from foretell.transfer.text.span_comparison import SPAN_ARMS
 from foretell.transfer.text.tuning import TextStart, tune
+from foretell.transfer.trials import Trial
 
 CONFIG = QUICK.model_copy(update={"steps": 40})
 

@@ -13,9 +13,9 @@ from test_text_saved import NETWORKS
 from text_topics import QUICK
 
 from foretell.errors import InputError
-from foretell.transfer.search import Trial
 from foretell.transfer.text.saved import load_text, save_text
 from foretell.transfer.text.tuning import TextStart, tune
+from foretell.transfer.trials import Trial
 
 
 def tuned(network: str, kind: str):  # type: ignore[no-untyped-def]

@@ -15,9 +15,9 @@ from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
 from foretell.errors import InputError
 from foretell.tasks.classification import Entailment
 from foretell.tasks.layout import Layout
-from foretell.transfer.search import Trial
 from foretell.transfer.text.saved import load_text, save_text
 from foretell.transfer.text.tuning import TextStart, tune
+from foretell.transfer.trials import Trial
 
 
 def roberta() -> tuple[LanguageModel, Layout]:

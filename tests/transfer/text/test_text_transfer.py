@@ -11,7 +11,6 @@ from text_topics import QUICK, goes_on, knowing_encoder, same_topic, small_decod
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.tasks.base import Task
-from foretell.transfer.search import Trial
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text.arms import TEXT_ARMS
 from foretell.transfer.text.compare import compare_text
@@ -22,6 +21,7 @@ from foretell.transfer.text.once import finetune_text, search_text
 from foretell.transfer.text.tfidf import KINDS, TfIdf
 from foretell.transfer.text.tuning import TextStart, TextTuner, next_words, tune
 from foretell.transfer.text_config import TextTuning
+from foretell.transfer.trials import Trial
 
 TRIAL = Trial(3e-3, 40, 0.01)
 MAKERS = {"classification": topics, "similarity": same_topic, "choice": goes_on}
