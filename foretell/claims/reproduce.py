@@ -15,7 +15,7 @@ from foretell.claims.fetch import Unavailable
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.claims.locks import held
 from foretell.run import write_aside
-from foretell.train.machine import device_of, model_of
+from foretell.train.machine import model_of, named_device
 
 OUTCOMES = "outcomes.json"
 DEFAULT_SEEDS = 3
@@ -87,7 +87,7 @@ def reproduce(
             "findings": [finding.record() for finding in findings],
             "notes": claim.notes,
             "seconds": seconds,
-            "machine": model_of(device_of(device)),
+            "machine": model_of(named_device(device)),
             "date": time.strftime("%Y-%m-%d"),
             "command": f"foretell reproduce {claim.name}{options_of(seeds, device)}",
         }

@@ -25,7 +25,7 @@ from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
 from foretell.train.health import Health, chance_of
 from foretell.train.journal import Journal
-from foretell.train.machine import checked_limits, describe, device_of
+from foretell.train.machine import checked_limits, describe, named_device
 from foretell.train.measure import Measured
 from foretell.train.monitor import Best, Monitor, undisturbed
 from foretell.train.progress import Progress, spoken
@@ -102,7 +102,7 @@ class _Fit:
         self.config = config
         self.monitors = list(monitors) if self.first else []
         # kernels of our own are written for a CPU
-        self.device = torch.device("cpu") if trainable.updates else device_of(config.device)
+        self.device = torch.device("cpu") if trainable.updates else named_device(config.device)
         if config.batch % distributed.world():
             raise InputError(
                 f"training.batch = {config.batch} is not a multiple of the {distributed.world()} processes; "

@@ -56,7 +56,7 @@ def default_device() -> torch.device:
     return torch.device("cpu")
 
 
-def device_of(name: str) -> torch.device:
+def named_device(name: str) -> torch.device:
     """The device of a setting: "auto", "cpu", "cuda" (this process's own) or "cuda:N".
 
     Raises InputError for others, and for a GPU that is not there.
@@ -66,9 +66,11 @@ def device_of(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"training.device = '{name}' is no device; expected auto, cpu, cuda or cuda:N") from None
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"unknown device '{name}'; expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"training.device = '{name}': torch finds no such GPU here; set it to cpu or auto")
+        raise InputError(f"device '{name}': this machine has no such GPU that torch can use; give cpu or auto")
     return default_device() if device.type == "cuda" and device.index is None else device
 
 

@@ -14,13 +14,6 @@ from torch import nn
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def resolve_device(name: str) -> torch.device:
-    """The device of the setting ``transfer.device``; auto is a GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
-
-
 def device_of(module: nn.Module) -> torch.device:
     """The device that ``module`` is on; the CPU for one without parameters."""
     parameter = next(module.parameters(), None)

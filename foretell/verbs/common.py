@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from foretell import distributed
 from foretell.data.domains import rows_outside
@@ -34,19 +33,6 @@ def say(text: str = "") -> None:
     """Print a line for a person, once for all processes."""
     if distributed.rank() == 0:
         print(text, flush=True)
-
-
-def device_of(name: str) -> torch.device:
-    """The device of a setting; auto is a GPU where there is one. Raises InputError."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"unknown device '{name}'; expected auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device '{name}': this machine has no GPU that torch can use; give cpu or auto")
-    return device
 
 
 # data ------------------------------------------------------------

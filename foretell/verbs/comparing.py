@@ -15,6 +15,7 @@ from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run
+from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
@@ -64,7 +65,7 @@ def _open(
     read = common.read_run(run)
     recipe = Recipe.load(read.run.path / "recipe.toml", {"transfer.device": device}, overrides)
     read.recipe = recipe
-    common.device_of(recipe.transfer.device)
+    named_device(recipe.transfer.device)
     chosen = common.data_for(read, data, labels)
     store = common.open_data(chosen)
     common.tell_data(store, chosen)
@@ -241,7 +242,7 @@ def evaluate(
             joined = _compare(found, per_class, seeds, trials, arms, domain)
             say(JOINED)
             return {"comparison": joined}
-        encoder = found.read.encoder.to(common.device_of(found.config.device))
+        encoder = found.read.encoder.to(named_device(found.config.device))
         result = worth.frozen(
             encoder, found.store, found.parts, views=found.read.views, config=found.config, trials=trials,
             tell=lambda text: say(f"  {text}"),

@@ -22,6 +22,7 @@ from foretell.recipe import DataConfig
 from foretell.report import build as build_report
 from foretell.report.exhibits import fitted, neighbours_grid, write_neighbours
 from foretell.run import Run, write_aside
+from foretell.train.machine import named_device
 from foretell.transfer.images.features import extract
 from foretell.transfer.measures.knn import nearest
 from foretell.verbs import common, text_transfer
@@ -49,7 +50,7 @@ def _open(
     if run is not None:
         kept = run.read_json("split.json") or {}
         run = run if kept.get("fingerprint") == store.fingerprint else None
-    encoder.to(common.device_of(device))
+    encoder.to(named_device(device))
     return encoder, facts, store, run
 
 

@@ -21,6 +21,7 @@ from foretell.report.findings import write_findings
 from foretell.run import Run
 from foretell.train.cost import forward_flops
 from foretell.train.loop import FitResult
+from foretell.train.machine import named_device
 from foretell.train.monitor import Monitor
 from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.features import random_encoder
@@ -55,7 +56,7 @@ def settle(asked: Recipe, store: ImageStore, parts: Parts) -> tuple[Recipe, list
     """``asked`` with every "auto" that depends on data or device settled, and in words what was settled."""
     notes = []
     part = kinds.learnt(store, parts)
-    device = common.device_of(asked.training.device)
+    device = named_device(asked.training.device)
     views = getattr(asked.objective, "views", None) or ViewConfig()
     changes: dict[str, Any] = {"data.source": common.absolute(str(asked.data.source))}
     if asked.data.labels is not None:

@@ -16,6 +16,7 @@ from foretell.data.pixels import LONGEST, Pixels, Unreadable
 from foretell.errors import InputError
 from foretell.report.exhibits import fitted, picture_grid
 from foretell.run import write_aside
+from foretell.train.machine import named_device
 from foretell.transfer.images.filling import load_inpainter
 from foretell.verbs import common
 from foretell.verbs.outcomes import Inpainting
@@ -32,7 +33,7 @@ def inpaint(
     """See ``foretell.verbs.inpaint``."""
     out = out if out is not None else image.with_name(f"{image.stem}-filled.png")
     _check_out(out, image, mask)
-    chosen = common.device_of(device)
+    chosen = named_device(device)
     picture = _read(image)
     if _transparent(image):
         print(f"{image}: transparent pixels are laid over white")

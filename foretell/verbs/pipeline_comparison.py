@@ -15,6 +15,7 @@ from foretell.errors import InputError
 from foretell.recipe import DataConfig, Recipe
 from foretell.report import build as build_report
 from foretell.run import Run
+from foretell.train.machine import named_device
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images.compare import compare, judged_parts
@@ -129,7 +130,7 @@ def _given(candidate: Candidate, ground: _Ground) -> TimmEncoder:
 def _compared(step: Step, ground: _Ground, encoder: TimmEncoder, views: ViewConfig, fits: Path) -> dict[str, Any]:
     config = ground.read.recipe.transfer.model_copy(update={"views": views})
     return compare(
-        encoder.to(common.device_of(config.device)),
+        encoder.to(named_device(config.device)),
         ground.store,
         train=ground.parts.train,
         test=ground.parts.test,

@@ -15,6 +15,7 @@ from foretell.recipe import Recipe, budget_settings
 from foretell.run import Run
 from foretell.train.accumulate import check_batch
 from foretell.train.loop import FitResult, fit
+from foretell.train.machine import named_device
 from foretell.train.monitor import Monitor
 from foretell.train.progress import make_progress
 from foretell.verbs import common, kinds
@@ -34,7 +35,7 @@ def start(
     """Pretrain a new run."""
     asked = _asked(options, recipe, budget, overrides)
     distributed.start()
-    common.device_of(asked.training.device)
+    named_device(asked.training.device)
     if out is not None and distributed.rank() == 0:
         common.check_free(Path(out))
     kind = kinds.of(asked)

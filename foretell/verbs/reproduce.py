@@ -63,9 +63,9 @@ def reproduce(
     from foretell.claims.reproduce import options_of
     from foretell.claims.reproduce import reproduce as work_out
     from foretell.train.budget import seconds_of
-    from foretell.verbs import common
+    from foretell.train.machine import named_device
 
-    common.device_of(device)
+    named_device(device)
     folder = Path(out)
     allowed = None if budget is None else seconds_of(budget)
     wanted = [claim] if isinstance(claim, str) else list(claim)

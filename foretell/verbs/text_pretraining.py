@@ -24,6 +24,7 @@ from foretell.recipe import Recipe
 from foretell.run import Run, write_aside
 from foretell.train.budget import seconds_of
 from foretell.train.loop import FitResult
+from foretell.train.machine import named_device
 from foretell.train.monitor import Monitor
 from foretell.verbs import common, kinds
 from foretell.verbs.common import Parts, say
@@ -91,7 +92,7 @@ def hurried(asked: Recipe) -> tuple[dict[str, Any], list[str]]:
         asked.encoder.weights is None and not network.model_fields_set and "batch" not in training.model_fields_set
     )
     short = training.time is not None and seconds_of(training.time) < HURRY
-    if not (left_open and short) or common.device_of(training.device).type != "cpu":
+    if not (left_open and short) or named_device(training.device).type != "cpu":
         return {}, []
     told = (
         f"a tiny network and batches of 16 rows, since {training.time} on a CPU is little; --set objective.network.size=mini "

@@ -28,6 +28,7 @@ from foretell.tasks.classification import Classification
 from foretell.tasks.layout import Layout, extended
 from foretell.tasks.read import Division, LabelledText, divide_labelled
 from foretell.tasks.squad import write_answers
+from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Amount
@@ -107,7 +108,7 @@ def _recipe(place: Path, device: str | None, overrides: Overrides, other: bool) 
     """The run's recipe with what was given now; how ``other`` data is read is what was given now alone."""
     file = place / "recipe.toml" if (place / "recipe.toml").is_file() else None
     recipe = Recipe.load(file, {"transfer.device": device}, overrides)
-    common.device_of(recipe.transfer.device)
+    named_device(recipe.transfer.device)
     if other and file is not None:
         recipe.data = Recipe.load(None, {}, _of_data(overrides)).data
     return recipe
@@ -336,7 +337,7 @@ def embed(place: Path, data: str | Path | None, device: str) -> tuple[NDArray[np
     corpus = open_corpus(source, given.columns, documents=given.documents, sentences="whole", encoding=given.encoding)
     for note in corpus.notes:
         say(f"  {note}")
-    model, tokenizer = extended(read.model.to(common.device_of(recipe.transfer.device)), read.tokenizer)
+    model, tokenizer = extended(read.model.to(named_device(recipe.transfer.device)), read.tokenizer)
     layout = Layout.of(model, tokenizer, recipe.transfer.text.length, str(place))
     parts: list[NDArray[np.float32]] = []
     names: list[str] = []

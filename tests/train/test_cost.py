@@ -12,6 +12,7 @@ from train_toys import Classes, Pairs
 
 from foretell.counters import Rows
 from foretell.encoders import EncoderConfig, build_encoder
+from foretell.errors import InputError
 from foretell.train import TrainingConfig, cost, machine, measure
 from foretell.train.machine import Limits, checked_limits, describe, limits
 
@@ -168,3 +169,17 @@ def test_the_size_of_a_trial():
     assert measure._trial_size(30.0, 2.5, 2) == (4, 1)
     assert measure._seconds_a_trial(TrainingConfig()) == 2.5
     assert measure._seconds_a_trial(TrainingConfig(time="10s")) == 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gpu", "unknown device 'gpu'; expected auto, cpu, cuda or cuda:N"),
+        ("mps", "unknown device 'mps'; expected auto, cpu, cuda or cuda:N"),
+        ("cuda:99", "device 'cuda:99': this machine has no such GPU that torch can use; give cpu or auto"),
+    ],
+)
+def test_a_device_that_is_not_there_is_said(name: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        machine.named_device(name)
+    assert str(caught.value) == said

@@ -12,6 +12,7 @@ import numpy as np
 from foretell.counters import seed_of
 from foretell.encoders.base import Encoder
 from foretell.train.cost import PeakMemory, forward_flops
+from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Engine, Progress, confusion_of
@@ -29,7 +30,7 @@ from foretell.transfer.measures.calibration import EXTRA
 from foretell.transfer.measures.metrics import METRICS, Scores
 from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.measures.operating import METRICS as OPERATING
-from foretell.transfer.networks import device_of, resolve_device, weights_hash
+from foretell.transfer.networks import device_of, weights_hash
 from foretell.transfer.trials import Keep, Trial
 from foretell.views.config import ViewConfig
 
@@ -89,7 +90,7 @@ class Comparison(Engine[Labelled]):
         self.test_parts = ("",) if shifted is None else ("", PREFIX)
         self.shifted = None if shifted is None else TestSet.of(shifted, views, config.crop, config.pooling)
         self.store, self.views, self.test, self.classes = store, views, test, train.classes
-        where = resolve_device(config.device)
+        where = named_device(config.device)
         self.encoders = {"pretrained": encoder.to(where)}
         if supervised is not None:
             self.encoders["supervised"] = supervised.to(where)

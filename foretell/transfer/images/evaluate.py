@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.encoders.base import Encoder
+from foretell.train.machine import named_device
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import subset
 from foretell.transfer.images import cases
@@ -20,7 +21,6 @@ from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import with_intervals
 from foretell.transfer.measures.retrieval import mean_average_precision, recall_at_k
-from foretell.transfer.networks import resolve_device
 from foretell.views.config import ViewConfig
 
 Array = NDArray[np.float32]
@@ -94,7 +94,7 @@ def evaluate_encoder(
     pretraining. ``views`` must be settled (``labelled.resolved``).
     """
     config = config or TransferConfig()
-    encoder.to(resolve_device(config.device))
+    encoder.to(named_device(config.device))
     train, test = at_most(train, config.probe_samples), at_most(test, config.test_samples)
     tell = progress or (lambda done, total, text: None)
     tell(0, 4, "embedding")

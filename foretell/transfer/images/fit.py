@@ -17,6 +17,7 @@ from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
+from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
@@ -28,7 +29,7 @@ from foretell.transfer.measures.metrics import METRICS, Scores
 from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.measures.probe import Probe
 from foretell.transfer.measures.redrawn import with_interval
-from foretell.transfer.networks import copied, device_of, resolve_device, weights_hash
+from foretell.transfer.networks import copied, device_of, weights_hash
 from foretell.transfer.search import counting, require, searched
 from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, looking, trials_of
 from foretell.transfer.watch import Watch
@@ -311,7 +312,7 @@ def search_once(
     if config.pooling == "attention":
         raise InputError("transfer.pooling=attention is learnt on frozen features; fine-tune with mean or max")
     require(config.search)
-    encoder.to(resolve_device(config.device))
+    encoder.to(named_device(config.device))
     start = Start(encoder, scratch)
     key = {
         "version": 1,

@@ -19,12 +19,13 @@ from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
 from foretell.tasks.baselines import about_baseline
 from foretell.tasks.tagging import Tagging
+from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Progress
 from foretell.transfer.fractions import Amount, fractions_of
 from foretell.transfer.measures.verdict import beside
-from foretell.transfer.networks import device_of, resolve_device
+from foretell.transfer.networks import device_of
 from foretell.transfer.text.arms import TEXT_ARMS
 from foretell.transfer.text.comparison import TextComparison, at_most
 from foretell.transfer.text.span_comparison import SpanComparison
@@ -132,7 +133,7 @@ def _work(
     data: str,
     folder: Path | None = None,
 ) -> TextComparison:
-    model.to(resolve_device(config.device))
+    model.to(named_device(config.device))
     return _kind(train)(
         model=model.eval(), train=train, test=at_most(test, config.test_samples), seeds=seeds, trials=trials,
         config=config, cache=cache, progress=progress, data=data, folder=folder,

@@ -13,11 +13,12 @@ from foretell.encoders.language import LanguageModel
 from foretell.tasks.base import Task
 from foretell.tasks.classification import ClassScore
 from foretell.tasks.inputs import Index
+from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
 from foretell.transfer.fractions import validation_splits
-from foretell.transfer.networks import resolve_device, weights_hash
+from foretell.transfer.networks import weights_hash
 from foretell.transfer.search import counting, require
 from foretell.transfer.text.answer_threshold import like, settled, told
 from foretell.transfer.text.search import check_method, search_tuning
@@ -58,7 +59,7 @@ def search_text(
     """
     require(config.search)
     check_method(config.search)
-    model.to(resolve_device(config.device))
+    model.to(named_device(config.device))
     kept = cache or Cache(None)
     key = {
         "version": 1,
