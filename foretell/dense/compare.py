@@ -190,12 +190,12 @@ def _train(
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and 95% t interval over seeds of each arm, number of masks and metric."""
+    """Mean and 95% t interval over seeds, within [0, 1], of each arm, number of masks and metric."""
     found = []
     for arm, count in dict.fromkeys((row["arm"], row["images"]) for row in rows):
         own = [row for row in rows if (row["arm"], row["images"]) == (arm, count)]
         for metric in METRICS:
-            interval = t_interval([row[metric] for row in own])
+            interval = t_interval([row[metric] for row in own]).within(0, 1)
             found.append({"arm": arm, "images": count, "metric": metric, **interval.record()})
     return found
 
@@ -212,7 +212,7 @@ def differences(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 )
                 seeds = sorted(ours.keys() & others.keys())
                 if seeds:
-                    interval = paired([ours[seed] for seed in seeds], [others[seed] for seed in seeds])
+                    interval = paired([ours[seed] for seed in seeds], [others[seed] for seed in seeds]).within(-1, 1)
                     found.append(
                         {
                             "arm": arm, "against": other, "images": count, "metric": metric, "difference": interval.mean,

@@ -131,14 +131,10 @@ def training(run: Gathered) -> list[Json]:
         ),
         (
             "Share of the machine's peak",
-            alone("peak", "Share of the machine's peak", parts=["share_of_peak"], format=whole_percent),
+            alone("peak", "Share of the machine's peak", parts=["share_of_peak"], share=True),
         ),
     ]
     return [{"title": title, "chart": chart} for title, chart in drawn if chart]
-
-
-def whole_percent(value: float) -> str:
-    return words.percent(value, 0)
 
 
 def last_step(run: Gathered) -> float | None:
@@ -193,8 +189,7 @@ def monitors(run: Gathered) -> list[Json]:
     for place, (name, lines) in enumerate(run.monitors.items()):
         values = [line["value"] for line in lines if words.known(line.get("value"))]
         share = bool(values) and all(0 <= value <= 1 for value in values)
-        form: words.Format = whole_percent if share else words.number
-        chart = charts.curve(f"monitor-{place}", name, lines, ["value"], format=form, until=last_step(run))
+        chart = charts.curve(f"monitor-{place}", name, lines, ["value"], share=share, until=last_step(run))
         if chart:
             out.append(
                 {
@@ -254,8 +249,15 @@ def method(run: Gathered) -> list[str]:
     test, seeds = comparison.get("test") or {}, comparison.get("seeds") or []
     if test:
         split = f" ({test['split']})" if test.get("split") else ""
+        left = (
+            f"; {words.count(test['unlabelled'])} more have no label and are left out" if test.get("unlabelled") else ""
+        )
+        out.append(f"Every score is on the same {_tested(run, test)}{split}, never trained on{left}.")
+    frozen = comparison.get("frozen_test") or test
+    if any(frozen.get(name) != test.get(name) for name in ("samples", "split")):
+        how = f" ({frozen['split']})" if frozen.get("split") else ""
         out.append(
-            f"Every score is on the same {words.counted(test.get('samples'), f'test {run.noun}')}{split}, never trained on."
+            f"Nearest neighbours, the linear probe and retrieval were evaluated apart from that, on {_tested(run, frozen)}{how}."
         )
     if len(seeds) > 1:
         out.append(
@@ -277,6 +279,10 @@ def method(run: Gathered) -> list[str]:
             what = str(about["what"]).rstrip(".")
             out.append(f"{analysis.arm_name(comparison, arm, short=False).capitalize()}: {what}.")
     return out
+
+
+def _tested(run: Gathered, test: Json) -> str:
+    return words.counted(test.get("samples"), f"test {run.noun}")
 
 
 def versions(run: Gathered) -> list[tuple[str, str]]:

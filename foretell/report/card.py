@@ -27,14 +27,15 @@ def snippet(run: Gathered) -> str:
     data = config.get("pretrained_cfg") or {}
     channels = (data.get("input_size") or [run.part("data").get("channels")])[0]
     dim = config.get("num_features") or run.part("encoder").get("dim") or "dim"
-    own = ["import foretell.encoders  # adds the small-image stem to timm; without it: see encoder/README.md"]
+    own = ["import foretell.encoders  # adds the small-image stem to timm; or see encoder/README.md"]
     lines = [
         "import timm",
         "import torch",
         "from PIL import Image",
         *(own if config.get("architecture") == SMALL_STEM else []),
         "",
-        'encoder = timm.create_model("local-dir:encoder", pretrained=True).eval()  # in the folder of the run',
+        "# in the folder of the run",
+        'encoder = timm.create_model("local-dir:encoder", pretrained=True).eval()',
     ]
     embedded = "with torch.inference_mode():"
     if channels in MODES:
@@ -62,7 +63,8 @@ def snippet(run: Gathered) -> str:
 
 _WORDS_SNIPPET = """from gensim.models import KeyedVectors
 
-vectors = KeyedVectors.load_word2vec_format("encoder/vectors.bin", binary=True)  # in the folder of the run
+# in the folder of the run
+vectors = KeyedVectors.load_word2vec_format("encoder/vectors.bin", binary=True)
 vectors.most_similar("river")"""
 
 
@@ -73,7 +75,8 @@ def _text_snippet(config: Json) -> str:
             "import torch",
             f"from transformers import AutoTokenizer, {kind}",
             "",
-            f'model = {kind}.from_pretrained("encoder").eval()  # in the folder of the run',
+            "# in the folder of the run",
+            f'model = {kind}.from_pretrained("encoder").eval()',
             'tokenizer = AutoTokenizer.from_pretrained("encoder")',
             "with torch.inference_mode():",
             '    found = model(**tokenizer("your text", return_tensors="pt"), output_hidden_states=True)',

@@ -71,7 +71,7 @@ def efficiency(comparison: Json, name: str = "efficiency", key_of: Callable[[str
     highest = max(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.high) if v is not None)
     rules = [Rule(chance, "guessing evenly")] if chance and lowest - 0.1 < chance else []
     y = Axis(
-        f"test {metric.replace('_', ' ')}", format=lambda v: words.percent(v, 0),
+        f"test {metric.replace('_', ' ')}", format=words.whole_percent, unit=0.01,
         low=max(0.0, min(lowest, *(rule.y for rule in rules), 1.0)), high=min(1.0, highest),
     )  # fmt: skip
     regions = _regions(analysis.advantage(analysis.differences(comparison)).runs, ticks)
@@ -160,7 +160,8 @@ def reaching(comparison: Json) -> Markup | None:
         "reaching",
         lambda name, width: line_chart(
             name, "Test score while fine-tuning", f"Steps to the scratch arm's final score: {steps}", series,
-            Axis("fine-tuning steps", format=words.count, low=0), Axis(f"test {metric}", format=lambda v: words.percent(v, 0)),
+            Axis("fine-tuning steps", format=words.count, low=0, unit=1),
+            Axis(f"test {metric}", format=words.whole_percent, unit=0.01),
             width=width, height=300, rules=rules,
         ),
     )  # fmt: skip
@@ -175,11 +176,13 @@ def curve(
     format: words.Format = words.number,
     labels: bool = False,
     zero: bool = False,
+    share: bool = False,
     until: float | None = None,
 ) -> Markup | None:
     """One small chart of ``parts`` of metrics.jsonl over steps, thinned by averaging; None when there are no values.
 
-    The steps go from zero to ``until``, so that all charts of a run share them.
+    The steps go from zero to ``until``, so that all charts of a run share them. ``share``: the values are shares, written as
+    percentages.
     """
     series = []
     for index, part in enumerate(parts):
@@ -193,10 +196,19 @@ def curve(
     if not series:
         return None
     first, last = series[0].points[0], series[0].points[-1]
-    description = f"from {format(first.y)} at step {first.x:.0f} to {format(last.y)} at step {last.x:.0f}"
-    x, y = Axis("step", format=_compact, low=0.0, high=until), Axis("", format=format, low=0.0 if zero else None)
+    told: words.Format = words.percent if share else format
+    description = f"from {told(first.y)} at step {first.x:.0f} to {told(last.y)} at step {last.x:.0f}"
+    x = Axis("step", format=_compact, low=0.0, high=until, unit=1)
+    y = _shares(series, zero) if share else Axis("", format=format, low=0.0 if zero else None)
     drawn = line_chart(name, title, description, series, x, y, width=NARROW, height=200)
     return Markup(drawn)
+
+
+def _shares(series: Sequence[Series], zero: bool) -> Axis:
+    """The axis of shares: a per cent of room beside the values, within the possible."""
+    values = [point.y for line in series for point in line.points]
+    low, high = max(0.0, min(values) - 0.01), min(1.0, max(values) + 0.01)
+    return Axis("", format=words.whole_percent, low=0.0 if zero else low, high=high, unit=0.01)
 
 
 def _compact(value: float) -> str:

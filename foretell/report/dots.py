@@ -68,7 +68,7 @@ def dot_chart(
     low = min(values) if x.low is None else x.low
     high = max(values) if x.high is None else x.high
     ticks = list(
-        x.ticks or (log_ticks(low, high) if x.log else nice_ticks(low, high, max(2, int((right - left) / 70))))
+        x.ticks or (log_ticks(low, high) if x.log else nice_ticks(low, high, max(2, int((right - left) / 70)), x.unit))
     )
     if not x.log and x.ticks is None:
         low, high = min(low, ticks[0]), max(high, ticks[-1])

@@ -136,7 +136,7 @@ def losses(comparison: Json) -> Table:
 
 def _score_axis(comparison: Json) -> Axis:
     metric = analysis.metric_of(comparison).replace("_", " ")
-    return Axis(f"test {metric}", format=lambda value: words.percent(value, 0))
+    return Axis(f"test {metric}", format=words.whole_percent, unit=0.01)
 
 
 def _drawn(name: str, title: str, rows: list[DotRow], x: Axis, rule: tuple[float, str] | None = None) -> Markup:

@@ -59,8 +59,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """``label`` with its unit; ``ticks`` (default: round values) are written by ``format``, a second line by
-    ``below``."""
+    """``label`` with its unit; ``ticks`` (default: round values, multiples of ``unit``) are written by ``format``, a second
+    line by ``below``."""
 
     label: str
     log: bool = False
@@ -69,6 +69,7 @@ class Axis:
     below: words.Format | None = None
     low: float | None = None
     high: float | None = None
+    unit: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def line_chart(
     """Lines over ``x``, each named at its right end, with 95% intervals as bands and bars where points have them."""
     series = [line for line in series if line.points]
     low, high = _bounds(series, rules, y)
-    y_ticks = list(y.ticks or nice_ticks(low, high, max(3, round(height / 75))))
+    y_ticks = list(y.ticks or nice_ticks(low, high, max(3, round(height / 75)), y.unit))
     xs = [point.x for line in series for point in line.points] or [0.0, 1.0]
     x_low = x.low if x.low is not None else min(xs)
     x_high = x.high if x.high is not None else max(xs)
@@ -197,7 +198,7 @@ def _x_axis(x: Axis, across: Scale, left: float, right: float, bottom: float, he
         ticks = log_ticks(across.low, across.high)
     else:
         about = max(2, min(6, int((right - left) / 80)))
-        ticks = [t for t in nice_ticks(across.low, across.high, about) if across.low <= t <= across.high]
+        ticks = [t for t in nice_ticks(across.low, across.high, about, x.unit) if across.low <= t <= across.high]
     drawn = [element("line", x1=left, x2=right, y1=bottom, y2=bottom, class_="base")]
     shown = [[x.format(tick), x.below(tick) if x.below else ""] for tick in ticks]
     places = [across(tick) for tick in ticks]
@@ -216,15 +217,15 @@ def _line(line: Series, across: Scale, up: Scale) -> str:
     places = [(across(point.x), up(point.y)) for point in line.points]
     inside = []
     bounded = [p for p in line.points if p.low is not None and p.high is not None]
+    ends = [tuple(up(min(max(end, up.low), up.high)) for end in (p.low or 0, p.high or 0)) for p in bounded]
     if len(bounded) > 1:
-        edge = [(across(p.x), up(p.high or 0)) for p in bounded]
-        edge += [(across(p.x), up(p.low or 0)) for p in reversed(bounded)]
+        edge = [(across(p.x), high) for p, (_, high) in zip(bounded, ends, strict=True)]
+        edge += [(across(p.x), low) for p, (low, _) in reversed(list(zip(bounded, ends, strict=True)))]
         inside.append(element("path", d=path(edge) + "Z", class_="interval"))
     if len(places) > 1:
         inside.append(element("path", d=path(places), class_="line faint" if line.faint else "line"))
-    for point in bounded:
-        place, ends = across(point.x), (up(point.low or 0), up(point.high or 0))
-        inside.append(element("line", x1=place, x2=place, y1=ends[0], y2=ends[1], class_="whisker"))
+    for point, (low, high) in zip(bounded, ends, strict=True):
+        inside.append(element("line", x1=across(point.x), x2=across(point.x), y1=low, y2=high, class_="whisker"))
     if line.marks or len(places) == 1:
         shape = SHAPES.get(line.key, "circle")
         for point, (px, py) in zip(line.points, places, strict=True):

@@ -142,6 +142,11 @@ def saved(run: Gathered) -> Json | None:
     return {"sentence": sentence.strip(), "chart": charts.saved(savings), "open": bool(beyond)}
 
 
+def _in_one(comparison: Json) -> str:
+    """Said of what is shown of one seed alone, where the figures elsewhere are means."""
+    return " in the first seed" if len(comparison.get("seeds") or []) > 1 else ""
+
+
 def reaching(run: Gathered) -> Json | None:
     """Steps and time until each arm has the scratch arm's final score."""
     comparison = run.comparison
@@ -158,7 +163,7 @@ def reaching(run: Gathered) -> Json | None:
         for arm in steps
     ]
     own, other = steps.get("pretrained"), steps.get("scratch")
-    where = f"{words.percent(reached.get('score'))} with {words.counted(reached.get('labels'), 'label')}"
+    where = f"{words.percent(reached.get('score'))} with {words.counted(reached.get('labels'), 'label')}{_in_one(comparison)}"
     if words.known(own) and words.known(other) and own:
         ratio = other / own
         pace = f"{words.number(ratio, 2)} times as fast" if ratio >= 1 else f"{words.number(1 / ratio, 2)} times slower"
@@ -198,6 +203,7 @@ def neighbours(run: Gathered) -> Json | None:
     return {
         "sentence": told, "picture": picture, "chart": chart, "k": k, "width": pixel_width(run, "neighbours"),
         "framed": bool(same), "note": found.get("note") or "",
+        "intervals": any(isinstance(arm, dict) and arm.get("intervals") for arm in knn.values()),
     }  # fmt: skip
 
 
@@ -273,7 +279,9 @@ def confusion(run: Gathered) -> Json | None:
         for true, taken, value, share in analysis.most_confused(matrix, classes)
     ]
     arm = analysis.arm_name(run.comparison, str(found.get("arm", "pretrained")))
-    labels = words.counted(found["labels"], "label") if found.get("labels") else "its labels"
+    labels = (words.counted(found["labels"], "label") if found.get("labels") else "its labels") + _in_one(
+        run.comparison
+    )
     return {
         "chart": chart, "arm": arm, "labels": labels,
         "table": Table(["True class", "Taken for", "Times", "Share of the class"], rows, words=2) if rows else None,

@@ -82,15 +82,19 @@ class Scale:
         return self.start + (value - low) / ((high - low) or 1.0) * (self.stop - self.start)
 
 
-def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round values (1, 2, 2.5 or 5 times a power of ten apart) that enclose ``low`` to ``high``."""
+def nice_ticks(low: float, high: float, about: int = 5, unit: float = 0.0) -> list[float]:
+    """Round values (1, 2, 2.5 or 5 times a power of ten apart) that enclose ``low`` to ``high``.
+
+    With a ``unit`` they are whole multiples of it: steps are counted, and a percentage is written without decimals.
+    """
     if not (math.isfinite(low) and math.isfinite(high)) or high < low:
         return [0.0, 1.0]
     if high == low:
         low, high = low - (abs(low) / 2 or 0.5), high + (abs(high) / 2 or 0.5)
-    rough = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    rough = max((high - low) / about, unit)
+    power = 10.0 ** math.floor(math.log10(rough) + 1e-9)
+    steps = [factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9)]
+    step = next(step for step in steps if not unit or abs(step / unit - round(step / unit)) < 1e-6)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
 

@@ -51,6 +51,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f}%" if value is not None and known(value) else MISSING
 
 
+def whole_percent(value: float | None) -> str:
+    """A share in [0, 1] as a percentage without decimals."""
+    return percent(value, 0)
+
+
 def points(value: float | None, digits: int = 1) -> str:
     """A difference of shares in percentage points, signed with a true minus."""
     if value is None or not known(value):
@@ -64,7 +69,7 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
         return ""
     if signed:
         return f"{points(low)} to {points(high)}"
-    return f"{100 * low:.1f} to {100 * high:.1f}"
+    return f"{100 * low:.1f} to {100 * high:.1f}".replace("-", "−")
 
 
 def group_interval(low: float | None, high: float | None, *, signed: bool = False) -> str:

@@ -68,12 +68,14 @@ def compare_runs(paths: Sequence[Path | str]) -> Row:
             for labels in sorted({row["labels"] for row in run["rows"]}):
                 values = _values(run, arm, labels)
                 where = {"run": run["name"], "arm": arm, "labels": labels}
-                rows.append({**where, "encoder": run["encoder"], **t_interval(list(values.values())).record()})
+                rows.append(
+                    {**where, "encoder": run["encoder"], **t_interval(list(values.values())).within(0, 1).record()}
+                )
                 base = _values(first, arm, labels)
                 seeds = sorted(values.keys() & base.keys())
                 if run is first or not seeds:
                     continue
-                interval = paired([values[seed] for seed in seeds], [base[seed] for seed in seeds])
+                interval = paired([values[seed] for seed in seeds], [base[seed] for seed in seeds]).within(-1, 1)
                 spread = {"low": interval.low, "high": interval.high, "n": interval.n, "verdict": interval.verdict}
                 differences.append({**where, "against": first["name"], "difference": interval.mean, **spread})
     return {"metric": first["metric"], "seeds": first["seeds"], "rows": rows, "paired": differences}

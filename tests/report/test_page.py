@@ -14,6 +14,7 @@ from made_up_run import ANIMALS, comparison, make, write
 
 from foretell.errors import InputError
 from foretell.report import build
+from foretell.report.charts import curve
 from foretell.report.glossary import WORDS
 
 needs_chromium = pytest.mark.skipif(FOUND is None, reason="no Chromium is installed")
@@ -208,6 +209,28 @@ def test_the_json_beside_the_page_holds_its_numbers(whole: Path) -> None:
         "note": f"{100 * pretrained['low']:.1f} to {100 * pretrained['high']:.1f} (5 seeds); "
         "accuracy with 50 labels (5 a class)",
     }
+
+
+def test_what_another_test_part_or_one_seed_says_is_named(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    found: dict[str, Any] = comparison(ANIMALS)
+    found["test"] = {"samples": 27, "split": "at random", "unlabelled": 43}
+    found["frozen_test"] = {"samples": 70, "split": "at random"}
+    (run / "results" / "comparison.json").write_text(json.dumps(found))
+    text = re.sub(r"\s+", " ", build(run).read_text())
+    assert "the same 27 test images (at random), never trained on; 43 more have no label and are left out." in text
+    assert "retrieval were evaluated apart from that, on 70 test images (at random)." in text
+    assert "Training from scratch ends at 60.0% with 50 labels in the first seed." in text
+    assert "arm with 100 labels in the first seed, on the test images" in text
+    assert "lines: 95% intervals over the test images" in text
+
+
+def test_a_share_has_whole_ticks_that_are_possible(tmp_path: Path) -> None:
+    for values, expected in (([0.979, 0.979], ["96%", "97%", "98%", "99%"]), ([1.0, 1.0], ["99%", "100%"])):
+        lines = [{"step": step, "value": value} for step, value in enumerate(values)]
+        drawn = str(curve("probe", "probe", lines, ["value"], share=True, until=1))
+        assert re.findall(r">(\d+%)<", drawn) == expected
+        assert re.findall(r">(\d+)<", drawn) == ["0", "1"]
 
 
 def test_one_seed_and_one_number_of_labels(tmp_path: Path) -> None:

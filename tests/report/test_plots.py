@@ -58,6 +58,19 @@ def test_ticks_are_round_and_enclose_the_data(low: float, high: float, expected:
     assert len(steps) == 1
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "expected"),
+    [
+        (0, 1, 1, [0, 1]),
+        (0, 3, 1, [0, 1, 2, 3]),
+        (0, 12, 1, [0, 5, 10, 15]),
+        (0.88, 0.96, 0.01, [0.85, 0.9, 0.95, 1.0]),
+    ],
+)
+def test_ticks_of_what_is_counted_are_whole(low: float, high: float, unit: float, expected: list[float]) -> None:
+    assert nice_ticks(low, high, 3, unit) == pytest.approx(expected)
+
+
 def test_log_ticks() -> None:
     assert log_ticks(8, 600) == pytest.approx([10, 20, 50, 100, 200, 500])
     assert log_ticks(1, 1e5) == pytest.approx([1, 10, 100, 1000, 1e4, 1e5])
@@ -141,6 +154,16 @@ def test_a_line_chart_places_points_bands_and_names() -> None:
     border = float(shades[0].get("x", "")) + float(shades[0].get("width", ""))
     assert float(circles[0].get("cx", "")) < border < float(circles[1].get("cx", ""))
     assert any(item.text == "guessing" for item in root.iter("text"))
+
+
+def test_an_interval_beyond_the_axis_stays_inside_the_plot() -> None:
+    points = [Point(10, 0.5, -3.0, 4.0), Point(100, 0.6, 0.1, 2.5)]
+    root = parsed(line_chart("c", "t", "d", [Series("scratch", "", points)], Axis("x"), Axis("y", low=0.0, high=1.0)))
+    grid = [float(item.get("y1", "")) for item in by_class(root, "grid")]
+    ends = [float(item.get(end, "")) for item in by_class(root, "whisker") for end in ("y1", "y2")]
+    outline = [float(pair.split()[1]) for pair in by_class(root, "interval")[0].get("d", "").strip("MZ").split("L")]
+    assert min(grid) <= min([*ends, *outline])
+    assert max([*ends, *outline]) <= max(grid)
 
 
 def test_nothing_of_a_chart_is_a_number_that_is_none() -> None:

@@ -50,6 +50,7 @@ def test_what_is_not_known_is_a_dash(said: Callable[[float | None], str], value:
 
 def test_intervals() -> None:
     assert words.interval(0.761, 0.824) == "76.1 to 82.4"
+    assert words.interval(-0.007, 0.014) == "−0.7 to 1.4"
     assert words.interval(-0.007, 0.014, signed=True) == "−0.7 to +1.4"
     assert words.interval(None, 0.5) == ""
     assert words.interval(math.nan, 0.5) == ""

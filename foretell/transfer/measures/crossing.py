@@ -51,7 +51,8 @@ def crossing(
     {"at", "low", "high"}: each {"labels", "reading"} as ``summary.labels_for`` reads a curve: about so many, interpolated
     on the logarithm of the labels, or fewer than the fewest or more than the most that were tried (labels None). ``low``
     and ``high`` are percentiles over ``draws`` in which the seeds are drawn with replacement, the same for both arms; None
-    with one seed. "of": the labels of ``against``; "fewest" and "most" are those of ``arm``.
+    with one seed. "of": the labels of ``against``, which are "all" that there are or not; "fewest" and "most" are those of
+    ``arm``.
     """
     ours, others = curve_of(rows, arm, metric), curve_of(rows, against, metric)
     if not ours or not others:
@@ -77,6 +78,7 @@ def crossing(
         "metric": metric,
         "score": float(np.mean([baseline[seed] for seed in seeds])),
         "of": whole,
+        "all": any(row["arm"] == against and row["per_class"] is None for row in rows),
         "at": _record(found(seeds)),
         "low": low,
         "high": high,
@@ -99,17 +101,22 @@ def number(labels: Row, entry: Row) -> str:
     return f"{reading} {ends[reading]}" if reading in ends else str(labels["labels"])
 
 
+def _spread(entry: Row) -> str:
+    if entry["low"] is None:
+        return "one seed leaves the spread unknown"
+    low, high = number(entry["low"], entry), number(entry["high"], entry)
+    if low == high and entry["low"]["labels"] is None:
+        return f"the whole 95% interval is {low}, {entry['n']} seeds"
+    return f"95% interval {low} to {high}, {entry['n']} seeds"
+
+
 def sentence(entry: Row, titles: dict[str, str]) -> str:
     """What a crossing says, for a person; ``titles`` names the arms."""
     ours, others = titles[entry["arm"]], titles[entry["against"]]
     at = number(entry["at"], entry)
     share = f" ({entry['at']['labels'] / entry['of']:.0%})" if entry["at"]["labels"] else ""
-    spread = (
-        "one seed leaves the spread unknown"
-        if entry["low"] is None
-        else f"95% interval {number(entry['low'], entry)} to {number(entry['high'], entry)}, {entry['n']} seeds"
-    )
+    every = "all " if entry.get("all", True) else ""
     return (
-        f"{ours} equals {others} with all {entry['of']} labels ({entry['metric'].replace('_', ' ')} {entry['score']:.1%}) at "
-        f"{at}{share}; {spread}"
+        f"{ours} equals {others} with {every}{entry['of']} labels ({entry['metric'].replace('_', ' ')} {entry['score']:.1%}) at "
+        f"{at}{share}; {_spread(entry)}"
     )

@@ -30,6 +30,11 @@ class Interval:
             return "better"
         return "worse" if self.high < 0 else "undecided"
 
+    def within(self, least: float, most: float) -> Interval:
+        """Cut to the values that are possible, ``least`` to ``most``: Student's t knows of no bounds."""
+        low, high = np.clip([self.low, self.high], least, most)
+        return Interval(self.mean, float(low), float(high), self.n)
+
     def record(self) -> dict[str, Any]:
         return {"mean": self.mean, "low": self.low, "high": self.high, "n": self.n}
 

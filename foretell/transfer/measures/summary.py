@@ -49,13 +49,13 @@ def _points(rows: Sequence[Row]) -> list[int | None]:
 
 
 def summarise(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row]:
-    """Mean and 95% t interval over seeds for every arm, fraction and metric."""
+    """Mean and 95% t interval over seeds, within [0, 1], for every arm, fraction and metric (all are shares)."""
     summary = []
     for arm in dict.fromkeys(row["arm"] for row in rows):
         for per_class in _points(rows):
             own = [row for row in rows if row["arm"] == arm and row["per_class"] == per_class]
             for metric in metrics if own else ():
-                interval = t_interval([_value(row, metric) for row in own])
+                interval = t_interval([_value(row, metric) for row in own]).within(0, 1)
                 summary.append(
                     {
                         "arm": arm,
@@ -69,7 +69,8 @@ def summarise(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row
 
 
 def differences(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row]:
-    """Paired differences over seeds for the pairs of arms in ``PAIRS``, with "better", "worse" or "undecided"."""
+    """Paired differences over seeds for the pairs of arms in ``PAIRS``, with "better", "worse" or "undecided"; their 95% t
+    intervals within [-1, 1]."""
     found = []
     for per_class in _points(rows):
         for arm, against in PAIRS:
@@ -79,7 +80,7 @@ def differences(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[R
             for metric in metrics if seeds else ():
                 interval = paired(
                     [_value(ours[seed], metric) for seed in seeds], [_value(others[seed], metric) for seed in seeds]
-                )
+                ).within(-1, 1)
                 found.append(
                     {
                         "per_class": per_class,

@@ -154,7 +154,7 @@ def test_figures_as_published_hold_and_their_opposite_does_not(
     findings = claim.work(lab)
     assert overall(findings) == "holds"
     assert any(
-        f"{WHOLE} equals {START} with all 110 labels (accuracy 58.1%) at fewer than 11; 95% interval fewer than 11 to "
+        f"{WHOLE} equals {START} with all 110 labels (accuracy 58.1%) at fewer than 11; the whole 95% interval is "
         "fewer than 11, 3 seeds" in note
         for note in claim.notes
     )

@@ -30,7 +30,7 @@ def test_it_is_interpolated_on_the_logarithm_of_the_labels() -> None:
     assert found["low"] == found["high"] == found["at"]  # seeds that agree leave no spread
     assert (found["score"], found["of"], found["n"]) == (0.5, 160, 2)
     assert sentence(found, TITLES) == (
-        "tuned equals from scratch with all 160 labels (accuracy 50.0%) at 20 (12%); 95% interval 20 to 20, 2 seeds"
+        "tuned equals from scratch with 160 labels (accuracy 50.0%) at 20 (12%); 95% interval 20 to 20, 2 seeds"
     )
 
 
@@ -80,3 +80,13 @@ def test_all_labels_may_stand_anywhere(order: int) -> None:
     found = crossing(made[::order], "pretrained", "scratch", "accuracy")
     assert found is not None
     assert found["of"] == 40
+    assert "with all 40 labels" in sentence(found, TITLES)
+
+
+def test_an_interval_beyond_what_was_tried_is_told_once() -> None:
+    low = crossing(
+        rows("pretrained", {10: [0.1, 0.2], 40: [0.2, 0.3]}) + rows("scratch", {40: [0.7, 0.8]}),
+        "pretrained", "scratch", "accuracy",
+    )  # fmt: skip
+    assert low is not None
+    assert sentence(low, TITLES).endswith("at more than 40; the whole 95% interval is more than 40, 2 seeds")

@@ -52,6 +52,16 @@ def test_differences_are_paired_by_seed() -> None:
     assert found["difference"] == pytest.approx(0.05)
 
 
+def test_intervals_stay_within_what_a_share_and_a_difference_of_shares_can_be() -> None:
+    rows = rows_of({"pretrained": {1: [0.2, 0.9]}, "scratch": {1: [0.6, 0.1]}})
+    pretrained = next(row for row in summarise(rows) if row["arm"] == "pretrained")
+    assert (pretrained["low"], pretrained["high"]) == (0, 1)
+    found = differences(rows)[0]
+    assert (found["low"], found["high"], found["verdict"]) == (-1, 1, "undecided")
+    alone = summarise(rows_of({"scratch": {1: [0.6]}}))[0]
+    assert math.isnan(alone["low"])
+
+
 def test_labels_saved_are_read_off_the_curve_of_scratch() -> None:
     curve = [(10, 0.2), (100, 0.6), (1000, 0.7)]
     assert labels_for(0.4, curve) == (32, "about")  # half way on the logarithm
