@@ -27,6 +27,7 @@ from foretell.errors import InputError, unknown
 from foretell.recipe_values import choices_of, interpret, keys, members, nearest_key, quoted, shown, table_of, words_for
 from foretell.run import write_aside
 from foretell.settings import Settings
+from foretell.train.budget import parse_budget
 from foretell.train.config import TrainingConfig
 from foretell.transfer.config import TransferConfig
 
@@ -215,24 +216,15 @@ def read_toml(file: str | Path, kind: Literal["recipe", "pipeline"] = "recipe") 
 
 
 def budget_settings(text: str) -> dict[str, Any]:
-    """``training`` settings for a budget: "5m", "90s", "2h" (wall-clock time), "50 epochs" or "3000 steps".
-
-    Raises InputError for anything else.
+    """``training`` settings for a budget as ``parse_budget`` reads it. Raises InputError for anything else.
 
     >>> budget_settings("50epochs")
     {'training.epochs': 50.0}
     """
-    for unit, key, number in (("epochs", "epochs", float), ("epoch", "epochs", float), ("steps", "steps", int)):
-        if text.endswith(unit):
-            try:
-                value = number(text.removesuffix(unit).strip())
-            except ValueError:
-                break
-            return {f"training.{key}": value}
-    digits = text.strip()[:-1]
-    if text.strip()[-1:] in ("s", "m", "h") and digits.replace(".", "", 1).isdigit():
-        return {"training.time": text.strip()}
-    raise InputError(f"--budget: expected a time (90s, 5m, 2h), '50 epochs' or '3000 steps', not '{text}'")
+    try:
+        return {f"training.{key}": value for key, value in parse_budget(text).items()}
+    except InputError as error:
+        raise InputError(f"--budget: {error}") from None
 
 
 def _one_line(array: re.Match[str]) -> str:
@@ -390,19 +382,23 @@ def _message(error: ValidationError, tree: dict[str, Any], where: str, origins: 
         return _unknown_key(origin, key, tree)
     field = _field(tree, key)
     if found["type"] == "missing" or found["type"] == "value_error" or field is None:
-        return InputError(f"{origin}: {key}: {found['msg'].removeprefix('Value error, ')}")
+        return InputError(f"{origin}:{_named(origin, key)} {found['msg'].removeprefix('Value error, ')}")
     value: Any = tree
     for name in parts:
         value = value.get(name) if isinstance(value, dict) else None
     return _wrong_value(origin, key, field, value)
 
 
+def _named(origin: str, key: str) -> str:
+    """The key, where ``origin`` does not name it already."""
+    return "" if origin == key or origin.startswith(f"--set {key}=") else f" {key}:"
+
+
 def _wrong_value(origin: str, key: str, field: FieldInfo, value: Any) -> InputError:
     choices = choices_of(field.annotation)
     near = difflib.get_close_matches(value, choices, n=1, cutoff=0.4) if isinstance(value, str) else []
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    named = "" if origin == key or origin.startswith(f"--set {key}=") else f" {key}:"
-    return InputError(f"{origin}:{named} expected {words_for(field)}, not {quoted(value)}{hint}")
+    return InputError(f"{origin}:{_named(origin, key)} expected {words_for(field)}, not {quoted(value)}{hint}")
 
 
 def _unknown_key(origin: str, key: str, tree: Mapping[str, Any]) -> InputError:
@@ -412,7 +408,17 @@ def _unknown_key(origin: str, key: str, tree: Mapping[str, Any]) -> InputError:
     siblings = list(dict.fromkeys(name.removeprefix(f"{table}.") for name in known if name.startswith(f"{table}.")))
     if not siblings:
         table, siblings = "", list(Recipe.model_fields)
-    hint = f"; did you mean '{near}'?" if near else "."
+    chosen = _objective_of(tree).model_fields["name"].default
+    others = [name for name in objectives.names() if name != chosen and _has(name, key)]
+    if others:
+        hint = f": a setting of {', '.join(others)}, and the objective is {chosen}."
+    else:
+        hint = f"; did you mean '{near}'?" if near else "."
     return InputError(
         f"{origin}: unknown key '{key}'{hint} Known{f' in {table}' if table else ''}: {', '.join(siblings)}"
     )
+
+
+def _has(objective: str, key: str) -> bool:
+    """Whether ``key`` is a setting of the pretext task."""
+    return any(name == key for name, _ in keys(Recipe, {"objective": objective_settings(objective)}))

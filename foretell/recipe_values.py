@@ -56,12 +56,20 @@ def nearest_key(wrong: str, known: typing.Sequence[str]) -> str | None:
     ending = [key for key in same if key.endswith(f".{wrong}")]
     if len(same) == 1 or ending:
         return (ending or same)[0]
-    near = difflib.get_close_matches(wrong, same or known, n=1, cutoff=0.6)
-    if near:
-        return near[0]
-    lasts = {key.rpartition(".")[2]: key for key in known}
-    near = difflib.get_close_matches(last, lasts, n=1, cutoff=0.75)
-    return lasts[near[0]] if near else None
+    table = wrong.rpartition(".")[0]
+    inside = [key for key in known if table and key.startswith(f"{table}.")]
+    if same or not inside:
+        near = difflib.get_close_matches(wrong, same or known, n=1, cutoff=0.6)
+        if near:
+            return near[0]
+    # In one table the last parts are compared: whole keys are alike already by its name.
+    beside = {key.rpartition(".")[2]: key for key in inside}
+    everywhere = {key.rpartition(".")[2]: key for key in known}
+    for lasts, cutoff in ((beside, 0.6), (everywhere, 0.75)):
+        near = difflib.get_close_matches(last, lasts, n=1, cutoff=cutoff)
+        if near:
+            return lasts[near[0]]
+    return None
 
 
 # a text by the type of its field --------------------------------------------------------------------------------

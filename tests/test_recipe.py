@@ -114,11 +114,24 @@ def test_an_empty_value_is_none_where_none_is_allowed() -> None:
         ("objective.temprature=1", "objective.temperature"),
         ("views.blur=0", "objective.views.blur"),
         ("encoder.nmae=x", "encoder.name"),
+        ("data.colums.label=x", "data.columns"),
     ],
 )
 def test_an_unknown_key_gets_the_nearest(given: str, near: str) -> None:
     text = message(given)
     assert text.startswith(f"--set {given}: unknown key '{given.partition('=')[0]}'; did you mean '{near}'?")
+
+
+def test_a_key_unlike_all_others_gets_none_by_the_name_of_its_table() -> None:
+    assert "unknown key 'objective.hole'. Known in objective: " in message("objective.hole=3")
+    assert "unknown key 'training.nonsense'. Known" in message("training.nonsense=1")
+
+
+def test_a_setting_of_another_objective_is_told_as_such() -> None:
+    said = message("objective=context_encoder", "objective.temperature=0.2")
+    assert (
+        "unknown key 'objective.temperature': a setting of simclr, micle, and the objective is context_encoder." in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,6 +217,8 @@ def test_a_budget_takes_the_place_of_the_one_below(tmp_path: Path) -> None:
         ("50 epochs", {"training.epochs": 50.0}),
         ("1 epoch", {"training.epochs": 1.0}),
         ("3000steps", {"training.steps": 3000}),
+        ("1 step", {"training.steps": 1}),
+        ("1h30m", {"training.time": "1h30m"}),
     ],
 )
 def test_budgets(text: str, expected: dict[str, object]) -> None:
@@ -211,9 +226,11 @@ def test_budgets(text: str, expected: dict[str, object]) -> None:
     Recipe.load(options=budget_settings(text))
 
 
-@pytest.mark.parametrize("text", ["5", "m", "5 minutes", "x steps", "2.5 steps", "", "-5m"])
+@pytest.mark.parametrize(
+    "text", ["5", "m", "5 minutes", "x steps", "2.5 steps", "", "-5m", "0s", "0 epochs", "0 steps"]
+)
 def test_wrong_budgets(text: str) -> None:
-    with pytest.raises(InputError, match="--budget: expected a time"):
+    with pytest.raises(InputError, match=f"--budget: '{text}' is not a budget; write it as 5m"):
         budget_settings(text)
 
 
