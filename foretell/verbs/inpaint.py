@@ -17,12 +17,12 @@ def inpaint(
     box: Annotated[
         str | None, Arg("or the hole as a rectangle in pixels, its left upper corner and its size", "X,Y,W,H")
     ] = None,
-    out: Annotated[Where | None, Arg("the filled picture (default: IMAGE-filled.png)", "FILE", "-o")] = None,
+    out: Annotated[Where | None, Arg("the filled picture (default: RUN/filled/IMAGE.png)", "FILE", "-o")] = None,
     device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
 ) -> Inpainting:
     """Fill a hole in a picture from what surrounds it.
 
-    The picture keeps its size, and no pixel outside the hole is changed. Beside it, in FILE-beside.png, lie the picture,
+    The picture keeps its size, and no pixel outside the hole is changed. Next to it, in FILE-beside.png, lie the picture,
     the hole and the filling side by side.
 
     Returns an ``Inpainting``. Raises InputError for a run of another objective, a picture that cannot be read, a mask of

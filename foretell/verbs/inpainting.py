@@ -31,7 +31,7 @@ def inpaint(
     place: Path, image: Path, mask: str | Path | None, box: str | None, out: Path | None, device: str
 ) -> Inpainting:
     """See ``foretell.verbs.inpaint``."""
-    out = out if out is not None else image.with_name(f"{image.stem}-filled.png")
+    out = out if out is not None else place / "filled" / f"{image.stem}.png"  # not beside the image: its folder is data
     _check_out(out, image, mask)
     chosen = named_device(device)
     picture = _read(image)

@@ -65,14 +65,15 @@ def pixels_of(path: Path) -> np.ndarray:
 def test_a_box_is_filled_and_nothing_else(foretell: Callable[..., Said], filler: Path, photo: Path) -> None:
     said = foretell("inpaint", filler, photo, "--box", "40,30,24,20")
     assert said.status == 0, said.err
-    before, after = pixels_of(photo), pixels_of(photo.with_name("photo-filled.png"))
+    before, after = pixels_of(photo), pixels_of(filler / "filled" / "photo.png")
     assert after.shape == before.shape
     hole = np.zeros(before.shape[:2], dtype=bool)
     hole[30:50, 40:64] = True
     assert (after[~hole] == before[~hole]).all()
     assert (after[hole] != before[hole]).any()
     assert "480 of 10,800 pixels" in said.out
-    with Image.open(photo.with_name("photo-filled-beside.png")) as exhibit:
+    assert list(photo.parent.iterdir()) == [photo], "the folder of the pictures stays as it was"
+    with Image.open(filler / "filled" / "photo-beside.png") as exhibit:
         assert exhibit.info["Panels"] == "picture, hole and filled"
         assert exhibit.width > 3 * 120
 
@@ -93,7 +94,7 @@ def test_grey_pictures_stay_grey(filler: Path, photo: Path, tmp_path: Path, mode
     grey = np.asarray(Image.open(photo).convert("L"))
     Image.fromarray(grey if mode == "L" else grey.astype(np.uint16) * 257).save(tmp_path / "grey.png")
     api.inpaint(filler, tmp_path / "grey.png", box="10,10,12,12")
-    after = pixels_of(tmp_path / "grey-filled.png")
+    after = pixels_of(filler / "filled" / "grey.png")
     assert after.shape == grey.shape
     before = pixels_of(tmp_path / "grey.png")
     assert after.dtype == before.dtype
@@ -168,7 +169,7 @@ def test_a_mask_of_everything_or_nothing(
 def test_a_box_that_cannot_be(foretell: Callable[..., Said], filler: Path, photo: Path, box: str, words: str) -> None:
     said = foretell("inpaint", filler, photo, f"--box={box}")
     refused(said, f"--box {box}", words)
-    assert not photo.with_name("photo-filled.png").exists()
+    assert list(photo.parent.iterdir()) == [photo]
 
 
 def test_no_hole_or_two(foretell: Callable[..., Said], filler: Path, photo: Path) -> None:
