@@ -61,7 +61,7 @@ class Parameter:
     @property
     def described(self) -> str:
         """The help with the default, unless the default is empty or off."""
-        if self.default in (None, False, inspect.Parameter.empty) or self.kind == "many":
+        if self.default in (None, False, "", inspect.Parameter.empty) or self.kind == "many":
             return self.arg.help
         return f"{self.arg.help} (default: {'yes' if self.default is True else self.default})"
 

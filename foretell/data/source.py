@@ -193,9 +193,12 @@ def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Sourc
     twice = [value for value, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(f"{name}: {twice[0]} is named in {names.count(twice[0])} rows; expected one row a file")
-    used = [known for known in tables.COLUMNS if known in table]
+    mapped = columns or {}
+    used = [
+        f"{known} (from {mapped[known]})" if known in mapped else known for known in tables.COLUMNS if known in table
+    ]
     notes = [f"{many(len(table), 'row')}; columns understood: {', '.join(used)}"]
-    rest = [other for other in table.columns if other not in tables.COLUMNS]
+    rest = [other for other in table.columns if other not in (*tables.COLUMNS, *mapped.values())]
     if rest:
         notes.append(f"columns without a meaning here: {', '.join(rest[:12])}")
     if "split" in table:

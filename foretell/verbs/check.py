@@ -24,7 +24,9 @@ def check(
     *,
     labels: Annotated[Where | None, Arg("CSV with the columns path and label", "CSV")] = None,
     shortcuts: Annotated[bool, Arg("also measure whether a patch shows where in its image it lies")] = False,
-    set: Annotated[Overrides, Arg("a data setting, as data.columns.label=diagnosis", "KEY=VALUE")] = (),
+    set: Annotated[
+        Overrides, Arg("a data setting, as data.columns.label=diagnosis; may be repeated", "KEY=VALUE", "-s")
+    ] = (),
 ) -> Audit | TextAudit | dict[str, Any]:
     """Say what is understood of the data, and what is wrong with it.
 

@@ -23,7 +23,11 @@ def evaluate(
     seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,
     arms: Annotated[
-        str, Arg("arms of the comparison, of pretrained, scratch, random, probe; of text also tfidf", "ARM,ARM,...")
+        str,
+        Arg(
+            "arms of the comparison, of pretrained, probe, scratch, random; of text also tfidf (default: all)",
+            "ARM,ARM,...",
+        ),
     ] = "",
     shift: Annotated[
         str | None,

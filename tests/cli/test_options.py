@@ -20,6 +20,7 @@ def verb(
     steps: Annotated[int | None, Arg("how many")] = None,
     rate: Annotated[float, Arg("how fast")] = 0.1,
     per_class: Annotated[str, Arg("numbers", "N,N,...")] = "1,5",
+    arms: Annotated[str, Arg("which arms")] = "",
     set: Annotated[Overrides, Arg("settings", "KEY=VALUE", "-s")] = (),
     compare: Annotated[bool, Arg("compare")] = True,
     resume: Annotated[bool, Arg("go on")] = False,
@@ -78,6 +79,7 @@ def test_help_is_the_docstring_and_the_annotations() -> None:
     for part in ("With 100% of the data.", "how fast (default: 0.1)", "(default: yes)", "--no-compare", "KEY=VALUE"):
         assert part in text
     assert "Returns nothing" not in text
+    assert "which arms\n" in text, "an empty default is not told"
     assert "only_python" not in text.replace("-", "_")
 
 

@@ -68,6 +68,7 @@ def test_a_manifest(tmp_path: Path) -> None:
     assert found.table.column("label") == ["x", "y"]
     assert found.table.column("split") == ["train", "validation"]
     assert found.extra == ["images/002.png"]
+    assert found.notes == ["2 rows; columns understood: path (from file), label (from kind), split"]
 
 
 def test_manifests_that_are_wrong(tmp_path: Path) -> None:
