@@ -17,6 +17,7 @@ from foretell.data.domains import rows_outside
 from foretell.data.splits import Parts as Parts
 from foretell.data.splits import split
 from foretell.data.store import ImageStore, open_images
+from foretell.data.table import how_to_name, read_table
 from foretell.encoders import load_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
@@ -82,6 +83,22 @@ def open_data(data: DataConfig) -> ImageStore:
     if not distributed.rank():
         distributed.barrier()
     return store
+
+
+LABEL_NAMES = ("class", "klass", "category", "target", "diagnosis", "species", "kind", "y")
+
+
+def check_labels(data: DataConfig) -> None:
+    """The table given as labels has some: other columns alone would leave those of the folders' names to be taken.
+
+    Raises InputError.
+    """
+    if data.labels is None or not Path(data.labels).is_file():  # a missing file is told where it is read
+        return
+    given = read_table(Path(data.labels), data.columns)
+    if "label" not in given:
+        hint = how_to_name("label", given.columns, LABEL_NAMES)
+        raise InputError(f"{data.labels}: no column 'label' among {', '.join(given.columns)}; {hint}")
 
 
 def absolute(source: str) -> str:

@@ -67,6 +67,8 @@ def _open(
     read.recipe = recipe
     named_device(recipe.transfer.device)
     chosen = common.data_for(read, data, labels)
+    if labels is not None and not recipe.transfer.findings:
+        common.check_labels(chosen)
     store = common.open_data(chosen)
     common.tell_data(store, chosen)
     if "label" not in store.table and not recipe.transfer.findings:
@@ -76,6 +78,13 @@ def _open(
         )
     if not recipe.transfer.findings:
         store.table.classes("label")
+    kept = read.run.read_json("split.json") or {}
+    own = kept.get("fingerprint") == store.fingerprint
+    if data is None and kept and not own:
+        raise InputError(
+            f"{read.run.path}: the images of {store.source} have changed since the run was trained, so that its test part is "
+            "lost; put them back, or name the data in the command: it is then divided anew, and the results are only printed"
+        )
     parts = common.divide_again(read, store, chosen)
     if not len(parts.test):
         raise InputError(
@@ -83,8 +92,7 @@ def _open(
             "--set data.split=train=0.8,test=0.2"
         )
     say(f"test part: {parts.how}")
-    kept = read.run.read_json("split.json") or {}
-    return Labelled(read, store, parts, recipe.transfer, kept.get("fingerprint") == store.fingerprint)
+    return Labelled(read, store, parts, recipe.transfer, own)
 
 
 def seeds_of(count: int) -> list[int]:
@@ -147,10 +155,9 @@ def _compare(
     )
     if found.joins:
         return result
-    if found.own:  # scores of an earlier evaluate stay
-        for name in ("knn", "linear_probe", "retrieval"):
-            if before.get(name):
-                result[name] = {**before[name], **(result.get(name) or {})}
+    if found.own:  # scores of an earlier evaluate on the same test images stay
+        for name, scores in worth.earlier_frozen(before, result["test"], result["classes"]).items():
+            result[name] = result.get(name) or scores
         found.read.run.write_json("results/comparison.json", result)
     if result.get("verdict"):
         say(result["verdict"])

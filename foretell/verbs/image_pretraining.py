@@ -171,7 +171,10 @@ class Images(kinds.Kind[Setting]):
         if asked.encoder.name != "auto":
             check_name(asked.encoder.name)
         if "order" in objectives.get(asked.objective.name).columns and not asked.data.frames:
-            asked = asked.changed({"data.frames": 1})
+            # A copy that keeps which settings were given: what was not is settled on the data.
+            asked = asked.model_copy(update={"data": asked.data.model_copy(update={"frames": 1})})
+        if not asked.transfer.findings:
+            common.check_labels(asked.data)
         store = common.open_data(asked.data)
         common.tell_data(store, asked.data)
         if asked.data.labels is not None:

@@ -26,6 +26,7 @@ from foretell.views.config import ViewConfig
 Features = NDArray[np.float32]
 PIXELS_SIDE = 32
 SHOWN = 5000  # images the map and the neighbours are drawn from, where there are more
+FROZEN = ("knn", "linear_probe", "retrieval")
 
 
 def features_of(encoder: Encoder, store: ImageStore, rows: Index, views: ViewConfig, crop: float = 1.0) -> Features:
@@ -89,18 +90,30 @@ def frozen(
 
 
 def keep(run: Run, result: dict[str, Any]) -> None:
-    """Write results/evaluation.json, and put its scores into the comparison that the report reads."""
+    """Write results/evaluation.json, and put its scores into the comparison that the report reads.
+
+    "frozen_test" of the comparison says on which test images the scores of ``FROZEN`` are: the labels of a later evaluation may
+    be others than those of the comparison, whose "test" stays.
+    """
     run.write_json("results/evaluation.json", result)
     comparison = run.read_json("results/comparison.json") or {}
     comparison["classes"] = comparison.get("classes") or result["classes"]
-    comparison["test"] = comparison.get("test") or {
-        "samples": result["test"]["samples"],
-        "split": result["test"]["split"],
-    }
-    for name in ("knn", "linear_probe", "retrieval"):
-        if result[name]:
-            comparison[name] = {**comparison.get(name, {}), **result[name]}
+    scores = {name: result[name] for name in FROZEN if result[name]}
+    earlier = earlier_frozen(comparison, result["test"], result["classes"])
+    test = {name: result["test"][name] for name in ("samples", "split")}
+    comparison = {name: value for name, value in comparison.items() if name not in FROZEN}
+    comparison |= {**earlier, **scores, "frozen_test": test}
+    comparison["test"] = comparison.get("test") or test
     run.write_json("results/comparison.json", comparison)
+
+
+def earlier_frozen(comparison: dict[str, Any], test: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """The scores of ``FROZEN`` in ``comparison`` that are on the ``test`` part and the ``classes`` of a new result."""
+    before = comparison.get("frozen_test") or comparison.get("test") or {}
+    same = all(before.get(name) == test[name] for name in ("samples", "split"))
+    if not same or comparison.get("classes") != list(classes):
+        return {}
+    return {name: comparison[name] for name in FROZEN if comparison.get(name)}
 
 
 def table(result: dict[str, Any]) -> list[str]:
@@ -113,7 +126,7 @@ def table(result: dict[str, Any]) -> list[str]:
             low, high = scores["intervals"]["accuracy"]
             kind = f"{title} (k = {scores['k']})" if "k" in scores else title
             lines.append(
-                f"  {kind:<28} {names[arm]:<16} accuracy {scores['accuracy']:.1%} ({low:.1%} to {high:.1%}), "
+                f"  {kind:<28} {names[arm]:<16} accuracy {scores['accuracy']:.1%} (95% interval {low:.1%} to {high:.1%}), "
                 f"macro-F1 {scores['macro_f1']:.1%}"
             )
     for identity in ("class", "group"):

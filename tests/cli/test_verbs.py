@@ -6,6 +6,7 @@ import csv
 import inspect
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -127,7 +128,7 @@ def test_the_default_folder_is_named_by_data_objective_and_time(
         (["--set", "training.epoch=5"], ["unknown key 'training.epoch'; did you mean 'training.epochs'?"]),
         (["--set", "training.schedule=cosin"], ["did you mean 'cosine'?"]),
         (["--recipe", "claimz"], ["unknown recipe 'claimz'; did you mean 'claims'?"]),
-        (["--budget", "5 apples"], ["--budget: expected a time (90s, 5m, 2h)"]),
+        (["--budget", "5 apples"], ["--budget: '5 apples' is not a budget; write it as 5m, 90s, 2h"]),
         (["--batch", "161"], ["160 images are fewer than a batch of 161"]),
         (["--batch", "1"], ["training.batch = 1: simclr compares the samples of a batch"]),
         (["--device", "gpu"], ["unknown device 'gpu'; expected auto, cpu, cuda or cuda:N"]),
@@ -198,6 +199,18 @@ def test_labels_that_match_nothing(foretell: Call, flat: Path, tmp_path: Path) -
     refused(foretell("pretrain", flat, "--labels", missing, *SMALL), f"{missing}: does not exist")
 
 
+def test_labels_without_a_column_of_labels_are_not_those_of_the_folders(
+    foretell: Call, pictures: Path, run: Path, tmp_path: Path
+) -> None:
+    table = write_labels(tmp_path / "labels.csv", [("ant00.png", "a")])
+    table.write_text(table.read_text().replace("label", "species"))
+    said = (
+        f"{table}: no column 'label' among path, species; is it 'species'? Then give --set data.columns.label=species"
+    )
+    for words in (["pretrain", pictures, "--out", tmp_path / "run", *SMALL], ["finetune", run], ["evaluate", run]):
+        refused(foretell(*words, "--labels", table), said)
+
+
 def test_labels_of_one_class(foretell: Call, flat: Path, run: Path, tmp_path: Path) -> None:
     names = sorted(path.name for path in flat.iterdir())
     table = write_labels(tmp_path / "labels.csv", [(name, "animal") for name in names])
@@ -207,6 +220,17 @@ def test_labels_of_one_class(foretell: Call, flat: Path, run: Path, tmp_path: Pa
 
 def test_a_run_without_labels_cannot_be_finetuned_without_some(foretell: Call, run: Path, flat: Path) -> None:
     refused(foretell("finetune", run, "--data", flat), "has no labels to measure by; give --labels FILE")
+
+
+def test_a_run_whose_images_have_changed_is_not_measured_on_a_split_it_may_have_seen(
+    foretell: Call, run: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    parts = json.loads((copy / "split.json").read_text())
+    (copy / "split.json").write_text(json.dumps({**parts, "fingerprint": "another"}))
+    for verb in ("evaluate", "finetune"):
+        refused(foretell(verb, copy), f"{copy}: the images of", "have changed since the run was trained")
 
 
 def test_the_split_of_the_pretraining_is_used_again(run: Path) -> None:
@@ -315,6 +339,40 @@ def test_finetune_gives_a_classifier_and_a_comparison(foretell: Call, run: Path)
     assert {row["arm"] for row in comparison["rows"]} == {"pretrained", "scratch", "probe", "random"}
     assert comparison["verdict"] in said.out
     assert "held out at random by class" in comparison["test"]["split"]
+
+
+def test_scores_of_other_test_images_are_not_mixed(foretell: Call, run: Path, pictures: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    fewer = [
+        "--per-class",
+        "2",
+        "--seeds",
+        1,
+        "--trials",
+        1,
+        "--arms",
+        "probe,random",
+        "--set",
+        "transfer.probe_samples=40",
+    ]
+    assert foretell("evaluate", copy, "--compare", *fewer).status == 0
+    place = copy / "results" / "comparison.json"
+    before = json.loads(place.read_text())
+    assert {"class", "group"} == set(before["retrieval"]["pretrained"])
+    assert before["knn"]["pretrained"]["intervals"]["accuracy"]
+    names = sorted(str(path.relative_to(pictures)) for path in pictures.glob("*/*.png"))[::2]
+    table = write_labels(tmp_path / "half.csv", [(name, name.split("/")[0]) for name in names])
+    said = foretell("finetune", copy, "--labels", table, *fewer[:6], "--set", "transfer.steps=1")
+    assert said.status == 0, said.err
+    after = json.loads(place.read_text())
+    assert after["test"]["samples"] < before["test"]["samples"]
+    assert after["test"]["samples"] + after["test"]["unlabelled"] == before["test"]["samples"]
+    assert "retrieval" not in after
+    assert foretell("evaluate", copy, "--trials", 1).status == 0
+    last = json.loads(place.read_text())
+    assert last["test"] == after["test"]
+    assert last["frozen_test"] == {name: before["test"][name] for name in ("samples", "split")}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from foretell.objectives.micle import COLUMNS
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.images.labelled import Index, Labelled, labelled
 from foretell.transfer.measures.calibration import Calibration
-from foretell.transfer.measures.metrics import Scores, Tally
+from foretell.transfer.measures.metrics import Scores, Tally, with_intervals
 from foretell.transfer.measures.multilabel import FindingsTally
 from foretell.transfer.measures.operating import Operating
 from foretell.transfer.measures.redrawn import of_classes, of_findings
@@ -246,3 +246,9 @@ def scores(data: Labelled, probabilities: Array, pooling: str) -> dict[str, floa
     tally = tally_of(data, pooling)
     tally.add(probabilities, data.truth)
     return tally.result()
+
+
+def scores_with_intervals(data: Labelled, probabilities: Array, pooling: str) -> dict[str, Any]:
+    """``scores`` of classes, and under "intervals" those of ``with_intervals``: over test samples, or their groups."""
+    spread = with_intervals(*judged(data, probabilities, pooling))["intervals"]
+    return {**scores(data, probabilities, pooling), "intervals": spread}

@@ -221,6 +221,8 @@ def compare(
         return {"search": work.join(chosen, fractions)}
     result = work.run(chosen, fractions)
     result["test"] = {"samples": count(held), "split": split}
+    if held.unlabelled:
+        result["test"]["unlabelled"] = held.unlabelled
     if held.groups is not None:
         result["test"]["groups"] = len(np.unique(held.groups))
     if held.cases is not None:

@@ -289,7 +289,7 @@ class Comparison(Engine[Labelled]):
                 else:
                     own, other = self.features(name, train.index), self.test_features(name)
                 found = judge_frozen(own, train, other, config=self.config, trials=self.trials, seed=self.seeds[0])
-                return {way: cases.scores(self.test, p, self.config.pooling) for way, p in found.items()}
+                return {way: cases.scores_with_intervals(self.test, p, self.config.pooling) for way, p in found.items()}
 
             weights = self._weights_of(name)
             key = self.key(kind="all labels", weights=weights, labels=fingerprint(train.index.tolist()))
