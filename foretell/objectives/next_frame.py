@@ -32,6 +32,8 @@ from foretell.objectives.image import ImageObjective
 from foretell.views import denormalise, draw, plain, render
 from foretell.views.config import ViewConfig
 
+WINDOWS = "windows of frames"  # what an epoch draws from
+
 
 class Moved(nn.Module):
     """The k frames' maps (B, k, maps, h, w) and pooled features (B, k, dim), and the nearest frame -> the frame foretold.
@@ -139,6 +141,10 @@ class NextFrame(ImageObjective):
         """The windows of a store: the frames seen and the one hidden. Raises InputError when there is none."""
         return Windows(store, self.settings.frames + 1, self.settings.stride)
 
+    @classmethod
+    def samples(cls, config: NextFrame.Config, store: ImageStore) -> tuple[int, str]:
+        return len(Windows(store, config.frames + 1, config.stride)), WINDOWS
+
     @property
     def notes(self) -> list[str]:
         told = f"{len(self.windows.names):,} sequences, {len(self.windows):,} windows of {self.windows.length} frames"
@@ -148,10 +154,10 @@ class NextFrame(ImageObjective):
         return {"frames": Stream("sequence")}
 
     def steps_per_epoch(self, batch: int) -> int:
-        return Sampler(len(self.windows), 0, "windows of frames").steps(batch)
+        return Sampler(len(self.windows), 0, WINDOWS).steps(batch)
 
     def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Frames:
-        return self.windows.read(self.store, Sampler(len(self.windows), seed, "windows of frames").index(step, rows))
+        return self.windows.read(self.store, Sampler(len(self.windows), seed, WINDOWS).index(step, rows))
 
     def divided(self, frames: Tensor) -> Task:
         """Windows (B, k + 1, C, side, side) in order of time -> what is seen, the nearest last, and what is hidden."""

@@ -201,11 +201,12 @@ def test_pretraining_on_a_folder_of_frames(tmp_path: Path, monkeypatch: pytest.M
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(made_of.image(row)).save(path)
     done = foretell.pretrain(
-        tmp_path / "clips", objective="next_frame", encoder="resnet_tiny", side=SIDE, budget="2 steps", batch=4,
+        tmp_path / "clips", objective="next_frame", encoder="resnet_tiny", side=SIDE, budget="2 steps",
         out=tmp_path / "run", set=["objective.frames=2", "objective.width=32"],
     )  # fmt: skip
     recipe = Recipe.load(done.run / "recipe.toml")
     assert recipe.data.frames == 1
+    assert recipe.training.batch == 4, "of the 24 windows that there are"
     assert (done.run / "exhibits" / "views.png").is_file()
     page = (done.run / "report.html").read_text()
     assert "Frames it has foretold" in page
