@@ -284,7 +284,9 @@ def join(
             continue
         for i in at:
             if rows[i] >= 0:
-                raise InputError(f"{labels}: rows {rows[i] + 1} and {row + 1} are both for {names[i]}")
+                raise InputError(
+                    f"{labels}: rows {rows[i] + 1} and {row + 1} are both for {names[i]}; keep one of them"
+                )
             rows[i] = row
     if len(missing) == len(given):
         raise InputError(

@@ -187,7 +187,9 @@ def _read_csv(path: Path, delimiter: str | None) -> Table:
                 for column, value in zip(values, row, strict=True):
                     column.append(value.strip() or None)
         except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from None
+            raise InputError(
+                f"{path}, line {reader.line_num}: not valid CSV ({error}); is a quote left open, here or above?"
+            ) from None
     return Table(dict(zip(header, values, strict=True)))
 
 

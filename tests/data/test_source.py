@@ -112,7 +112,7 @@ def test_labels_that_match_nothing_or_twice(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none of its 1 rows names an image of .* \(the first is 'q\.png'\)"):
         scan(tmp_path / "in", labels=labels)
     labels.write_text("path,label\n000.png,x\nin/000.png,y\n")
-    with pytest.raises(InputError, match=r"rows 1 and 2 are both for 000\.png"):
+    with pytest.raises(InputError, match=r"rows 1 and 2 are both for 000\.png; keep one"):
         scan(tmp_path / "in", labels=labels)
 
 
