@@ -15,6 +15,7 @@ import numpy as np
 
 from foretell.data.dicom_values import Tones, bits_stored
 from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size
+from foretell.data.table import many
 from foretell.data.window import Window
 
 FRAMES = 1 << 20  # frames of one file: beyond it a header is taken for damage
@@ -54,8 +55,8 @@ class Form:
         """Raises Unreadable when a file of ``size`` bytes cannot hold this, before memory is taken for it."""
         if self.frames > FRAMES or self.least > size:
             raise Unreadable(
-                f"is cut short (its header claims {self.frames} frames of {self.columns} x {self.rows} pixels, and the file "
-                f"has {size} bytes)"
+                f"is cut short or holds no pixel data (its header claims {many(self.frames, 'frame')} of {self.columns} x "
+                f"{self.rows} pixels, and the file has {size:,} bytes)"
             )
 
     def lying(self, data: Any) -> list[Pixels] | None:
@@ -107,13 +108,23 @@ def _words(dataset: Any) -> tuple[Any, ...] | None:
     return (syntax, dataset.original_encoding, *(element and (element.VR, element.value) for element in elements))
 
 
+def object_of(dataset: Any) -> str:
+    """What a data set without an image is. Raises Unreadable for one of a kind that has an image."""
+    classes = (dataset.get("SOPClassUID", None), getattr(dataset, "file_meta", {}).get("MediaStorageSOPClassUID", None))
+    kind = next((str(uid.name) for uid in classes if uid), "an unknown object")
+    if kind.endswith("Image Storage"):
+        raise Unreadable(
+            f"is DICOM without pixels, which a {kind} has; it is cut short, or they were taken out: leave it out"
+        )
+    return kind
+
+
 def _form(dataset: Any) -> Form:
     if str(dataset.get("SOPClassUID", "")) == PDF:
         raise Unreadable("is a PDF in DICOM, not an image; leave it out")
     rows, columns = dataset.get("Rows", None), dataset.get("Columns", None)
     if not rows or not columns:
-        kind = getattr(dataset.get("SOPClassUID", ""), "name", "") or "an unknown object"
-        raise Unreadable(f"is DICOM without pixels ({kind}); leave it out")
+        raise Unreadable(f"is DICOM without pixels ({object_of(dataset)}); leave it out")
     check_size(int(rows), int(columns))
     count = max(1, int(dataset.get("NumberOfFrames", None) or 1))
     bits = int(dataset.get("BitsAllocated", None) or 16)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.data import dicom
+from foretell.data.dicom_form import object_of
 from foretell.data.nifti import PLANES
 from foretell.data.pixels import Unreadable
 from foretell.errors import ForetellError
@@ -39,16 +40,23 @@ class Header:
     """One file: ``frames`` 0 where it holds no image (``what`` says what it is, else ""), and its plain facts.
 
     ``patient``, ``study``, ``series`` and ``instance`` are the file's own identifiers: hash them before they are kept.
+    ``issuer`` says whose number ``patient`` is.
     """
 
     frames: int
     what: str
     patient: str | None = None
+    issuer: str | None = None
     study: str | None = None
     series: str | None = None
     instance: str | None = None
     order: str | None = None
     facts: dict[str, str | None] | None = None
+
+    @property
+    def person(self) -> str | None:
+        """The patient's identifier with its issuer, where there is one: two hospitals may give one number to two people."""
+        return self.patient if self.patient is None or self.issuer is None else f"{self.patient} of {self.issuer}"
 
 
 def read(path: Path) -> Header:
@@ -56,14 +64,14 @@ def read(path: Path) -> Header:
     dataset = dicom.opened(path, pixels=False, names=READ)
     with dicom.quiet():
         if not dataset.get("Rows", None) or not dataset.get("Columns", None):
-            return Header(0, getattr(dataset.get("SOPClassUID", None), "name", "") or "unknown")
+            return Header(0, object_of(dataset))
         frames = dicom.checked(dataset, path).frames
         number = _text(dataset, "InstanceNumber")
-        patient, issuer = _text(dataset, "PatientID"), _text(dataset, "IssuerOfPatientID")
         return Header(
             frames,
             "",
-            patient if patient is None or issuer is None else f"{patient} of {issuer}",
+            _text(dataset, "PatientID"),
+            _text(dataset, "IssuerOfPatientID"),
             _text(dataset, "StudyInstanceUID"),
             _text(dataset, "SeriesInstanceUID"),
             _text(dataset, "SOPInstanceUID"),

@@ -31,7 +31,7 @@ from foretell.data.table import Table, many
 from foretell.data.window import parse
 from foretell.errors import InputError
 
-VERSION = 1
+VERSION = 2
 FACTS = ("modality", "vendor", "view", "plane", "spacing", "burned")
 
 PACKAGES = {"dicom": "pydicom", "nifti": "nibabel"}
@@ -83,7 +83,7 @@ def describe(
 def _read(
     source: Source, config: MedicalConfig, crew: Crew, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
-    """{"rows": [of the source], "names", "values", "notes", "salt", "whole"}: plain values, for the cache.
+    """{"rows": [of the source], "names", "values", "notes", "salt", "patients", "whole"}: plain values, for the cache.
 
     Not ``whole`` where a file's package is not installed, which may change.
     """
@@ -118,7 +118,12 @@ def _read(
         )
     notes = _notes(found, empty, config)
     read = {"rows": rows, "names": [name for name, _ in found], "values": [values for _, values in found]}
-    return {**read, "notes": notes, "salt": salt, "whole": not any(map(_lacking, set(kinds)))}
+    patients = {
+        pseudonyms("patient", header.person): pseudonyms("patient", header.patient)
+        for header in headers.values()
+        if header is not None and header.person != header.patient
+    }
+    return {**read, "notes": notes, "salt": salt, "patients": patients, "whole": not any(map(_lacking, set(kinds)))}
 
 
 def _lacking(kind: str | None) -> bool:
@@ -159,7 +164,7 @@ def _slices(source: Source, name: str, config: MedicalConfig) -> list[Row]:
 def _frames(name: str, header: Header, pseudonyms: Pseudonyms, every: int) -> list[Row]:
     study = pseudonyms("study", header.study)
     values = {
-        "group": pseudonyms("patient", header.patient) or study,
+        "group": pseudonyms("patient", header.person) or study,
         "study": study,
         "series": pseudonyms("series", header.series),
         "order": header.order,
@@ -222,11 +227,16 @@ def _completed(source: Source, read: dict[str, Any], renamed: Mapping[str, str],
         table=Table(columns, rows=len(rows)),
         notes=[*notes, *read["notes"]],
         salt=read["salt"],
+        patients=read["patients"],
     )
 
 
 def _one_patient_each(columns: Mapping[str, list[str | None]]) -> bool:
-    """Whether each folder holds one patient's or volume's images: it is then that patient's, and no class."""
+    """Whether no folder holds images of two patients or volumes: it is then one patient's, and no class.
+
+    Files whose header does not say or cannot be read are nobody's.
+    """
     if "group" not in columns:
         return False
-    return len(set(zip(columns["label"], columns["group"], strict=True))) == len(set(columns["label"]))
+    known = {pair for pair in zip(columns["label"], columns["group"], strict=True) if pair[1] is not None}
+    return len(known) == len({label for label, _ in known})

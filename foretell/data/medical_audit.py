@@ -55,18 +55,17 @@ def examine(store: ImageStore) -> MedicalAudit:
 
 
 def mixed_series(store: ImageStore) -> list[str]:
-    """The series whose images differ in size or plane, in words."""
+    """The series whose images differ in size or plane, in words, with an image of each kind."""
     if "series" not in store.table:
         return []
     planes = store.table.column("plane") if "plane" in store.table else [None] * len(store)
-    kinds: dict[str, dict[str, int]] = {}
-    for series, plane, (height, width) in zip(store.table.column("series"), planes, store.sizes.tolist(), strict=True):
+    kinds: dict[str, dict[str, list[int]]] = {}
+    for row, (series, plane) in enumerate(zip(store.table.column("series"), planes, strict=True)):
         if series is not None:
-            own = kinds.setdefault(series, {})
-            name = f"{width} x {height} {plane or ''}".strip()
-            own[name] = own.get(name, 0) + 1
+            height, width = store.sizes[row].tolist()
+            kinds.setdefault(series, {}).setdefault(f"{width} x {height} {plane or ''}".strip(), []).append(row)
     return [
-        f"{series}: {' and '.join(f'{count} of {name}' for name, count in own.items())}"
+        f"{series}: {' and '.join(f'{len(rows)} of {name} ({store.names[rows[0]]})' for name, rows in own.items())}"
         for series, own in kinds.items()
         if len(own) > 1
     ]

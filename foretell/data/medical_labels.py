@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from foretell.data.dicom_header import Pseudonyms
+from foretell.data.source import Source
 from foretell.data.table import Table, many, read_table
 from foretell.errors import InputError
 
@@ -18,34 +19,59 @@ KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def join_by_identifier(
-    images: Table, salt: str | None, labels: Path, columns: Mapping[str, str] | None
+    images: Table, source: Source, labels: Path, columns: Mapping[str, str] | None
 ) -> tuple[Table, list[str]] | None:
-    """(the columns of ``labels`` with one row an image, pseudonyms of those in it that no image has); None where it has paths.
+    """(the columns of ``labels`` with one row an image, rows of it that no image has); None where it has paths.
 
     ``columns`` are those that ``read_table`` maps. Identifiers in ``labels`` are the files' own, or already the pseudonyms
-    of ``images``. Raises InputError when it names one thing twice, or names none of the images' things.
+    of ``images``, which are a ``source``'s. Raises InputError when it names one thing twice, or names none of the images'
+    things.
     """
     given = read_table(labels, columns)
     if "path" in given:
         return None
     found = next(((key, name) for key, (_, names) in KEYS.items() for name in names if name in given), None)
-    if found is None or found[0] not in images:
-        return None
+    if found is None:
+        raise InputError(
+            f"{labels}: no column path, patient, study or series among {', '.join(given.columns)}; name that of the "
+            "patients: --set data.columns.group=NAME, or that of the files: --set data.columns.path=NAME"
+        )
     key, name = found
-    rows = _rows(given, name, key, salt, labels)
+    if key not in images:
+        return None
+    rows = _rows(given, name, key, source.salt, labels)
     keys = images.column(key)
+    if key == "group":
+        keys = [_as_labelled(value, rows, source, labels) for value in keys]
     if not any(value in rows for value in keys):
-        raise InputError(f"{labels}: {_mistaken(given, name, key, images, salt)}")
+        raise InputError(f"{labels}: {_mistaken(given, name, key, images, source.salt)}")
     of_image = [rows.get(value, -1) for value in keys]
     used = set(of_image)
-    hashed = Pseudonyms(salt)  # what is missing is shown: under its pseudonym
-    missing = [hashed(KEYS[key][0], given.column(name)[row]) or "" for row in range(len(given)) if row not in used]
+    hashed = Pseudonyms(source.salt)  # what is missing is shown: under its pseudonym
+    missing = [
+        f"row {row + 1}: {hashed(KEYS[key][0], value)}"
+        for row, value in enumerate(given.column(name))
+        if row not in used
+    ]
     joined = {
         other: [values[row] if row >= 0 else None for row in of_image]
         for other, values in given.columns.items()
         if other not in (name, *KEYS)  # an image keeps its own identifiers
     }
     return Table(joined, rows=len(images)), missing
+
+
+def _as_labelled(patient: str | None, rows: Mapping[str | None, int], source: Source, labels: Path) -> str | None:
+    """The name of a ``patient`` in a table that may have left out who issued the identifier."""
+    if patient is None or patient in rows or patient not in source.patients:
+        return patient
+    alone = source.patients[patient]
+    if alone in rows and list(source.patients.values()).count(alone) > 1:
+        raise InputError(
+            f"{labels}: row {rows[alone] + 1} may be for several patients, whose identifiers are equal and of different "
+            "issuers; write each as 'ID of ISSUER'"
+        )
+    return alone
 
 
 def _rows(given: Table, name: str, key: str, salt: str | None, labels: Path) -> dict[str | None, int]:

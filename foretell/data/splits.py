@@ -99,9 +99,12 @@ def _honoured(
 
 
 def check_groups(table: Table, given: list[str | None]) -> None:
-    """Raises InputError naming the groups that have rows in two of the parts ``given``, the first with its rows."""
+    """Raises InputError naming the groups that have rows in two of the parts ``given``, the first with two of its files, or
+    rows where the table has no paths.
+    """
     if "group" not in table:
         return
+    paths = table.column("path") if "path" in table else [None] * len(table)
     at: dict[str, tuple[str, int]] = {}
     cut: dict[str, str] = {}
     for row, (group, part) in enumerate(zip(table.column("group"), given, strict=True)):
@@ -109,7 +112,8 @@ def check_groups(table: Table, given: list[str | None]) -> None:
             continue
         first, where = at.setdefault(group, (part, row))
         if first != part:
-            cut.setdefault(group, f"row {where + 1} is {first}, row {row + 1} is {part}")
+            called = [paths[at] or f"row {at + 1}" for at in (where, row)]
+            cut.setdefault(group, f"{called[0]} is {first}, {called[1]} is {part}")
     if not cut:
         return
     (group, rows), *others = cut.items()

@@ -161,7 +161,7 @@ class ImageStore:
         """The same images with another table of as many rows."""
         if len(table) != len(self):
             raise InputError(f"{self.source}: a table of {len(table)} rows for {len(self)} images")
-        return ImageStore(
+        store = ImageStore(
             self._flat,
             self._all_sizes,
             self._offsets,
@@ -174,16 +174,18 @@ class ImageStore:
             fingerprint=self.fingerprint,
             found=self.found,
         )
+        store.notes = list(self.notes)
+        return store
 
     def with_labels(self, labels: str | Path, columns: Mapping[str, str] | None = None) -> tuple[ImageStore, list[str]]:
         """(store with the columns of the table ``labels`` joined by path, paths in it that no image has).
 
         Medical images are also joined by patient, study or series (``medical_labels``).
         """
-        root = self.found.root if self.found is not None else Path(self.source)
-        salt = self.found.salt if self.found is not None else None
-        keyed = salt is not None and Path(labels).is_file()
-        by_identifier = join_by_identifier(self.table, salt, Path(labels), columns) if keyed else None
+        found, by_identifier = self.found, None
+        if found is not None and found.salt is not None and Path(labels).is_file():
+            by_identifier = join_by_identifier(self.table, found, Path(labels), columns)
+        root = found.root if found is not None else Path(self.source)
         joined, missing = by_identifier or join(self.names, root, Path(labels), columns)
         added = {name: values for name, values in joined.columns.items() if name != "path"}
         return self.with_table(Table({**self.table.columns, **added}, rows=len(self))), missing

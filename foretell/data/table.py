@@ -161,6 +161,12 @@ def rename(table: Table, columns: Mapping[str, str] | None, where: str) -> Table
     return Table(renamed, rows=len(table))
 
 
+def no_label(labels: str | Path) -> InputError:
+    """The error of a table of labels without the column ``label``."""
+    message = unknown("column", "label", read_table(Path(labels)).columns)
+    return InputError(f"{labels}: {message}; {how_to_name('label', (), ())}")
+
+
 def _read_csv(path: Path, delimiter: str | None) -> Table:
     with path.open(newline="", encoding="utf-8-sig") as stream:
         if delimiter is None:

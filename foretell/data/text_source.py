@@ -9,6 +9,7 @@ from pathlib import Path
 
 from foretell.data import textfile
 from foretell.data.corpus import TEXT
+from foretell.data.medical_files import kind_of
 from foretell.data.rows import TABLES
 from foretell.data.source import walk
 from foretell.errors import InputError
@@ -21,7 +22,7 @@ def holds_text(path: Path, columns: Mapping[str, str]) -> bool:
     """
     path = path.expanduser()
     if path.is_dir():
-        images, others, _ = walk(path.resolve())
+        images, others, _ = walk(path.resolve(), known=kind_of)
         return not images and any(suffix in (*TEXT, *TABLES, *textfile.COMPRESSED) for suffix in others)
     if not path.is_file():
         return False

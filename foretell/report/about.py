@@ -9,7 +9,7 @@ import shlex
 from functools import partial
 
 from foretell.report import analysis, charts, leaks, searching, words
-from foretell.report.gather import Gathered, Json
+from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table, image, inscription, pixel_width
 
 
@@ -282,7 +282,7 @@ def method(run: Gathered) -> list[str]:
 
 
 def _tested(run: Gathered, test: Json) -> str:
-    return words.counted(test.get("samples"), f"test {run.noun}")
+    return words.counted(test.get("samples"), f"test {judged_of(test, run.noun)}")
 
 
 def versions(run: Gathered) -> list[tuple[str, str]]:

@@ -341,7 +341,7 @@ def _neighbours_sentence(run: Gathered) -> str:
     ]
     against = f", against {words.listed(beside)}" if beside else ""
     return (
-        f"Nearest neighbours name the right class of {words.percent(own)} of the test {run.noun}s{against}; "
+        f"Nearest neighbours name the right class of {words.percent(own)} of the test {run.judged}s{against}; "
         "what it is worth with few labels has not been measured yet."
     )
 

@@ -15,6 +15,11 @@ from foretell.run import Run
 Json = dict[str, Any]
 
 
+def judged_of(test: Json, noun: str) -> str:
+    """What is counted in the ``test`` part of a comparison: cases of several images, or what a sample is called."""
+    return "case" if test.get("images") else noun
+
+
 @dataclass(frozen=True)
 class Gathered:
     """The files of one run, parsed. Missing files are empty; pictures are PNG bytes by file stem."""
@@ -57,6 +62,11 @@ class Gathered:
     def noun(self) -> str:
         """What a sample is called."""
         return "image" if self.kind == "image" else "text"
+
+    @property
+    def judged(self) -> str:
+        """What a score is of: a sample, or a case of several images."""
+        return judged_of(self.comparison.get("test") or {}, self.noun)
 
     @property
     def classes(self) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from foretell import __version__
 from foretell.report import analysis, words
 from foretell.report import pipeline_figures as figures
+from foretell.report.gather import judged_of
 from foretell.report.page import HERE, environment
 from foretell.report.parts import Cell, Table
 from foretell.run import json_text, write_aside
@@ -186,13 +187,15 @@ def _comparison(one: Json) -> Json:
     """The figures and tables of one comparison, and what is missing."""
     missing = figures.missing(one)
     test = one["test"]
+    noun = judged_of(test, "image")
+    images = f" ({words.counted(test['images'], 'image')})" if test.get("images") else ""
     groups = f" of {words.counted(test['groups'], 'group')} (patients)" if test.get("groups") else ""
     return {
         "name": one["name"],
         "title": one["title"],
         "metric": str(one["metric"]).replace("_", " "),
         "labels": words.counted(figures.amounts_of(one)[-1][0], "label"),
-        "test": f"{words.counted(test['samples'], 'test sample')}{groups}, {test['split']}",
+        "test": f"{words.counted(test['samples'], f'test {noun}')}{images}{groups}, {test['split']}",
         "seeds": len(one["seeds"]),
         "groups": bool(test.get("groups")),
         "main": figures.main(one),
@@ -211,7 +214,8 @@ def _comparison(one: Json) -> Json:
 
 def _shift(one: Json) -> Json:
     shift = one["shift"]
-    told = f"The fitted models as they are, applied to {words.count(shift['samples'])} samples of {shift['domain']} that no step saw."
+    samples = words.counted(shift["samples"], judged_of(one["test"], "image"))
+    told = f"The fitted models as they are, applied to {samples} of {shift['domain']} that no step saw."
     return {"chart": figures.shift(one), "table": figures.losses(one), "told": told}
 
 
@@ -225,7 +229,9 @@ def _classifier(one: Json) -> Json:
             continue
         groups = "groups {:.3f} to {:.3f}".format(*intervals[name]) if name in intervals else ""
         rows.append([name.replace("_", " "), Cell(f"{value:.3f}", groups)])
-    samples = words.counted(scores["samples"], "test sample")
+    samples = words.counted(
+        scores["samples"], "test case" if any(name.startswith("image_") for name in scores) else "test image"
+    )
     return {"name": one["name"], "title": one["title"], "after": one["after"], "table": Table(["Score", samples], rows)}
 
 

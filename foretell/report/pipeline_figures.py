@@ -179,7 +179,14 @@ def shift(comparison: Json) -> Markup:
             if cell is not None:
                 note = f"{title_of(comparison, arm)}, {where}: {words.percent(cell.mean)} ({name.replace('_', ' ')})"
                 dots.append(Dot(cell.mean, cell.low, cell.high, cell.group_low, cell.group_high, note, bool(hollow)))
-        rows.append(DotRow(title_of(comparison, arm), key(arm), dots, f"drop {100 * drops[arm]['drop']['mean']:.1f}"))
+        rows.append(
+            DotRow(
+                title_of(comparison, arm),
+                key(arm),
+                dots,
+                f"drop {100 * drops[arm]['drop']['mean']:.1f}".replace("-", "−"),
+            )
+        )
     title = f"Test score at home (full) and on {domain} (hollow), with {words.counted(labels, 'label')}"
     return _drawn(f"{comparison['name']}-shift", title, rows, _score_axis(comparison))
 
@@ -258,6 +265,10 @@ def missing(comparison: Json) -> dict[str, str]:
         )
     if not any(about["start"] for about in comparison["arms"].values()):
         found["start"] = "To compare with weights from natural images, give --weights FILE."
-    if len(comparison["seeds"]) < 2:
-        found["seeds"] = "One seed leaves the spread over trainings unknown: give seeds = 3 or more."
+    if len(comparison["seeds"]) == 1:
+        found["seeds"] = "One seed leaves the spread over trainings unknown: give --seeds 3 or more."
+    if len(comparison["seeds"]) == 2:
+        found["seeds"] = (
+            "An interval over two seeds is 12.7 standard errors to either side, and says little: give --seeds 3 or more."
+        )
     return found

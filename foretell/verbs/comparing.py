@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from foretell.data.store import ImageStore
+from foretell.data.table import no_label
 from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
@@ -72,6 +73,8 @@ def _open(
     store = common.open_data(chosen)
     common.tell_data(store, chosen)
     if "label" not in store.table and not recipe.transfer.findings:
+        if chosen.labels is not None:
+            raise no_label(chosen.labels)
         raise InputError(
             f"{store.source}: has no labels to measure by; give --labels FILE (a CSV with the columns path and label), "
             "class folders or a manifest with a label column"

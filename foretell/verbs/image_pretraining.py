@@ -12,6 +12,7 @@ import torch
 from foretell import objectives
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.store import ImageStore
+from foretell.data.table import no_label
 from foretell.encoders import build_encoder, check_name, resolve, save_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
@@ -157,7 +158,7 @@ def measure(setting: Setting, run: Run) -> dict[str, float]:
         return {}
     result = worth.frozen(encoder, store, parts, views=views, config=setting.recipe.transfer, probe=False)
     worth.keep(run, result)
-    say(f"on {result['test']['samples']:,} test images that it has not seen:")
+    say(f"on {result['test']['samples']:,} test {setting.recipe.transfer.unit}s that it has not seen:")
     for line in worth.table(result):
         say(line)
     return {arm: scores["accuracy"] for arm, scores in result["knn"].items()}
@@ -177,7 +178,9 @@ class Images(kinds.Kind[Setting]):
             common.check_labels(asked.data)
         store = common.open_data(asked.data)
         common.tell_data(store, asked.data)
-        if asked.data.labels is not None:
+        if asked.data.labels is not None and not asked.transfer.findings:
+            if "label" not in store.table:
+                raise no_label(asked.data.labels)
             store.table.classes("label")
         parts = common.divide(store, asked.data)
         settled, notes = settle(asked, store, parts)

@@ -162,7 +162,7 @@ def differences(rows: list[Row], arm: str, against: str, metric: str, redrawn: S
         seeds = sorted(ours.keys() & others.keys())
         if not seeds:
             continue
-        interval = paired([ours[seed] for seed in seeds], [others[seed] for seed in seeds])
+        interval = paired([ours[seed] for seed in seeds], [others[seed] for seed in seeds]).within(-1, 1)
         labels = next(row["labels"] for row in rows if row["arm"] == arm and row["per_class"] == per_class)
         found.append(
             {

@@ -64,6 +64,9 @@ def frozen(
         "retrieval": {},
     }
 
+    if test.cases is not None:
+        result["test"]["images"] = len(test)
+
     def judge(arm: str, features: Callable[[Index], Features]) -> None:
         tell(f"{arm}: embedding")
         train_x, test_x = features(train.index), features(test.index)
@@ -100,7 +103,7 @@ def keep(run: Run, result: dict[str, Any]) -> None:
     comparison["classes"] = comparison.get("classes") or result["classes"]
     scores = {name: result[name] for name in FROZEN if result[name]}
     earlier = earlier_frozen(comparison, result["test"], result["classes"])
-    test = {name: result["test"][name] for name in ("samples", "split")}
+    test = {name: result["test"][name] for name in ("samples", "split", "images") if name in result["test"]}
     comparison = {name: value for name, value in comparison.items() if name not in FROZEN}
     comparison |= {**earlier, **scores, "frozen_test": test}
     comparison["test"] = comparison.get("test") or test

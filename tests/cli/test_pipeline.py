@@ -369,9 +369,14 @@ def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, 
 
     names = [f"ID-{patient}" for patient in range(30)]
     refused(said(["PatientID,label", *(f"{name},same" for name in names)]), "two classes or more")
+    refused(
+        said(["PatientID,lable", *(f"{name},{at % 2}" for at, name in enumerate(names))]),
+        "labels.csv: unknown column 'label'; did you mean 'lable'?",
+        "--set data.columns.label=NAME",
+    )
     halves = [f"{name},{at % 2},{'AB'[at > 23]}" for at, name in enumerate(names)]
     refused(said(["PatientID,label,domain", *halves], "--shift", "domain=C"), "unknown value of column 'domain' 'C'")
-    refused(said(["PatientID,label,domain", *halves], "--shift", "hospital=B"), "column of data.held_out 'hospital'")
+    refused(said(["PatientID,label,domain", *halves], "--shift", "hospital=B"), "column of --shift 'hospital'")
     one = [f"{name},{at % 2 if at < 24 else 1},{'AB'[at > 23]}" for at, name in enumerate(names)]
     refused(
         said(["PatientID,label,domain", *one], "--shift", "domain=B"),
@@ -382,10 +387,11 @@ def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, 
         f"{path.name},{at // 2 % 2},{'train' if at % 6 else 'test'}"
         for at, path in enumerate(sorted(studies.iterdir()))
     ]
+    first, second, *_ = (path.name for path in sorted(studies.iterdir()))
     refused(
         said(["path,label,split", *parts]),
         "group 'patient-",
-        "is in two splits: row 1 is test, row 2 is train (and 9 more",
+        f"is in two splits: {first} is test, {second} is train (and 9 more",
     )
     assert not (tmp_path / "run").exists()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from foretell.transfer.images.shift import drops, gains
 from foretell.verbs.pipeline_arms import Compared, differences, merged
 
 SCORES = {"pretrained": 0.8, "probe": 0.7, "scratch": 0.6, "random": 0.5}
@@ -94,3 +95,14 @@ def test_differences_carry_the_interval_over_groups() -> None:
     assert row["group_high"] == pytest.approx(0.2)
     (bare, _) = differences(compared.result["rows"], "pretrained", "scratch", "accuracy")
     assert "group_low" not in bare
+
+
+def test_no_interval_says_what_no_difference_can_be() -> None:
+    rows = part("a", shift=True).result["rows"]
+    for row in rows:
+        row["accuracy"] = float((row["seed"] == 0) == (row["arm"] == "pretrained"))
+        row["shift_accuracy"] = 1 - row["accuracy"]
+    (row, _) = differences(rows, "pretrained", "scratch", "accuracy")
+    assert (row["difference"], row["low"], row["high"]) == (0, -1, 1)
+    for found in (drops(rows, "accuracy")[0]["drop"], gains(rows, "accuracy", arms=["pretrained"])[0]["out"]):
+        assert (found["mean"], found["low"], found["high"]) == (0, -1, 1)

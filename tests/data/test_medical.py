@@ -145,6 +145,27 @@ def test_a_damaged_file_among_others_is_listed(tmp_path: Path) -> None:
         open_images(folder, max_unreadable=0)
 
 
+def test_a_header_that_is_cut_is_no_object_without_pixels(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s")
+    file = folder / "0" / "IM0000"
+    whole = file.read_bytes()
+    for size in (whole.index(b"\x08\0\x16\0"), whole.index(b"ID-0")):  # before and after the kind of its object
+        file.write_bytes(whole[:size])
+        store = open_images(folder)
+        ((name, reason),) = store.unreadable
+        assert name == "0/IM0000"
+        assert reason.startswith("is DICOM without pixels, which a CT Image Storage has; it is cut short")
+        assert not any("without pixels" in note for note in store.notes)
+
+
+def test_a_damaged_file_makes_no_classes_of_patients(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s")
+    (folder / "0" / "IM0000").write_bytes((folder / "0" / "IM0000").read_bytes()[:-100])
+    store = open_images(folder)
+    assert store.kind == "folder"
+    assert "label" not in store.table
+
+
 def test_a_manifest_keeps_its_own_columns(tmp_path: Path) -> None:
     study(tmp_path / "s")
     rows = [f"s/{patient}/IM{image:04d},{'ab'[patient % 2]},p{patient}" for patient in range(3) for image in range(2)]
@@ -216,7 +237,9 @@ def test_labels_by_patient_study_or_series(tmp_path: Path, header: str, key: str
     store = open_images(study(tmp_path / "s"), labels=table)
     assert store.table.column("label") == ["a", "a", "b", "b", "a", "a"]
     (note,) = [note for note in store.notes if "not among" in note]
+    assert "row 4: " in note
     assert key.format(3) not in note  # a row too many is told by its pseudonym
+    assert any("3 patients" in note for note in store.notes)  # what was understood before the labels
     kept = open_images(tmp_path / "s", labels=table, medical=MedicalConfig(identifiers="kept"))
     assert kept.table.column("label") == store.table.column("label")
 
@@ -233,6 +256,24 @@ def test_labels_keyed_by_another_identifier_say_so(tmp_path: Path) -> None:
         open_images(folder, labels=labels(tmp_path / "u.csv", "patient,label", "nobody,a"))
     with pytest.raises(InputError, match="rows 1 and 2 are for the same patient"):
         open_images(folder, labels=labels(tmp_path / "v.csv", "patient,label", "ID-1,a", "ID-1,b"))
+    with pytest.raises(
+        InputError, match=r"no column path, patient, study or series among who, label; .*columns\.group=NAME"
+    ):
+        open_images(folder, labels=labels(tmp_path / "x.csv", "who,label", "ID-1,a"))
+
+
+def test_labels_by_patient_where_files_say_who_issued_the_identifier(tmp_path: Path) -> None:
+    for at, (patient, issuer) in enumerate([("1", "A"), ("2", "A"), ("3", "B")]):
+        saved(tmp_path, small(PatientID=patient, IssuerOfPatientID=issuer, SOPInstanceUID=f"1.2.{at}"), f"{at}.dcm")
+    plain = labels(tmp_path / "plain.csv", "PatientID,label", "1,a", "2,b", "3,c")
+    assert open_images(tmp_path, labels=plain).table.column("label") == ["a", "b", "c"]
+    whole = labels(tmp_path / "whole.csv", "PatientID,label", "1 of A,a", "2 of A,b", "3,c")
+    assert open_images(tmp_path, labels=whole).table.column("label") == ["a", "b", "c"]
+    saved(tmp_path, small(PatientID="1", IssuerOfPatientID="B", SOPInstanceUID="1.2.9"), "9.dcm")
+    store = open_images(tmp_path, labels=whole)
+    assert store.table.column("label") == ["a", "b", "c", None]  # the other hospital's number 1 is somebody else
+    with pytest.raises(InputError, match=r"plain\.csv: row 1 may be for several patients"):
+        open_images(tmp_path, labels=plain)
 
 
 def test_a_mapped_key(tmp_path: Path) -> None:

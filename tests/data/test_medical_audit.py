@@ -45,7 +45,7 @@ def test_a_series_of_mixed_sizes_is_listed(tmp_path: Path) -> None:
     assert found.medical is not None
     (mixed,) = found.medical.mixed
     assert mixed.startswith("series-")
-    assert mixed.endswith(": 3 of 16 x 16 axial and 1 of 8 x 8 sagittal")
+    assert mixed.endswith(": 3 of 16 x 16 axial (0/IM0000) and 1 of 8 x 8 sagittal (x.dcm)")
     assert mixed in render(found)
 
 

@@ -95,6 +95,9 @@ def test_a_group_in_two_splits() -> None:
         InputError, match=r"^group 'p1' is in two splits: row 1 is train, row 3 is test; put all rows of"
     ):
         split(table, {"train": 0.5, "test": 0.5}, 0)
+    table = table.with_column("path", ["a/1", "b/1", "a/2"])
+    with pytest.raises(InputError, match="group 'p1' is in two splits: a/1 is train, a/2 is test; put all"):
+        split(table, {"train": 0.5, "test": 0.5}, 0)
     names = [f"p{number}" for number in range(8)]
     many = Table({"group": names * 2, "split": ["train"] * 8 + ["test"] * 8})
     with pytest.raises(InputError, match=r"row 9 is test \(and 7 more: p1, p2, p3, p4, p5, \.\.\.\); put all rows"):

@@ -213,6 +213,10 @@ def test_text_is_told_from_images(tmp_path: Path) -> None:
     (tmp_path / "i").mkdir()
     (tmp_path / "i" / "a.png").write_bytes(b"")
     (tmp_path / "i" / "readme.txt").write_text("x")
+    for name, file in (("n", "volume.nii.gz"), ("d", "slice.dcm")):  # beside a table of labels
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_bytes(b"")
+        (tmp_path / name / "labels.csv").write_text("PatientID,label\n1,a\n")
     tables = {
         "text.csv": "text,label\na,b\n",
         "images.csv": "path,text\na,b\n",
@@ -221,7 +225,7 @@ def test_text_is_told_from_images(tmp_path: Path) -> None:
     }
     for name, content in tables.items():
         (tmp_path / name).write_text(content)
-    given = ["t", "i", *tables, "none.txt", "t/a.txt.gz"]
+    given = ["t", "i", "n", "d", *tables, "none.txt", "t/a.txt.gz"]
     found = {name for name in given if holds_text(tmp_path / name, {})}
     assert found == {"t", "text.csv", "l.jsonl", "t/a.txt.gz"}
     assert holds_text(tmp_path / "other.tsv", {"text": "body"})

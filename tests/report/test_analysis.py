@@ -9,7 +9,7 @@ import pytest
 from made_up_run import ANIMALS, comparison, make, write
 
 from foretell.report import analysis
-from foretell.report.about import missing
+from foretell.report.about import method, missing
 from foretell.report.gather import gather
 
 
@@ -120,6 +120,16 @@ def test_the_verdict_before_a_comparison_says_what_is_known(tmp_path: Path) -> N
         "80.0% with raw pixels; what it is worth with few labels has not been measured yet."
     )
     assert next(command.split()[1] for _, command in missing(gather(run))) == "finetune"
+
+
+def test_scores_of_cases_are_not_said_to_be_of_images(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False)
+    told = {**comparison(ANIMALS), "test": {"samples": 4, "images": 12}}
+    write(run / "results" / "comparison.json", told)
+    assert "Every score is on the same 4 test cases, never trained on." in method(gather(run))
+    knn = {"pretrained": {"accuracy": 0.9}}
+    write(run / "results" / "comparison.json", {"classes": ANIMALS, "knn": knn, "test": told["test"]})
+    assert "90.0% of the test cases;" in analysis.verdict(gather(run))
 
 
 def test_a_silent_run_is_said_to_have_broken_off(tmp_path: Path) -> None:

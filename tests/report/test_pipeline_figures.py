@@ -109,6 +109,7 @@ def test_what_is_missing_is_said_with_what_to_give() -> None:
     assert set(found) == {"shift", "crossing", "seeds", "fractions", "start"}
     assert "--shift COLUMN=VALUE, as domain=B. Columns that have several values: vendor." in found["shift"]
     assert "--weights FILE" in found["start"]
+    assert "over two seeds is 12.7 standard errors" in figures.missing({**comparison(), "seeds": [0, 1]})["seeds"]
 
 
 def parsed(rows: list[DotRow], width: float = 820, **axis: Any) -> ElementTree.Element:

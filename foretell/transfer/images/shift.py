@@ -75,7 +75,7 @@ def drops(rows: Sequence[Row], metric: str, redrawn: Sequence[Row] = ()) -> list
         seeds = sorted(inside.keys() & outside.keys())
         if not seeds:
             continue
-        interval = paired([inside[seed] for seed in seeds], [outside[seed] for seed in seeds])
+        interval = paired([inside[seed] for seed in seeds], [outside[seed] for seed in seeds]).within(-1, 1)
         means = {name: float(np.mean([by[seed] for seed in seeds])) for name, by in (("in", inside), ("out", outside))}
         drop = {**interval.record(), **spread(redrawn, per_class, (arm, metric), (arm, PREFIX + metric))}
         found.append({"arm": arm, "per_class": per_class, "labels": labels, "metric": metric, **means, "drop": drop})
@@ -115,9 +115,9 @@ def gains(
                 "per_class": per_class,
                 "labels": labels,
                 "metric": metric,
-                "in": {**paired(inside, nothing).record(), **at_home},
-                "out": {**paired(outside, nothing).record(), **away},
-                "more": paired(outside, inside).record(),
+                "in": {**paired(inside, nothing).within(-1, 1).record(), **at_home},
+                "out": {**paired(outside, nothing).within(-1, 1).record(), **away},
+                "more": paired(outside, inside).within(-2, 2).record(),
             }
         )
     return found
