@@ -17,7 +17,7 @@ from foretell.data.medical_audit import lines as medical_lines
 from foretell.data.sequences import summary
 from foretell.data.splits import canonical
 from foretell.data.store import ImageStore, open_images
-from foretell.data.table import many, no_label
+from foretell.data.table import check_labels, many
 from foretell.errors import InputError
 
 SHOWN = 5  # examples of each finding in the text; the data class holds all
@@ -130,7 +130,10 @@ def audit(
         except InputError as reason:
             found.notes = [*found.notes, f"no sequences: {reason}"]
     if labels is not None and "label" not in table:
-        found.notes = [*found.notes, f"no classes in {no_label(labels)}"]
+        try:
+            check_labels(labels, columns)
+        except InputError as reason:
+            found.notes = [*found.notes, f"no classes in {reason}"]
     if "label" in table:
         values = table.column("label")
         found.labels = dict(Counter(value for value in values if value is not None).most_common())

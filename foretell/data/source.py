@@ -184,7 +184,7 @@ def folder_columns(names: list[str], notes: list[str], what: str = "images") -> 
 def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Source:
     table = tables.read_table(path, columns)
     if "path" not in table:
-        hint = tables.how_to_name("path", table.columns, _PATH_NAMES)
+        hint = tables.how_to_name("path", list(table.columns), _PATH_NAMES)
         raise InputError(f"{name}: no column 'path' among {', '.join(table.columns)}; {hint}")
     given = table.column("path")
     for row, value in enumerate(given):
@@ -258,7 +258,7 @@ def join(
         raise InputError(f"{labels}: does not exist; expected a table with the columns path and label")
     given = tables.read_table(labels, columns)
     if "path" not in given:
-        hint = tables.how_to_name("path", given.columns, _PATH_NAMES)
+        hint = tables.how_to_name("path", list(given.columns), _PATH_NAMES)
         raise InputError(f"{labels}: no column 'path' among {', '.join(given.columns)}; {hint}")
     where: dict[str, list[int]] = {}
     short: dict[str, str | None] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from foretell.errors import InputError, unknown
 
 COLUMNS = ("path", "label", "group", "case", "study", "order", "domain", "lang", "split")
+LABEL_NAMES = ("class", "klass", "category", "target", "diagnosis", "species", "kind", "y")  # what others call it
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 Index = NDArray[np.int64]
@@ -98,9 +100,11 @@ def sort_names(names: Iterable[str]) -> list[str]:
     return sorted(chosen)
 
 
-def how_to_name(known: str, have: Iterable[str], usual: Iterable[str]) -> str:
+def how_to_name(known: str, have: Sequence[str], usual: Iterable[str]) -> str:
     """The option that names a table's own column for the ``known`` one; ``usual`` are names that it often has."""
     near = next((name for name in have if name.lower() in usual), None)
+    if near is None:
+        near = next(iter(difflib.get_close_matches(known, have, n=1, cutoff=0.75)), None)
     if near is None:
         return f"name its column: --set data.columns.{known}=NAME"
     return f"is it '{near}'? Then give --set {shlex.quote(f'data.columns.{known}={near}')}"
@@ -161,10 +165,12 @@ def rename(table: Table, columns: Mapping[str, str] | None, where: str) -> Table
     return Table(renamed, rows=len(table))
 
 
-def no_label(labels: str | Path) -> InputError:
-    """The error of a table of labels without the column ``label``."""
-    message = unknown("column", "label", read_table(Path(labels)).columns)
-    return InputError(f"{labels}: {message}; {how_to_name('label', (), ())}")
+def check_labels(labels: str | Path, columns: Mapping[str, str] | None = None) -> None:
+    """Raises InputError where the table ``labels``, whose own ``columns`` are mapped, has no column ``label``."""
+    have = list(read_table(Path(labels), columns).columns)
+    if "label" not in have:
+        hint = how_to_name("label", have, LABEL_NAMES)
+        raise InputError(f"{labels}: no column 'label' among {', '.join(have)}; {hint}")
 
 
 def _read_csv(path: Path, delimiter: str | None) -> Table:

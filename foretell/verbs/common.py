@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from foretell import distributed
+from foretell.data import table as tables
 from foretell.data.domains import rows_outside
 from foretell.data.splits import Parts as Parts
 from foretell.data.splits import split
 from foretell.data.store import ImageStore, open_images
-from foretell.data.table import how_to_name, read_table
 from foretell.encoders import load_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
@@ -85,20 +85,13 @@ def open_data(data: DataConfig) -> ImageStore:
     return store
 
 
-LABEL_NAMES = ("class", "klass", "category", "target", "diagnosis", "species", "kind", "y")
-
-
 def check_labels(data: DataConfig) -> None:
     """The table given as labels has some: other columns alone would leave those of the folders' names to be taken.
 
     Raises InputError.
     """
-    if data.labels is None or not Path(data.labels).is_file():  # a missing file is told where it is read
-        return
-    given = read_table(Path(data.labels), data.columns)
-    if "label" not in given:
-        hint = how_to_name("label", given.columns, LABEL_NAMES)
-        raise InputError(f"{data.labels}: no column 'label' among {', '.join(given.columns)}; {hint}")
+    if data.labels is not None and Path(data.labels).is_file():  # a missing file is told where it is read
+        tables.check_labels(data.labels, data.columns)
 
 
 def absolute(source: str) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from foretell.data.store import ImageStore
-from foretell.data.table import no_label
 from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
@@ -68,13 +67,11 @@ def _open(
     read.recipe = recipe
     named_device(recipe.transfer.device)
     chosen = common.data_for(read, data, labels)
-    if labels is not None and not recipe.transfer.findings:
+    if not recipe.transfer.findings:
         common.check_labels(chosen)
     store = common.open_data(chosen)
     common.tell_data(store, chosen)
     if "label" not in store.table and not recipe.transfer.findings:
-        if chosen.labels is not None:
-            raise no_label(chosen.labels)
         raise InputError(
             f"{store.source}: has no labels to measure by; give --labels FILE (a CSV with the columns path and label), "
             "class folders or a manifest with a label column"

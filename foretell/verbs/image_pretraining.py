@@ -12,7 +12,6 @@ import torch
 from foretell import objectives
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.store import ImageStore
-from foretell.data.table import no_label
 from foretell.encoders import build_encoder, check_name, resolve, save_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
@@ -179,8 +178,6 @@ class Images(kinds.Kind[Setting]):
         store = common.open_data(asked.data)
         common.tell_data(store, asked.data)
         if asked.data.labels is not None and not asked.transfer.findings:
-            if "label" not in store.table:
-                raise no_label(asked.data.labels)
             store.table.classes("label")
         parts = common.divide(store, asked.data)
         settled, notes = settle(asked, store, parts)

@@ -10,7 +10,6 @@ from typing import Any
 
 from foretell.data.domains import rows_of
 from foretell.data.store import ImageStore
-from foretell.data.table import no_label
 from foretell.encoders import build_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
@@ -61,11 +60,11 @@ class _Ground:
 
 def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig, shift: str | None) -> None:
     """Raise InputError unless ``store`` has labels, a test part and a domain ``shift`` to compare by."""
+    if not transfer.findings:
+        common.check_labels(data)
     if shift is not None:
         rows_of(store, shift, "--shift")
     if not common.class_names(store) and not transfer.findings:
-        if data.labels is not None and "label" not in store.table:
-            raise no_label(data.labels)
         raise InputError(
             f"{store.source}: has no labels of two classes or more to compare by; give --labels FILE (a CSV with label, and "
             "path, patient, study or series)"

@@ -371,8 +371,7 @@ def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, 
     refused(said(["PatientID,label", *(f"{name},same" for name in names)]), "two classes or more")
     refused(
         said(["PatientID,lable", *(f"{name},{at % 2}" for at, name in enumerate(names))]),
-        "labels.csv: unknown column 'label'; did you mean 'lable'?",
-        "--set data.columns.label=NAME",
+        "labels.csv: no column 'label' among PatientID, lable; is it 'lable'? Then give --set data.columns.label=lable",
     )
     halves = [f"{name},{at % 2},{'AB'[at > 23]}" for at, name in enumerate(names)]
     refused(said(["PatientID,label,domain", *halves], "--shift", "domain=C"), "unknown value of column 'domain' 'C'")
