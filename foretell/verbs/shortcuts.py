@@ -12,7 +12,8 @@ from foretell.errors import InputError
 from foretell.recipe import Recipe
 from foretell.run import Run
 from foretell.transfer.images.lens import colour_shift
-from foretell.transfer.images.shortcuts import SWITCHES, Shortcuts, probe_images, probe_objective
+from foretell.transfer.images.place_leak import SWITCHES, Shortcuts
+from foretell.transfer.images.shortcuts import probe_images, probe_objective
 from foretell.verbs import common, kinds
 from foretell.verbs.common import say
 

@@ -12,7 +12,7 @@ import torch
 
 from foretell.report.exhibits import neighbours_grid, picture_grid, write_map
 from foretell.run import Run
-from foretell.transfer.images.shortcuts import Score, Shortcuts
+from foretell.transfer.images.place_leak import Score, Shortcuts
 
 ANIMALS = ["bear", "bird", "cat", "cow", "deer", "dog", "fish", "frog", "horse", "rabbit"]
 ARMS = {

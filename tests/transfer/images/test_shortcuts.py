@@ -14,18 +14,9 @@ from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.objectives.simclr import SimCLR
-from foretell.transfer.images.shortcuts import (
-    SWITCHES,
-    Looks,
-    Score,
-    Shortcuts,
-    _best,
-    closed_by,
-    foretell_places,
-    probe_images,
-    probe_objective,
-    score,
-)
+from foretell.transfer.images.place_leak import SWITCHES, Score, Shortcuts
+from foretell.transfer.images.position_probe import Looks, _best, foretell_places, score
+from foretell.transfer.images.shortcuts import closed_by, probe_images, probe_objective
 from foretell.views.aberration import aberrated
 from foretell.views.patches import projection
 
