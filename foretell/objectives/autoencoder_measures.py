@@ -227,7 +227,7 @@ def table(models: Mapping[str, Figures], probes: Mapping[str, float | None] | No
             f"{one.noisy:.3f}",
             f"{one.clean:.3f}",
             f"{one.psnr:.1f} dB",
-            "–" if math.isnan(one.copied) else f"{one.copied:.2f}",
+            "–" if math.isnan(one.copied) else f"{round(one.copied, 2) + 0.0:.2f}",  # no "-0.00"
             f"{one.detail:.0%}",
             *([f"{probed[name]:.1%}" if name in probed else "–"] if probed else []),
         )

@@ -151,8 +151,8 @@ def holes(objective: ContextEncoder, count: int, seed: int) -> Tensor:
 
 def filled_by_all(
     objective: ContextEncoder, store: ImageStore, rows: NDArray[np.int64], seed: int
-) -> tuple[Tensor, Tensor, dict[str, Tensor], bool]:
-    """(truth, masks, arm -> filled pictures, whether some of the images were learnt from) for ``IMAGES`` of ``rows``.
+) -> tuple[Tensor, Tensor, dict[str, Tensor], int]:
+    """(truth, masks, arm -> filled pictures, how many of the images were learnt from) for ``IMAGES`` of ``rows``.
 
     The nearest neighbour comes from the images the objective learns from, never the image itself.
     """
@@ -161,7 +161,7 @@ def filled_by_all(
     truth = pictures(store, rows, objective.side)
     candidates = pictures(objective.store, learnt, objective.side)
     own = {content.tobytes() for content in objective.store.hashes}
-    seen = any(store.hashes[row].tobytes() in own for row in rows)
+    seen = sum(store.hashes[row].tobytes() in own for row in rows)
     same = (store.hashes[rows][:, None] == objective.store.hashes[learnt][None]).all(2)
     mask = holes(objective, len(truth), seed)
     mean = objective.filler.mean.cpu().expand_as(truth)
@@ -221,11 +221,14 @@ def exhibit(objective: ContextEncoder, store: ImageStore, rows: NDArray[np.int64
     measured = measure(truth, mask, filled)
     panels = [("what is seen", filled["mean"]), ("filled", filled["context_encoder"])]
     panels += [("nearest neighbour", filled["neighbour"]), ("image", truth)]
-    told = "some of them learnt from" if learnt else "none of them learnt from"
+    told = f"{'all' if learnt == len(truth) else f'{learnt:,}' if learnt else 'none'} of them learnt from"
     caption = (
         f"The holes of {measured['images']} images, {told}; on average {measured['share']:.0%} of the picture. PSNR, L1 "
         "and L2 are means over images of what each has inside its hole, with pixels in [0, 1]; gradient energy and seam "
         "are ratios to those of the true content."
     )
-    shown = [(name, pictures[:SHOWN]) for name, pictures in panels]
+    chosen = np.unique(
+        np.linspace(0, len(truth) - 1, SHOWN).round().astype(np.int64)
+    )  # rows lie in the order of classes
+    shown = [(name, pictures[chosen]) for name, pictures in panels]
     return Exhibit("Holes filled", caption, shown, name="inpainting", table=table(measured))

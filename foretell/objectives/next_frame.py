@@ -25,6 +25,7 @@ from foretell.counters import Rng, Rows
 from foretell.data.sampler import Sampler
 from foretell.data.sequences import Frames, Windows
 from foretell.data.store import ImageStore
+from foretell.data.table import many
 from foretell.encoders.base import Encoder
 from foretell.objectives.base import Exhibit, Stream, Task
 from foretell.objectives.frame_measures import measured
@@ -147,7 +148,7 @@ class NextFrame(ImageObjective):
 
     @property
     def notes(self) -> list[str]:
-        told = f"{len(self.windows.names):,} sequences, {len(self.windows):,} windows of {self.windows.length} frames"
+        told = f"{many(len(self.windows.names), 'sequence')}, {many(len(self.windows), 'window')} of {self.windows.length} frames"
         return [line for line in (told, self.windows.note) if line]
 
     def streams(self) -> dict[str, Stream]:

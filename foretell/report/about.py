@@ -119,8 +119,8 @@ def training(run: Gathered) -> list[Json]:
         ("Loss", charts.curve("loss", "Loss", run.steps, ["total", *beside], labels=bool(beside), until=last)),
         *[
             (
-                f"{name.replace('_', ' ').capitalize()} (pretext task)",
-                alone(f"part-{place}", name, parts=[name], zero=False),
+                f"{name.replace('_', ' ').replace('.', ', ').capitalize()} (pretext task)",
+                alone(f"part-{place}", name, parts=[name], zero=False, share=_is_share(name)),
             )
             for place, name in enumerate(apart)
         ],
@@ -143,13 +143,18 @@ def last_step(run: Gathered) -> float | None:
     return max(steps, default=None)
 
 
+def _is_share(part: str) -> bool:
+    """Whether a part of the loss, of one player ("discriminator.accuracy") or of all, is a share and not a loss."""
+    return part.rpartition(".")[2] == "accuracy"
+
+
 def _comparable(steps: list[Json], part: str) -> bool:
     """Whether a part of the loss can share the total's axis: its largest value is a tenth of the total's or more."""
     largest = {
         name: max((abs(line[name]) for line in steps if words.known(line.get(name))), default=0.0)
         for name in ("total", part)
     }
-    return part != "accuracy" and 0.1 * largest["total"] <= largest[part] <= 2 * largest["total"]
+    return not _is_share(part) and 0.1 * largest["total"] <= largest[part] <= 2 * largest["total"]
 
 
 UNITS = {"image": "Images", "text": "Rows of text", "words": "Words"}

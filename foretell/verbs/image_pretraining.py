@@ -34,6 +34,7 @@ from foretell.views.config import ViewConfig
 
 LARGEST_SIDE = {"cpu": 96, "cuda": 224}
 EXHIBIT = 8  # images in exhibits/views.png
+MAPPED = 100  # images that neighbours and the map are drawn from, at least
 MONITORED = 3000  # labelled images that the monitors look at, where there are more
 
 
@@ -147,12 +148,15 @@ def measure_untrained(run: Run, setting: Setting, monitors: Sequence[Monitor]) -
 
 def measure(setting: Setting, run: Run) -> dict[str, float]:
     encoder, store, parts, views = setting.encoder.eval(), setting.store, setting.parts, setting.views
-    # A film's end is short, but what was learnt from tells nothing of it.
-    least = 1 if setting.objective.columns else 100
-    rows = parts.test if len(parts.test) >= least else parts.train
     seed = setting.recipe.training.seed
-    worth.draw(run, encoder, store, views, rows, seed)
-    write_findings(run, setting.objective.findings(store, rows, seed))
+    # Neighbours and a map need many images to lie among. What a task foretells of images that it learnt from says little
+    # of others: few of the test part are better (a film's end may be a single window).
+    for_map = parts.test if len(parts.test) >= MAPPED else parts.train
+    least = 1 if setting.objective.columns else EXHIBIT
+    worth.draw(run, encoder, store, views, for_map, seed)
+    write_findings(
+        run, setting.objective.findings(store, parts.test if len(parts.test) >= least else parts.train, seed)
+    )
     if not common.class_names(store) or not len(parts.test):
         return {}
     result = worth.frozen(encoder, store, parts, views=views, config=setting.recipe.transfer, probe=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +128,8 @@ def test_the_run_and_its_report_have_the_figures(filler: Path) -> None:
         "mean fill",
     ]
     assert (filler / "exhibits" / "inpainting.png").is_file()
+    held = len(json.loads((filler / "split.json").read_text())["test"])
+    assert f"The holes of {held} images, none of them learnt from" in found["caption"]
     page = (filler / "report.html").read_text()
     assert "Holes filled" in page
     assert "nearest neighbour, copied" in page

@@ -173,6 +173,7 @@ def test_too_short_and_no_sequences_are_input_errors(store: ImageStore) -> None:
     rows = np.concatenate([np.arange(20), [25]])  # five frames of four sequences, one of another
     told = made(store.subset(rows), frames=2).notes
     assert told[0] == "4 sequences, 12 windows of 3 frames"
+    assert made(store.subset(np.arange(5)), frames=2).notes[0] == "1 sequence, 3 windows of 3 frames"
     assert "1 of 5 sequences have fewer than 3 frames in a row and are passed over: pan 5 (1)" in told[1]
 
 

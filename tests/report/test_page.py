@@ -225,6 +225,16 @@ def test_what_another_test_part_or_one_seed_says_is_named(tmp_path: Path) -> Non
     assert "lines: 95% intervals over the test images" in text
 
 
+def test_an_accuracy_of_a_player_is_no_loss(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    step = {"kind": "step", "total": 2.0, "discriminator.total": 1.9, "discriminator.accuracy": 0.4}
+    (run / "metrics.jsonl").write_text("".join(json.dumps({**step, "step": at}) + "\n" for at in (1, 2)))
+    text = build(run).read_text()
+    assert "Discriminator, accuracy (pretext task)" in text
+    assert "discriminator.total</text>" in text
+    assert "discriminator.accuracy</text>" not in text
+
+
 def test_a_share_has_whole_ticks_that_are_possible(tmp_path: Path) -> None:
     for values, expected in (([0.979, 0.979], ["96%", "97%", "98%", "99%"]), ([1.0, 1.0], ["99%", "100%"])):
         lines = [{"step": step, "value": value} for step, value in enumerate(values)]
