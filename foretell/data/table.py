@@ -166,8 +166,13 @@ def rename(table: Table, columns: Mapping[str, str] | None, where: str) -> Table
 
 
 def check_labels(labels: str | Path, columns: Mapping[str, str] | None = None) -> None:
-    """Raises InputError where the table ``labels``, whose own ``columns`` are mapped, has no column ``label``."""
-    have = list(read_table(Path(labels), columns).columns)
+    """Raises InputError where the table ``labels`` has no column ``label``, and none of ``columns`` stands for it.
+
+    Columns that stand for others may be those of an image's header.
+    """
+    if "label" in (columns or {}):  # looked for where the two are joined
+        return
+    have = list(read_table(Path(labels)).columns)
     if "label" not in have:
         hint = how_to_name("label", have, LABEL_NAMES)
         raise InputError(f"{labels}: no column 'label' among {', '.join(have)}; {hint}")

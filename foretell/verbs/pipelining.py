@@ -271,6 +271,7 @@ def run(
     }
     work = Work(plan, folder, {key: value for key, value in options.items() if value is not None}, overrides)
     work.check()
+    common.make_place(folder / FITS)
     work.run()
     page, numbers = build(folder, list(work.done.values()))
     say(f"report of all steps: {page}")

@@ -346,6 +346,11 @@ def test_bad_pipelines_are_refused(studies: Path, foretell: Call, tmp_path: Path
     refused(said("x ="), "not TOML")
     refused(foretell("pipeline", "medicine", studies), "unknown pipeline 'medicine'", "medical")
     refused(foretell("pipeline", "medical"), "DATA is missing")
+    (tmp_path / "plan.toml").write_text(PLAN)
+    words = again(tmp_path, studies)
+    refused(
+        foretell(*words[:-1], studies.parent / "labels.csv"), "labels.csv/fits.jsonl: cannot be written (it lies below"
+    )
     refused(foretell("pipeline", "medical_widths", studies, "--weights", "x"), "is no start")
     refused(
         foretell("pipeline", "medical_starts", studies), "step natural needs weights to start from; give --weights FILE"
@@ -373,6 +378,8 @@ def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, 
         said(["PatientID,lable", *(f"{name},{at % 2}" for at, name in enumerate(names))]),
         "labels.csv: no column 'label' among PatientID, lable; is it 'lable'? Then give --set data.columns.label=lable",
     )
+    rare = [f"{name},{at % 2 if at < 20 else 1},{'train' if at < 20 else 'test'}" for at, name in enumerate(names)]
+    refused(said(["PatientID,label,split", *rare]), "one class only ('1', 20 samples)", "(of the test part)")
     halves = [f"{name},{at % 2},{'AB'[at > 23]}" for at, name in enumerate(names)]
     refused(said(["PatientID,label,domain", *halves], "--shift", "domain=C"), "unknown value of column 'domain' 'C'")
     refused(said(["PatientID,label,domain", *halves], "--shift", "hospital=B"), "column of --shift 'hospital'")
@@ -393,6 +400,19 @@ def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, 
         f"is in two splits: {first} is test, {second} is train (and 9 more",
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_pretraining_takes_findings_without_a_class_and_domains_of_the_header(
+    studies: Path, foretell: Call, tmp_path: Path
+) -> None:
+    rows = [f"ID-{patient},{patient % 2},{'test' if patient > 20 else 'train'}" for patient in range(30)]
+    (tmp_path / "findings.csv").write_text("\n".join(["PatientID,bright,split", *rows]) + "\n")
+    told = foretell(
+        "pretrain", studies, "--labels", tmp_path / "findings.csv", "--out", tmp_path / "run", "--encoder", "resnet_tiny",
+        *("--batch", 8, "--budget", "1 step", "-s", "transfer.findings=bright", "-s", "data.columns.domain=study"),
+    )  # fmt: skip
+    assert told.status == 0, told.err
+    assert "42 images to learn from" in told.out
 
 
 @pytest.mark.parametrize("name", ["medical", "medical_starts", "medical_widths"])

@@ -57,21 +57,26 @@ def _without_label(data: Labelled, part: str) -> list[str]:
     return [f"{_counted(data.unlabelled, f'{part} sample')} without a label left out"] if data.unlabelled else []
 
 
-def _read(store: ImageStore, rows: Index | Sequence[int], column: str, config: TransferConfig) -> Labelled:
+def _read(
+    store: ImageStore, rows: Index | Sequence[int], column: str, config: TransferConfig, part: str = ""
+) -> Labelled:
     index, by_case = np.asarray(rows, dtype=np.int64), config.unit == "case"
-    if config.findings:
-        return labelled_findings(store, index, config.findings, uncertain=config.uncertain, by_case=by_case)
-    return (labelled_cases if by_case else labelled)(store, index, column)
+    try:
+        if config.findings:
+            return labelled_findings(store, index, config.findings, uncertain=config.uncertain, by_case=by_case)
+        return (labelled_cases if by_case else labelled)(store, index, column)
+    except InputError as error:
+        raise InputError(f"{error} (of the {part} part)" if part else str(error)) from None
 
 
 def unseen(
-    store: ImageStore, fit: Labelled, rows: Index | Sequence[int], column: str, config: TransferConfig
+    store: ImageStore, fit: Labelled, rows: Index | Sequence[int], column: str, config: TransferConfig, part: str = ""
 ) -> tuple[Labelled, list[str]]:
-    """Labelled samples among ``rows`` to test what is trained on ``fit``, and notes on what was left out.
+    """Labelled samples among ``rows``, the ``part`` in words, to test what is trained on ``fit``, and notes on what was left out.
 
     Raises InputError when they share a group or a case with ``fit``, or have no usable labels.
     """
-    held = _read(store, rows, column, config)
+    held = _read(store, rows, column, config, part)
     _check_cases(store, fit, held)
     groups = store.table.columns.get("group")
     if groups is not None:
@@ -112,8 +117,8 @@ def held_out(
             f"'{store.names[int(both[0])]}'); give each sample one split"
         )
     config = config or TransferConfig()
-    fit = _read(store, train, column, config)
-    held, notes = unseen(store, fit, test, column, config)
+    fit = _read(store, train, column, config, "training")
+    held, notes = unseen(store, fit, test, column, config, "test")
     return fit, held, _without_label(fit, "training") + notes
 
 
