@@ -210,6 +210,17 @@ class Run:
 
     # reading ---------------------------------------------------------------------------------------------------------
 
+    def held(self) -> bool:
+        """Whether a process has the run, to write to it."""
+        try:
+            with open(self.path / ".lock", "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # no lock, or a file system without locks
+            return False
+        return False
+
     def read_json(self, name: str) -> Any:
         """The parsed file, or None when the run has none."""
         target = self.path / name

@@ -82,6 +82,15 @@ def test_a_disk_that_fails_only_on_closing_is_told_when_all_is_closed(tmp_path: 
     Run.resume(tmp_path / "run").close()  # the lock is free
 
 
+def test_whether_a_run_is_held_is_known_without_taking_it(tmp_path: Path) -> None:
+    run = new(tmp_path / "run")
+    assert Run.read(tmp_path / "run").held()
+    run.close()
+    assert not Run.read(tmp_path / "run").held()
+    (tmp_path / "run" / ".lock").unlink()
+    assert not Run.read(tmp_path / "run").held()
+
+
 def test_a_run_is_held_even_where_its_holder_cannot_be_noted(tmp_path: Path) -> None:
     new(tmp_path / "run").close()
     (tmp_path / "run" / ".lock").write_bytes(b"")

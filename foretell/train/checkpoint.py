@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import torch
 
-from foretell.errors import ForetellError, InputError
+from foretell.errors import ForetellError, InputError, first_line
 
 FORMAT = 1
 # Settings that do not change what is learnt beyond rounding.
@@ -101,7 +101,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The payload, on the CPU. Nothing in the file is executed. Raises ForetellError when it is no checkpoint."""
+    """The payload, on the CPU. Nothing in the file is executed. Raises InputError when it is no checkpoint."""
     try:
         payload = _read(path)
         if not isinstance(payload, dict) or payload.get("format") != FORMAT:
@@ -109,9 +109,10 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such checkpoint") from None
     except Exception as error:
-        raise ForetellError(
-            f"{path}: not a readable checkpoint ({str(error).splitlines()[0][:100]}); delete it to resume from an "
-            "earlier one"
+        reason = first_line(error).partition(". ")[0]
+        raise InputError(
+            f"{path}: not a readable checkpoint ({reason}); delete it: --resume then goes on from the one before it, or from "
+            "the start"
         ) from error
     return payload
 

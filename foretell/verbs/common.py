@@ -253,8 +253,7 @@ def read_run(path: str | Path) -> Pretrained:
     recipe = Recipe.load(run.path / "recipe.toml")
     kinds.check_kind(Path(path), recipe, "image")
     if not (run.path / "encoder" / "model.safetensors").is_file():
-        state = (run.read_json("status.json") or {}).get("state", "unfinished")
-        raise InputError(f"{path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {path}")
+        raise kinds.no_encoder(run)
     encoder, facts = load_encoder(run.path)
     return Pretrained(run, recipe, encoder, facts)
 

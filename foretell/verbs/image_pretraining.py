@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,7 +227,7 @@ class Images(kinds.Kind[Setting]):
         page = build_report(run.path)
         say(f"report: {page}")
         labels = "" if common.class_names(setting.store) else " --labels labels.csv"
-        say(f"next: foretell finetune {run.path}{labels}")
+        say(f"next: foretell finetune {shlex.quote(str(run.path))}{labels}")
         return Pretraining(run.path, folder, page, result.steps, result.seconds, knn)
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:

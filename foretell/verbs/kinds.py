@@ -5,6 +5,7 @@ A kind is found by ``Objective.kind``; adding one is a class below ``Kind`` in a
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -141,6 +142,17 @@ def kept_split(place: Path) -> dict[str, Any]:
 
 def not_begun(place: Path) -> InputError:
     return InputError(f"{place}: was stopped before training began; start it anew with another --out")
+
+
+def no_encoder(run: Run) -> InputError:
+    """What is told of a run whose training has not come to its end."""
+    if run.held():
+        return InputError(f"{run.path}: no encoder yet, since it is still being trained; wait for it")
+    state = (run.read_json("status.json") or {}).get("state", "unfinished")
+    state = "cut off" if state == "running" else state  # nobody holds it: its process was killed
+    return InputError(
+        f"{run.path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {shlex.quote(str(run.path))}"
+    )
 
 
 def same_parts(place: Path, kept: dict[str, Any], store: Any, what: str) -> Parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -120,7 +121,7 @@ def default_folder(source: str, objective: str) -> Path:
 
 def _fitted(setting: Setting, run: Run | None, monitors: Sequence[Monitor], *, resume: bool = False) -> FitResult:
     """The loop, with what a person is told when it ends otherwise than by its budget."""
-    command = f"go on with: foretell pretrain --resume {run.path}" if run is not None else ""
+    command = f"go on with: foretell pretrain --resume {shlex.quote(str(run.path))}" if run is not None else ""
     try:
         result = fit(
             setting.objective,

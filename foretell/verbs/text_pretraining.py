@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -315,11 +316,11 @@ class Texts(kinds.Kind[Setting]):
         say(f"report: {page}")
         model = setting.objective.encoder
         if model.shape.causal:
-            say(f'next: foretell generate {run.path} "..."')
+            say(f'next: foretell generate {shlex.quote(str(run.path))} "..."')
         elif model.head is not None:
-            say(f'next: foretell fill {run.path} "... [MASK] ..."')
+            say(f'next: foretell fill {shlex.quote(str(run.path))} "... [MASK] ..."')
         else:
-            say(f"next: foretell next-sentence {run.path} FILE")
+            say(f"next: foretell next-sentence {shlex.quote(str(run.path))} FILE")
         return Pretraining(run.path, folder, page, result.steps, result.seconds, measured)
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:

@@ -49,10 +49,7 @@ def read_text(path: Path) -> TextModel:
         kinds.check_kind(path, Recipe.load(path / "recipe.toml"), "text")
         folder = path / "encoder"
         if not (folder / "model.safetensors").is_file():
-            state = (Run.read(path).read_json("status.json") or {}).get("state", "unfinished")
-            raise InputError(
-                f"{path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {path}"
-            )
+            raise kinds.no_encoder(Run.read(path))
     model, text = load_public(folder)
     tokenizer = read_tokenizer(text, str(folder / "tokenizer.json"))
     return TextModel(model.requires_grad_(False), tokenizer, specials_of(tokenizer), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,7 +193,7 @@ class Words(kinds.Kind[Setting]):
         page = build_report(run.path)
         say(f"report: {page}")
         words = setting.store.words
-        say(f"next: foretell neighbours {run.path} {words[min(len(words) - 1, 50)]}")
+        say(f"next: foretell neighbours {shlex.quote(str(run.path))} {words[min(len(words) - 1, 50)]}")
         return Pretraining(run.path, folder, page, result.steps, result.seconds, measured)
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:

@@ -90,10 +90,10 @@ def test_python_and_the_command_line_do_the_same(run: Path, pictures: Path, tmp_
 
 
 def test_without_labels_every_image_is_used(foretell: Call, flat: Path, tmp_path: Path) -> None:
-    said = foretell("pretrain", flat, "--out", tmp_path / "run", *SMALL)
+    said = foretell("pretrain", flat, "--out", tmp_path / "my run", *SMALL)
     assert said.status == 0, said.err
-    assert f"next: foretell finetune {tmp_path / 'run'} --labels labels.csv" in said.out
-    parts = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert f"next: foretell finetune '{tmp_path / 'my run'}' --labels labels.csv" in said.out
+    parts = json.loads((tmp_path / "my run" / "split.json").read_text())
     assert (len(parts["train"]), len(parts["test"])) == (200, 0)
 
 
@@ -291,6 +291,11 @@ def test_ctrl_c_says_how_to_go_on_and_resuming_finishes(foretell: Call, pictures
         foretell("embed", folder),
         f"no encoder yet (the run is stopped); go on with: foretell pretrain --resume {folder}",
     )
+    held = Run.resume(folder)
+    held.status("running")  # as a process leaves it that is killed
+    refused(foretell("embed", folder), "no encoder yet, since it is still being trained; wait for it")
+    held.close()
+    refused(foretell("embed", folder), "no encoder yet (the run is cut off); go on with: foretell pretrain --resume")
     refused(foretell("pretrain", "--resume", folder, "--budget", "5m"), "leave out --budget")
     said = foretell("pretrain", "--resume", folder)
     assert said.status == 0, said.err

@@ -9,6 +9,7 @@ mirror image. Pieces are filled one after the other, and later ones see the earl
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,9 @@ def load_inpainter(place: str | Path, device: torch.device) -> Inpainter:
     channels = (run.read_json("facts.json") or {}).get("data", {}).get("channels")
     views = settings.views
     if last is None or channels is None or views.side is None or views.mean is None or views.std is None:
-        raise InputError(f"{place}: has no checkpoint yet; train it first: foretell pretrain --resume {place}")
+        raise InputError(
+            f"{place}: has no checkpoint yet; train it first: foretell pretrain --resume {shlex.quote(str(place))}"
+        )
     state = checkpoint.load(last)["module"]
     encoder = build_encoder(recipe.encoder.model_copy(update={"weights": None}), channels, views.side)
     filler = filler_of(settings, encoder, views.side, views.mean, views.std)
