@@ -259,8 +259,17 @@ def read_run(path: str | Path) -> Pretrained:
 
 
 def data_for(read: Pretrained, data: str | Path | None, labels: str | Path | None = None) -> DataConfig:
-    """The run's own data settings, or those of other data given to a verb, brought to the encoder's channels."""
+    """The run's own data settings, or those of other data given to a verb, brought to the encoder's channels.
+
+    Raises InputError when the run's own data is no longer in its place.
+    """
     given = read.recipe.data
+    own = str(given.source)
+    if data is None and not own.startswith("@") and not Path(own).exists():
+        raise InputError(
+            f"{own}: the data of {read.run.path} is no longer there; put it back, or give its new place in the command "
+            "(DATA or --data)"
+        )
     update: dict[str, Any] = {"channels": read.encoder.channels}
     if data is not None:
         update |= {"source": absolute(str(data)), "labels": None, "columns": {}, "held_out": [], "side": given.side}
