@@ -287,6 +287,8 @@ def open_images(
         if has_medical(found):
             found = describe(found, chosen, columns, sequences=frames > 0, cache=root, crew=crew, progress=progress)
             how = f" {chosen.window}"
+            if Path(source).suffix.lower() == ".zip":
+                found.notes.append(f"unpacked as it is, with names and all that headers say, into {found.root}")
             if found.kind != "manifest":  # the others are columns of the labels
                 own = found.table.columns
                 columns = {known: name for known, name in (columns or {}).items() if name not in own}

@@ -133,7 +133,9 @@ def _in_folder(store: ImageStore, folder: Path) -> list[Path]:
     found = []
     for name in store.names:
         file, frame = split_name(name)
-        stem = os.path.splitext(file)[0] + ("" if frame is None else f"-{frame}")
+        base, end = os.path.splitext(file)
+        whole = end[1:].isdecimal()  # an identifier, as 1.2.840.5, and no suffix
+        stem = (file if whole else base) + ("" if frame is None else f"-{frame}")
         path = next((folder / f"{stem}{suffix}" for suffix in SUFFIXES if (folder / f"{stem}{suffix}").is_file()), None)
         if path is None:
             raise InputError(f"{folder}: no mask for {name}; expected {stem}.png in it")

@@ -187,6 +187,8 @@ def test_a_zip_of_dicom_files(tmp_path: Path) -> None:
             archive.write(path, path.relative_to(folder).as_posix())
     store = open_images(tmp_path / "s.zip")
     assert store.source == str(tmp_path / "s.zip")
+    (note,) = [note for note in store.notes if note.startswith("unpacked as it is, with names")]
+    assert (Path(note.rpartition(" into ")[2]) / store.names[3]).is_file()
     assert np.array_equal(store.image(3), open_images(folder).image(3))
     assert open_images(tmp_path / "s.zip").fingerprint == store.fingerprint
 

@@ -190,6 +190,15 @@ def test_masks_from_a_folder_or_a_column(tmp_path: Path, monkeypatch: pytest.Mon
         assert all(np.array_equal(ours, mask) for ours, mask in zip(found.masks, masks, strict=True))
 
 
+def test_files_called_by_an_identifier_have_a_mask_each(tmp_path: Path) -> None:
+    images, masks = squares(2)
+    store = ImageStore.of(images, names=["1.2.840.5", "1.2.840.6"])
+    for name, mask in zip(store.names, masks, strict=True):
+        np.save(tmp_path / f"{name}.npy", mask)
+    found = Masks.of(store, tmp_path)
+    assert all(np.array_equal(ours, mask) for ours, mask in zip(found.masks, masks, strict=True))
+
+
 def test_the_numbers_of_a_palette_are_the_classes(tmp_path: Path) -> None:
     image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), "P")
     image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
