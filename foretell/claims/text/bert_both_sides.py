@@ -37,7 +37,8 @@ class BertBothSides(Claim):
             self.notes.append(f"{'a or an' if kind == 'article' else 'any word'}: {runs.means(told)} % right")
         self.notes.append(
             "one hidden token a text, five or more from its ends; encoder and decoder of one size, tokenizer, number of "
-            "steps and rate. Of a and an the likelier one is the answer, and both count alike: 50% is at random."
+            "steps and rate, of which a decoder learns from every token and an encoder from the 15% that are hidden. Of a and "
+            "an the likelier one is the answer, and both count alike: 50% is at random."
         )
 
         def of(name: str) -> list[float]:
