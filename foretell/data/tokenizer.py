@@ -34,6 +34,9 @@ MASKED = ("pad", "unk", "cls", "sep", "mask")  # the roles of an encoder; a deco
 AT_ONCE = 1 << 20  # characters handed over at a time
 WORDS_AN_ENTRY = 200  # "auto" takes one vocabulary entry for so many words of text
 AUTO = (1_000, 30_000)
+ACCENTS = (
+    r"(?<=[\p{Latin}\p{Greek}])\p{Mn}+"  # on other letters a mark is part of the spelling: a vowel, or another letter
+)
 
 
 class TokenizerConfig(Settings):
@@ -47,7 +50,8 @@ class TokenizerConfig(Settings):
         "auto", description="entries of one that is trained; auto: one for every 200 words of text, 1,000 to 30,000"
     )
     lowercase: bool | None = Field(
-        None, description="lower-case and strip accents (default: for wordpiece); else case is kept"
+        None,
+        description="lower-case, and strip the accents of Latin and Greek letters (default: for wordpiece); else both are kept",
     )
     sample: int = Field(64, ge=1, description="megabytes of text, spread over all of it, that one is trained on")
 
@@ -167,17 +171,22 @@ def _sampled(corpus: Corpus, most: int, size: int) -> Iterator[list[str]]:
         yield held
 
 
+def _without_accents() -> list[normalizers.Normalizer]:
+    return [normalizers.NFD(), normalizers.Replace(Regex(ACCENTS), ""), normalizers.NFC()]
+
+
 def _made(kind: str, lowercase: bool, vocabulary: int, specials: list[str]) -> tuple[Tokenizer, trainers.Trainer]:
     common: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": specials, "show_progress": False}
     if kind == "wordpiece":
         made = Tokenizer(models.WordPiece(unk_token=ROLES["unk"][0]))
-        made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        bare = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=False)
+        made.normalizer = normalizers.Sequence([*_without_accents(), bare]) if lowercase else bare
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         made.decoder = decoders.WordPiece()
         return made, trainers.WordPieceTrainer(**common)
     plain: list[normalizers.Normalizer] = [normalizers.NFC()]
     if lowercase:
-        plain = [normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()]
+        plain = [*_without_accents(), normalizers.Lowercase()]
     if kind == "bpe":
         made = Tokenizer(models.BPE())
         made.normalizer = normalizers.Sequence(plain)

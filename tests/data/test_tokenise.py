@@ -64,6 +64,17 @@ def test_a_tokenizer_gives_its_text_back(corpus: Corpus) -> None:
         assert made.decode(made.encode(text, add_special_tokens=False).ids).strip() == text
 
 
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+def test_accents_are_stripped_only_where_they_are_no_letters(kind: str, corpus: Corpus) -> None:
+    made = train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=500, lowercase=True), MASKED)
+    assert made.normalizer.normalize_str("Ålesund, Ὅμηρος, cafe\u0301") == "alesund, ομηρος, cafe"
+    for text in ("पृथ्वी", "ぶどう", "آمدن", "край", "땅이", "น้ำ"):
+        assert made.normalizer.normalize_str(text) == text
+    if kind == "wordpiece":
+        kept = train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=500, lowercase=False), MASKED)
+        assert kept.normalizer.normalize_str("Café") == "Café"
+
+
 class Stopped(Exception):
     pass
 
