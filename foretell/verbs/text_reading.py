@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from foretell.counters import seed_of
+from foretell.data.letters import is_word
 from foretell.data.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
 from foretell.objectives.text import TextObjective
@@ -89,7 +90,7 @@ def _chosen(texts: list[str], seed: int) -> set[int]:
     """Places of whole words, no two beside each other."""
     beginnings = [place for place, text in enumerate(texts) if text.startswith(" ") or not place]
     after = [*texts[1:], " "]
-    words = [place for place in beginnings if texts[place].strip().isalpha() and not after[place][:1].isalnum()]
+    words = [place for place in beginnings if is_word(texts[place].strip()) and not after[place][:1].isalnum()]
     drawn = np.random.default_rng(seed_of("hidden", seed, len(texts))).permutation(words).tolist()
     chosen: set[int] = set()
     for place in drawn:
