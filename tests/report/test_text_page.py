@@ -125,13 +125,13 @@ def test_hidden_words_are_shown_with_what_was_foretold(tmp_path: Path) -> None:
     assert "tells rightly in 81.0% of the pairs; topics alone tell it in 77.0%" in head
     assert "1,152" in head, "tokens a second: rows of 64, nine tenths full"
     body = page[page.index("<main") :]
-    assert 'title="garden 62%, school 20%, &lt;b&gt;a &amp; b&lt;/b&gt; 10%">garden<small>62%</small>' in body
+    assert 'title="garden 62%, school 20%, &lt;b&gt;a &amp; b&lt;/b&gt; 10%">garden<small dir="ltr">62%</small>' in body
     assert '<span class="gap wrong" style="--p:0.4" title="learns 40%, sings 30%">learns' in body
     assert '<s class="was" title="its probability: 30.0%">sings</s>' in body
     assert ODD not in page
     assert "90% that it follows; it does" in re.sub(r"<[^>]+>", "", body)
     assert "80% that it follows; it is from elsewhere" in re.sub(r"<[^>]+>", "", body)
-    steps = re.findall(r"<dt>step (\d+)</dt><dd>guess (\d+)</dd>", body)
+    steps = re.findall(r"<dt>step (\d+)</dt><dd[^>]*>guess (\d+)</dd>", body)
     assert steps == [("0", "0"), ("50", "50"), ("100", "100")]
     for part in ("label-efficiency", "neighbours", "written"):
         assert f'id="{part}"' not in page
@@ -143,6 +143,14 @@ def test_hidden_words_are_shown_with_what_was_foretold(tmp_path: Path) -> None:
     card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
     assert "pipeline_tag: fill-mask" in card
     assert "text of at most 64 tokens, of a vocabulary of 500" in card
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_text_runs_from_the_side_that_its_letters_say(causal: bool, tmp_path: Path) -> None:
+    page = build(text_run(tmp_path / "run", causal=causal)).read_text()
+    texts = re.findall(r'<p class="passage[^>]*>|<li[^>]*><b>|<dd[^>]*>guess|<p[^>]*>Once home', page)
+    assert len(texts) >= 5
+    assert all('dir="auto"' in tag for tag in texts), texts
 
 
 def test_a_decoder_shows_how_likely_each_token_was_and_writes_on(tmp_path: Path) -> None:
