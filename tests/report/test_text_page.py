@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chromium import FOUND, dump, errors, laid_out
-from made_up_run import write
+from made_up_run import comparison, write
 
 from foretell.report import build, lines
 from foretell.report.exhibits import write_map
@@ -151,6 +151,16 @@ def test_a_text_runs_from_the_side_that_its_letters_say(causal: bool, tmp_path: 
     texts = re.findall(r'<p class="passage[^>]*>|<li[^>]*><b>|<dd[^>]*>guess|<p[^>]*>Once home', page)
     assert len(texts) >= 5
     assert all('dir="auto"' in tag for tag in texts), texts
+
+
+def test_the_title_names_what_was_learnt_from_and_what_labels_judged(tmp_path: Path) -> None:
+    for labelled, title in (
+        ("in/posts.csv", "What pretraining on notes.txt was worth on posts.csv"),
+        ("in/notes.txt", "What pretraining was worth on notes.txt"),
+    ):
+        run = text_run(tmp_path / labelled.rpartition("/")[2])
+        write(run / "results" / "comparison.json", comparison(["a", "b"]) | {"data": labelled})
+        assert f"{title}</h1>" in build(run).read_text()
 
 
 def test_a_decoder_shows_how_likely_each_token_was_and_writes_on(tmp_path: Path) -> None:
