@@ -17,8 +17,8 @@ def export(
     """Export a run's encoder of images for timm or as ONNX.
 
     timm: a folder with safetensors and a config; onnx: one file that takes pixels in [0, 1]. The ONNX file
-    normalises pixels itself and is compared with torch before it is written. A run on text needs no export: its folder encoder/ is as transformers (of
-    word2vec: gensim) loads it.
+    normalises pixels itself and is compared with torch before it is written. A run on text needs no export: its folder
+    encoder/ is as transformers (of word2vec: gensim) loads it.
 
     Returns the path written. Raises InputError when there is no encoder, ForetellError when ``out`` cannot be written.
     """
