@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class ForetellError(Exception):
@@ -20,6 +21,15 @@ class InputError(ForetellError):
 
 class ForetellWarning(UserWarning):
     """Something a person should know although the work goes on."""
+
+
+@contextlib.contextmanager
+def of(where: object) -> Iterator[None]:
+    """An ``InputError`` raised within names ``where`` it lies: a file, or another source."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def first_line(error: BaseException) -> str:

@@ -179,7 +179,9 @@ def read_arguments(name: str, verb: Callable[..., Any], arguments: Sequence[str]
         if word.startswith("-") and word != "-":
             raise _unknown_option(name, word.partition("=")[0], known.values())
     if rest:
-        raise InputError(f"foretell {name}: one argument too many: '{rest[0]}'; see 'foretell {name} --help'")
+        option = known.get("data")
+        hint = f"; did you mean '--data {rest[0]}'?" if option is not None and not option.positional else "."
+        raise InputError(f"foretell {name}: one argument too many: '{rest[0]}'{hint} See 'foretell {name} --help'")
     read: dict[str, Any] = {}
     for key, value in vars(values).items():
         parameter = known[key]
@@ -196,7 +198,10 @@ def read_arguments(name: str, verb: Callable[..., Any], arguments: Sequence[str]
     return read
 
 
-def _unknown_option(name: str, word: str, known: typing.Iterable[Parameter]) -> InputError:
+def _unknown_option(name: str, word: str, known: typing.Collection[Parameter]) -> InputError:
+    for parameter in known:
+        if parameter.positional and word == parameter.option:
+            return InputError(f"foretell {name}: {parameter.metavar} stands by itself, without '{word}'")
     options = [parameter.option for parameter in known if not parameter.positional] + ["--help", "--debug"]
     near = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else "."

@@ -106,7 +106,7 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{path}: cannot make the run folder ({error.strerror}); choose another --out") from error
-        lock = cls._take(path)
+        lock = cls._take(path, "wait for it or choose another --out")
         if any(child.name != ".lock" for child in path.iterdir()):
             lock.close()
             raise InputError(f"{path}: not empty; choose another --out, or go on with it by --resume")
@@ -134,7 +134,7 @@ class Run:
         return cls(path, None)
 
     @staticmethod
-    def _take(path: Path) -> BinaryIO:
+    def _take(path: Path, do: str = "wait for it") -> BinaryIO:
         try:
             # Held for the life of the run. Without a buffer, as closing it on a full disk must not fail.
             lock = open(path / ".lock", "ab+", buffering=0)  # noqa: SIM115
@@ -146,7 +146,7 @@ class Run:
             lock.seek(0)
             holder = lock.read().decode(errors="replace").strip() or "another process"
             lock.close()
-            raise InUse(f"{path}: in use by {holder}; wait for it or choose another --out") from None
+            raise InUse(f"{path}: in use by {holder}; {do}") from None
         with contextlib.suppress(OSError):  # on a full disk the lock holds all the same, without saying whose it is
             lock.truncate(0)
             lock.write(f"process {os.getpid()} on {socket.gethostname()}".encode())

@@ -96,7 +96,7 @@ def test_a_run_is_held_even_where_its_holder_cannot_be_noted(tmp_path: Path) -> 
     (tmp_path / "run" / ".lock").write_bytes(b"")
     with largest_file(0):
         run = Run.resume(tmp_path / "run")
-    with pytest.raises(InputError, match="in use by another process"):
+    with pytest.raises(InputError, match=r"in use by another process; wait for it$"):
         Run.resume(tmp_path / "run")
     run.close()
 

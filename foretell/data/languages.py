@@ -82,6 +82,7 @@ SCRIPTS = {
     "ko": "\u1100-\u11ff\uac00-\ud7af",
     "zh": "\u4e00-\u9fff",
 }
+UNSPACED = frozenset({"ja", "zh", "th", "lo", "km", "my"})  # written without spaces between words
 _LETTERS = {lang: re.compile(f"[{span}]") for lang, span in SCRIPTS.items()}
 _WORD = re.compile(r"[^\W\d_][\w\u0900-\u097f\u200c'’]*")
 _LANGUAGES: dict[str, tuple[str, ...]] = {}

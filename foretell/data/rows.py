@@ -11,7 +11,7 @@ from typing import Any
 
 from foretell.data import textfile
 from foretell.data.table import SUFFIXES as TABLES
-from foretell.data.table import how_to_name, text_of
+from foretell.data.table import TEXT_NAMES, how_to_name, text_of
 from foretell.errors import InputError, unknown
 
 COLUMNS = ("text", "text_b", "label", "group", "split", "lang")
@@ -80,12 +80,9 @@ def _mapping(path: Path, columns: Mapping[str, str], have: list[str]) -> dict[st
     found = {known: known for known in COLUMNS if known in have} | dict(columns)
     if "text" not in found:
         raise InputError(
-            f"{path}: no column 'text' among {', '.join(have[:20])}; {how_to_name('text', have, _TEXT_NAMES)}"
+            f"{path}: no column 'text' among {', '.join(have[:20])}; {how_to_name('text', have, TEXT_NAMES)}"
         )
     return found
-
-
-_TEXT_NAMES = ("content", "body", "sentence", "document", "article", "abstract", "message", "post", "review", "tweet")
 
 
 def _csv(path: Path, choose: Choose, encoding: str, delimiter: str | None) -> Iterator[tuple[str, Cells]]:

@@ -149,7 +149,7 @@ def _folder(name: str, root: Path, suffixes: frozenset[str]) -> Source:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(4))
         raise InputError(
             f"{name}: no images in this folder ({f'it holds {kinds}' if kinds else 'it is empty'}); "
-            "expected JPEG, PNG, WebP, TIFF, BMP, DICOM or NIfTI files"
+            "expected JPEG, PNG, WebP, TIFF, BMP, DICOM or NIfTI files, or text as .txt, .jsonl, .csv or .parquet"
         )
     notes = []
     if others:
@@ -184,8 +184,10 @@ def folder_columns(names: list[str], notes: list[str], what: str = "images") -> 
 def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Source:
     table = tables.read_table(path, columns)
     if "path" not in table:
-        hint = tables.how_to_name("path", list(table.columns), _PATH_NAMES)
-        raise InputError(f"{name}: no column 'path' among {', '.join(table.columns)}; {hint}")
+        text = any(column.lower() in tables.TEXT_NAMES for column in table.columns)
+        wanted, usual = ("text", tables.TEXT_NAMES) if text else ("path", _PATH_NAMES)
+        hint = tables.how_to_name(wanted, list(table.columns), usual)
+        raise InputError(f"{name}: no column 'path' or 'text' among {', '.join(table.columns)}; {hint}")
     given = table.column("path")
     for row, value in enumerate(given):
         if value is None:

@@ -88,8 +88,8 @@ class Table:
 
 
 def many(count: int, noun: str) -> str:
-    """'1 image', '2 images'."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """'1 image', '2,000 images'."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def sort_names(names: Iterable[str]) -> list[str]:
@@ -98,6 +98,9 @@ def sort_names(names: Iterable[str]) -> list[str]:
     if chosen and all(name.lstrip("-").isdecimal() and name.isascii() for name in chosen):
         return sorted(chosen, key=lambda name: (int(name), name))
     return sorted(chosen)
+
+
+TEXT_NAMES = ("content", "body", "sentence", "document", "article", "message", "post", "review", "tweet", "text_a")
 
 
 def how_to_name(known: str, have: Sequence[str], usual: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from foretell.data.characters import KINDS
 from foretell.data.fingerprints import RUN
+from foretell.data.table import many
 from foretell.data.text_audit import SHORTEST, Copies, TextAudit, TextLeak
 
 SHOWN = 5  # examples of each finding; the data class holds all
@@ -20,8 +21,8 @@ _LEAKS = {
 def render_text(found: TextAudit) -> str:
     """What was understood first, what is wrong last."""
     lines = [
-        f"{found.source}: {_many(found.documents, 'document')}, {_many(found.sentences, 'sentence')}, "
-        f"{_many(found.words, 'word')}, {_size(found.bytes)} in {_many(found.files, 'file')}"
+        f"{found.source}: {many(found.documents, 'document')}, {many(found.sentences, 'sentence')}, "
+        f"{many(found.words, 'word')}, {_size(found.bytes)} in {many(found.files, 'file')}"
     ]
     lines += [f"  understood: {note}" for note in found.notes]
     long = found.lengths
@@ -32,7 +33,7 @@ def render_text(found: TextAudit) -> str:
     lines.append(f"  tokens: about {found.tokens:,}, by a guess of 1.3 a word; a tokenizer trained on it tells")
     if found.single:
         lines.append(
-            f"  of one sentence: {_many(found.single, 'document')} ({_share(found.single, found.documents)}); next-sentence "
+            f"  of one sentence: {many(found.single, 'document')} ({_share(found.single, found.documents)}); next-sentence "
             "prediction passes over these"
         )
     lines += _languages(found)
@@ -60,9 +61,7 @@ def _languages(found: TextAudit) -> list[str]:
         shown.append(f"not told {_share(unknown, found.documents)}")
     lines = [f"  language, guessed by document: {', '.join(shown)}"]
     if found.other_language:
-        lines.append(
-            f"  another language than the column says, by the guess: {_many(found.other_language, 'document')}"
-        )
+        lines.append(f"  another language than the column says, by the guess: {many(found.other_language, 'document')}")
     return lines
 
 
@@ -81,13 +80,13 @@ def _labels(found: TextAudit) -> list[str]:
 
 def _encodings(found: TextAudit) -> list[str]:
     lines = _listed("unreadable", [f"{name}: {reason}" for name, reason in found.unreadable])
-    lines += [f"  byte order mark of {name}, taken away: {_many(count, 'file')}" for name, count in found.marks.items()]
+    lines += [f"  byte order mark of {name}, taken away: {many(count, 'file')}" for name, count in found.marks.items()]
     for kind, count in found.odd.items():
         lines.append(f"  {KINDS[kind]}: {count:,}, first in {'; '.join(found.odd_places[kind])}")
     decomposed = found.forms.get("decomposed", 0) + found.forms.get("mixed", 0)
     if decomposed and len(found.forms) > 1:
         lines.append(
-            f"  accents written in two ways: {_many(decomposed, 'document')} with letter and mark apart (not in NFC), beside "
+            f"  accents written in two ways: {many(decomposed, 'document')} with letter and mark apart (not in NFC), beside "
             "composed ones; one word then has two spellings"
         )
     return lines
@@ -131,10 +130,6 @@ def _listed(title: str, items: list[str], extra: str = "") -> list[str]:
         return []
     lines = [f"  {title}: {len(items):,}{f' ({extra})' if extra else ''}"] + [f"    {item}" for item in items[:SHOWN]]
     return [*lines, f"    and {len(items) - SHOWN:,} more"] if len(items) > SHOWN else lines
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _share(count: int, of: int) -> str:

@@ -112,7 +112,7 @@ def _decode(
         byte = error.object[error.start]
         raise InputError(
             f"{path}: byte {before + error.start} (0x{byte:02x}) is not {encoding.upper()}; save the file as UTF-8, or "
-            "name its encoding with data.encoding, as latin-1 or cp1252"
+            "name its encoding, as --set data.encoding=latin-1 (or cp1252)"
         ) from None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from foretell.data.corpus import Corpus
 from foretell.data.store import cache_folder
@@ -34,6 +34,9 @@ MASKED = ("pad", "unk", "cls", "sep", "mask")  # the roles of an encoder; a deco
 AT_ONCE = 1 << 20  # characters handed over at a time
 WORDS_AN_ENTRY = 200  # "auto" takes one vocabulary entry for so many words of text
 AUTO = (1_000, 30_000)
+UNSPACED, SHORT = 12, 3  # characters a space, above which words have no spaces between them; and of such a word
+# on letters of other scripts a mark is part of the spelling: a vowel, or another letter
+ACCENTS = r"(?<=[\p{Latin}\p{Greek}])\p{Mn}+"
 
 
 class TokenizerConfig(Settings):
@@ -47,7 +50,8 @@ class TokenizerConfig(Settings):
         "auto", description="entries of one that is trained; auto: one for every 200 words of text, 1,000 to 30,000"
     )
     lowercase: bool | None = Field(
-        None, description="lower-case and strip accents (default: for wordpiece); else case is kept"
+        None,
+        description="lower-case, and strip the accents of Latin and Greek letters (default: for wordpiece); else both are kept",
     )
     sample: int = Field(64, ge=1, description="megabytes of text, spread over all of it, that one is trained on")
 
@@ -64,15 +68,15 @@ def specials_of(tokenizer: Tokenizer) -> dict[str, int]:
     return found
 
 
-def check_specials(tokenizer: Tokenizer, roles: Sequence[str], where: str) -> dict[str, int]:
-    """``specials_of``. Raises InputError, naming ``where``, when one of ``roles`` is missing."""
+ADD = "add it with tokenizer.add_special_tokens, or leave objective.tokenizer.file out and let one be trained"
+
+
+def check_specials(tokenizer: Tokenizer, roles: Sequence[str], where: str, do: str = ADD) -> dict[str, int]:
+    """``specials_of``. Raises InputError, naming ``where`` and saying what to ``do``, when one of ``roles`` is missing."""
     found = specials_of(tokenizer)
     for role in roles:
         if role not in found and role != "unk":
-            raise InputError(
-                f"{where}: the tokenizer lacks {ROLES[role][0]}; add it with tokenizer.add_special_tokens, or leave "
-                "objective.tokenizer.file out and let one be trained"
-            )
+            raise InputError(f"{where}: the tokenizer lacks {ROLES[role][0]}; {do}")
     return found
 
 
@@ -80,8 +84,13 @@ def load_tokenizer(file: str | Path) -> Tokenizer:
     """Any tokenizer.json. Raises InputError when it is none."""
     path = Path(file)
     path = path / "tokenizer.json" if path.is_dir() else path
+    return read_tokenizer(tokenizer_text(path), str(path))
+
+
+def tokenizer_text(path: Path) -> str:
+    """The text of a tokenizer.json. Raises InputError when it cannot be read."""
     try:
-        return read_tokenizer(path.read_text(encoding="utf-8"), str(path))
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'}); expected a tokenizer.json"
@@ -97,6 +106,25 @@ def read_tokenizer(text: str, where: str) -> Tokenizer:
     made.no_truncation()
     made.no_padding()
     return made
+
+
+def templated(
+    tokenizer: Tokenizer, lead: Sequence[int], between: Sequence[int], trail: Sequence[int], *, second: int = 1
+) -> str:
+    """The text of a tokenizer.json that puts special tokens round one text and round two, for other programs.
+
+    ``lead``, ``between``, ``trail``: their ids before the first text, between two and at the end; ``second``: the segment of
+    the second text.
+    """
+    made = Tokenizer.from_str(tokenizer.to_str())
+    names = {number: str(made.id_to_token(number)) for number in (*lead, *between, *trail)}
+    first, middle, last = ([names[number] for number in part] for part in (lead, between, trail))
+    made.post_processor = processors.TemplateProcessing(
+        single=[*first, "$A", *last],
+        pair=[*first, "$A", *middle, f"$B:{second}", *(f"{token}:{second}" for token in last)],
+        special_tokens=[(name, number) for number, name in names.items()],
+    )
+    return str(made.to_str())
 
 
 def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache: Path | None = None) -> Tokenizer:
@@ -131,21 +159,42 @@ def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str
     if kind == "unigram" and "unk" not in roles:
         specials.append(ROLES["unk"][1])
     sample = [config.sample * 1_000_000, corpus.bytes]
-    if config.vocabulary == "auto":
-        words = sum(text.count(" ") + 1 for batch in _sampled(corpus, *sample) for text in batch)
-        words = round(words * max(1.0, corpus.bytes / sample[0]))
-        vocabulary = min(max(words // WORDS_AN_ENTRY, AUTO[0]), AUTO[1])
-    else:
-        vocabulary = config.vocabulary
+    vocabulary = _usual_size(corpus, *sample) if config.vocabulary == "auto" else config.vocabulary
+    few = (
+        f"objective.tokenizer.vocabulary = {vocabulary}: the letters of the text and the special tokens alone are more"
+    )
+    if vocabulary <= len(specials):
+        raise InputError(f"{few}; set it to some thousands, or leave it out")
     made, trainer = _made(kind, lowercase, vocabulary, specials)
-    made.train_from_iterator(_sampled(corpus, *sample), trainer)
+    try:
+        made.train_from_iterator(_sampled(corpus, *sample), trainer)
+    except InputError:
+        raise
+    except Exception as error:  # the library raises Exception itself
+        if "not large enough" not in str(error):
+            raise
+        raise InputError(f"{few}; set it to some thousands") from None
     size = made.get_vocab_size()
+    if config.vocabulary != "auto" and size > vocabulary:
+        raise InputError(f"{few} ({size:,}); set it to more than {size}, or leave it out")
     if config.vocabulary != "auto" and size < vocabulary:
         raise InputError(
             f"objective.tokenizer.vocabulary = {vocabulary}: the text supports only {size:,} entries; set it to {size} "
             "or less, or give more text"
         )
     return made
+
+
+def _usual_size(corpus: Corpus, most: int, size: int) -> int:
+    """Entries of a vocabulary for all of the text, judged by what ``_sampled`` gives."""
+    words = characters = 0
+    for batch in _sampled(corpus, most, size):
+        words += sum(text.count(" ") + 1 for text in batch)
+        characters += sum(map(len, batch))
+    if characters > UNSPACED * words:
+        words = characters // SHORT
+    words = round(words * max(1.0, corpus.bytes / most))
+    return min(max(words // WORDS_AN_ENTRY, AUTO[0]), AUTO[1])
 
 
 def _sampled(corpus: Corpus, most: int, size: int) -> Iterator[list[str]]:
@@ -167,17 +216,22 @@ def _sampled(corpus: Corpus, most: int, size: int) -> Iterator[list[str]]:
         yield held
 
 
+def _without_accents() -> list[normalizers.Normalizer]:
+    return [normalizers.NFD(), normalizers.Replace(Regex(ACCENTS), ""), normalizers.NFC()]
+
+
 def _made(kind: str, lowercase: bool, vocabulary: int, specials: list[str]) -> tuple[Tokenizer, trainers.Trainer]:
     common: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": specials, "show_progress": False}
     if kind == "wordpiece":
         made = Tokenizer(models.WordPiece(unk_token=ROLES["unk"][0]))
-        made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        bare = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=False)
+        made.normalizer = normalizers.Sequence([*_without_accents(), bare]) if lowercase else bare
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         made.decoder = decoders.WordPiece()
         return made, trainers.WordPieceTrainer(**common)
     plain: list[normalizers.Normalizer] = [normalizers.NFC()]
     if lowercase:
-        plain = [normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()]
+        plain = [*_without_accents(), normalizers.Lowercase()]
     if kind == "bpe":
         made = Tokenizer(models.BPE())
         made.normalizer = normalizers.Sequence(plain)

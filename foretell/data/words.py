@@ -24,6 +24,7 @@ from pydantic import Field
 
 from foretell.counters import seed_of
 from foretell.data.corpus import Corpus
+from foretell.data.letters import MARKS
 from foretell.data.store import cache_folder
 from foretell.errors import InputError
 from foretell.settings import Settings
@@ -36,7 +37,8 @@ FORMAT = 1
 
 Ids = NDArray[np.int32]
 
-WORD = r"[^\W_]+(?:['’\-][^\W_]+)*"
+# the zero-width joiners are spelling in Persian and Hindi; (?!\s) alone makes it quick
+WORD = rf"[^\W_]+(?:(?!\s)(?:[{MARKS}]+[^\W_]*|['’\-\u200c\u200d][^\W_]+))*"
 _WORD = re.compile(WORD)
 
 
@@ -45,7 +47,7 @@ class WordsConfig(Settings):
 
     words: Literal["letters", "spaces"] = Field(
         "letters",
-        description="letters and digits, with hyphens and apostrophes inside; or whatever stands between spaces",
+        description="letters with their marks and digits, with hyphens and apostrophes inside; or whatever stands between spaces",
     )
     lower: bool = Field(True, description="capital letters as small ones")
     min_count: int = Field(5, ge=1, description="words that are rarer leave the text")

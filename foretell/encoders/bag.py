@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
+from foretell.data.letters import MARKS
 from foretell.data.tokenizer import ROLES
 from foretell.data.words import WORD, WordsConfig
 from foretell.encoders.language import LanguageModel, Shape
@@ -44,7 +45,8 @@ def tokenizer_of(names: Sequence[str], config: WordsConfig) -> Tokenizer:
     made = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, SPECIALS["unk"]))
     if config.lower:
         made.normalizer = normalizers.Lowercase()
-    letters = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
+    # this library counts marks among the letters, so that one alone would begin a word
+    letters = pre_tokenizers.Split(Regex(rf"(?![{MARKS}]){WORD}"), behavior="removed", invert=True)
     made.pre_tokenizer = letters if config.words == "letters" else pre_tokenizers.WhitespaceSplit()
     return made
 

@@ -12,6 +12,8 @@ from foretell.encoders.attention import Cache, FixedCache
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 
+COLDEST = 1e-6  # below this temperature all other tokens have no chance, and scores divided by it no finite value
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -33,11 +35,16 @@ class Sampling:
         if not 0 < self.top_p <= 1:
             raise InputError(f"top-p {self.top_p}: expected a probability above 0, at most 1")
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is taken."""
+        return self.temperature < COLDEST
+
 
 def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
     """(..., V) logits -> what tokens are drawn by: temperature, then top-k, then top-p."""
     logits = logits.float()
-    if sampling.temperature == 0:
+    if sampling.greedy:
         return torch.zeros_like(logits).scatter_(-1, logits.argmax(-1, keepdim=True), 1.0)
     logits = logits / sampling.temperature
     if 0 < sampling.top_k < logits.shape[-1]:
@@ -104,7 +111,7 @@ _WORTH_A_GRAPH = 32  # tokens still to write from which recording the step pays
 
 
 def _drawn(logits: Tensor, sampling: Sampling, chance: torch.Generator) -> int:
-    if sampling.temperature == 0:
+    if sampling.greedy:
         return int(logits.argmax())
     return int(torch.multinomial(probabilities(logits, sampling), 1, generator=chance))
 

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from foretell.data.tokenizer import tokenizer_text
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.public_config import config_of, shape_from
 from foretell.encoders.public_names import (
@@ -125,7 +126,7 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
         raise InputError(
             f"{folder}: holds no {TOKENIZER}; write it with AutoTokenizer.from_pretrained(...).save_pretrained"
         )
-    tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
+    tokenizer = tokenizer_text(folder / TOKENIZER)
     tensors = _bare(read_tensors(file), layout)
     masked = layout in ("bert", "roberta") and all(rule.public[0] in tensors for rule in masked_rules(layout))
     pair = layout == "bert" and all(rule.public[0] in tensors for rule in PAIR_RULES)
@@ -153,7 +154,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder}: holds no {CONFIG}; give the folder of a checkpoint, or of a run") from None
+        fault = f"holds no {CONFIG}" if folder.exists() else "does not exist"
+        raise InputError(f"{folder}: {fault}; give the folder of a checkpoint, or of a run") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / CONFIG}: cannot be read ({error}); save the checkpoint again") from None
     if not isinstance(found, dict):

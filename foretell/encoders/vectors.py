@@ -75,7 +75,9 @@ class Neighbourhood:
 def unknown_word(word: str, words: Sequence[str]) -> InputError:
     """An InputError with the nearest of the frequent words."""
     told = unknown("word", word, words[:20_000])
-    return InputError(f"{str(told).partition(' Known:')[0]} (it is not in the vocabulary of {len(words):,} words)")
+    return InputError(
+        f"{str(told).partition(' Known:')[0].rstrip('.')} (it is not in the vocabulary of {len(words):,} words)"
+    )
 
 
 # files ---------------------------------------------------------------------------------------------------------------
@@ -126,10 +128,14 @@ def _text(path: Path, content: bytes, count: int, dim: int) -> tuple[list[str], 
     lines = content.decode("utf-8", "replace").split("\n")
     for row in range(count):
         parts = lines[row].split(" ") if row < len(lines) else []
-        if len(parts) != dim + 1:
+        try:
+            numbers = [float(value) for value in parts[1:]]
+        except ValueError:
+            numbers = []
+        if len(numbers) != dim:
             raise InputError(f"{path}, line {row + 2}: expected a word and {dim} numbers")
         words.append(parts[0])
-        vectors[row] = [float(value) for value in parts[1:]]
+        vectors[row] = numbers
     return words, vectors
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         except (SafetensorError, OSError) as error:
             raise InputError(f"{file}: not a readable safetensors file ({error}); copy or export it again") from error
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a pickle's protocol, before the refusal that says all
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{file}: refused, it holds pickled Python objects, which can run code when read; save the tensors alone, "

@@ -158,8 +158,9 @@ class Trainable(nn.Module):
 class Objective(Trainable):
     """A pretext task. One file each; registered by name in ``foretell.objectives``.
 
-    ``encoder`` is what is kept after pretraining. ``hides``, ``needs`` and ``good_for`` are the line
-    ``foretell objectives`` prints; ``paper`` is its source. ``transformer``: it embeds a part of an image's positions, which
+    ``encoder`` is what is kept after pretraining. ``hides``, ``foretells``, ``needs`` and ``good_for`` are what ``foretell
+    objectives`` prints, and an instance may say the first two of its own settings; ``paper`` is its source.
+    ``transformer``: it embeds a part of an image's positions, which
     vision transformers can, so that encoder "auto" is one. ``columns``: those of the table that say which images belong
     together (never what they show), where the task needs that; with "order" among them, files are read frame by frame.
 
@@ -169,8 +170,8 @@ class Objective(Trainable):
 
     name: ClassVar[str]
     paper: ClassVar[str]
-    hides: ClassVar[str]
-    foretells: ClassVar[str]
+    hides: str
+    foretells: str
     needs: ClassVar[str]
     good_for: ClassVar[str]
     kind: ClassVar[str] = "image"

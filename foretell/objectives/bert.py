@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from foretell.counters import Rng, seed_of
 from foretell.data.pairs import next_sentences
+from foretell.data.table import many
 from foretell.data.textrows import NO_PAIR, Examples, TextBatch, single_texts
 from foretell.data.tokenizer import MASKED
 from foretell.data.tokens import TokenStore
@@ -29,6 +30,12 @@ from foretell.objectives.base import Exhibit, Task
 from foretell.objectives.text import TextConfig, TextObjective
 from foretell.views.tokens import NOT_CHOSEN, MaskConfig, choose, shown
 from foretell.vocabulary_loss import linear_cross_entropy
+
+MASKING = (
+    "A part of the tokens is hidden, most behind [MASK], some behind another token, some left as they are; the network "
+    "foretells what was there from both sides."
+)
+FOLLOWING = "Of two texts, the network foretells whether the second follows the first or is from elsewhere."
 
 
 class Bert(TextObjective):
@@ -50,11 +57,9 @@ class Bert(TextObjective):
     def __init__(self, config: Bert.Config, encoder: LanguageModel, store: TokenStore) -> None:
         super().__init__(config, encoder, store)
         self.config = config
-        if self.paired and len(store) < 2:
-            raise InputError(
-                f"{store.source}: one document, but a random second text comes from another one; give several documents "
-                "(a blank line between them), or set objective.tasks=words"
-            )
+        self.hides, self.foretells = _told(config)
+        if self.paired:
+            _check_pairs(store)
 
     # the network -----------------------------------------------------------------------------------------------------
 
@@ -75,13 +80,14 @@ class Bert(TextObjective):
         return LanguageModel(shape, "bert", masked=masked, pair=pair, specials=specials)
 
     @classmethod
+    def check_start(cls, config: Bert.Config, layout: str, shape: Shape) -> None:
+        if shape.causal:
+            raise InputError(f"the checkpoint is a {layout} decoder, which bert cannot go on with; use gpt")
+        if config.tasks != "words" and layout != "bert":
+            raise InputError(f"objective.tasks = '{config.tasks}': a {layout} model tells no segments apart; use words")
+
+    @classmethod
     def continued(cls, config: Bert.Config, model: LanguageModel) -> LanguageModel:
-        if model.shape.causal:
-            raise InputError(f"the checkpoint is a {model.layout} decoder, which bert cannot go on with; use gpt")
-        if config.tasks != "words" and model.layout != "bert":
-            raise InputError(
-                f"objective.tasks = '{config.tasks}': a {model.layout} model tells no segments apart; use words"
-            )
         if model.head is None and config.tasks != "sentences":
             model.head = MaskedHead(model.shape)
         if model.pair is None and config.tasks != "words":
@@ -117,7 +123,7 @@ class Bert(TextObjective):
             first, end = self.store.sentence_spans()
             lone = int((end - first == 1).sum())
             if lone:
-                told.append(f"{lone:,} documents of one sentence: the text after theirs is always a random one")
+                told.append(f"{many(lone, 'document')} of one sentence: the text after theirs is always a random one")
             told.append(f"of the pairs {self.rows_of(0, 0).examples.label.mean():.1%} are random: the base rate")
         return told
 
@@ -184,9 +190,29 @@ class Bert(TextObjective):
 
     def show(self, batch: TextBatch, rng: Rng) -> Exhibit:
         lines = self.show_words(batch, rng)
-        return Exhibit(
-            "What BERT is shown",
-            "A part of the tokens is hidden, most behind [MASK], some behind another token, some left as they are; the "
-            "network foretells what was there from both sides.",
-            table=[("shown", "foretold"), *lines],
+        caption = {"words": MASKING, "sentences": FOLLOWING, "both": f"{MASKING} {FOLLOWING}"}[self.config.tasks]
+        return Exhibit("What BERT is shown", caption, table=[("shown", "foretold"), *lines])
+
+
+def _told(config: Bert.Config) -> tuple[str, str]:
+    """What is hidden and what is foretold, in words."""
+    words = (f"{config.masks.share:.0%} of the words", "the words, from both sides")
+    follows = "whether a second text follows the first"
+    if config.tasks == "both":
+        return f"{words[0]}, and {follows}", f"{words[1]}; and that answer"
+    return words if config.tasks == "words" else (follows, "that answer")
+
+
+def _check_pairs(store: TokenStore) -> None:
+    """Raises InputError for text of which no text follows another, or none is from elsewhere."""
+    if len(store) < 2:
+        raise InputError(
+            f"{store.source}: one document, but a random second text comes from another one; give several documents "
+            "(a blank line between them), or set objective.tasks=words"
+        )
+    first, end = store.sentence_spans()
+    if (end - first).max() < 2:
+        raise InputError(
+            f"{store.source}: each of its {len(store):,} documents is one sentence, so that no text follows another; put a "
+            "blank line between documents and set data.documents=blank, or set objective.tasks=words"
         )

@@ -59,9 +59,12 @@ class Gpt(TextObjective):
         return LanguageModel(shape, "gpt2" if shape.norm == "pre" else "openai-gpt", specials=specials)
 
     @classmethod
+    def check_start(cls, config: Gpt.Config, layout: str, shape: Shape) -> None:
+        if not shape.causal:
+            raise InputError(f"the checkpoint is a {layout} encoder, which gpt cannot go on with; use bert")
+
+    @classmethod
     def continued(cls, config: Gpt.Config, model: LanguageModel) -> LanguageModel:
-        if not model.shape.causal:
-            raise InputError(f"the checkpoint is a {model.layout} encoder, which gpt cannot go on with; use bert")
         return model
 
     def examples(self, seed: int, epoch: int) -> Examples:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from foretell.counters import Rng, Rows
 from foretell.data.sampler import Sampler
+from foretell.data.table import many
 from foretell.data.textrows import Examples, TextBatch
 from foretell.data.textrows import Rows as TextRows
 from foretell.data.tokenizer import TokenizerConfig
@@ -77,8 +78,13 @@ class TextObjective(Objective):
         raise NotImplementedError
 
     @classmethod
+    def check_start(cls, config: Any, layout: str, shape: Shape) -> None:
+        """Raises InputError for a checkpoint of this layout and shape that the task cannot go on with."""
+        raise NotImplementedError
+
+    @classmethod
     def continued(cls, config: Any, model: LanguageModel) -> LanguageModel:
-        """``model``, read from a folder, with the heads that the task needs. Raises InputError when it cannot be used."""
+        """``model``, read from a folder and checked (``check_start``), with the heads that the task needs."""
         raise NotImplementedError
 
     def states(self, visible: dict[str, Tensor]) -> Tensor:
@@ -116,10 +122,10 @@ class TextObjective(Objective):
         plan = self.rows_of(0, 0)
         store, made = self.store, plan.examples
         paired = int((made.second[:, 1] > 0).sum())
-        what = f"{len(made):,} {'pairs' if paired else 'pieces of text'}"
+        what = many(len(made), "pair") if paired else f"{many(len(made), 'piece')} of text"
         return [
-            f"{len(store):,} documents, {store.count():,} tokens of a vocabulary of {store.vocabulary:,}",
-            f"{what} in {len(plan):,} rows of {self.text.length} tokens, {plan.filled:.0%} of which hold text",
+            f"{many(len(store), 'document')}, {many(store.count(), 'token')} of a vocabulary of {store.vocabulary:,}",
+            f"{what} in {many(len(plan), 'row')} of {self.text.length} tokens, {plan.filled:.0%} of which hold text",
         ]
 
     def streams(self) -> dict[str, Stream]:

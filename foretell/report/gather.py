@@ -20,6 +20,11 @@ def judged_of(test: Json, noun: str) -> str:
     return "case" if test.get("images") else noun
 
 
+def _last_part(source: str) -> str:
+    """A file or folder without what it lies in, an embedded set without its sign."""
+    return source.lstrip("@").rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+
+
 @dataclass(frozen=True)
 class Gathered:
     """The files of one run, parsed. Missing files are empty; pictures are PNG bytes by file stem."""
@@ -77,8 +82,12 @@ class Gathered:
     def data_name(self) -> str:
         """The last part of the source, without the sign of an embedded set."""
         source = str(self.part("data").get("source") or _find(self.recipe, "source", "data") or "")
-        name = source.lstrip("@").rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
-        return name or self.path.resolve().name
+        return _last_part(source) or self.path.resolve().name
+
+    @cached_property
+    def judged_on(self) -> str:
+        """The last part of the source of labels, where that is said; else ``data_name``."""
+        return _last_part(str(self.comparison.get("data") or "")) or self.data_name
 
     @cached_property
     def objective(self) -> str:

@@ -56,7 +56,8 @@ def _policy() -> str:
 
 def title_of(run: Gathered) -> str:
     if run.comparison.get("summary"):
-        return f"What pretraining was worth on {run.data_name}"
+        of = "" if run.judged_on == run.data_name else f" on {run.data_name}"
+        return f"What pretraining{of} was worth on {run.judged_on}"
     return f"Pretraining on {run.data_name}"
 
 

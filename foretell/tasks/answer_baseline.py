@@ -15,11 +15,13 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from foretell.data.letters import MARKS
+
 LONGEST = 8  # words of an answer
 COMMON = 0.1  # share of the texts, in more than which a common word occurs
 FEWEST = 5  # texts, in more than which it must occur too
 
-_ITEM = re.compile(r"\w+(?:['’.-]\w+)*|[^\w\s]")
+_ITEM = re.compile(rf"\w[\w{MARKS}]*(?:['’.-][\w{MARKS}]+)*|[^\w\s]")
 
 
 class SlidingWindow:

@@ -66,9 +66,9 @@ def _ids(tokenizer: Tokenizer, *names: str) -> list[int]:
 class Layout:
     """Texts to sequences for one model. ``length``: the most tokens of a sequence, special ones too.
 
-    ``cut`` counts the sequences that were truncated so far: a text at its end; of a pair tokens of the longer text,
-    until both fit; where the beginning matters less (``tail``), the first text of a pair at its beginning. ``reads``:
-    what stands for a sequence, the state of its summary token or the mean of its tokens' states.
+    ``laid`` counts the sequences so far, ``cut`` those that were truncated: a text at its end; of a pair tokens of the
+    longer text, until both fit; where the beginning matters less (``tail``), the first text of a pair at its beginning.
+    ``reads``: what stands for a sequence, the state of its summary token or the mean of its tokens' states.
     """
 
     tokenizer: Tokenizer
@@ -81,6 +81,7 @@ class Layout:
     specials: frozenset[int]
     reads: Reading = "summary"
     cut: int = field(default=0, compare=False)
+    laid: int = field(default=0, compare=False)
 
     @classmethod
     def of(
@@ -128,6 +129,7 @@ class Layout:
         """lead text trail, one sequence a text."""
         room = self.length - len(self.lead) - len(self.trail)
         made = []
+        self.laid += len(texts)
         for tokens in self.encoded(texts):
             self.cut += len(tokens) > room
             made.append(tokens[:room])
@@ -150,6 +152,7 @@ class Layout:
         """``pairs`` of texts that are tokenised."""
         room = self.length - len(self.lead) - len(self.between) - len(self.trail)
         made, seconds = [], []
+        self.laid += len(first)
         for a, b in zip(first, second, strict=True):
             keep_a, keep_b = shares(len(a), len(b), room)
             self.cut += keep_a < len(a) or keep_b < len(b)

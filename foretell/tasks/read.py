@@ -16,7 +16,7 @@ from foretell.data.rows import TABLES, Cells, cells
 from foretell.data.source import SPLITS
 from foretell.data.splits import split
 from foretell.data.table import Table, many, text_of
-from foretell.errors import InputError, unknown
+from foretell.errors import InputError, of, unknown
 from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification, Entailment, Similarity
@@ -92,6 +92,10 @@ def read_labelled(
     else:
         _read_texts(found, path, have, given, encoding, documents)
     if all(label is None for label in found.labels):
+        if not have and path.is_file():
+            raise InputError(
+                f"{source}: is text without labels; give a table of texts with them (columns text and label), by --data FILE"
+            )
         raise InputError(
             f"{source}: none of {many(len(found), 'row')} has a label; expected a column 'label' (or class "
             "folders), or map "
@@ -229,7 +233,8 @@ def divide_labelled(found: LabelledText, shares: Mapping[str, float], seed: int)
     table = Table({name: values for name, values in columns.items() if any(value is not None for value in values)})
     table.rows = len(found)
     known = np.array([row for row, label in enumerate(found.labels) if label is not None], np.int64)
-    parts = split(table.subset(known), shares, seed)
+    with of(found.source):
+        parts = split(table.subset(known), shares, seed)
     test = parts.get("test", parts.get("validation", known[:0]))
     if not len(test):
         raise InputError(

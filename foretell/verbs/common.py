@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from foretell.data.store import ImageStore, open_images
 from foretell.encoders import load_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
+from foretell.options import Overrides
 from foretell.recipe import DataConfig, Recipe
 from foretell.run import InUse, Run
 from foretell.transfer.search_config import SearchConfig
@@ -92,6 +93,13 @@ def check_labels(data: DataConfig) -> None:
     """
     if data.labels is not None and Path(data.labels).is_file():  # a missing file is told where it is read
         tables.check_labels(data.labels, data.columns)
+
+
+def data_overrides(overrides: Overrides) -> Overrides:
+    """Those of the overrides that say how data is read."""
+    if isinstance(overrides, Mapping):
+        return {key: value for key, value in overrides.items() if key.startswith("data.")}
+    return [text for text in overrides if text.startswith("data.")]
 
 
 def absolute(source: str) -> str:
@@ -258,8 +266,12 @@ def read_run(path: str | Path) -> Pretrained:
     return Pretrained(run, recipe, encoder, facts)
 
 
-def data_for(read: Pretrained, data: str | Path | None, labels: str | Path | None = None) -> DataConfig:
+def data_for(
+    read: Pretrained, data: str | Path | None, labels: str | Path | None = None, overrides: Overrides = ()
+) -> DataConfig:
     """The run's own data settings, or those of other data given to a verb, brought to the encoder's channels.
+
+    ``overrides``: what was given now, and the run's recipe has too: how other data is read is told by that alone.
 
     Raises InputError when the run's own data is no longer in its place.
     """
@@ -272,7 +284,10 @@ def data_for(read: Pretrained, data: str | Path | None, labels: str | Path | Non
         )
     update: dict[str, Any] = {"channels": read.encoder.channels}
     if data is not None:
-        update |= {"source": absolute(str(data)), "labels": None, "columns": {}, "held_out": [], "side": given.side}
+        now = Recipe.load(None, {}, data_overrides(overrides)).data
+        update |= {"labels": None, "columns": {}, "held_out": [], "side": given.side}
+        update |= {name: getattr(now, name) for name in now.model_fields_set}
+        update["source"] = absolute(str(data))
     if labels is not None:
         update["labels"] = str(Path(labels).expanduser().absolute())
     return given.model_copy(update=update)

@@ -66,7 +66,7 @@ def _open(
     recipe = Recipe.load(read.run.path / "recipe.toml", {"transfer.device": device}, overrides)
     read.recipe = recipe
     named_device(recipe.transfer.device)
-    chosen = common.data_for(read, data, labels)
+    chosen = common.data_for(read, data, labels, overrides)
     if not recipe.transfer.findings:
         common.check_labels(chosen)
     store = common.open_data(chosen)

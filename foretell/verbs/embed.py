@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from foretell.options import Arg, Where
+from foretell.options import Arg, Overrides, Where
 
 
 def embed(
@@ -16,6 +16,7 @@ def embed(
         Where | None, Arg("features.npz, .npy or .parquet (default: RUN/features.npz)", "FILE", "-o")
     ] = None,
     device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
+    set: Annotated[Overrides, Arg("a setting, as data.columns.text=body; may be repeated", "KEY=VALUE", "-s")] = (),
 ) -> Any:
     """Write the encoder's features of images or texts to a file.
 
@@ -28,4 +29,4 @@ def embed(
     """
     from foretell.verbs import embedding
 
-    return embedding.embed(Path(run), data, None if out is None else Path(out), device)
+    return embedding.embed(Path(run), data, None if out is None else Path(out), device, set)

@@ -18,7 +18,8 @@ from foretell.data.table import Table
 from foretell.encoders import load_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
-from foretell.recipe import DataConfig
+from foretell.options import Overrides
+from foretell.recipe import Recipe
 from foretell.report import build as build_report
 from foretell.report.exhibits import fitted, neighbours_grid, write_neighbours
 from foretell.run import Run, write_aside
@@ -32,19 +33,21 @@ SUFFIXES = (".npz", ".npy", ".parquet")
 
 
 def _open(
-    place: Path, data: str | Path | None, device: str
+    place: Path, data: str | Path | None, device: str, overrides: Overrides = ()
 ) -> tuple[TimmEncoder, dict[str, Any], ImageStore, Run | None]:
     """(encoder, how images enter it, images, the run when the images are its own)."""
     if (place / "recipe.toml").is_file():
         read = common.read_run(place)
+        read.recipe = Recipe.load(read.run.path / "recipe.toml", {}, overrides)
         encoder, facts = read.encoder, read.facts
-        chosen = common.data_for(read, data)
+        chosen = common.data_for(read, data, overrides=overrides)
         run: Run | None = read.run
     else:
         encoder, facts = load_encoder(place)
         if data is None:
             raise InputError(f"{place}: is an encoder without a run, so it has no images of its own; give DATA")
-        chosen = DataConfig().model_copy(update={"source": common.absolute(str(data)), "channels": encoder.channels})
+        given = Recipe.load(None, {}, common.data_overrides(overrides)).data
+        chosen = given.model_copy(update={"source": common.absolute(str(data)), "channels": encoder.channels})
         run = None
     store = common.open_data(chosen)
     if run is not None:
@@ -61,13 +64,13 @@ def _features(encoder: TimmEncoder, facts: dict[str, Any], store: ImageStore) ->
     )  # fmt: skip
 
 
-def embed(place: Path, data: str | Path | None, out: Path | None, device: str) -> Features:
+def embed(place: Path, data: str | Path | None, out: Path | None, device: str, overrides: Overrides = ()) -> Features:
     """See ``foretell.verbs.embed``."""
     if out is not None and out.suffix not in SUFFIXES:
         raise InputError(f"{out}: unknown suffix '{out.suffix}'; expected one of {', '.join(SUFFIXES)}")
     if text_transfer.reads_text(place):
-        return _embed_text(place, data, out, device)
-    encoder, facts, store, run = _open(place, data, device)
+        return _embed_text(place, data, out, device, overrides)
+    encoder, facts, store, run = _open(place, data, device, overrides)
     if out is None:
         out = (run.path if run is not None else Path()) / "features.npz"
     common.make_place(out)
@@ -88,11 +91,11 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str) -
     return features
 
 
-def _embed_text(place: Path, data: str | Path | None, out: Path | None, device: str) -> Features:
+def _embed_text(place: Path, data: str | Path | None, out: Path | None, device: str, overrides: Overrides) -> Features:
     if out is None:
         out = (place if (place / "recipe.toml").is_file() else Path()) / "features.npz"
     common.make_place(out)
-    features, names, table, cut = text_transfer.embed(place, data, device)
+    features, names, table, cut = text_transfer.embed(place, data, device, overrides)
     write_aside(out, _packed(features, names, table, out.suffix))
     print(f"features: {out} ({features.shape[0]:,} documents, {features.shape[1]} dimensions)")
     if cut:

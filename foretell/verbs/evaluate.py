@@ -60,10 +60,13 @@ def evaluate(
     Returns the scores, {"knn": {arm: scores}, "linear_probe": ..., "retrieval": ..., "comparison": ...}. Raises
     InputError for labels that cannot be used.
     """
+    from foretell.errors import InputError
     from foretell.verbs import comparing, word_evaluation
 
     if word_evaluation.asked(Path(run), similarity, analogies) and data is None and labels is None:
         return word_evaluation.evaluate(Path(run), similarity, analogies)
+    if similarity is not None or analogies is not None:
+        raise InputError("--similarity and --analogies take no labelled texts: evaluate these by themselves")
     return comparing.evaluate(
         run, data, labels=labels, compare=compare, per_class=per_class, seeds=seeds, trials=trials, arms=arms,
         device=device, task=task, domain=shift, overrides=set,

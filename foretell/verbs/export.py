@@ -14,17 +14,22 @@ def export(
     *,
     format: Annotated[Literal["timm", "onnx"], Arg("timm: safetensors and config; onnx: one file")] = "timm",
 ) -> Path:
-    """Export a run's encoder for timm or as ONNX.
+    """Export a run's encoder of images for timm or as ONNX.
 
     timm: a folder with safetensors and a config; onnx: one file that takes pixels in [0, 1]. The ONNX file
-    normalises pixels itself and is compared with torch before it is written.
+    normalises pixels itself and is compared with torch before it is written. A run on text needs no export: its folder
+    encoder/ is as transformers (of word2vec: gensim) loads it.
 
     Returns the path written. Raises InputError when there is no encoder, ForetellError when ``out`` cannot be written.
     """
     from foretell.encoders import load_encoder, save_encoder
     from foretell.errors import InputError
     from foretell.verbs import common
+    from foretell.verbs.text_transfer import reads_text
 
+    if reads_text(Path(run)):
+        folder = Path(run) / "encoder" if (Path(run) / "encoder").is_dir() else Path(run)
+        raise InputError(f"{run}: is of text, which other programs load from {folder} as it is; copy that")
     encoder, facts = load_encoder(run)
     target = Path(out)
     if format == "timm":

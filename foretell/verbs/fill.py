@@ -36,6 +36,7 @@ def fill(
 
 
 def _by_encoder(run: Path, text: str, top: int) -> Filled:
+    from foretell.data.tokenizer import continuation_prefix
     from foretell.errors import InputError
     from foretell.verbs.text_run import read_text
 
@@ -48,21 +49,23 @@ def _by_encoder(run: Path, text: str, top: int) -> Filled:
         )
         raise InputError(f"{run}: cannot fill gaps, it is {kind}")
     cls, sep, mask = read.need("cls", "sep", "mask")
-    name = read.tokenizer.id_to_token(mask) or "[MASK]"
-    ids = [cls, *read.tokenizer.encode(text.replace("[MASK]", name), add_special_tokens=False).ids, sep]
+    shown = text.replace("[MASK]", read.tokenizer.id_to_token(mask) or "[MASK]")
+    encoded = read.tokenizer.encode(shown, add_special_tokens=False)
+    ids = [cls, *encoded.ids, sep]
     gaps = [place for place, token in enumerate(ids) if token == mask]
     if not gaps:
         raise InputError(f"no [MASK] in '{text}'; write one where a word is missing")
     logits = read.model.logits(read.states(ids)[gaps]).float()
     logits[:, [number for number in read.specials.values() if number < logits.shape[1]]] = float("-inf")
     best = logits.softmax(1).topk(min(top, logits.shape[1]))
-    found = []
-    for place, values, tokens in zip(gaps, best.values.tolist(), best.indices.tolist(), strict=True):
-        found.append(
-            [(_word(read.tokenizer.decode([token])), value) for token, value in zip(tokens, values, strict=True)]
-        )
-        ids[place] = tokens[0]
-    return Filled(read.tokenizer.decode(ids[1:-1]), found)
+    found = [
+        [(_word(read.tokenizer.decode([token])), value) for token, value in zip(tokens, values, strict=True)]
+        for tokens, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+    spans = [encoded.offsets[place - 1] for place in gaps]
+    words = [candidates[0][0] for candidates in found]
+    read.tell_unknown(text)
+    return Filled(_filled(shown, spans, words, continuation_prefix(read.tokenizer)), found)
 
 
 def _say(filled: Filled) -> None:
@@ -76,3 +79,14 @@ def _say(filled: Filled) -> None:
 
 def _word(token: str) -> str:
     return token.strip() or token
+
+
+def _filled(text: str, spans: list[tuple[int, int]], words: list[str], prefix: str | None) -> str:
+    """``text`` with ``words`` in place of its ``spans``; one that begins with ``prefix`` goes on with the word before."""
+    made, last = "", 0
+    for (start, end), word in zip(spans, words, strict=True):
+        space = " " if text[start:end][:1].isspace() else ""  # some tokenizers count the space before to a gap
+        made += text[last:start] + space
+        made = made.rstrip() + word.removeprefix(prefix) if prefix and word.startswith(prefix) else made + word
+        last = end
+    return made + text[last:]

@@ -43,11 +43,12 @@ def generate(
         raise InputError(f"{run}: fills gaps and cannot write on: see foretell fill, or train one with --objective gpt")
     end = read.specials.get("end")
     given = read.tokenizer.encode(prompt, add_special_tokens=False).ids
-    if not given:
+    if not prompt.strip() or not given:
         raise InputError("PROMPT is empty; give at least one word")
     before = [end] if end is not None else []
     banned = [number for role, number in read.specials.items() if role in ("pad", "unk") and number != end]
     ids: list[int] = []
+    read.tell_unknown(prompt)
     told = text = read.tokenizer.decode(given).strip()
     _tell(told)
     begun = len(told)

@@ -167,4 +167,4 @@ def same_parts(place: Path, kept: dict[str, Any], store: Any, what: str) -> Part
 
 def about(objective: Objective) -> dict[str, Any]:
     """What facts.json says of a pretext task."""
-    return {key: getattr(type(objective), key) for key in ("name", "kind", "hides", "foretells", "needs", "paper")}
+    return {key: getattr(objective, key) for key in ("name", "kind", "hides", "foretells", "needs", "paper")}

@@ -25,17 +25,22 @@ def neighbours(
     ] = None,
     device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
 ) -> list[dict[str, Any]]:
-    """Find the images most alike to one image, or to a few at random.
+    """Find the images most alike to one image, or the words most alike to a word.
 
-    They are printed, and written as one picture.
+    Images are printed, and written as one picture; without IMAGE those of a few at random. Words, of a run of word2vec, are
+    printed: those nearest to one, or the answer of an analogy.
 
     Returns [{"query", "neighbours": [{"name", "similarity", "label"}]}], best first. Raises InputError for an image
-    that cannot be read.
+    that cannot be read and a word that is not known.
     """  # fmt: skip
+    from foretell.errors import InputError
     from foretell.verbs import word_vectors
 
     file = word_vectors.vectors_of(Path(run))
     if file is not None:
+        for option, value in (("--data", data), ("--out", out)):
+            if value is not None:
+                raise InputError(f"{option} {value}: is for images; words are printed")
         return word_vectors.neighbours(file, image, k)
     from foretell.verbs import embedding
 

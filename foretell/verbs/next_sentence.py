@@ -38,7 +38,7 @@ def next_sentence(
     from foretell.verbs.text_run import read_text
 
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); expected a text file") from None
     except UnicodeDecodeError as error:
@@ -61,6 +61,7 @@ def next_sentence(
                 ids = [cls, *first, sep, *second, sep]
                 segment = [0] * (len(first) + 2) + [1] * (len(second) + 1)
                 scores[i][j] = float(read.model.pair(read.states(ids, segment)[:1]).float().softmax(1)[0, 0])
+    read.tell_unknown("\n".join(sentences))
     for number, sentence in enumerate(sentences, 1):
         say(f"{number}  {sentence}")
     pairs = [(i, j) for i in range(len(sentences)) for j in range(len(sentences)) if i != j]

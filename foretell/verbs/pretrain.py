@@ -19,11 +19,14 @@ def pretrain(
     ] = None,
     *,
     objective: Annotated[
-        str | None, Arg("the pretext task, see 'foretell objectives' (default: simclr; bert for a text file)", "NAME")
+        str | None, Arg("the pretext task, see 'foretell objectives' (default: simclr; bert for text)", "NAME")
     ] = None,
     out: Annotated[Where | None, Arg("the run folder (default: runs/DATA-OBJECTIVE-DATE-TIME)", "RUN", "-o")] = None,
     budget: Annotated[
-        str | None, Arg("90s, 5m, 2h, '50 epochs' or '3000 steps' (default: 100 epochs)", "BUDGET", "-b")
+        str | None,
+        Arg(
+            "90s, 5m, 2h, '50 epochs' or '3000 steps' (default: 100 epochs; 10 of text, 5 for word2vec)", "BUDGET", "-b"
+        ),
     ] = None,
     recipe: Annotated[Where | None, Arg("a TOML file, a run folder, or a packaged recipe by name", "RECIPE")] = None,
     encoder: Annotated[

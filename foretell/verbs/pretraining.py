@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell import distributed, objectives
+from foretell.data.text_source import holds_text
 from foretell.errors import ForetellError, InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe, budget_settings
@@ -82,11 +83,28 @@ def go_on(place: Path) -> Pretraining:
 
 def _asked(options: Mapping[str, Any], recipe: str | Path | None, budget: str | None, overrides: Overrides) -> Recipe:
     settings = {**options, **(budget_settings(budget) if budget is not None else {})}
-    source = settings.get("data.source")
-    if recipe is None and not settings.get("objective.name") and not _names_objective(overrides) and is_text(source):
+    named = recipe is not None or settings.get("objective.name") or _names_objective(overrides)
+    if not named and _is_text(settings.get("data.source"), overrides):
         settings["objective.name"] = "bert"
-        say("a text file: objective bert (masked words); --objective gpt learns to write on from a prompt")
-    return Recipe.load(recipe, settings, overrides)
+        say("text: objective bert (masked words); --objective gpt learns to write on from a prompt")
+    if settings.get("objective.name"):
+        _check_options(settings, settings["objective.name"])
+    asked = Recipe.load(recipe, settings, overrides)
+    _check_options(settings, asked.objective.name)
+    return asked
+
+
+def _check_options(options: Mapping[str, Any], objective: str) -> None:
+    """Raise InputError for an option of images where the objective learns from text."""
+    if objectives.get(objective).kind == "image":
+        return
+    for key, option, instead in (
+        ("objective.views.side", "--side", "leave it out"),
+        ("encoder.name", "--encoder", "the network of text is objective.network"),
+        ("data.labels", "--labels", "labels of text are a column of its table"),
+    ):
+        if options.get(key) is not None:
+            raise InputError(f"{option} {options[key]}: is for images; {instead}")
 
 
 def _names_objective(overrides: Overrides) -> bool:
@@ -94,12 +112,10 @@ def _names_objective(overrides: Overrides) -> bool:
     return any(key.strip() in ("objective", "objective.name") for key in keys)
 
 
-def is_text(source: str | None) -> bool:
-    """Whether ``source`` is the name of a plain text file, packed or not."""
-    from foretell.data.corpus import TEXT
-    from foretell.data.textfile import bare_suffix
-
-    return source is not None and Path(source).is_file() and bare_suffix(Path(source)) in TEXT
+def _is_text(source: str | None, overrides: Overrides) -> bool:
+    """Whether ``source`` is text by its files and columns (``holds_text``), as the overrides name them."""
+    columns = Recipe.load(None, {}, common.data_overrides(overrides)).data.columns
+    return source is not None and holds_text(Path(source), columns)
 
 
 def _check_batch(setting: Setting) -> None:

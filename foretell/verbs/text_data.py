@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from foretell import distributed
 from foretell.counters import seed_of
 from foretell.data.corpus import Corpus, open_corpus
 from foretell.data.splits import split
-from foretell.data.table import Table
+from foretell.data.table import Table, many
 from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import TokenizerConfig, read_tokenizer, trained
+from foretell.data.tokenizer import TokenizerConfig, load_tokenizer, trained
 from foretell.data.tokens import TokenStore
-from foretell.errors import InputError
+from foretell.errors import InputError, of
 from foretell.objectives.base import Exhibit
 from foretell.recipe import DataConfig
 from foretell.run import Run
@@ -27,6 +28,7 @@ from foretell.verbs import common, kinds
 from foretell.verbs.common import Parts, say
 
 HELD_OUT = (0.05, 500)  # of unlabelled documents, to measure on: a share, at most so many
+COUNTED, MANY_UNKNOWN = 1_000_000, 0.02  # tokens looked at, and the share of unknown ones that is told
 FEWEST = 20  # documents below which none is held out
 
 
@@ -75,20 +77,27 @@ def open_text(
 
 def _tokenizer(corpus: Corpus, config: TokenizerConfig, roles: tuple[str, ...], kept: Path | None) -> Tokenizer:
     if kept is not None:
-        return read_tokenizer(kept.read_text(encoding="utf-8"), str(kept))
+        return load_tokenizer(kept)
     if config.file is None and not distributed.rank():
         print("training a tokenizer on the text, once", file=sys.stderr, flush=True)
     return trained(corpus, config, roles)
 
 
 def tell_text(store: TokenStore) -> None:
-    """What was understood."""
+    """What was understood, and how much of it the tokenizer does not know where that is not little."""
     meta = store.meta
     say(
-        f"data: {store.source}, {meta['documents']:,} documents, {meta['sentences']:,} sentences, {meta['tokens']:,} tokens"
+        f"data: {store.source}, {many(meta['documents'], 'document')}, {many(meta['sentences'], 'sentence')}, "
+        f"{many(meta['tokens'], 'token')}"
     )
     for note in store.notes:
         say(f"  {note}")
+    share = float((store.ids[:COUNTED] == store.specials["unk"]).mean()) if "unk" in store.specials else 0.0
+    if share > MANY_UNKNOWN:
+        say(
+            f"  {share:.1%} of the tokens are unknown to the tokenizer, and nothing can be learnt of what they are; one of kind bpe "
+            "(objective.tokenizer.kind) that is trained on this text knows all"
+        )
 
 
 def divide_text(store: TokenStore, data: DataConfig) -> Parts:
@@ -100,6 +109,11 @@ def divide_text(store: TokenStore, data: DataConfig) -> Parts:
     columns = {name: store.column(name) for name in ("split", "group", "label")}
     table = Table({name: values for name, values in columns.items() if any(value is not None for value in values)})
     table.rows = len(store)
+    with of(store.source):
+        return _divided(rows, table, data)
+
+
+def _divided(rows: NDArray[np.int64], table: Table, data: DataConfig) -> Parts:
     if "split" in table:
         parts = split(table, data.split, data.split_seed)
         test = parts.get("test", parts.get("validation", rows[:0]))
@@ -108,12 +122,12 @@ def divide_text(store: TokenStore, data: DataConfig) -> Parts:
         known = rows[np.asarray(table.codes("label")[0]) >= 0]
         test = np.sort(known[split(table.subset(known), data.split, data.split_seed).get("test", known[:0])])
         held = np.isin(rows, test) | _grouped(table, test)
-        how = f"{len(test):,} labelled documents held out at random by class (seed {data.split_seed})"
+        how = f"{many(len(test), 'labelled document')} held out at random by class (seed {data.split_seed})"
         return Parts(rows[~held], test, how)
-    if len(store) < FEWEST:
-        return Parts(rows, rows[:0], f"all {len(store)} documents are learnt from: too few to hold any out")
-    count = max(2, min(round(HELD_OUT[0] * len(store)), HELD_OUT[1]))
-    drawn = np.random.default_rng(seed_of("held out", data.split_seed)).permutation(len(store))
+    if len(rows) < FEWEST:
+        return Parts(rows, rows[:0], "too few documents to hold any out")
+    count = max(2, min(round(HELD_OUT[0] * len(rows)), HELD_OUT[1]))
+    drawn = np.random.default_rng(seed_of("held out", data.split_seed)).permutation(len(rows))
     test = np.sort(drawn[:count])
     held = np.isin(rows, test) | _grouped(table, test)
     return Parts(rows[~held], test, f"{count:,} documents held out at random (seed {data.split_seed})")

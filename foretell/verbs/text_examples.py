@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from foretell.counters import seed_of
 from foretell.data.tokens import TokenStore
@@ -32,14 +33,29 @@ def beginnings(store: TokenStore, tokens: int, most: int, rng: np.random.Generat
     return made
 
 
+def pieces(tokenizer: Tokenizer, ids: list[int]) -> list[str]:
+    """The text of each token, so that all together are the text of ``ids``; half a character counts with its end."""
+    found, done = [], ""
+    for end in range(1, len(ids) + 1):
+        text = tokenizer.decode(ids[:end], skip_special_tokens=False)
+        whole = not text.endswith("\ufffd")
+        if text.startswith(done):
+            found.append(text[len(done) :] if whole else "")
+        else:  # what stands before was joined to it
+            found.append(f" {tokenizer.decode([ids[end - 1]], skip_special_tokens=False)}")
+        done = text if whole else done
+    return found
+
+
 def completions(model: LanguageModel, store: TokenStore, seed: int, most: int) -> list[tuple[str, str]]:
     """(text with a gap or prompt, what the model puts there) for at most ``most`` documents of ``store``."""
     rng = np.random.default_rng(seed_of("completions", seed))
+    width = min(WIDTH, model.shape.positions - 2)  # with [CLS] and [SEP]
     was = model.training
     model.eval()
     made = [
-        _written(model, store, ids[:PROMPT], seed) if model.shape.causal else _filled(model, store, ids, rng)
-        for ids in beginnings(store, WIDTH, most, rng)
+        _written(model, store, ids[:PROMPT], seed + number) if model.shape.causal else _filled(model, store, ids, rng)
+        for number, ids in enumerate(beginnings(store, width, most, rng))
         if len(ids) > 1
     ]
     model.train(was)
@@ -48,22 +64,22 @@ def completions(model: LanguageModel, store: TokenStore, seed: int, most: int) -
 
 def _filled(model: LanguageModel, store: TokenStore, ids: list[int], rng: np.random.Generator) -> tuple[str, str]:
     place = int(rng.integers(len(ids) // 4, max(1, 3 * len(ids) // 4)))
-    truth, mask = ids[place], store.specials["mask"]
-    ids = [store.specials["cls"], *ids[:place], mask, *ids[place + 1 :], store.specials["sep"]]
+    tokenizer, mask = store.tokenizer, store.specials["mask"]
+    given = [store.specials["cls"], *ids[:place], mask, *ids[place + 1 :], store.specials["sep"]]
     with torch.no_grad():
         device = next(model.parameters()).device
-        states = model.net(torch.tensor([ids], device=device))[0, place + 1]
+        states = model.net(torch.tensor([given], device=device))[0, place + 1]
         logits = model.logits(states).float()
     logits[list(store.specials.values())] = float("-inf")
     best = logits.softmax(0).topk(3)
-    tokenizer = store.tokenizer
-    name = tokenizer.id_to_token(mask)
-    text = f"{tokenizer.decode(ids[1 : place + 1])} {name} {tokenizer.decode(ids[place + 2 : -1])}"
+    texts = pieces(tokenizer, ids)
+    before = " " if texts[place].startswith(" ") else ""
+    text = "".join([*texts[:place], f"{before}{tokenizer.id_to_token(mask)}", *texts[place + 1 :]])
     guesses = [
-        f"{tokenizer.decode([token]).strip()} {share:.0%}"
+        f"{tokenizer.decode([token]).strip()} {share:.1%}"
         for token, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
-    return text.strip(), f"{', '.join(guesses)} (it was: {tokenizer.decode([truth]).strip()})"
+    return text.strip(), f"{', '.join(guesses)} (it was: {tokenizer.decode([ids[place]]).strip()})"
 
 
 def _written(model: LanguageModel, store: TokenStore, ids: list[int], seed: int) -> tuple[str, str]:

@@ -14,10 +14,12 @@ import torch
 
 from foretell import objectives
 from foretell.counters import Rng, Rows, seed_of
-from foretell.data.tokenizer import check_specials
+from foretell.data.table import many
+from foretell.data.tokenizer import check_specials, load_tokenizer, templated
 from foretell.data.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
-from foretell.encoders.public import load_public, readme_of, save_public
+from foretell.encoders.public import CONFIG, TOKENIZER, load_public, read_config, readme_of, save_public
+from foretell.encoders.public_config import shape_from
 from foretell.errors import InputError
 from foretell.objectives.text import TextObjective
 from foretell.objectives.text_measures import MOST, HeldOut, pair_guesses, word_guesses
@@ -72,6 +74,23 @@ def start_folder(recipe: Recipe) -> Path | None:
     return path
 
 
+def check_start(kind: type[TextObjective], config: Any, folder: Path) -> None:
+    """Raises InputError, before any text is read, for a checkpoint in ``folder`` that the task cannot go on with."""
+    layout, shape = shape_from(read_config(folder), folder / CONFIG)
+    kind.check_start(config, layout, shape)
+    if config.length > shape.positions:
+        raise InputError(
+            f"objective.length = {config.length}: the checkpoint has {shape.positions} positions; set it to that or less"
+        )
+    tokenizer = load_tokenizer(folder)
+    check_specials(tokenizer, kind.roles, str(folder / TOKENIZER), "give the one that the checkpoint was trained with")
+    if tokenizer.get_vocab_size() > shape.vocabulary:
+        raise InputError(
+            f"{folder}: the tokenizer has {tokenizer.get_vocab_size():,} tokens, the network {shape.vocabulary:,}; give the "
+            "tokenizer.json that the checkpoint was trained with"
+        )
+
+
 def settle(asked: Recipe, store: TokenStore) -> tuple[Recipe, list[str]]:
     """``asked`` with what depends on the data or was left to the objective, and in words what was settled."""
     changes: dict[str, Any] = {"data.source": common.absolute(str(asked.data.source))}
@@ -82,6 +101,8 @@ def settle(asked: Recipe, store: TokenStore) -> tuple[Recipe, list[str]]:
         if value is not None:
             changes[name] = common.absolute(value)
     epochs, notes = kinds.usual_epochs(asked, EPOCHS)
+    if asked.encoder.weights is not None:
+        notes.append(f"network and tokenizer are those of {asked.encoder.weights}, whatever the settings say of them")
     small, told = hurried(asked)
     return asked.changed(changes | kinds.usual_training(asked) | epochs | small), notes + told
 
@@ -122,15 +143,6 @@ def _started(
     if folder is None:
         return kind.model(config, store.vocabulary, specials)
     model, _ = load_public(folder)
-    if store.vocabulary > model.shape.vocabulary:
-        raise InputError(
-            f"{folder}: the tokenizer has {store.vocabulary:,} tokens, the network {model.shape.vocabulary:,}; give the "
-            "tokenizer.json that the checkpoint was trained with"
-        )
-    if config.length > model.shape.positions:
-        raise InputError(
-            f"objective.length = {config.length}: the checkpoint has {model.shape.positions} positions; set it to that or less"
-        )
     model.specials = dict(specials)
     return kind.continued(config, model.train())
 
@@ -180,35 +192,53 @@ def held_out(setting: Setting, every: int, rows: int) -> HeldOut | None:
         return None
 
 
+def exported_tokenizer(model: LanguageModel, store: TokenStore) -> str:
+    """The text of its tokenizer.json; of an encoder with [CLS] and [SEP] where other programs ask for special tokens."""
+    if model.shape.causal or store.tokenizer.post_processor is not None:
+        return store.tokenizer_text
+    cls, sep = [store.specials["cls"]], [store.specials["sep"]]
+    return templated(store.tokenizer, cls, sep, sep)
+
+
 def export(setting: Setting, run: Run) -> Path:
     model = setting.objective.encoder
     folder = save_public(
         model,
         run.path / "encoder",
-        setting.store.tokenizer_text,
+        exported_tokenizer(model, setting.store),
         readme=readme_of(model, setting.recipe.objective.name),
     )
     say(f"encoder: {folder} (transformers loads it: see its README.md)")
     return folder
 
 
-def show_examples(setting: Setting, run: Run, monitor: HeldOut | None, steps: int) -> None:
+def show_examples(setting: Setting, run: Run, monitor: HeldOut | None, steps: int) -> list[tuple[str, str]]:
     """A few completions, of documents held out where there are such, and whole passages for the report.
 
-    Kept as results/completions.json and results/reading.json.
+    Returned, and kept as results/completions.json and results/reading.json.
     """
     model, seed = setting.objective.encoder, setting.recipe.training.seed
     held = bool(len(setting.parts.test))
     found = reading(model, _looked_at(setting), seed, None if monitor is None else monitor.over)
     run.write_json("results/reading.json", {"held_out": held, **found})
-    made = examples(setting)
+    made = completed(setting)
     if not made:
-        return
+        return []
     for given, foretold in made:
         say(f"  {given}")
         say(f"    -> {foretold}")
     run.write_json("results/completions.json", {"held_out": held, "examples": made})
     keep_sample(run, setting, steps)
+    return made
+
+
+def tell_next(run: Run, model: LanguageModel, examples: list[tuple[str, str]]) -> None:
+    """The commands that use the model, the first with a text that it was shown on."""
+    place = shlex.quote(str(run.path))
+    if examples:
+        say(f"next: foretell {'generate' if model.shape.causal else 'fill'} {place} {shlex.quote(examples[0][0])}")
+    if model.pair is not None:
+        say(f"next: foretell next-sentence {place} story.txt  # a file of yours, one sentence a line")
 
 
 def _looked_at(setting: Setting) -> TokenStore:
@@ -217,7 +247,7 @@ def _looked_at(setting: Setting) -> TokenStore:
     return setting.store.subset(parts.test if len(parts.test) else parts.train)
 
 
-def examples(setting: Setting, most: int = EXAMPLES) -> list[tuple[str, str]]:
+def completed(setting: Setting, most: int = EXAMPLES) -> list[tuple[str, str]]:
     """(text with a gap, or prompt; what the model makes of it), always of the same documents; [] without a head."""
     model = setting.objective.encoder
     if model.head is None and not model.shape.causal:
@@ -227,7 +257,7 @@ def examples(setting: Setting, most: int = EXAMPLES) -> list[tuple[str, str]]:
 
 def keep_sample(run: Run, setting: Setting, step: int) -> None:
     """What the model makes of one text at ``step``, in metrics.jsonl: how it learns, for a person."""
-    for given, foretold in examples(setting, 1):
+    for given, foretold in completed(setting, 1):
         run.log("sample", step=step, given=given, foretold=foretold)
 
 
@@ -255,7 +285,7 @@ def measure(setting: Setting, run: Run, monitor: HeldOut | None) -> dict[str, fl
         return {}
     found = monitor.parts(setting.objective)
     kept: dict[str, Any] = {"documents": len(setting.parts.test), "rows": monitor.count, "found": found}
-    say(f"on {len(setting.parts.test):,} documents that it has not learnt from:")
+    say(f"on {many(len(setting.parts.test), 'document')} that it has not learnt from:")
     if "words" in found:
         batch = _rows(monitor.over, monitor.count)
         hidden = monitor.over.hide(batch, Rng(seed_of("held out"), 0, Rows(0, monitor.count, monitor.count)))
@@ -281,6 +311,8 @@ class Texts(kinds.Kind[Setting]):
     def prepare(self, asked: Recipe) -> tuple[Setting, list[str]]:
         kind = kind_of(asked)
         start = start_folder(asked)
+        if start is not None:
+            check_start(kind, asked.objective, start)
         store = open_text(asked.data, tokenizer_of(asked), kind.roles, kept=start and start / "tokenizer.json")
         tell_text(store)
         parts = divide_text(store, asked.data)
@@ -291,10 +323,10 @@ class Texts(kinds.Kind[Setting]):
         if "batch" not in asked.training.model_fields_set and rows < 4 * training.batch:
             batch = max(1, min(training.batch, 1 << max(0, (rows // 4).bit_length() - 1)))
             settled = settled.changed({"training.batch": batch})
-            notes.append(f"batches of {batch}, since there are {rows:,} rows of text to learn from; --batch changes it")
+            notes.append(f"batches of {batch}, for {many(rows, 'row')} of text to learn from; --batch changes it")
             setting.recipe = settled
         setting.objective.steps_per_epoch(settled.training.batch)
-        notes.append(f"to learn from: {len(setting.part):,} documents; {parts.how}")
+        notes.append(f"to learn from: {many(len(setting.part), 'document')}; {parts.how}")
         return setting, notes
 
     def monitors(self, setting: Setting, run: Run) -> Sequence[Watched]:
@@ -311,16 +343,10 @@ class Texts(kinds.Kind[Setting]):
         folder = export(setting, run)
         monitor = held_out(setting, 1, MOST)
         measured = measure(setting, run, monitor)
-        show_examples(setting, run, monitor, result.steps)
+        examples = show_examples(setting, run, monitor, result.steps)
         page = build_report(run.path)
         say(f"report: {page}")
-        model = setting.objective.encoder
-        if model.shape.causal:
-            say(f'next: foretell generate {shlex.quote(str(run.path))} "..."')
-        elif model.head is not None:
-            say(f'next: foretell fill {shlex.quote(str(run.path))} "... [MASK] ..."')
-        else:
-            say(f"next: foretell next-sentence {shlex.quote(str(run.path))} FILE")
+        tell_next(run, setting.objective.encoder, examples)
         return Pretraining(run.path, folder, page, result.steps, result.seconds, measured)
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from foretell.counters import seed_of
+from foretell.data.letters import is_word
+from foretell.data.tokenizer import continuation_prefix
 from foretell.data.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
 from foretell.objectives.text import TextObjective
-from foretell.verbs.text_examples import beginnings
+from foretell.verbs.text_examples import beginnings, pieces
 
 PASSAGES, TOKENS = 3, 56
 HIDDEN = 0.15  # share of a passage's tokens
@@ -32,34 +34,18 @@ def reading(model: LanguageModel, store: TokenStore, seed: int, over: TextObject
     """
     was = model.training
     model.eval()
+    tokens = min(TOKENS, model.shape.positions - 2)  # with [CLS] and [SEP]
+    passages = beginnings(store, tokens, PASSAGES, np.random.default_rng(seed_of("passages", seed)))
     found: dict[str, Any] = {}
     with torch.no_grad():
         if model.head is not None:
-            found["masked"] = [_masked(model, store, ids, seed) for ids in _passages(store, seed)]
+            found["masked"] = [_masked(model, store, ids, seed) for ids in passages]
         if model.shape.causal:
-            found["surprise"] = [_surprise(model, store, ids) for ids in _passages(store, seed)]
+            found["surprise"] = [_surprise(model, store, ids) for ids in passages]
         if model.pair is not None and over is not None:
             found["pairs"] = _pairs(model, over)
     model.train(was)
     return found
-
-
-def pieces(tokenizer: Tokenizer, ids: list[int]) -> list[str]:
-    """The text of each token, so that all together are the text of ``ids``; half a character counts with its end."""
-    found, done = [], ""
-    for end in range(1, len(ids) + 1):
-        text = tokenizer.decode(ids[:end], skip_special_tokens=False)
-        whole = not text.endswith("\ufffd")
-        if text.startswith(done):
-            found.append(text[len(done) :] if whole else "")
-        else:  # what stands before was joined to it
-            found.append(f" {tokenizer.decode([ids[end - 1]], skip_special_tokens=False)}")
-        done = text if whole else done
-    return found
-
-
-def _passages(store: TokenStore, seed: int) -> list[list[int]]:
-    return beginnings(store, TOKENS, PASSAGES, np.random.default_rng(seed_of("passages", seed)))
 
 
 def _device(model: LanguageModel) -> torch.device:
@@ -89,7 +75,7 @@ def _chosen(texts: list[str], seed: int) -> set[int]:
     """Places of whole words, no two beside each other."""
     beginnings = [place for place, text in enumerate(texts) if text.startswith(" ") or not place]
     after = [*texts[1:], " "]
-    words = [place for place in beginnings if texts[place].strip().isalpha() and not after[place][:1].isalnum()]
+    words = [place for place in beginnings if is_word(texts[place].strip()) and not after[place][:1].isalnum()]
     drawn = np.random.default_rng(seed_of("hidden", seed, len(texts))).permutation(words).tolist()
     chosen: set[int] = set()
     for place in drawn:
@@ -145,8 +131,9 @@ def _tokens(store: TokenStore, span: NDArray[np.int64]) -> list[int]:
 
 
 def _shortened(tokenizer: Tokenizer, ids: list[int], tail: bool = False) -> str:
-    """The text where it meets the other one."""
-    if len(ids) <= SHOWN:
-        return tokenizer.decode(ids).strip()
+    """The text where it meets the other one. What begins within a word has no mark that it goes on with one."""
     part = tokenizer.decode(ids[-SHOWN:] if tail else ids[:SHOWN]).strip()
+    part = part.removeprefix(continuation_prefix(tokenizer) or "")
+    if len(ids) <= SHOWN:
+        return part
     return f"… {part}" if tail else f"{part} …"

@@ -15,6 +15,7 @@ from foretell.errors import InputError
 from foretell.recipe import Recipe
 from foretell.run import Run
 from foretell.verbs import kinds
+from foretell.verbs.common import say
 
 
 @dataclass
@@ -32,6 +33,15 @@ class TextModel:
             if role not in self.specials:
                 raise InputError(f"{self.path}: its tokenizer has no {role} token, which this needs")
         return [self.specials[role] for role in roles]
+
+    def tell_unknown(self, text: str) -> None:
+        """Say what of ``text`` the tokenizer does not know, where there is such: the model does not see what it is."""
+        unknown = self.specials.get("unk")
+        encoded = self.tokenizer.encode(text, add_special_tokens=False)
+        spans = [span for span, token in zip(encoded.offsets, encoded.ids, strict=True) if token == unknown]
+        parts = dict.fromkeys(text[start:end].strip() for start, end in spans)
+        if parts:
+            say(f"not in the vocabulary, so that the model does not see it: {', '.join(parts)}")
 
     def states(self, ids: list[int], segment: list[int] | None = None) -> torch.Tensor:
         """(T, width) states of one text. Raises InputError when it is longer than the positions."""

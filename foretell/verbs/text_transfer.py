@@ -3,7 +3,7 @@ of text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -110,14 +110,8 @@ def _recipe(place: Path, device: str | None, overrides: Overrides, other: bool) 
     recipe = Recipe.load(file, {"transfer.device": device}, overrides)
     named_device(recipe.transfer.device)
     if other and file is not None:
-        recipe.data = Recipe.load(None, {}, _of_data(overrides)).data
+        recipe.data = Recipe.load(None, {}, common.data_overrides(overrides)).data
     return recipe
-
-
-def _of_data(overrides: Overrides) -> Overrides:
-    if isinstance(overrides, Mapping):
-        return {key: value for key, value in overrides.items() if key.startswith("data.")}
-    return [text for text in overrides if text.startswith("data.")]
 
 
 def _source(place: Path, recipe: Recipe, data: str | Path | None) -> str:
@@ -156,10 +150,7 @@ def open_labelled(
     layout.reads = "mean" if is_bag(model) else own.reads
     train, test, notes = parts_of(found, layout, division, stride=own.stride, longest=own.longest_answer)
     if layout.cut:
-        share = layout.cut / len(found)
-        notes.append(
-            f"{many(layout.cut, 'sequence')} longer than {layout.length} tokens and cut ({share:.1%} of the rows)"
-        )
+        notes.append(_cut(layout, found))
     for note in notes:
         say(f"  {note}")
     say(f"test part: {division.how}")
@@ -167,6 +158,15 @@ def open_labelled(
     if (place / "recipe.toml").is_file():
         run, joins = common.hold(place, recipe.transfer.search) if searches else (Run.resume(place), False)
     return Opened(place, run, model, recipe.transfer, found, train, test, division.how, joins)
+
+
+def _cut(layout: Layout, found: LabelledText) -> str:
+    """How much did not fit, in words. Of a question on a text the text is read in windows, so that nothing of it is lost."""
+    if found.kind == Answering.name:
+        share = layout.cut / len(found)
+        return f"{many(layout.cut, 'question')} longer than half of the {layout.length} tokens and cut ({share:.1%})"
+    share = layout.cut / layout.laid
+    return f"{many(layout.cut, 'sequence')} longer than {layout.length} tokens and cut ({share:.1%})"
 
 
 def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) -> Division:
@@ -325,12 +325,14 @@ def _table(result: dict[str, Any], metric: str) -> list[str]:
 # features -------------------------------------------------------------------------------------------------------------
 
 
-def embed(place: Path, data: str | Path | None, device: str) -> tuple[NDArray[np.float32], list[str], Table, int]:
+def embed(
+    place: Path, data: str | Path | None, device: str, overrides: Overrides = ()
+) -> tuple[NDArray[np.float32], list[str], Table, int]:
     """(features (documents, width), where each document is, what the source says of it, how many were cut).
 
     The mean state of a document's tokens. Raises InputError for text that cannot be read.
     """
-    recipe = _recipe(place, device, (), data is not None)
+    recipe = _recipe(place, device, overrides, data is not None)
     source = _source(place, recipe, data)
     read = _read(place)
     given = recipe.data

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from foretell.errors import InputError
+from foretell.errors import InputError, of
 from foretell.run import Run
 from foretell.transfer.text.word_tests import (
     Analogies,
@@ -46,11 +46,15 @@ def evaluate(place: Path, similarity_file: str | Path | None, analogies_file: st
     known = read_words(place)
     found: dict[str, Any] = {}
     if pairs is not None:
-        alike = similarity(known, read_pairs(pairs))
+        read = read_pairs(pairs)
+        with of(pairs):
+            alike = similarity(known, read)
         tell_similarity(pairs, alike)
         found["similarity"] = {"file": pairs.name, **alike.record()}
     if questions is not None:
-        answered = analogies(known, read_analogies(questions))
+        asked = read_analogies(questions)
+        with of(questions):
+            answered = analogies(known, asked)
         tell_analogies(questions, answered)
         found["analogies"] = {"file": questions.name, **answered.record()}
     if (place / "recipe.toml").is_file():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foretell.data.letters import is_word
 from foretell.encoders.vectors import Floats, Neighbourhood
 from foretell.report.exhibits import write_map
 from foretell.run import Run
@@ -20,7 +21,7 @@ def neighbour_table(known: Neighbourhood) -> list[dict[str, Any]]:
     """The nearest words of words spread evenly over the logarithm of their rank, from the 40th to the 4,000th."""
     last = min(len(known.words) - 1, 4000)
     ranks = np.unique(np.geomspace(min(SKIPPED, last) + 1, last + 1, ASKED).astype(int) - 1)
-    asked = [known.words[rank] for rank in ranks if known.words[rank].isalpha() and len(known.words[rank]) > 2]
+    asked = [known.words[rank] for rank in ranks if is_word(known.words[rank]) and len(known.words[rank]) > 2]
     return [{"word": word, "neighbours": known.nearest(word, NEAREST)} for word in asked]
 
 

@@ -12,6 +12,7 @@ from foretell.errors import InputError
 from foretell.objectives.word2vec import Word2Vec
 from foretell.objectives.word_filling import Context
 from foretell.recipe import Recipe
+from foretell.verbs.common import say
 from foretell.verbs.outcomes import Filled
 from foretell.verbs.word_vectors import read_words
 
@@ -30,6 +31,9 @@ def fill(place: Path, text: str, top: int) -> Filled:
     pieces = text.split(GAP)
     if len(pieces) < 2:
         raise InputError(f"no {GAP} in '{text}'; write one where a word is missing")
+    unknown = dict.fromkeys(word for piece in pieces for word in split_words(piece, config) if word not in known.index)
+    if unknown:
+        say(f"not in the vocabulary, so that the model does not see it: {', '.join(unknown)}")
     words = [[known.index[word] for word in split_words(piece, config) if word in known.index] for piece in pieces]
     found = []
     for gap in range(len(pieces) - 1):

@@ -13,6 +13,8 @@ import torch
 
 from foretell import distributed
 from foretell.counters import Rng, Rows, seed_of
+from foretell.data.languages import UNSPACED, guess
+from foretell.data.table import many
 from foretell.data.words import WordsConfig, WordStore, open_words
 from foretell.encoders.vectors import save_counts, save_vectors
 from foretell.errors import InputError
@@ -58,6 +60,18 @@ def open_store(recipe: Recipe) -> WordStore:
     return open_words(corpus_of(recipe.data), config, progress=counting("reading", "words"))
 
 
+def unspaced(asked: Recipe) -> list[str]:
+    """What is to be done about a text whose words have no spaces between them, by its first document; [] for another."""
+    if getattr(asked.objective, "words") == "spaces":  # noqa: B009
+        return []
+    if guess(next(corpus_of(asked.data).documents()).text) not in UNSPACED:
+        return []
+    return [
+        "it looks written without spaces between words: whatever stands between spaces and punctuation counts as one; put "
+        "spaces between its words first, and set objective.words=spaces"
+    ]
+
+
 def settle(asked: Recipe, store: WordStore) -> tuple[Recipe, list[str]]:
     """``asked`` with what depends on the data or was left to the objective, and in words what was settled."""
     given = asked.training.model_fields_set
@@ -76,7 +90,8 @@ def division(store: WordStore) -> str:
     facts = store.facts
     if not facts["held_documents"]:
         return "no document is held out, since there are fewer than 50"
-    return f"held out to measure on: {facts['held_documents']:,} documents, {facts['held_words']:,} words"
+    documents, words = many(facts["held_documents"], "document"), many(facts["held_words"], "word")
+    return f"held out to measure on: {documents}, {words}"
 
 
 def build(recipe: Recipe, store: WordStore) -> Setting:
@@ -147,7 +162,7 @@ def measure(setting: Setting, run: Run, result: FitResult) -> dict[str, float]:
     if not len(store.held):
         return {}
     say(
-        f"loss on {store.facts['held_documents']:,} held-out documents: {loss:.3f} nats a prediction "
+        f"loss on {many(store.facts['held_documents'], 'held-out document')}: {loss:.3f} nats a prediction "
         f"(untrained: {objective.chance_loss:.3f})"
     )
     return {"held_out_loss": loss}
@@ -162,12 +177,18 @@ class Words(kinds.Kind[Setting]):
             raise InputError(
                 "word2vec learns in one process, whose threads share the vectors; start it without torchrun"
             )
+        if asked.encoder.weights is not None:
+            raise InputError(
+                f"encoder.weights = {asked.encoder.weights}: word2vec learns its vectors anew; leave it out, or go on with "
+                "foretell pretrain --resume RUN"
+            )
         store = open_store(asked)
-        say(f"data: {store.source}, {store.facts['documents'] + store.facts['held_documents']:,} documents")
+        say(f"data: {store.source}, {many(store.facts['documents'] + store.facts['held_documents'], 'document')}")
         for note in store.facts["notes"]:
             say(f"  {note}")
         settled, notes = settle(asked, store)
         setting = build(settled, store)
+        notes += unspaced(asked)
         notes.append(setting.parts.how)
         threads = settled.training.threads or torch.get_num_threads()
         if threads > 1:
@@ -193,7 +214,7 @@ class Words(kinds.Kind[Setting]):
         page = build_report(run.path)
         say(f"report: {page}")
         words = setting.store.words
-        say(f"next: foretell neighbours {shlex.quote(str(run.path))} {words[min(len(words) - 1, 50)]}")
+        say(f"next: foretell neighbours {shlex.quote(str(run.path))} {shlex.quote(words[min(len(words) - 1, 50)])}")
         return Pretraining(run.path, folder, page, result.steps, result.seconds, measured)
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:

@@ -5,22 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from foretell import objectives
 from foretell.data.words import WordsConfig
 from foretell.encoders.bag import bag_of
 from foretell.encoders.vectors import Neighbourhood, load_vectors
 from foretell.errors import InputError
 from foretell.recipe import Recipe
+from foretell.run import Run
+from foretell.verbs import kinds
 from foretell.verbs.text_run import TextModel
 
 EXPECTED = "a run of word2vec, or a .bin or .txt file of its form"
 
 
 def vectors_of(place: Path) -> Path | None:
-    """The file of word vectors that ``place`` is, or that its run holds; None where it is something else."""
+    """The file of word vectors that ``place`` is, or that its run holds; None where it is something else.
+
+    Raises InputError for a run on words that has none yet.
+    """
     if place.is_file() and place.suffix in (".bin", ".txt"):
         return place
     kept = place / "encoder" / "vectors.bin"
-    return kept if kept.is_file() else None
+    if kept.is_file():
+        return kept
+    recipe = place / "recipe.toml"
+    if recipe.is_file() and objectives.get(Recipe.load(recipe).objective.name).kind == "words":
+        raise kinds.no_encoder(Run.read(place))
+    return None
 
 
 def read_words(place: Path) -> Neighbourhood:
@@ -56,7 +67,8 @@ def neighbours(file: Path, words: str | Path | None, k: int) -> list[dict[str, A
     known = Neighbourhood(*load_vectors(file))
     asked = str(words or "").split()
     if len(asked) not in (1, 3):
-        raise InputError(f"'{words}': expected one word, or three for an analogy, as 'man king woman'")
+        given = f"'{words}'" if words else "the word is missing"
+        raise InputError(f"{given}: expected one word, or three in quotes for an analogy, as 'man king woman'")
     found = known.nearest(asked[0], k) if len(asked) == 1 else known.analogy(asked[0], asked[1], asked[2], k)
     title = asked[0] if len(asked) == 1 else f"{asked[0]} is to {asked[1]} as {asked[2]} is to"
     print(title)

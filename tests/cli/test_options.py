@@ -57,7 +57,8 @@ def test_what_is_not_given_is_left_to_the_function() -> None:
     ("words", "message"),
     [
         ("", "foretell verb: DATA is missing: the data"),
-        ("a b c", "one argument too many: 'c'"),
+        ("a b c", "one argument too many: 'c'. See"),
+        ("--data a b", "foretell verb: DATA stands by itself, without '--data'"),
         ("a --step 3", "unknown option '--step'; did you mean '--steps'?"),
         ("a --stpes=3", "unknown option '--stpes'; did you mean '--steps'?"),
         ("a -x", "unknown option '-x'"),
@@ -71,6 +72,13 @@ def test_wrong_words(words: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         read_arguments("verb", verb, words.split())
     assert message in str(caught.value)
+
+
+def test_data_that_is_an_option_is_asked_after() -> None:
+    def tuned(run: Annotated[Where, Arg("a run")], *, data: Annotated[Where | None, Arg("data")] = None) -> None: ...
+
+    with pytest.raises(InputError, match=r"too many: 'posts.csv'; did you mean '--data posts.csv'\? See"):
+        read_arguments("tuned", tuned, ["run", "posts.csv"])
 
 
 def test_help_is_the_docstring_and_the_annotations() -> None:

@@ -15,6 +15,7 @@ from foretell.cli import main
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.transfer.text.saved import load_text
+from foretell.verbs.text_transfer import open_labelled
 
 TINY = ["objective.network.layers=1", "objective.network.width=32", "objective.network.heads=2", "objective.length=32"]
 TRAINING = ["training.rate=0.003", "training.precision=float32", "training.batch=16", "training.health_every=40"]
@@ -137,6 +138,17 @@ def test_finetune_of_pairs_and_choices(made: Path, tmp_path: Path) -> None:
         assert facts["task"] == classifier.task
 
 
+def test_a_choice_is_cut_in_no_more_than_its_answers(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy_of(made, "bert", tmp_path)
+    rows = [{"context": "Anna cooks " * 9, "choices": ["a", "b", "c"], "label": str(row % 3)} for row in range(20)]
+    (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    opened = open_labelled(run, tmp_path / "long.jsonl", None, "cpu", ["transfer.text.length=8"])
+    opened.close()
+    assert "60 sequences longer than 8 tokens and cut (100.0%)" in capsys.readouterr().out
+
+
 def test_evaluate_says_what_frozen_features_are_worth(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,6 +180,11 @@ def test_embed_writes_a_vector_a_document(made: Path, tmp_path: Path) -> None:
     assert kept["features"] == pytest.approx(features)
     assert kept["label"][:3].tolist() == list(DOES)
     assert kept["path"][1].endswith("topics.csv, row 2")
+    (tmp_path / "named.csv").write_text((made / "topics.csv").read_text().replace("text,", "body,", 1))
+    with pytest.raises(InputError, match=r"Then give --set data\.columns\.text=body"):
+        foretell.embed(run, tmp_path / "named.csv", out=tmp_path / "y.npz")
+    again = foretell.embed(run, tmp_path / "named.csv", out=tmp_path / "y.npz", set=["data.columns.text=body"])
+    assert again == pytest.approx(features)
     own = foretell.embed(run)
     assert own.shape == (180, 32)
     assert (run / "features.npz").is_file()
@@ -190,11 +207,16 @@ def test_the_labels_of_the_runs_own_text_keep_its_split(made: Path, tmp_path: Pa
         (["-s", "transfer.text.length=400"], "texts of up to 400 tokens; expected 8 to 32"),
         (["-s", "transfer.text.auxiliary=0.5"], "an encoder sees the words that come next"),
         (["-s", "data.columns.label=topic"], "topics.csv: unknown column 'topic'"),
+        (["--data", "PLAIN"], "plain.txt: is text without labels; give a table of texts with them"),
+        (["--data", "SPLIT"], "split.csv: column 'split' names test and no train"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], told_: str, made: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     run = copy_of(made, "bert", tmp_path)
-    assert main(["finetune", str(run), "--data", str(made / "topics.csv"), "--no-compare", *arguments]) == 2
+    (tmp_path / "split.csv").write_text("text,label,split\n" + "a b,x,test\nc d,y,test\n" * 9)
+    given = {"PLAIN": str(made / "plain.txt"), "SPLIT": str(tmp_path / "split.csv")}
+    words = [given.get(word, word) for word in arguments]
+    assert main(["finetune", str(run), "--data", str(made / "topics.csv"), "--no-compare", *words]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert told_ in error

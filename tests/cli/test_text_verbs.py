@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 import foretell
 from foretell.cli import main
+from foretell.data.corpus import open_corpus
+from foretell.data.tokenise import open_tokens
+from foretell.data.tokenizer import MASKED, TokenizerConfig, load_tokenizer, train_tokenizer
 from foretell.errors import InputError
+from foretell.objectives.bert import Bert
 from foretell.recipe import Recipe
+from foretell.verbs.text_data import tell_text
+from foretell.verbs.text_examples import completions
 from foretell.verbs.text_pretraining import hurried
+from foretell.verbs.text_run import read_text
 
 TINY = ["objective.network.layers=2", "objective.network.width=64", "objective.network.heads=2", "objective.length=48"]
 TRAINING = ["training.rate=0.003", "training.precision=float32", "training.health_every=40", "training.batch=16"]
@@ -61,16 +70,23 @@ def gpt(text: Path) -> Path:
 def test_words_are_filled_from_both_sides(bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = foretell.fill(bert, "In the [MASK] a cook boils with Anna.", top=3)
     assert found.gaps[0][0][0] == "kitchen"
-    assert found.text == "in the kitchen a cook boils with anna."
+    assert found.text == "In the kitchen a cook boils with Anna."
     shares = [share for _, share in found.gaps[0]]
     assert shares == sorted(shares, reverse=True)
     assert len(foretell.fill(bert, "In the [MASK] a bird [MASK] with Anna.").gaps) == 2
-    assert "kitchen" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "kitchen" in told
+    assert "not in the vocabulary" not in told
+    assert re.fullmatch("日本 in the [a-z.]+ a cook boils", foretell.fill(bert, "日本 in the [MASK] a cook boils").text)
+    assert "not in the vocabulary, so that the model does not see it: 日, 本\n" in capsys.readouterr().out
 
 
 def test_a_run_on_text_is_whole(bert: Path) -> None:
     for name in ("recipe.toml", "tokenizer.json", "report.html", "encoder/model.safetensors", "encoder/tokenizer.json"):
         assert (bert / name).is_file(), name
+    whole = Tokenizer.from_file(str(bert / "encoder" / "tokenizer.json")).encode("Anna walks", "Ben boils")
+    assert whole.tokens == ["[CLS]", "anna", "walks", "[SEP]", "ben", "boils", "[SEP]"]
+    assert whole.type_ids == [0, 0, 0, 0, 1, 1, 1]
     kept = json.loads((bert / "results" / "text.json").read_text())
     assert kept["words"]["perplexity"] < kept["words"]["guess"]["perplexity"] / 2
     assert {"base", "topic", "length"} <= set(kept["sentences"]["guesses"])
@@ -80,6 +96,7 @@ def test_a_run_on_text_is_whole(bert: Path) -> None:
     assert "Vocabulary" in page
     facts = json.loads((bert / "facts.json").read_text())
     assert facts["objective"]["examples"][0] == ["shown", "foretold"]
+    assert facts["objective"]["hides"] == "15% of the words, and whether a second text follows the first"
 
 
 def test_whole_passages_are_kept_for_the_report(bert: Path, gpt: Path) -> None:
@@ -111,6 +128,39 @@ def test_whole_passages_are_kept_for_the_report(bert: Path, gpt: Path) -> None:
         assert f'<section id="{part}"' in page
 
 
+def test_a_gap_stands_in_its_text_as_a_person_writes_it(text: Path, tmp_path: Path) -> None:
+    corpus = open_corpus(text)
+    made = train_tokenizer(corpus, TokenizerConfig(vocabulary=60), MASKED)
+    store = open_tokens(corpus, made, cache=tmp_path)
+    assert any(name.startswith("##") for name in made.get_vocab())
+    model = Bert.model(Bert.Config(network={"layers": 1, "width": 8, "heads": 2}), store.vocabulary, store.specials)
+    given = [given for given, _ in completions(model, store, 0, 30)]
+    whole = re.sub(r"\s+", " ", text.read_text().lower())
+    assert len(given) == 30
+    for one in given:
+        before, after = one.split("[MASK]")
+        assert before in whole and after in whole, one  # noqa: PT018 (the two of one text)
+
+
+@pytest.mark.parametrize("objective", ["bert", "gpt"])
+def test_a_model_of_few_positions_is_shown_on_what_fits(objective: str, text: Path, tmp_path: Path) -> None:
+    given = ["objective.length=8", "objective.network.size=tiny", "training.precision=float32"]
+    made = foretell.pretrain(text, objective=objective, out=tmp_path / "run", budget="1 steps", batch=8, set=given)
+    found = json.loads((made.run / "results" / "reading.json").read_text())
+    assert all(len(passage) <= 8 for kind in ("masked", "surprise") for passage in found.get(kind, []))
+    assert len(json.loads((made.run / "results" / "completions.json").read_text())["examples"]) == 3
+
+
+def test_texts_are_written_on_by_draws_of_their_own(gpt: Path, text: Path, tmp_path: Path) -> None:
+    read = read_text(gpt)
+    store = open_tokens(open_corpus(text), read.tokenizer, cache=tmp_path)
+    for parameter in read.model.parameters():
+        parameter.zero_()  # every token is as likely, whatever stands before
+    written = [found for _, found in completions(read.model, store, 0, 3)]
+    assert len(set(written)) == 3
+    assert written == [found for _, found in completions(read.model, store, 0, 3)]
+
+
 def test_every_ordered_pair_is_scored(bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "s.txt").write_text("Anna walks to the garden.\nBen walks to the school.\nThen Anna goes home.\n")
     found = foretell.next_sentence(bert, tmp_path / "s.txt")
@@ -139,6 +189,9 @@ def test_a_run_goes_on_from_an_exported_encoder(bert: Path, text: Path, tmp_path
     )
     before, after = (json.loads((run / "encoder" / "config.json").read_text()) for run in (bert, made.run))
     assert after["num_hidden_layers"] == before["num_hidden_layers"] == 2
+    about = json.loads((made.run / "facts.json").read_text())["objective"]
+    assert (about["hides"], about["foretells"]) == ("15% of the words", "the words, from both sides")
+    assert "second" not in about["shown"]
     assert (
         made.knn["perplexity"] < 1.3 * json.loads((bert / "results" / "text.json").read_text())["words"]["perplexity"]
     )
@@ -164,9 +217,68 @@ def test_little_time_on_a_cpu_is_for_a_tiny_network(given: dict[str, object], sm
         assert changes == {"objective.network.size": "tiny", "training.batch": 16}
 
 
-def test_a_stopped_run_goes_on(text: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
+def test_tables_and_folders_of_text_are_known_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "posts.csv").write_text("body,label\n" + "a post about nothing much,x\n" * 30)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("A note about nothing much.\n" * 30)
+    given = ["--budget", "1 steps", "-s", "objective.network.size=tiny", "-s", "training.precision=float32"]
+    table = [str(tmp_path / "posts.csv"), "--set", "data.columns.text=body"]
+    for number, data in enumerate((table, [str(tmp_path / "notes")])):
+        assert main(["pretrain", *data, *given, "--out", str(tmp_path / f"run{number}")]) == 0
+        assert "text: objective bert (masked words)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--encoder", "resnet18"], r"--encoder resnet18: is for images; the network of text is objective\.network"),
+        (["--side", "64"], "--side 64: is for images; leave it out"),
+        (["--labels", "posts.csv"], r"--labels posts\.csv: is for images; labels of text are a column"),
+        (["--objective", "word2vec", "--weights", "BERT"], r"word2vec learns its vectors anew; leave it out"),
+        (["--weights", "GPT"], r"the checkpoint is a gpt2 decoder, which bert cannot go on with; use gpt"),
+        (["--objective", "gpt", "--weights", "BERT"], r"the checkpoint is a bert encoder, which gpt cannot go on with"),
+        (["--weights", "BERT"], r"objective\.length = 128: the checkpoint has 48 positions"),
+        (
+            ["--weights", "ODD"],
+            r"ODD.tokenizer\.json: the tokenizer lacks \[PAD\]; give the one that the checkpoint was",
+        ),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_said_before_any_text_is_read(
+    words: list[str], message: str, bert: Path, gpt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / "ODD"
+    shutil.copytree(bert / "encoder", odd)
+    shutil.copy(gpt / "encoder" / "tokenizer.json", odd)
+    (tmp_path / "bad.txt").write_text("Text.\n" * 40 + "\0")  # whoever reads it says so
+    given = {"BERT": str(bert), "GPT": str(gpt), "ODD": str(odd)}
+    length = [] if "48" in message else ["-s", "objective.length=48"]
+    length = [] if "word2vec" in words else length
+    assert main(["pretrain", str(tmp_path / "bad.txt"), *[given.get(word, word) for word in words], *length]) == 2
+    told = capsys.readouterr().err
+    assert re.search(message, told), told
+    assert told.count("\n") == 1
+
+
+def test_what_a_tokenizer_does_not_know_is_told(
+    bert: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.txt").write_text("Nayo nchi ilikuwa ukiwa.\n" * 9)
+    made = load_tokenizer(bert / "tokenizer.json")
+    for name, told in ((text, False), (tmp_path / "other.txt", True)):
+        tell_text(open_tokens(open_corpus(name), made, cache=tmp_path))
+        assert ("% of the tokens are unknown to the tokenizer" in capsys.readouterr().out) == told
+
+
+def test_a_stopped_run_goes_on(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run of one"
     foretell.pretrain(text, objective="gpt", out=out, budget="2 steps", set=[*TINY, *TRAINING])
+    assert f"next: foretell generate '{out}' " in capsys.readouterr().out
+    shutil.rmtree(out / "encoder")
+    status = json.loads((out / "status.json").read_text())
+    (out / "status.json").write_text(json.dumps(status | {"state": "running"}))
+    with pytest.raises(InputError, match=rf"the run is cut off\); go on with: .*--resume '{out}'$"):
+        foretell.generate(out, "Anna")
     foretell.pretrain(out, resume=True)
     assert json.loads((out / "status.json").read_text())["state"] == "finished"
 
@@ -182,6 +294,9 @@ def test_a_stopped_run_goes_on(text: Path, tmp_path: Path) -> None:
         (["next-sentence", "BERT", "none.txt"], "none.txt: cannot be read"),
         (["generate", "BERT", "a"], "fills gaps and cannot write on"),
         (["generate", "GPT", ""], "PROMPT is empty"),
+        (["generate", "GPT", "  "], "PROMPT is empty"),
+        (["export", "BERT", "out"], r"bert: is of text, which other programs load from .*bert.encoder as it is"),
+        (["fill", "none", "a [MASK]"], "none: does not exist; give the folder of a checkpoint, or of a run"),
         (["generate", "GPT", "word " * 60], "tokens, the model 48 positions"),
         (["generate", "GPT", "a", "--top-p", "2"], "top-p 2.0: expected"),
         (["neighbours", "GPT"], "a run on text, and this is a verb for images"),
@@ -202,6 +317,13 @@ def test_bad_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "one.txt").write_text("One document of one line, and nothing else to be random.\n")
     assert main(["pretrain", str(tmp_path / "one.txt"), "-s", "objective.name=bert", "-s", "objective.tasks=both"]) == 2
     assert "one document, but a random second text comes from another one" in capsys.readouterr().err
+    (tmp_path / "lines.txt").write_text("".join(f"This is sentence number {i}.\n" for i in range(40)))
+    for tasks in ("both", "sentences"):
+        assert main(["pretrain", str(tmp_path / "lines.txt"), "-s", f"objective.tasks={tasks}", "--out", "never"]) == 2
+        told = capsys.readouterr().err
+        assert re.search(r"lines.txt: each of its 38 documents is one sentence, .* set data.documents=blank", told), (
+            told
+        )
 
 
 def test_text_is_checked(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,8 @@ import pytest
 import foretell
 from foretell.cli import main
 from foretell.errors import InputError
+from foretell.recipe import Recipe
+from foretell.verbs.word_pretraining import unspaced
 
 SETTINGS = [
     "objective.dim=16",
@@ -99,6 +101,9 @@ def test_a_context_foretells_the_word(cbow: Path, text: Path, capsys: pytest.Cap
     assert [word for word, _ in found.gaps[0]] == ["apple", "cherry"]
     assert found.gaps[0][0][1] == pytest.approx(0.75, abs=0.1)
     assert found.text == "The red apple is sweet today."
+    assert "not in the vocabulary" not in capsys.readouterr().out
+    foretell.fill(cbow, "The crimson [MASK] is sweet today.")
+    assert "not in the vocabulary, so that the model does not see it: crimson\n" in capsys.readouterr().out
     assert main(["fill", str(cbow), "the grey [MASK] is hard today; the red apple is [MASK] today"]) == 0
     told = capsys.readouterr().out
     assert "gap 2: sweet" in told
@@ -132,9 +137,31 @@ def test_what_vectors_are_worth(skip: Path, tmp_path: Path, capsys: pytest.Captu
     assert "analogies" not in alone
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("はじめに神は天と地とを創造された。地は形なく、やみが淵のおもてにあった。", {}, True),
+        ("はじめ に 神 は 天 と 地 と を 創造 された", {"objective.words": "spaces"}, False),
+        ("In the beginning God created the heaven and the earth.", {}, False),
+    ],
+)
+def test_words_without_spaces_between_them_are_told(
+    text: str, options: dict[str, str], told: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text(text)
+    given = {"objective.name": "word2vec", "data.source": str(tmp_path / "text.txt"), **options}
+    assert bool(unspaced(Recipe.load(None, given))) == told
+
+
 def test_a_run_goes_on(text: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     foretell.pretrain(text, objective="word2vec", out=out, budget="2 epochs", set=SETTINGS)
+    shutil.rmtree(out / "encoder")
+    for verb in (foretell.neighbours, foretell.fill):
+        with pytest.raises(
+            InputError, match=r"no encoder yet \(the run is finished\); go on with: foretell pretrain --res"
+        ):
+            verb(out, "apple [MASK]")
     foretell.pretrain(out, resume=True)
     assert json.loads((out / "status.json").read_text())["state"] == "finished"
     text_before = text.read_text()
@@ -153,15 +180,30 @@ def test_a_run_goes_on(text: Path, tmp_path: Path) -> None:
         (["fill", "VECTORS", "the [MASK]"], "word vectors alone cannot fill a gap"),
         (["neighbours", "SKIP", "appel"], "unknown word 'appel'; did you mean 'apple'"),
         (["neighbours", "SKIP", "apple stone"], "expected one word, or three"),
+        (["neighbours", "SKIP"], "error: the word is missing: expected one word, or three"),
+        (["neighbours", "SKIP", "apple", "--data", "x.csv"], r"--data x\.csv: is for images; words are printed"),
+        (["export", "SKIP", "out"], r"is of text, which other programs load from .*encoder as it is"),
+        (
+            ["evaluate", "SKIP", "posts.csv", "--similarity", "x.csv"],
+            "take no labelled texts: evaluate these by themselv",
+        ),
         (["neighbours", "SKIP", "apple", "-k", "0"], "--k 0: expected at least 1"),
         (["evaluate", "SKIP"], "give --similarity FILE .* --analogies FILE .* or a table of texts and labels"),
         (["evaluate", "SKIP", "--similarity", "none.csv"], "none.csv: cannot be read"),
+        (["evaluate", "SKIP", "--similarity", "STRANGE"], r"strange.txt: 0 of 3 pairs have both words in the vocabul"),
+        (["evaluate", "SKIP", "--analogies", "FOUR"], r"four.txt: none of 1 questions has its four words"),
+        (["neighbours", "SKIP", "qqqq"], r"unknown word 'qqqq' \(it is not in the vocabulary of"),
         (["check", "SKIP", "--shortcuts"], "a run on words, and this is a verb for images; see neighbours"),
         (["generate", "SKIP", "a"], "a run on words, and this is a verb for text; see neighbours"),
     ],
 )
-def test_bad_input(words: list[str], message: str, cbow: Path, skip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input(
+    words: list[str], message: str, cbow: Path, skip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = {"CBOW": str(cbow), "SKIP": str(skip), "VECTORS": str(cbow / "encoder" / "vectors.bin")}
+    given |= {"STRANGE": str(tmp_path / "strange.txt"), "FOUR": str(tmp_path / "four.txt")}
+    (tmp_path / "strange.txt").write_text("aa bb 1\ncc dd 2\nee ff 3\n")
+    (tmp_path / "four.txt").write_text("aa bb cc dd\n")
     assert main([given.get(word, word) for word in words]) == 2
     told = capsys.readouterr().err
     assert re.search(message, told), told

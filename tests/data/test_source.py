@@ -122,7 +122,20 @@ def test_an_empty_folder(tmp_path: Path, fill_with: str) -> None:
         (tmp_path / "a.txt").write_text("x")
     with pytest.raises(InputError, match="no images in this folder") as caught:
         scan(tmp_path)
+    assert "or text as .txt" in str(caught.value)
     assert ("it holds 1 .txt" if fill_with == "text" else "it is empty") in str(caught.value)
+
+
+def test_a_table_without_paths_may_be_text(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    for head, hint in (
+        ("Body,label", r"is it 'Body'\? Then give --set data.columns.text=Body"),
+        ("ID,label", r"is it 'ID'\? Then give --set data.columns.path=ID"),
+        ("words,label", r"name its column: --set data.columns.path=NAME"),
+    ):
+        table.write_text(f"{head}\none,two\n")
+        with pytest.raises(InputError, match=rf"no column 'path' or 'text' among {head.replace(',', ', ')}; {hint}$"):
+            scan(table)
 
 
 def test_a_missing_or_strange_source(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import (
     MASKED,
     TokenizerConfig,
+    _usual_size,
     check_specials,
     load_tokenizer,
     specials_of,
@@ -62,6 +63,17 @@ def test_a_tokenizer_gives_its_text_back(corpus: Corpus) -> None:
     for kind in ("bpe", "unigram"):
         made = train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=500), MASKED)
         assert made.decode(made.encode(text, add_special_tokens=False).ids).strip() == text
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+def test_accents_are_stripped_only_where_they_are_no_letters(kind: str, corpus: Corpus) -> None:
+    made = train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=500, lowercase=True), MASKED)
+    assert made.normalizer.normalize_str("Ålesund, Ὅμηρος, cafe\u0301") == "alesund, ομηρος, cafe"
+    for text in ("पृथ्वी", "ぶどう", "آمدن", "край", "땅이", "น้ำ"):
+        assert made.normalizer.normalize_str(text) == text
+    if kind == "wordpiece":
+        kept = train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=500, lowercase=False), MASKED)
+        assert kept.normalizer.normalize_str("Café") == "Café"
 
 
 class Stopped(Exception):
@@ -117,9 +129,20 @@ def test_a_trained_tokenizer_is_kept(corpus: Corpus, tmp_path: Path) -> None:
     assert len(list((tmp_path / "tokenizers").iterdir())) == 1
 
 
+def test_text_without_spaces_has_a_vocabulary_by_its_characters(tmp_path: Path) -> None:
+    words = [f"{chr(0x4E00 + i % 89)}{chr(0x5000 + i % 97)}" for i in range(9000)]
+    for name, between in (("with", " "), ("without", "")):
+        (tmp_path / f"{name}.txt").write_text("\n".join(between.join(words) for _ in range(60)))
+    sizes = [_usual_size(open_corpus(tmp_path / f"{name}.txt"), 64_000_000, 1) for name in ("with", "without")]
+    assert sizes == [2700, 1800]
+
+
 def test_bad_input(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"vocabulary = 90000: the text supports only [\d,]+ entries; set it to"):
         train_tokenizer(corpus, TokenizerConfig(vocabulary=90000), MASKED)
+    for kind, asked in (("wordpiece", 5), ("wordpiece", 20), ("bpe", 100), ("unigram", 20)):
+        with pytest.raises(InputError, match=rf"vocabulary = {asked}: the letters of the text and the special tokens"):
+            train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=asked), MASKED)
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(InputError, match=r"tokenizer\.json: not a tokenizer\.json"):
         load_tokenizer(tmp_path)

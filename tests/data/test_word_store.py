@@ -64,6 +64,9 @@ def test_a_split_column_decides_what_is_held_out(tmp_path: Path) -> None:
 def test_words_by_letters_and_by_spaces() -> None:
     text = "Über-Maß: it's 日本 3.5 x_y " + "z" * 200
     assert split_words(text, WordsConfig()) == ["über-maß", "it's", "日本", "3", "5", "x", "y"]
+    assert split_words("पृथ्वी की परमेश्\u200dवर, น้ำ می\u200cروم שָׁלוֹם", WordsConfig()) == (
+        ["पृथ्वी", "की", "परमेश्\u200dवर", "น้ำ", "می\u200cروم", "שָׁלוֹם"]
+    )
     spaces = split_words(text, WordsConfig(words="spaces", lower=False))
     assert spaces == ["Über-Maß:", "it's", "日本", "3.5", "x_y"]
 

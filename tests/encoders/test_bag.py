@@ -24,6 +24,7 @@ VECTORS = np.array([[1, 0, 0], [0, 2, 0], [9, 9, 9], [0, 0, 4]], np.float32)
 def test_words_are_those_of_the_run(words: str, lower: bool) -> None:
     config = WordsConfig(words=words, lower=lower)
     lines = [*TEXT.read_text().splitlines(), "The cat's re-run, 3 times! Ünï_code naïve—well", "", " \t "]
+    lines.append("पृथ्वी परमेश्\u200dवर, น้ำ می\u200cروم cafe\u0301 \u0301alone")
     known = sorted({word for line in lines for word in split_words(line, config)})
     assert len(known) > 50
     _, tokenizer = bag_of(known, np.zeros((len(known), 2), np.float32), config)

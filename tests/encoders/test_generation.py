@@ -112,6 +112,8 @@ def test_bad_input() -> None:
         next(generate(model(), [1] * 40, 3))
     with pytest.raises(InputError, match="cannot write on; train one with --objective gpt"):
         next(generate(model(causal=False), [1], 3))
+    cold = probabilities(torch.tensor([1.0, 3.0, 2.0]), Sampling(1e-45))
+    assert cold.tolist() == [0.0, 1.0, 0.0]
     for wrong in ({"temperature": -1.0}, {"top_k": -1}, {"top_p": 0.0}):
         with pytest.raises(InputError, match="expected"):
             Sampling(**wrong)

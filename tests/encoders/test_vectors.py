@@ -51,6 +51,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "v.bin").write_bytes(content[:-30])
     with pytest.raises(InputError, match=r"v.bin: ends in vector [67] of 7"):
         load_vectors(tmp_path / "v.bin")
-    (tmp_path / "w.txt").write_text("2 3\na 1 2 3\nb 1 2\n")
-    with pytest.raises(InputError, match=r"w.txt, line 3: expected a word and 3 numbers"):
-        load_vectors(tmp_path / "w.txt")
+    for wrong in ("b 1 2", "b 1 2 x", "b 1"):
+        (tmp_path / "w.txt").write_text(f"2 3\na 1 2 3\n{wrong}\n")
+        with pytest.raises(InputError, match=r"w.txt, line 3: expected a word and 3 numbers"):
+            load_vectors(tmp_path / "w.txt")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chromium import FOUND, dump, errors, laid_out
-from made_up_run import write
+from made_up_run import comparison, write
 
 from foretell.report import build, lines
 from foretell.report.exhibits import write_map
@@ -125,13 +125,13 @@ def test_hidden_words_are_shown_with_what_was_foretold(tmp_path: Path) -> None:
     assert "tells rightly in 81.0% of the pairs; topics alone tell it in 77.0%" in head
     assert "1,152" in head, "tokens a second: rows of 64, nine tenths full"
     body = page[page.index("<main") :]
-    assert 'title="garden 62%, school 20%, &lt;b&gt;a &amp; b&lt;/b&gt; 10%">garden<small>62%</small>' in body
+    assert 'title="garden 62%, school 20%, &lt;b&gt;a &amp; b&lt;/b&gt; 10%">garden<small dir="ltr">62%</small>' in body
     assert '<span class="gap wrong" style="--p:0.4" title="learns 40%, sings 30%">learns' in body
     assert '<s class="was" title="its probability: 30.0%">sings</s>' in body
     assert ODD not in page
     assert "90% that it follows; it does" in re.sub(r"<[^>]+>", "", body)
     assert "80% that it follows; it is from elsewhere" in re.sub(r"<[^>]+>", "", body)
-    steps = re.findall(r"<dt>step (\d+)</dt><dd>guess (\d+)</dd>", body)
+    steps = re.findall(r"<dt>step (\d+)</dt><dd[^>]*>guess (\d+)</dd>", body)
     assert steps == [("0", "0"), ("50", "50"), ("100", "100")]
     for part in ("label-efficiency", "neighbours", "written"):
         assert f'id="{part}"' not in page
@@ -143,6 +143,24 @@ def test_hidden_words_are_shown_with_what_was_foretold(tmp_path: Path) -> None:
     card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
     assert "pipeline_tag: fill-mask" in card
     assert "text of at most 64 tokens, of a vocabulary of 500" in card
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_text_runs_from_the_side_that_its_letters_say(causal: bool, tmp_path: Path) -> None:
+    page = build(text_run(tmp_path / "run", causal=causal)).read_text()
+    texts = re.findall(r'<p class="passage[^>]*>|<li[^>]*><b>|<dd[^>]*>guess|<p[^>]*>Once home', page)
+    assert len(texts) >= 5
+    assert all('dir="auto"' in tag for tag in texts), texts
+
+
+def test_the_title_names_what_was_learnt_from_and_what_labels_judged(tmp_path: Path) -> None:
+    for labelled, title in (
+        ("in/posts.csv", "What pretraining on notes.txt was worth on posts.csv"),
+        ("in/notes.txt", "What pretraining was worth on notes.txt"),
+    ):
+        run = text_run(tmp_path / labelled.rpartition("/")[2])
+        write(run / "results" / "comparison.json", comparison(["a", "b"]) | {"data": labelled})
+        assert f"{title}</h1>" in build(run).read_text()
 
 
 def test_a_decoder_shows_how_likely_each_token_was_and_writes_on(tmp_path: Path) -> None:

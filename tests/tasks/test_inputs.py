@@ -95,7 +95,9 @@ def test_a_pair_that_is_too_long_loses_from_the_longer_text_and_is_counted() -> 
             assert sum(found) == min(9, first + second)
     _, layout = encoder_and_layout(length=8)
     pair = layout.pairs([" ".join(WORDS[:9]), "a"], ["red", "b"])
-    assert layout.cut == 1
+    assert (layout.cut, layout.laid) == (1, 2)
+    layout.singles(["a", " ".join(WORDS[:9]), "b"])
+    assert (layout.cut, layout.laid) == (2, 5)
     assert pair.length.tolist() == [8, 5]
     assert layout.tokenizer.decode(pair.tokens(0)) == "the a cat dog red"
     kept = layout.pairs([" ".join(WORDS[:9])], ["red"], tail=True)

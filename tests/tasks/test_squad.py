@@ -200,6 +200,8 @@ def test_the_run_of_words_that_the_question_stands_round() -> None:
     assert ask("Ada Lovelace wrote the first program in ____.", text)[0] == "1843"
     assert ask("____ wrote the first program in 1843.", text)[0] == "Ada Lovelace"
     assert ask("____ opened in Rome", text)[0] == "Café Ω"
+    hindi = "राम ने 1843 में पृथ्वी बेची। सीता घर गई।"
+    assert SlidingWindow([hindi])("राम ने 1843 में ____ बेची।", hindi)[0] == "पृथ्वी"
     close, far = ask("Ada Lovelace wrote the first ____ in 1843", text), ask("Who sold ten horses", text)
     assert close[0] == "program"
     assert close[1] > far[1] == 0.0

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 
-from foretell.data.tokenizer import read_tokenizer
+from foretell.data.tokenizer import read_tokenizer, templated
 from foretell.encoders.public import FILES, load_public, read_config, save_public
 from foretell.encoders.weights import read_tensors
 from foretell.errors import InputError
@@ -93,7 +92,8 @@ def save_text(tuner: TextTuner, folder: str | Path, *, extra: Mapping[str, Any] 
     """Write the model, its head and its tokenizer to ``folder``. Raises ForetellError when it cannot be written."""
     task, model = tuner.task, tuner.model
     assert isinstance(tuner.head, SummaryHead | TokenHead)
-    place = place_of(model.layout, task.name, task.layout.reads)
+    laid = task.layout
+    place = place_of(model.layout, task.name, laid.reads)
     own = {
         "task": task.name,
         "classes": task.classes,
@@ -119,29 +119,11 @@ def save_text(tuner: TextTuner, folder: str | Path, *, extra: Mapping[str, Any] 
     return save_public(
         model,
         folder,
-        templated(task.layout),
+        templated(laid.tokenizer, laid.lead, laid.between, laid.trail, second=0 if laid.last else 1),
         readme=_readme(place, task),
         config=config,
         tensors=_head_tensors(tuner.head, place, model.dim),
     )
-
-
-def templated(layout: Layout) -> str:
-    """The text of a tokenizer.json that puts the special tokens of ``layout`` round one text and round two."""
-    made = read_tokenizer(layout.tokenizer.to_str(), "tokenizer.json")
-    lead, between, trail = (
-        [str(made.id_to_token(number)) for number in part] for part in (layout.lead, layout.between, layout.trail)
-    )
-    second = 0 if layout.last else 1
-    named = {
-        str(made.id_to_token(number)): number for part in (layout.lead, layout.between, layout.trail) for number in part
-    }
-    made.post_processor = TemplateProcessing(
-        single=[*lead, "$A", *trail],
-        pair=[*lead, "$A", *between, f"$B:{second}", *(f"{token}:{second}" for token in trail)],
-        special_tokens=list(named.items()),
-    )
-    return str(made.to_str())
 
 
 @dataclass

@@ -7,6 +7,8 @@ context.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,23 +16,30 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
+from foretell.data.letters import MARKS
 from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification, Similarity
 
 Grams = Literal["words", "characters", "words and characters"]
 KINDS: tuple[Grams, ...] = ("words", "characters", "words and characters")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
 PENALTIES = (0.05, 20.0)  # 1 / C, weakest and strongest of the search
+
+
+def without_accents(text: str) -> str:
+    """``text`` in NFKD without the accents of Latin, Greek and Cyrillic letters: other marks are part of the spelling."""
+    return text if text.isascii() else _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
 
 
 def _vectorisers(grams: Grams) -> list[Any]:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    settings: dict[str, Any] = {"sublinear_tf": True, "strip_accents": "unicode", "dtype": np.float32}
+    settings: dict[str, Any] = {"sublinear_tf": True, "strip_accents": without_accents, "dtype": np.float32}
     made = []
     if grams != "characters":
         # one-letter words and numbers are words too
-        made.append(TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b", **settings))
+        made.append(TfidfVectorizer(ngram_range=(1, 2), token_pattern=rf"(?u)\w+(?:[{MARKS}]+\w*)*", **settings))
     if grams != "words":
         made.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), **settings))
     return made

@@ -18,7 +18,7 @@ from foretell.transfer.text.cost import forward_flops, training_flops
 from foretell.transfer.text.features import Bank, embed_units, readings_of
 from foretell.transfer.text.linear import fit_choice, fit_dense, fit_sparse, search_linear
 from foretell.transfer.text.once import finetune_text, search_text
-from foretell.transfer.text.tfidf import KINDS, TfIdf
+from foretell.transfer.text.tfidf import KINDS, TfIdf, _vectorisers
 from foretell.transfer.text.tuning import TextStart, TextTuner, next_words, tune
 from foretell.transfer.text_config import TextTuning
 from foretell.transfer.trials import Trial
@@ -161,6 +161,11 @@ def test_linear_models_on_features_and_on_words(kind: str, encoder) -> None:
         score.add(found, train, np.arange(120))
         assert score.result()["accuracy"] > chance + 0.3
         assert all(abs(one.sum() - 1) < 1e-5 for one in found)
+
+
+def test_words_of_every_script_are_whole_and_accents_alone_are_left_out() -> None:
+    words = _vectorisers("words")[0].build_analyzer()
+    assert words("Café पृथ्वी, न्याय น้ำ x_1")[:5] == ["cafe", "पृथ्वी", "न्याय", "น้ํา", "x_1"]
 
 
 def test_a_conditional_logit_finds_the_weights_of_a_made_up_choice(encoder) -> None:
