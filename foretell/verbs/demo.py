@@ -15,8 +15,8 @@ def demo(
         str | None, Arg("of the pretraining: 90s, 5m, '50 epochs' (default: the recipe's)", "BUDGET", "-b")
     ] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
-    per_class: Annotated[str, Arg("numbers of labels a class to compare at", "N,N,...")] = "1,10,50",
-    seeds: Annotated[int, Arg("seeds of the comparison")] = 4,
+    per_class: Annotated[str, Arg("numbers of labels a class to compare at", "N,N,...")] = "1,10,200",
+    seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 2,
     set: Annotated[Overrides, Arg("any other setting of the recipe", "KEY=VALUE", "-s")] = (),
 ) -> Any:
