@@ -106,10 +106,14 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{path}: cannot make the run folder ({error.strerror}); choose another --out") from error
+        resumed = ", or go on with it by --resume" if (path / "recipe.toml").is_file() else ""
+        not_empty = InputError(f"{path}: not empty; choose another --out{resumed}")
+        if any(path.iterdir()) and not (path / ".lock").exists():  # a folder of something else: no lock is left in it
+            raise not_empty
         lock = cls._take(path, "wait for it or choose another --out")
         if any(child.name != ".lock" for child in path.iterdir()):
             lock.close()
-            raise InputError(f"{path}: not empty; choose another --out, or go on with it by --resume")
+            raise not_empty
         try:
             for name in ("checkpoints", "results", "exhibits"):
                 (path / name).mkdir()

@@ -73,6 +73,13 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         except (SafetensorError, OSError) as error:
             raise InputError(f"{file}: not a readable safetensors file ({error}); copy or export it again") from error
     try:
+        with file.open("rb") as stream:
+            start = stream.read(2)
+        if start != b"PK" and start[:1] != b"\x80":  # neither an archive of torch's nor a pickle
+            raise InputError(
+                f"{file}: holds no weights that can be read; give a run, an exported encoder, a safetensors file or one that "
+                "torch.save wrote"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a pickle's protocol, before the refusal that says all
             content = torch.load(file, map_location="cpu", weights_only=True)

@@ -62,11 +62,13 @@ class FrameErrors:
         if not self.copied.sum():
             return f"In {where} nothing moves: copying is exact."
         value, low, high = self.skill(self.copied)
-        told = f"Its squared error is {1 - value:.1%} of that of copying ({1 - high:.1%} to {1 - low:.1%}), in {where}"
+        told = f"Its squared error is {1 - value:.1%} of that of copying (95% interval {1 - high:.1%} to {1 - low:.1%}), in {where}"
         return f"{told}: no better than copying." if low <= 0 else f"{told}."
 
     def table(self) -> list[tuple[str, ...]]:
-        rows: list[tuple[str, ...]] = [("Guess", "Root mean squared error", "PSNR", "Foretold is better by")]
+        rows: list[tuple[str, ...]] = [
+            ("Guess", "Root mean squared error", "PSNR", "Squared error lower by (95% interval)")
+        ]
         named = [
             ("Foretold", self.foretold),
             ("Nearest frame, copied", self.copied),
@@ -80,7 +82,7 @@ class FrameErrors:
             gain = ""
             if errors is not self.foretold and mean > 0:
                 value, low, high = self.skill(errors)
-                gain = f"{value:.1%} ({low:.1%} to {high:.1%})"
+                gain = f"{value:.1%} ({low:.1%} to {high:.1%})".replace("-", "−")
             rows.append((name, f"{math.sqrt(mean):.4f}", psnr, gain))
         return rows
 

@@ -20,7 +20,7 @@ from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images import shift
-from foretell.transfer.images.arms import DEFAULT_ARMS
+from foretell.transfer.images.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.images.cases import count
 from foretell.transfer.images.compare import compare as run_comparison
 from foretell.transfer.images.compare import held_out
@@ -102,6 +102,11 @@ def seeds_of(count: int) -> list[int]:
     return list(range(count))
 
 
+def arms_of(arms: str) -> tuple[str, ...]:
+    """The arms of a comparison of images, all of the usual ones where none is named. Raises InputError."""
+    return check_arms(tuple(arm.strip() for arm in arms.split(","))) if arms else DEFAULT_ARMS
+
+
 def telling() -> Callable[[int, int, str], None]:
     """Progress of a comparison: what is being done, how far it is, and the time left."""
     began = time.monotonic()
@@ -133,7 +138,6 @@ def _leave_out(found: Labelled, domain: str) -> None:
 def _compare(
     found: Labelled, per_class: str, seeds: int, trials: int, arms: str, domain: str | None = None
 ) -> dict[str, Any]:
-    chosen = tuple(arm.strip() for arm in arms.split(",")) if arms else DEFAULT_ARMS
     say("comparing with training from scratch, with equal augmentation, search and steps:")
     before = found.read.run.read_json("results/comparison.json") or {}
     result = run_comparison(
@@ -144,7 +148,7 @@ def _compare(
         views=found.config.views_after(found.read.views),
         per_class=amounts(per_class, "--per-class"),
         seeds=seeds_of(seeds),
-        arms=chosen,
+        arms=arms_of(arms),
         trials=trials,
         training=found.config,
         run=found.read.run if found.own else None,
@@ -240,6 +244,7 @@ def evaluate(
             arms=arms, device=device, overrides=overrides, telling=telling,
         )  # fmt: skip
     _no_task(task)
+    arms_of(arms)  # before the work that comes before the comparison
     found = _open(run, data, labels, device, overrides)
     if domain is not None:
         _leave_out(found, domain)

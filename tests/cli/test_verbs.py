@@ -150,10 +150,13 @@ def test_data_that_is_not_there(foretell: Call, tmp_path: Path) -> None:
     refused(foretell("pretrain", "@animols"), "did you mean '@animals'?")
 
 
-def test_a_folder_that_is_not_empty(foretell: Call, pictures: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty(foretell: Call, pictures: Path, run: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    refused(foretell("pretrain", pictures, "--out", tmp_path), f"{tmp_path}: not empty; choose another --out")
-    assert sorted(os.listdir(tmp_path)) in (["notes.txt"], [".lock", "notes.txt"])
+    said = foretell("pretrain", pictures, "--out", tmp_path)
+    refused(said, f"{tmp_path}: not empty; choose another --out")
+    assert "--resume" not in said.err, "it is no run"
+    assert os.listdir(tmp_path) == ["notes.txt"]
+    refused(foretell("pretrain", pictures, "--out", run), "choose another --out, or go on with it by --resume")
 
 
 def test_a_folder_below_a_file(foretell: Call, pictures: Path, tmp_path: Path) -> None:
@@ -405,6 +408,12 @@ def test_scores_of_other_test_images_are_not_mixed(foretell: Call, run: Path, pi
 )
 def test_wrong_settings_of_a_comparison(foretell: Call, run: Path, words: list[str], part: str) -> None:
     refused(foretell("finetune", run, *words), part)
+
+
+def test_an_unknown_arm_is_refused_before_anything_is_measured(foretell: Call, run: Path) -> None:
+    said = foretell("evaluate", run, "--compare", "--arms", "pretraned")
+    refused(said, "unknown arm 'pretraned'; did you mean 'pretrained'?")
+    assert said.out == ""
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])
