@@ -139,6 +139,15 @@ def test_the_verdict_is_two_sentences_that_say_where_the_advantage_ends(scores, 
     assert text.endswith(".")
 
 
+def test_what_the_groups_leave_open_is_told_with_their_interval() -> None:
+    rows = rows_of({"pretrained": {1: WINS}, "scratch": {1: LOSES}})
+    pairs = [{**row, "group_low": -0.1, "group_high": 0.5, "verdict": "undecided"} for row in differences(rows)]
+    text = verdict(pairs, summarise(rows))
+    assert "beyond the spread of 3 seeds and of the groups tested (best at 10 labels: +20.0 points" in text
+    assert ", −10.0 to +50.0 over groups)" in text
+    assert "more seeds, more groups or longer pretraining" in text
+
+
 def test_of_an_error_the_lower_one_is_the_better() -> None:
     rows = [
         {"arm": arm, "per_class": 1, "labels": 10, "seed": seed, "accuracy": value + 0.01 * seed, "image_ece": value}
