@@ -127,6 +127,9 @@ def _did_not(
             f"Frozen, with a linear probe, the same encoder did beat it with "
             f"{_labels([item['labels'] for item in probe])} ({_span(row)} with {row['labels']})"
         )
+        random = {item["labels"]: item["verdict"] for item in _pair(paired, "probe", "random", metric)}
+        if random and all(random.get(item["labels"]) != "better" for item in probe):
+            second += ", without being shown to beat random features"
         second += (
             f"; fine-tuned it was worse with {_labels([r['labels'] for r in by['worse']])}." if by["worse"] else "."
         )

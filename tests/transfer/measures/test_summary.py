@@ -124,6 +124,10 @@ def test_steps_to_reach_scratch() -> None:
              "fine-tuned it was worse with 10 labels"],
         ),
         (
+            {"pretrained": {1: LOSES}, "scratch": {1: LOSES}, "probe": {1: WINS}, "random": {1: TIES}},
+            ["the same encoder did beat it with 10 labels", "without being shown to beat random features."],
+        ),
+        (
             {"pretrained": {1: TIES}, "scratch": {1: [0.61, 0.61, 0.61]}},
             ["was not shown to be worth it", "more seeds or longer pretraining"],
         ),
