@@ -45,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Difference:
-    """Arm minus ``against``, paired over seeds, at one number of labels."""
+    """Arm minus ``against``, paired over seeds, at one number of labels; ``group_low`` and ``group_high`` as of ``Cell``."""
 
     arm: str
     against: str
@@ -55,6 +55,8 @@ class Difference:
     low: float | None
     high: float | None
     verdict: Verdict
+    group_low: float | None = None
+    group_high: float | None = None
 
 
 def metric_of(comparison: Json) -> str:
@@ -98,7 +100,7 @@ def differences(
     found = [
         Difference(
             arm, against, int(row["labels"]), row.get("per_class"), row["difference"],
-            row.get("low"), row.get("high"), row.get("verdict") or "undecided",
+            row.get("low"), row.get("high"), row.get("verdict") or "undecided", row.get("group_low"), row.get("group_high"),
         )
         for row in comparison.get("paired", [])
         if (row.get("arm"), row.get("against"), row.get("metric", metric)) == (arm, against, metric)

@@ -16,6 +16,7 @@ from foretell.report.page import HERE, environment
 from foretell.report.parts import Cell, Table
 from foretell.run import json_text, write_aside
 from foretell.transfer.fractions import in_words
+from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
 KEPT = (
@@ -123,7 +124,7 @@ def _said(comparison: Json, row: Json) -> str:
     bounds = words.interval(row["low"], row["high"], signed=True)
     groups = words.interval(row.get("group_low"), row.get("group_high"), signed=True)
     over = f"over {row['n']} seeds {bounds}" + (f", over groups {groups}" if groups else "")
-    spread = f" (95% interval {over}: {figures.verdict_of(row)})" if bounds else " (one seed)"
+    spread = f" (95% interval {over}: {settled(row)})" if bounds else " (one seed)"
     given = analysis.labels_phrase(row["labels"], row["per_class"])
     labels = given if row["per_class"] else f"all {given}"
     metric = comparison["metric"].replace("_", " ")

@@ -16,6 +16,7 @@ from foretell.report.plots import Axis
 from foretell.report.results import score_cell
 from foretell.transfer.fractions import in_words
 from foretell.transfer.measures.crossing import number, sentence
+from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
 COLOURS = 4  # of steps
@@ -78,14 +79,6 @@ def scores(comparison: Json, arms: Iterable[str]) -> Table:
     return Table(_head(comparison, "Arm"), rows)
 
 
-def verdict_of(row: Json) -> str:
-    """The verdict over seeds; undecided where the interval over groups does not lie on the same side of zero."""
-    low, high = row.get("group_low"), row.get("group_high")
-    if low is not None and high is not None and low <= 0 <= high:
-        return "undecided"
-    return str(row["verdict"])
-
-
 def _difference(record: Json, mean: str, verdict: str = "") -> Cell:
     return Cell(
         words.points(record[mean]),
@@ -104,9 +97,7 @@ def pairs(comparison: Json) -> Table:
     for (arm, against), own in points.items():
         name = Cell(f"{title_of(comparison, arm)} − {title_of(comparison, against)}")
         found = [own.get(labels) for labels, _ in amounts_of(comparison)]
-        rows.append(
-            [name, *(_difference(row, "difference", verdict_of(row)) if row else words.MISSING for row in found)]
-        )
+        rows.append([name, *(_difference(row, "difference", settled(row)) if row else words.MISSING for row in found)])
     return Table(_head(comparison, "Difference"), rows)
 
 
@@ -239,9 +230,16 @@ def _end(record: Json | None, row: Json) -> float | None:
 
 
 def sentences(comparison: Json) -> list[str]:
-    """The crossing points in words."""
+    """The crossing points in words, and what makes them empty."""
     titles = {arm: str(about["title"]) for arm, about in comparison["arms"].items()}
-    return [sentence(row, titles) for row in crossing_rows(comparison)]
+    found = crossing_rows(comparison)
+    said = [sentence(row, titles) for row in found]
+    chance = 1 / len(comparison["classes"]) if comparison["metric"] == "accuracy" and comparison["classes"] else 0.0
+    if any(row["score"] <= chance for row in found):
+        said.append(
+            f"A baseline no better than guessing evenly ({words.percent(chance)}) is equalled by nearly anything"
+        )
+    return said
 
 
 # what is missing, and what would make it -------------------------------------------------------------------------------

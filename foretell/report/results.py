@@ -104,7 +104,11 @@ def efficiency(run: Gathered) -> Json | None:
         pair = next((pair for pair in pairs if pair.labels == labels), None)
         if pairs and pair:
             row += [
-                Cell(words.points(pair.difference), words.interval(pair.low, pair.high, signed=True)),
+                Cell(
+                    words.points(pair.difference),
+                    words.interval(pair.low, pair.high, signed=True),
+                    more=words.group_interval(pair.group_low, pair.group_high, signed=True),
+                ),
                 Cell(VERDICT_WORDS[pair.verdict], kind=f"word {pair.verdict}"),
             ]
         elif pairs:

@@ -85,8 +85,8 @@ def _opened(place: _Place) -> optuna.storages.RDBStorage:
             return optuna.storages.RDBStorage(place.url, engine_kwargs=options)
     except (ImportError, OSError, RuntimeError, SQLAlchemyError, OptunaError) as error:
         raise InputError(
-            f"transfer.search.storage: {place} cannot be opened ({_reason(error)}); give the path of a SQLite file, or a URL as "
-            "postgresql://host/name"
+            f"transfer.search.storage: {place} cannot be opened ({_reason(error)}); give the path of a SQLite file that no other "
+            "program holds, or a URL as postgresql://host/name"
         ) from None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from foretell.transfer.images.shift import drops, gains
 from foretell.transfer.measures.crossing import crossing
 from foretell.transfer.measures.intervals import paired
-from foretell.transfer.measures.redrawn import spread
+from foretell.transfer.measures.redrawn import settled, spread
 from foretell.transfer.measures.summary import verdict_of
 
 Row = dict[str, Any]
@@ -172,4 +172,5 @@ def differences(rows: list[Row], arm: str, against: str, metric: str, redrawn: S
                 **spread(redrawn, per_class, (arm, metric), (against, metric)),
             }
         )  # fmt: skip
+        found[-1]["verdict"] = settled(found[-1])
     return found

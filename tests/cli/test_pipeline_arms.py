@@ -25,10 +25,13 @@ def part(name: str, encoder: str = "small", lift: float = 0.0, *, start: bool = 
     ]  # fmt: skip
     summary = [{"arm": row["arm"], "labels": row["labels"], "metric": "accuracy", "mean": 0.5} for row in rows[::2]]
     drawn = [
-        {"arm": arm, "per_class": amount, "metric": "accuracy", "values": [score, score + 0.1, score + 0.2]}
+        {
+            "arm": arm, "per_class": amount, "metric": "accuracy",
+            "values": [score + more + (lift if arm == "pretrained" else 0) for more in (0, 0.1, 0.2)],
+        }
         for arm, score in SCORES.items()
         for amount in (0.5, None)
-    ]
+    ]  # fmt: skip
     result: dict[str, Any] = {
         "arms": {arm: {} for arm in SCORES}, "rows": rows, "summary": summary, "redrawn": drawn, "metric": "accuracy",
         "seeds": [0, 1], "cost": {"evaluations": 16}, **({"shift": {"domain": "domain=B", "samples": 9}} if shift else {}),

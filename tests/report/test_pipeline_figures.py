@@ -8,6 +8,7 @@ from typing import Any
 from foretell.report import pipeline_figures as figures
 from foretell.report.dots import Dot, DotRow, dot_chart
 from foretell.report.plots import Axis
+from foretell.transfer.measures.redrawn import settled
 
 
 def comparison() -> dict[str, Any]:
@@ -79,6 +80,15 @@ def test_figures_show_tuned_arms_and_escape_what_data_says() -> None:
     assert "cases = domain" not in drawn["crossing"]  # an arm that is no baseline
 
 
+def test_a_baseline_that_guesses_is_said_to_be_easily_equalled() -> None:
+    assert not any("guessing" in sentence for sentence in figures.sentences(comparison()))
+    low = comparison()
+    low["crossing"] = [{**row, "score": 0.5} for row in low["crossing"]]
+    assert (
+        figures.sentences(low)[-1] == "A baseline no better than guessing evenly (50.0%) is equalled by nearly anything"
+    )
+
+
 def test_tables_have_a_row_an_arm_and_both_intervals() -> None:
     table = figures.scores(comparison(), figures.tuned(comparison()))
     assert [row[0].main for row in table.rows] == ["scratch", "natural", "domain", "SimCLR <then> MICLe"]  # type: ignore[union-attr]
@@ -89,9 +99,9 @@ def test_tables_have_a_row_an_arm_and_both_intervals() -> None:
     assert (name.main, few) == ("SimCLR <then> MICLe − scratch", "–")  # type: ignore[union-attr]
     assert (most.main, most.more, most.kind) == ("+15.0", "groups −2.0 to +30.0", "word undecided")  # type: ignore[union-attr]
     (row,) = comparison()["paired"]
-    assert figures.verdict_of(row) == "undecided"  # better over seeds, but not over groups
-    assert figures.verdict_of({**row, "group_low": 0.02}) == "better"
-    assert figures.verdict_of({key: value for key, value in row.items() if key != "group_low"}) == "better"
+    assert settled(row) == "undecided"  # better over seeds, but not over groups
+    assert settled({**row, "group_low": 0.02}) == "better"
+    assert settled({key: value for key, value in row.items() if key != "group_low"}) == "better"
     assert len(figures.losses(comparison()).rows) == 4
 
 

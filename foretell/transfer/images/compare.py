@@ -61,9 +61,9 @@ def _read(
     store: ImageStore, rows: Index | Sequence[int], column: str, config: TransferConfig, part: str = ""
 ) -> Labelled:
     index, by_case = np.asarray(rows, dtype=np.int64), config.unit == "case"
+    if config.findings:
+        return labelled_findings(store, index, config.findings, uncertain=config.uncertain, by_case=by_case)
     try:
-        if config.findings:
-            return labelled_findings(store, index, config.findings, uncertain=config.uncertain, by_case=by_case)
         return (labelled_cases if by_case else labelled)(store, index, column)
     except InputError as error:
         raise InputError(f"{error} (of the {part} part)" if part else str(error)) from None

@@ -135,10 +135,20 @@ def with_interval(scores: Row, metric: str) -> Row:
     return kept if found is None else {**kept, "intervals": {metric: list(found)}}
 
 
+def settled(row: Row) -> str:
+    """The verdict of a difference over seeds; undecided where its interval over test groups holds zero."""
+    low, high = row.get("group_low"), row.get("group_high")
+    if low is not None and high is not None and low <= 0 <= high:
+        return "undecided"
+    return str(row["verdict"])
+
+
 def add_spreads(rows: Sequence[Row], redrawn: Sequence[Row]) -> None:
-    """Put ``spread`` into the rows of a summary, or of differences (which have "against")."""
+    """Put ``spread`` into the rows of a summary, or of differences (which have "against" and a "verdict", then ``settled``)."""
     drawn = {row["metric"] for row in redrawn}
     for row in rows:
         if row["metric"] in drawn:
             less = (row["against"], row["metric"]) if "against" in row else None
             row.update(spread(redrawn, row["per_class"], (row["arm"], row["metric"]), less))
+            if less is not None:
+                row["verdict"] = settled(row)

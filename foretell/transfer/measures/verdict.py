@@ -30,9 +30,15 @@ def _labels(numbers: Sequence[int]) -> str:
     return f"{_listed(numbers)} label{'' if list(numbers) == [1] else 's'}"
 
 
-def _span(row: Row) -> str:
+def _span(row: Row, seeds: str = "") -> str:
+    """The difference with its interval ``seeds`` in words, and the one over groups of the test part where it is known."""
     low, high = _points(row["low"]), _points(row["high"])
-    return f"{_points(row['difference'])} points, 95% interval {low} to {high}"
+    groups = f", {_points(row['group_low'])} to {_points(row['group_high'])} over groups" if _grouped(row) else ""
+    return f"{_points(row['difference'])} points, 95% interval {low} to {high}{seeds}{groups}"
+
+
+def _grouped(row: Row) -> bool:
+    return not _missing(row.get("group_low"))
 
 
 def _missing(value: Any) -> bool:
@@ -47,8 +53,9 @@ def _pair(paired: Sequence[Row], arm: str, against: str, metric: str) -> list[Ro
 def verdict(paired: Sequence[Row], summary: Sequence[Row], metric: str = "accuracy") -> str:
     """Two sentences from ``summary.differences`` and ``summary.summarise``.
 
-    A difference counts where its 95% interval over seeds does not span zero. The first sentence says where
-    pretraining paid, or that it did not; the second where the advantage ends, or what else was seen.
+    A difference counts where its 95% interval over seeds does not span zero, nor that over groups of the test part where it
+    is known. The first sentence says where pretraining paid, or that it did not; the second where the advantage ends, or what
+    else was seen.
     """
     rows = _pair(paired, "pretrained", "scratch", metric)
     name = metric.replace("_", " ")
@@ -78,7 +85,7 @@ def _paid(rows: list[Row], by: dict[str, list[Row]], means: dict[Any, float], na
     first = (
         f"Pretraining was worth it with {_labels([row['labels'] for row in by['better']])}: with {at}, {name} is "
         f"{_percent(means['pretrained', at])} after pretraining and {_percent(means['scratch', at])} from scratch "
-        f"({_span(top)} over {seeds} seeds)."
+        f"({_span(top, f' over {seeds} seeds')})."
     )
     last = by["better"][-1]["labels"]
     beyond = [row for row in rows if row["labels"] > last]
@@ -107,9 +114,10 @@ def _did_not(
     rows: list[Row], by: dict[str, list[Row]], paired: Sequence[Row], metric: str, name: str, seeds: int
 ) -> str:
     top = max(rows, key=lambda row: float(row["difference"]))
+    tested, more = (" and of the groups tested", ", more groups") if any(map(_grouped, rows)) else ("", "")
     first = (
         f"Pretraining was not shown to be worth it: with {_labels([row['labels'] for row in rows])}, fine-tuning "
-        f"after it never beat training from scratch beyond the spread of {seeds} seeds "
+        f"after it never beat training from scratch beyond the spread of {seeds} seeds{tested} "
         f"(best at {_labels([top['labels']])}: {_span(top)})."
     )
     probe = [row for row in _pair(paired, "probe", "scratch", metric) if row["verdict"] == "better"]
@@ -119,6 +127,9 @@ def _did_not(
             f"Frozen, with a linear probe, the same encoder did beat it with "
             f"{_labels([item['labels'] for item in probe])} ({_span(row)} with {row['labels']})"
         )
+        random = {item["labels"]: item["verdict"] for item in _pair(paired, "probe", "random", metric)}
+        if random and all(random.get(item["labels"]) != "better" for item in probe):
+            second += ", without being shown to beat random features"
         second += (
             f"; fine-tuned it was worse with {_labels([r['labels'] for r in by['worse']])}." if by["worse"] else "."
         )
@@ -129,7 +140,9 @@ def _did_not(
             f"({_span(row)} with {row['labels']}), so train from scratch there."
         )
     else:
-        second = f"No difference in {name} exceeds its interval: more seeds or longer pretraining would have to tell."
+        second = (
+            f"No difference in {name} exceeds its interval: more seeds{more} or longer pretraining would have to tell."
+        )
     return f"{first} {second}"
 
 

@@ -82,7 +82,7 @@ def rows_of(arms: dict[str, np.ndarray]) -> list[dict]:
 def test_the_interval_is_of_the_mean_over_seeds_and_differences_are_paired() -> None:
     hard = np.repeat(np.arange(20) % 2 == 0, 5)
     better = hard.copy()
-    better[::10] = True  # what the other arm knows, and the same two images of every ten: most of the spread is shared
+    better[5::10] = True  # what the other arm knows, and an image of every other group: most of the spread is shared
     rows = rows_of({"ours": better, "theirs": hard})
     drawn = redrawn.taken_from(rows, "accuracy")
     assert all("draws" not in row for row in rows)
@@ -90,12 +90,16 @@ def test_the_interval_is_of_the_mean_over_seeds_and_differences_are_paired() -> 
         ("ours", "accuracy", redrawn.DRAWS), ("theirs", "accuracy", redrawn.DRAWS),
     ]  # fmt: skip
     summary = [{"arm": "ours", "per_class": 2, "metric": name} for name in ("accuracy", "macro_f1")]
-    pair = [{"arm": "ours", "against": "theirs", "per_class": 2, "metric": "accuracy"}]
+    pair = [{"arm": "ours", "against": "theirs", "per_class": 2, "metric": "accuracy", "verdict": "better"}]
     redrawn.add_spreads([*summary, *pair], drawn)
     assert summary[0]["group_low"] < 0.5 < summary[0]["group_high"]
     assert "group_low" not in summary[1]
     width = pair[0]["group_high"] - pair[0]["group_low"]
     assert width < summary[0]["group_high"] - summary[0]["group_low"]
+    assert pair[0]["verdict"] == "better"
+    same = [{**pair[0], "against": "ours"}]  # over the groups no difference at all
+    redrawn.add_spreads(same, drawn)
+    assert same[0]["verdict"] == "undecided"
     assert redrawn.spread(drawn, 5, ("ours", "accuracy")) == {}
 
 

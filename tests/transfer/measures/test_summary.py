@@ -124,6 +124,10 @@ def test_steps_to_reach_scratch() -> None:
              "fine-tuned it was worse with 10 labels"],
         ),
         (
+            {"pretrained": {1: LOSES}, "scratch": {1: LOSES}, "probe": {1: WINS}, "random": {1: TIES}},
+            ["the same encoder did beat it with 10 labels", "without being shown to beat random features."],
+        ),
+        (
             {"pretrained": {1: TIES}, "scratch": {1: [0.61, 0.61, 0.61]}},
             ["was not shown to be worth it", "more seeds or longer pretraining"],
         ),
@@ -137,6 +141,15 @@ def test_the_verdict_is_two_sentences_that_say_where_the_advantage_ends(scores, 
         assert part in text
     assert text.count(". ") == 1
     assert text.endswith(".")
+
+
+def test_what_the_groups_leave_open_is_told_with_their_interval() -> None:
+    rows = rows_of({"pretrained": {1: WINS}, "scratch": {1: LOSES}})
+    pairs = [{**row, "group_low": -0.1, "group_high": 0.5, "verdict": "undecided"} for row in differences(rows)]
+    text = verdict(pairs, summarise(rows))
+    assert "beyond the spread of 3 seeds and of the groups tested (best at 10 labels: +20.0 points" in text
+    assert ", −10.0 to +50.0 over groups)" in text
+    assert "more seeds, more groups or longer pretraining" in text
 
 
 def test_of_an_error_the_lower_one_is_the_better() -> None:
