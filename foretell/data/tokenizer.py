@@ -31,6 +31,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "end": ("<|endoftext|>", "</s>", "[SEP]"),
 }
 MASKED = ("pad", "unk", "cls", "sep", "mask")  # the roles of an encoder; a decoder needs "end" alone
+FORMAT = 2  # of how one is trained: one more makes older ones in the cache be trained anew
 AT_ONCE = 1 << 20  # characters handed over at a time
 WORDS_AN_ENTRY = 200  # "auto" takes one vocabulary entry for so many words of text
 AUTO = (1_000, 30_000)
@@ -137,7 +138,7 @@ def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache
         made = load_tokenizer(config.file)
         check_specials(made, roles, config.file)
         return made
-    key = f"{corpus.fingerprint}\0{config.model_dump_json()}\0{roles}"
+    key = f"{FORMAT}\0{corpus.fingerprint}\0{config.model_dump_json()}\0{roles}"
     folder = (cache if cache is not None else cache_folder()) / "tokenizers"
     file = folder / f"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}.json"
     if not file.is_file():

@@ -33,7 +33,7 @@ END = -1  # after each sentence
 LONGEST = 100  # characters of a word; what is longer is no word
 BLOCK = 1 << 20  # numbers held before they are written
 HELD_OUT = 50  # one document in so many is held out, where there are at least as many and no split column
-FORMAT = 1
+FORMAT = 2  # of what a word is and how it is kept: one more makes older stores in the cache be built anew
 
 Ids = NDArray[np.int32]
 
