@@ -32,6 +32,8 @@ class Interval:
 
     def within(self, least: float, most: float) -> Interval:
         """Cut to the values that are possible, ``least`` to ``most``: Student's t knows of no bounds."""
+        if math.isnan(self.low):
+            return self
         low, high = np.clip([self.low, self.high], least, most)
         return Interval(self.mean, float(low), float(high), self.n)
 
