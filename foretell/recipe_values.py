@@ -62,8 +62,9 @@ def nearest_key(wrong: str, known: typing.Sequence[str]) -> str | None:
         near = difflib.get_close_matches(wrong, same or known, n=1, cutoff=0.6)
         if near:
             return near[0]
-    # In one table the last parts are compared: whole keys are alike already by its name.
-    beside = {key.rpartition(".")[2]: key for key in inside}
+    # In one table its own parts are compared: whole keys are alike already by its name.
+    tables = {key.removeprefix(f"{table}.").partition(".")[0]: key for key in reversed(inside)}
+    beside = tables | {key.rpartition(".")[2]: key for key in inside}
     everywhere = {key.rpartition(".")[2]: key for key in known}
     for lasts, cutoff in ((beside, 0.6), (everywhere, 0.75)):
         near = difflib.get_close_matches(last, lasts, n=1, cutoff=cutoff)

@@ -25,7 +25,7 @@ def neighbours(
     ] = None,
     device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
 ) -> list[dict[str, Any]]:
-    """Find the images most alike to one image, or the words most alike to a word.
+    """Find the images or the words that are most alike to one.
 
     Images are printed, and written as one picture; without IMAGE those of a few at random. Words, of a run of word2vec, are
     printed: those nearest to one, or the answer of an analogy.

@@ -56,7 +56,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bert(text: Path) -> Path:
     out = text.parent / "bert"
     given = [*TINY, *TRAINING, "objective.tasks=both"]
-    foretell.pretrain(text, objective="bert", out=out, budget="160 steps", set=given)
+    foretell.pretrain(text, objective="bert", out=out, budget="480 steps", set=given)
     return out
 
 

@@ -481,7 +481,7 @@ def test_a_slow_run_is_saved_by_the_clock(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there(device):
-    with pytest.raises(InputError, match=f"training.device = '{device}'"):
+    with pytest.raises(InputError, match=f"device '{device}'"):
         fit(Classes(), settings(device=device))
 
 
