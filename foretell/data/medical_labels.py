@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def join_by_identifier(
     rows = _rows(given, name, key, source.salt, labels)
     keys = images.column(key)
     if key == "group":
-        keys = [_as_labelled(value, rows, source, labels) for value in keys]
+        called = _as_labelled(source.patients, rows, labels)
+        keys = [called.get(value, value) for value in keys]
     if not any(value in rows for value in keys):
         raise InputError(f"{labels}: {_mistaken(given, name, key, images, source.salt)}")
     of_image = [rows.get(value, -1) for value in keys]
@@ -61,17 +63,21 @@ def join_by_identifier(
     return Table(joined, rows=len(images)), missing
 
 
-def _as_labelled(patient: str | None, rows: Mapping[str | None, int], source: Source, labels: Path) -> str | None:
-    """The name of a ``patient`` in a table that may have left out who issued the identifier."""
-    if patient is None or patient in rows or patient not in source.patients:
-        return patient
-    alone = source.patients[patient]
-    if alone in rows and list(source.patients.values()).count(alone) > 1:
+def _as_labelled(patients: Mapping[str, str], rows: Mapping[str | None, int], labels: Path) -> dict[str | None, str]:
+    """The names that a table gives to those of ``patients`` whose issuer it leaves out. Raises InputError where one name is
+    that of several.
+    """
+    found: dict[str | None, str] = {
+        patient: alone for patient, alone in patients.items() if patient not in rows and alone in rows
+    }
+    counts = Counter(patients.values())
+    shared = next((alone for alone in found.values() if counts[alone] > 1), None)
+    if shared is not None:
         raise InputError(
-            f"{labels}: row {rows[alone] + 1} may be for several patients, whose identifiers are equal and of different "
+            f"{labels}: row {rows[shared] + 1} may be for several patients, whose identifiers are equal and of different "
             "issuers; write each as 'ID of ISSUER'"
         )
-    return alone
+    return found
 
 
 def _rows(given: Table, name: str, key: str, salt: str | None, labels: Path) -> dict[str | None, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -104,16 +104,11 @@ def _embedded(name: str) -> Source:
     return Source(name, "embedded", Path(name), [], Table())
 
 
-def walk(
-    root: Path, suffixes: frozenset[str] = IMAGES, known: Callable[[Path], object] = lambda path: False
-) -> tuple[list[str], Counter[str], list[str]]:
-    """(image files, suffixes of other files, tables), relative to ``root`` with '/', sorted; hidden ones left out.
+def files_in(root: Path) -> Iterator[tuple[str, str]]:
+    """(name relative to ``root`` with '/', suffix in lower case) of every file, in any order; hidden ones left out.
 
-    Image files are those of the ``suffixes``, and others that are ``known``.
+    Raises InputError for a folder that cannot be listed.
     """
-    images: list[str] = []
-    others: Counter[str] = Counter()
-    manifests: list[str] = []
     seen: set[tuple[int, int]] = set()
     waiting = [("", root)]
     while waiting:
@@ -129,17 +124,29 @@ def walk(
         for entry in entries:
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
-            name = prefix + entry.name
             if entry.is_dir():
-                waiting.append((name + "/", folder / entry.name))
-                continue
-            suffix = os.path.splitext(entry.name)[1].lower()
-            if suffix in suffixes or known(folder / entry.name):
-                images.append(name)
+                waiting.append((f"{prefix}{entry.name}/", folder / entry.name))
             else:
-                others[suffix or "(none)"] += 1
-                if suffix in tables.SUFFIXES:
-                    manifests.append(name)
+                yield prefix + entry.name, os.path.splitext(entry.name)[1].lower()
+
+
+def walk(
+    root: Path, suffixes: frozenset[str] = IMAGES, known: Callable[[Path], object] = lambda path: False
+) -> tuple[list[str], Counter[str], list[str]]:
+    """(image files, suffixes of other files, tables), relative to ``root`` with '/', sorted; hidden ones left out.
+
+    Image files are those of the ``suffixes``, and others that are ``known``.
+    """
+    images: list[str] = []
+    others: Counter[str] = Counter()
+    manifests: list[str] = []
+    for name, suffix in files_in(root):
+        if suffix in suffixes or known(root / name):
+            images.append(name)
+        else:
+            others[suffix or "(none)"] += 1
+            if suffix in tables.SUFFIXES:
+                manifests.append(name)
     return sorted(images), others, sorted(manifests)
 
 

@@ -11,7 +11,7 @@ from foretell.data import textfile
 from foretell.data.corpus import TEXT
 from foretell.data.medical_files import kind_of
 from foretell.data.rows import TABLES
-from foretell.data.source import walk
+from foretell.data.source import IMAGES, files_in
 from foretell.errors import InputError
 
 
@@ -22,8 +22,7 @@ def holds_text(path: Path, columns: Mapping[str, str]) -> bool:
     """
     path = path.expanduser()
     if path.is_dir():
-        images, others, _ = walk(path.resolve(), known=kind_of)
-        return not images and any(suffix in (*TEXT, *TABLES, *textfile.COMPRESSED) for suffix in others)
+        return _folder_holds_text(path.resolve())
     if not path.is_file():
         return False
     suffix = textfile.bare_suffix(path)
@@ -31,6 +30,15 @@ def holds_text(path: Path, columns: Mapping[str, str]) -> bool:
         have = column_names(path)
         return columns.get("text", "text") in have and columns.get("path", "path") not in have
     return suffix in TEXT
+
+
+def _folder_holds_text(root: Path) -> bool:
+    found = False
+    for name, suffix in files_in(root):
+        if suffix in IMAGES or kind_of(root / name):
+            return False  # a large folder of images is not walked through to its end
+        found = found or suffix in (*TEXT, *TABLES, *textfile.COMPRESSED)
+    return found
 
 
 def column_names(path: Path) -> list[str]:

@@ -160,9 +160,9 @@ class Objective(Trainable):
 
     ``encoder`` is what is kept after pretraining. ``hides``, ``foretells``, ``needs`` and ``good_for`` are what ``foretell
     objectives`` prints, and an instance may say the first two of its own settings; ``paper`` is its source.
-    ``transformer``: it embeds a part of an image's positions, which
-    vision transformers can, so that encoder "auto" is one. ``columns``: those of the table that say which images belong
-    together (never what they show), where the task needs that; with "order" among them, files are read frame by frame.
+    ``transformer``: it embeds a part of an image's positions, which vision transformers can, so that encoder "auto" is one.
+    ``columns``: those of the table that say which images belong together (never what they show), where the task needs
+    that; with "order" among them, files are read frame by frame.
 
     ``kind``: what its store holds, "image", "text" (tokens) or "words".
     ``usual_training``: settings of training that are published for it, taken where no optimiser is given.

@@ -62,7 +62,8 @@ def open_store(recipe: Recipe) -> WordStore:
 
 def unspaced(asked: Recipe) -> list[str]:
     """What is to be done about a text whose words have no spaces between them, by its first document; [] for another."""
-    if getattr(asked.objective, "words") == "spaces":  # noqa: B009
+    assert isinstance(asked.objective, Word2Vec.Config)
+    if asked.objective.words == "spaces":
         return []
     if guess(next(corpus_of(asked.data).documents()).text) not in UNSPACED:
         return []
