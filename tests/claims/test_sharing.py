@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,21 @@ def together(*works: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def in_two_labs(folder: Path, work: Callable[[Lab], Any]) -> list[Any]:
+    """What ``work`` gives in two labs of one folder that begin it at once."""
+    both = threading.Barrier(2)
+    found = []
+
+    def one() -> None:
+        lab = Lab(folder, device="cpu")
+        lab.store("@animals")
+        both.wait()
+        found.append(work(lab))
+
+    together(one, one)
+    return found
 
 
 def test_a_result_that_two_want_is_worked_out_once(tmp_path: Path) -> None:
@@ -76,7 +91,6 @@ def _names(lab: Lab) -> set[str]:
 
 
 def test_a_run_that_two_want_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = threading.Barrier(2)
     trained: list[Path] = []
     fit = labs.fit
 
@@ -87,15 +101,7 @@ def test_a_run_that_two_want_is_trained_once(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(labs, "fit", counted)
     recipe = Recipe.load("claims", QUICK)
-    weights = []
-
-    def one() -> None:
-        lab = Lab(tmp_path, device="cpu")
-        lab.store("@animals")
-        both.wait()
-        weights.append(lab.trained(recipe).state_dict())
-
-    together(one, one)
+    weights = in_two_labs(tmp_path, lambda lab: lab.trained(recipe).state_dict())
     assert len(trained) == 1
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
 
@@ -269,7 +275,6 @@ def test_other_seeds_are_refused(given: str, message: str) -> None:
 
 
 def test_an_encoder_that_two_begin_at_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = threading.Barrier(2)
     save, saved = encoders.save_encoder, []
 
     def slowly(encoder: Any, target: Path, **norms: Any) -> None:
@@ -279,14 +284,6 @@ def test_an_encoder_that_two_begin_at_is_kept_once(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(encoders, "save_encoder", slowly)
     recipe = Recipe.load("claims", QUICK)
-    found = []
-
-    def one() -> None:
-        lab = Lab(tmp_path, device="cpu")
-        lab.store("@animals")
-        both.wait()
-        found.append(encoders.kept_encoder(lab, recipe))
-
-    together(one, one)
+    found = in_two_labs(tmp_path, lambda lab: encoders.kept_encoder(lab, recipe))
     assert found == saved * 2
     assert (found[0] / "model.safetensors").is_file()
