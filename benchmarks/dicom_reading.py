@@ -5,9 +5,10 @@ python -m benchmarks.dicom_reading --json benchmarks/results.json
 1,000 slices of 512 x 512 (one head's, each pixel four, shifted in value so that no two are equal) are written as uncompressed
 DICOM with a window. The peer is a plain loop in one process: read the file, its pixels, pydicom's modality and VOI functions.
 Ours is ``open_images`` into a fresh cache: headers, decoding, windowing to 16 bits, hashes and writing, in as many processes
-as there are cores. What the cores of this machine can do together is told by the same loop in as many processes, started before,
-each with its part of the files: where two of them share a unit, that is less than twice one. The store is then whole and in use; the system writes it to the disk behind that (``data.settled``), which is
-told apart and waited for before anything else is timed. Wanted: at least 0.8 of the peer's rate times the cores.
+as there are cores. The store is then whole and in use; the system writes it to the disk behind that (``data.settled``), which is told apart. That is
+waited for, and the store of the round before removed, before anything is timed. What the cores of this machine can do together
+is told by the peer's loop in as many processes, started before, each with its part of the files: where two share a unit, that
+is less than twice one. Wanted: at least 0.8 of the peer's rate times the cores.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def peer(paths: list[Path]) -> int:
 
 
 def main() -> int:
-    options = parser(__doc__ or "", rounds=3)
+    options = parser(__doc__ or "", rounds=7)
     options.add_argument("--slices", type=int, default=1000)
     args = options.parse_args()
     cores = len(os.sched_getaffinity(0))
@@ -79,15 +80,17 @@ def main() -> int:
         folder.mkdir()
         paths = write(folder, args.slices)
 
-        def ours() -> None:
+        behind: list[float] = []
+
+        def before() -> None:
+            behind.append(seconds(settled.wait))
             shutil.rmtree(cache, ignore_errors=True)
+
+        def ours() -> None:
             assert len(open_images(folder, cache=cache)) == len(paths)
 
         ours(), peer(paths[:50])
-        behind: list[float] = []
-        pairing: Pairing = paired(
-            ours, lambda: peer(paths), args.rounds, before=lambda: behind.append(seconds(settled.wait))
-        )
+        pairing: Pairing = paired(ours, lambda: peer(paths), args.rounds, before=before)
         behind.append(seconds(settled.wait))
         with multiprocessing.get_context("spawn").Pool(cores) as pool:
             parts = [paths[part::cores] for part in range(cores)]

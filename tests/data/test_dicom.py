@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dicom_files import saved, small
 
-from foretell.data import dicom, dicom_form
+from foretell.data import dicom, dicom_form, dicom_header
 from foretell.data.dicom_form import PDF
 from foretell.data.pixels import MEMORY, Unreadable
 from foretell.data.window import Window, parse, span
@@ -221,6 +221,18 @@ def test_bits_that_mean_nothing_are_left_out(tmp_path: Path, sign: int, used: in
     path = saved(tmp_path, small(WindowCenter=100, WindowWidth=900, VOILUTFunction="LINEAR_EXACT", **tags))
     stored = pydicom.dcmread(path).pixel_array.astype(float)
     assert np.abs(read(path) / 65535 - np.clip((stored - 100) / 900 + 0.5, 0, 1)).max() < 1e-4
+
+
+def test_a_text_taken_as_it_lies_in_the_file_is_what_pydicom_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = real_files()
+    for at, value in enumerate([" a\\b ", "M\xfcller", "0 ", "", "a~b"]):
+        paths.append(saved(tmp_path, small(SpecificCharacterSet="ISO_IR 100", PatientID=value), f"{at}.dcm"))
+    quick = [dicom_header.read_or_none(path) for path in paths]
+    monkeypatch.setattr(dicom_header, "PLAIN_KINDS", ())
+    assert quick == [dicom_header.read_or_none(path) for path in paths]
+    assert sum(header is not None and header.study is not None for header in quick) >= 40
 
 
 def test_files_between_each_other_are_read_as_alone(tmp_path: Path) -> None:
