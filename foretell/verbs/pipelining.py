@@ -23,7 +23,7 @@ from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run, json_text, write_aside
-from foretell.verbs import common
+from foretell.verbs import common, image_pretraining
 from foretell.verbs.common import say
 from foretell.verbs.outcomes import Pipeline
 from foretell.verbs.pipeline_comparison import Candidate, check_labelled, compare_step
@@ -83,15 +83,26 @@ class Work:
         self._data: dict[str, str] = {}  # data settings -> hash, so that a store is opened once
 
     def check(self) -> None:
-        """Raise InputError for weights that are not there, and for labels, splits and domains that no comparison could use,
-        before anything is trained.
+        """Raise InputError for weights that are not there or are of another network, and for labels, splits and domains that no
+        comparison could use, before anything is trained.
         """
+        started = {step.name: step.weights for step in self.plan.step if step.weights}
         for step in self.plan.step:
             weights_key(step.weights)
+            if step.kind == "pretrain" and step.after in started:
+                self._check_network(step, started[step.after])
             if step.kind == "compare":
                 own = next(one for one in self._steps_of(step) if one.kind == "pretrain" and not one.elsewhere)
                 data = self._recipe(own)[1].data
                 check_labelled(common.open_data(data), data, self._recipe(step)[1].transfer, step.shift)
+
+    def _check_network(self, step: Step, weights: str) -> None:
+        """Raise InputError unless the encoder of ``step`` takes ``weights``."""
+        recipe = self._recipe(step, weights)[1]
+        store = common.open_data(recipe.data)
+        parts = common.divide(store, recipe.data)
+        settled, _ = image_pretraining.settle(recipe, store, parts)
+        image_pretraining.build(settled, store, parts)
 
     def _steps_of(self, step: Step) -> list[Step]:
         """The steps that a comparison compares, in its order."""

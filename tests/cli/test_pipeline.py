@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from cli_words import refused
 from dicom_files import saved, small
+from safetensors.torch import save_file
 
 from foretell.errors import InputError
 from foretell.verbs import pipeline_plan
@@ -279,6 +281,10 @@ recipe = "xray"
         tmp_path / "run",
     ]
     refused(foretell(*words), "step natural needs weights", "--weights FILE")
+    other = tmp_path / "other.safetensors"
+    save_file({"conv.weight": torch.zeros(8, 3, 3, 3)}, other)
+    refused(foretell(*words, "--weights", other), "other.safetensors: does not fit encoder 'resnet_tiny'")
+    assert not list((tmp_path / "run").glob("alone-*"))  # which comes before the step that begins at the weights
     (weights,) = (done / "run").glob("domain-*")
     said = foretell(*words, "--weights", weights)
     assert said.status == 0, said.err
