@@ -164,7 +164,23 @@ def _ends(path: Path, values: Pixels, window: Window) -> tuple[float, float]:
     return span(values.ravel(), None, window)
 
 
-_last: list[tuple[tuple[Path, int, Window], Pixels]] = []
+_last: list[tuple[tuple[Path, int, Window], Pixels | Unreadable]] = []
+
+
+def _kept_tones(path: Path, window: Window) -> Pixels:
+    """``tones`` of a file, which is read once for all of its slices, also where it cannot be."""
+    key = (path, path.stat().st_mtime_ns, window)
+    if not _last or _last[0][0] != key:
+        _last.clear()
+        try:
+            found: Pixels | Unreadable = tones(path, window)
+        except Unreadable as reason:
+            found = reason
+        _last[:] = [(key, found)]
+    kept = _last[0][1]
+    if isinstance(kept, Unreadable):
+        raise Unreadable(str(kept))
+    return kept
 
 
 def read(name: str, side: int, window: Window) -> Pixels:
@@ -173,12 +189,7 @@ def read(name: str, side: int, window: Window) -> Pixels:
     if one is None:
         volume(Path(name))  # says what is wrong with the file, where that is why it has no slices
         raise Unreadable("is a volume; expected a slice of it, as volume.nii.gz[axial 57]")
-    path = Path(one.file)
-    key = (path, path.stat().st_mtime_ns, window)
-    if not _last or _last[0][0] != key:
-        _last.clear()
-        _last[:] = [(key, tones(path, window))]
-    whole = _last[0][1]
+    whole = _kept_tones(Path(one.file), window)
     time = one.time or 0
     if time >= whole.shape[3] or one.at >= whole.shape[PLANES.index(one.plane)]:
         raise Unreadable(f"has no such slice (its size is {' x '.join(str(length) for length in whole.shape[:4])})")

@@ -62,6 +62,11 @@ class MICLe(SimCLR):
                 "--objective simclr"
             )
         self.bags = Bags(store.table, COLUMNS[config.bag])
+        if len(self.bags) == 1:
+            raise InputError(
+                f"{store.source}: all images to learn from are of one {config.bag}, which nothing can be told from; expected "
+                "two or more, or use --objective simclr"
+            )
 
     @classmethod
     def samples(cls, config: MICLe.Config, store: ImageStore) -> tuple[int, str]:

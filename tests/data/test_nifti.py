@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sys
 from pathlib import Path
 
@@ -104,6 +105,21 @@ def test_nan_is_refused_with_what_to_do(tmp_path: Path) -> None:
     volume(tmp_path / "a.nii", values)
     with pytest.raises(InputError, match=r"a\.nii\[axial 0\], has 1 voxels that are NaN or infinite.*nan_to_num"):
         open_images(tmp_path)
+
+
+def test_a_damaged_volume_is_read_once_for_all_its_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = gzip.decompress(volume(tmp_path / "a.nii.gz", counted()).read_bytes())
+    (tmp_path / "cut.nii").write_bytes(whole[:-200])
+    read: list[Path] = []
+    voxels = nifti.voxels
+    monkeypatch.setattr(nifti, "voxels", lambda path: (read.append(path), voxels(path))[1])
+    for at in (0, 1, 2):
+        with pytest.raises(Unreadable, match="is cut short"):
+            nifti.read(f"{tmp_path / 'cut.nii'}[axial {at}]", 64, FILE)
+    assert len(read) == 1
+    volume(tmp_path / "cut.nii", counted())  # mended: looked at again
+    os.utime(tmp_path / "cut.nii", ns=(1, 1))
+    assert nifti.read(f"{tmp_path / 'cut.nii'}[axial 0]", 64, FILE).ndim == 3
 
 
 def test_damaged_and_odd_volumes_are_named(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_whose_images_are_pairs(store: ImageStore) -> None:
         ("case", {}, r"has no column case or group.*--set data\.columns\.group=NAME"),
         ("study", {"group": ["a"] * 48}, r"has no column study.*of one study"),
         ("patient", {"study": ["a"] * 48}, r"has no column group.*of one patient.*--objective simclr"),
+        ("patient", {"group": ["a"] * 48}, r"all images to learn from are of one patient.*--objective simclr"),
     ],
 )
 def test_without_the_column_it_says_which_and_what_to_do(
