@@ -33,7 +33,8 @@ def bag_of(words: Sequence[str], vectors: Floats, config: WordsConfig) -> tuple[
         vocabulary=len(names), layers=0, width=vectors.shape[1], heads=1, inner=1, positions=LENGTH, ordered=False,
         embedding_norm=False,
     )  # fmt: skip
-    model = LanguageModel(shape, LAYOUT, specials={role: number for number, role in enumerate(SPECIALS)})
+    with torch.random.fork_rng(devices=[]):  # its first weights are replaced: no draw of the caller's is used up
+        model = LanguageModel(shape, LAYOUT, specials={role: number for number, role in enumerate(SPECIALS)})
     with torch.no_grad():
         model.net.tokens.weight[: len(SPECIALS)] = 0
         model.net.tokens.weight[len(SPECIALS) :] = torch.from_numpy(vectors[rows])

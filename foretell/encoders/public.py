@@ -130,7 +130,8 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     tensors = _bare(read_tensors(file), layout)
     masked = layout in ("bert", "roberta") and all(rule.public[0] in tensors for rule in masked_rules(layout))
     pair = layout == "bert" and all(rule.public[0] in tensors for rule in PAIR_RULES)
-    model = LanguageModel(shape, layout, masked=masked, pair=pair)
+    with torch.random.fork_rng(devices=[]):  # its first weights are replaced: no draw of the caller's is used up
+        model = LanguageModel(shape, layout, masked=masked, pair=pair)
     for part, prefix, rules in _parts(model):
         state = {}
         for rule in rules:

@@ -19,7 +19,7 @@ class SummaryHead(nn.Module):
     def __init__(self, width: int, outputs: int, dropout: float, *, bias: bool) -> None:
         super().__init__()
         self.dropout = dropout
-        self.out = nn.Linear(width, outputs, bias=bias)
+        self.out = nn.utils.skip_init(nn.Linear, width, outputs, bias=bias)  # type: ignore[no-untyped-call]
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
 
@@ -37,7 +37,7 @@ class TokenHead(nn.Module):
     def __init__(self, width: int, outputs: int, dropout: float) -> None:
         super().__init__()
         self.drop = nn.Dropout(dropout)
-        self.out = nn.Linear(width, outputs)
+        self.out = nn.utils.skip_init(nn.Linear, width, outputs)  # type: ignore[no-untyped-call]
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
 

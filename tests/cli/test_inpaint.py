@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from cli_words import Said, refused
 from PIL import Image
 
@@ -64,8 +65,10 @@ def pixels_of(path: Path) -> np.ndarray:
 
 
 def test_a_box_is_filled_and_nothing_else(foretell: Callable[..., Said], filler: Path, photo: Path) -> None:
+    drawn = torch.get_rng_state()
     said = foretell("inpaint", filler, photo, "--box", "40,30,24,20")
     assert said.status == 0, said.err
+    assert torch.equal(torch.get_rng_state(), drawn)  # the caller's random numbers go on where they were
     before, after = pixels_of(photo), pixels_of(filler / "filled" / "photo.png")
     assert after.shape == before.shape
     hole = np.zeros(before.shape[:2], dtype=bool)

@@ -33,7 +33,9 @@ def test_words_are_those_of_the_run(words: str, lower: bool) -> None:
 
 
 def test_a_text_is_the_mean_of_the_words_that_are_known() -> None:
+    before = torch.get_rng_state()
     model, tokenizer = bag_of(WORDS, VECTORS, WordsConfig())
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's random numbers go on where they were
     layout = Layout.of(model, tokenizer)
     texts = ["Red apple", "apple red RED unheard-of", "stone", "", "unheard-of", "apple red " * 3000]
     task = Classification.of(layout, [(text,) for text in texts], np.zeros(len(texts), np.int64), ["one"])

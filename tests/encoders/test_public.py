@@ -86,7 +86,9 @@ def test_what_transformers_writes_is_read_back(layout: str, tmp_path: Path) -> N
     peer = peer_of(layout, tmp_path / "ours")
     peer.save_pretrained(tmp_path / "theirs")
     (tmp_path / "theirs" / "tokenizer.json").write_text(tokenizer())
+    before = torch.get_rng_state()
     model, text = load_public(tmp_path / "theirs")
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's random numbers go on where they were
     assert model.layout == layout
     assert json.loads(text)["model"]["vocab"]["[MASK]"] == 4
     ids, segment = inputs(layout)

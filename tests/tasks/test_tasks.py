@@ -26,6 +26,15 @@ def task_of(kind: str, layout) -> Task:  # type: ignore[no-untyped-def]
 KINDS = ("classification", "entailment", "similarity", "choice")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_head_that_starts_at_zero_uses_up_no_draw(kind: str) -> None:
+    model, layout = encoder_and_layout()
+    before = torch.get_rng_state()
+    head = task_of(kind, layout).head(model.dim, 0.0)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(parameter, torch.zeros_like(parameter)) for parameter in head.parameters())
+
+
 def random_head(task: Task, width: int, dropout: float = 0.0) -> torch.nn.Module:
     head = task.head(width, dropout)
     generator = torch.Generator().manual_seed(1)

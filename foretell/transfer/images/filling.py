@@ -170,8 +170,9 @@ def load_inpainter(place: str | Path, device: torch.device) -> Inpainter:
             f"{place}: has no checkpoint yet; train it first: foretell pretrain --resume {shlex.quote(str(place))}"
         )
     state = checkpoint.load(last)["module"]
-    encoder = build_encoder(recipe.encoder.model_copy(update={"weights": None}), channels, views.side)
-    filler = filler_of(settings, encoder, views.side, views.mean, views.std)
+    with torch.random.fork_rng(devices=[]):  # their first weights are replaced: no draw of the caller's is used up
+        encoder = build_encoder(recipe.encoder.model_copy(update={"weights": None}), channels, views.side)
+        filler = filler_of(settings, encoder, views.side, views.mean, views.std)
     for name, module in (("encoder.", encoder), ("filler.", filler)):
         try:
             module.load_state_dict(

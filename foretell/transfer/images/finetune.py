@@ -111,7 +111,8 @@ class Classifier(Trainable):
             raise ValueError("head='probe' starts from a linear probe; give one, or head='zero'")
         self.config, self.data, self.views, self.classes = config, data, views, classes
         self.encoder = encoder
-        self.head = nn.Linear(encoder.dim, len(classes))
+        # its weights are set below: no draw of the caller's is used up
+        self.head = nn.utils.skip_init(nn.Linear, encoder.dim, len(classes))  # type: ignore[no-untyped-call]
         with torch.no_grad():
             if config.head == "probe" and probe is not None:
                 self.head.weight.copy_(torch.from_numpy(probe.weight))
