@@ -136,7 +136,7 @@ def fit_sparse(x: Any, task: Task, strength: float) -> Linear:
         wanted[right] = 1
         model = LogisticRegression(C=1 / strength, max_iter=300).fit(x, wanted)
         return ChoiceModel(model.coef_[0].astype(np.float32))
-    return SparseClasses(LinearSVC(C=1 / strength).fit(x, task.codes), len(task.classes))
+    return SparseClasses(LinearSVC(C=1 / strength, random_state=0).fit(x, task.codes), len(task.classes))
 
 
 # the search ------------------------------------------------------------------------------------------------------------

@@ -163,6 +163,20 @@ def test_linear_models_on_features_and_on_words(kind: str, encoder) -> None:
         assert all(abs(one.sum() - 1) < 1e-5 for one in found)
 
 
+def test_a_linear_model_on_words_is_the_same_whatever_was_drawn_before(encoder) -> None:
+    _, layout = encoder
+    task = topics(layout, 60, 1)
+    x = TfIdf("words").fitted(task)(task)
+    found = []
+    for seed in range(3):
+        np.random.seed(seed)
+        before = np.random.get_state()[2]
+        found.append(fit_sparse(x, task, 1.0).predictions(x, task))
+        assert np.random.get_state()[2] == before
+    assert all(np.array_equal(one, other) for one, other in zip(found[0], found[1], strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(found[0], found[2], strict=True))
+
+
 def test_words_of_every_script_are_whole_and_accents_alone_are_left_out() -> None:
     words = _vectorisers("words")[0].build_analyzer()
     assert words("Café पृथ्वी, न्याय น้ำ x_1")[:5] == ["cafe", "पृथ्वी", "न्याय", "น้ํา", "x_1"]
