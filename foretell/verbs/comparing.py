@@ -102,6 +102,12 @@ def seeds_of(count: int) -> list[int]:
     return list(range(count))
 
 
+def check_trials(count: int) -> None:
+    """Raise InputError where nothing would be searched."""
+    if count < 1:
+        raise InputError(f"--trials {count}: expected at least 1")
+
+
 def arms_of(arms: str) -> tuple[str, ...]:
     """The arms of a comparison of images, all of the usual ones where none is named. Raises InputError."""
     return check_arms(tuple(arm.strip() for arm in arms.split(","))) if arms else DEFAULT_ARMS
@@ -236,6 +242,7 @@ def evaluate(
     if domain is not None and not compare:
         raise InputError(f"--shift {domain}: the arms that it judges are those of --compare; give that too")
     points, chosen = amounts(per_class, "--per-class"), seeds_of(seeds)
+    check_trials(trials)
     if text_transfer.reads_text(Path(run)):
         if domain is not None:
             raise InputError(f"--shift {domain}: is for images; {run} is a run of text")
@@ -288,6 +295,7 @@ def finetune(
 ) -> Finetuned:
     """See ``foretell.verbs.finetune``."""
     points, chosen = amounts(per_class, "--per-class"), seeds_of(seeds)
+    check_trials(trials)
     if text_transfer.is_text(Path(run)):
         return text_transfer.finetune(
             Path(run), _of_text(data, labels), task=task, out=out, compare=compare, per_class=points, seeds=chosen,

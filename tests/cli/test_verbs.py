@@ -403,6 +403,7 @@ def test_scores_of_other_test_images_are_not_mixed(foretell: Call, run: Path, pi
     [
         (["--per-class", "0"], "--per-class 0: expected numbers of at least 1"),
         (["--seeds", "0"], "--seeds 0: expected at least 1"),
+        (["--trials", "0"], "--trials 0: expected at least 1"),
         (["--set", "transfer.step=3"], "did you mean 'transfer.steps'?"),
     ],
 )
