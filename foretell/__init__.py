@@ -6,6 +6,7 @@ They are loaded when first used.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from types import ModuleType
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from foretell.verbs.inpaint import inpaint as inpaint
     from foretell.verbs.neighbours import neighbours as neighbours
     from foretell.verbs.next_sentence import next_sentence as next_sentence
+    from foretell.verbs.objectives import objectives as objectives
     from foretell.verbs.pipeline import pipeline as pipeline
     from foretell.verbs.pretrain import pretrain as pretrain
     from foretell.verbs.report import report as report
@@ -55,9 +57,12 @@ _NAMES = {name.replace("-", "_"): name for name in VERBS}
 __all__ = ["VERBS", "__version__", *_NAMES]
 
 
+@functools.cache
 def _verb(name: str) -> Any:
+    from foretell.calling import checked
+
     module, function = VERBS[name].split(":")
-    return getattr(importlib.import_module(module), function)
+    return checked(getattr(importlib.import_module(module), function))
 
 
 class _Part(ModuleType):
@@ -79,7 +84,7 @@ class _Foretell(ModuleType):
             return importlib.import_module(f"foretell.{name}")
         if name in _NAMES:
             return _verb(_NAMES[name])
-        raise AttributeError(f"module 'foretell' has no attribute '{name}'")
+        raise AttributeError(f"module 'foretell' has no attribute '{name}'", name=name, obj=self)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *_NAMES})

@@ -38,7 +38,8 @@ class Arg:
 class Parameter:
     """One parameter of a verb as the command line sees it.
 
-    ``kind``: "text", "whole" (int), "number" (float), "flag" (bool), "choice" (Literal) or "many" (repeatable text).
+    ``kind``: "text", "whole" (int), "number" (float), "flag" (bool), "choice" (Literal) or "many" (repeatable text), from
+    its ``annotation``.
     """
 
     name: str
@@ -48,6 +49,12 @@ class Parameter:
     positional: bool
     required: bool
     default: Any
+    annotation: Any = str
+
+    @property
+    def shown(self) -> str:
+        """How a message names it."""
+        return self.metavar if self.positional else self.option
 
     @property
     def option(self) -> str:
@@ -67,29 +74,32 @@ class Parameter:
 
     def read(self, text: str) -> Any:
         """``text`` as the type of the parameter. Raises InputError naming the option."""
-        shown = self.metavar if self.positional else self.option
         if self.kind == "choice" and text not in self.choices:
             near = difflib.get_close_matches(text, self.choices, n=1, cutoff=0.4)
             hint = f"; did you mean '{near[0]}'?" if near else "."
-            raise InputError(f"{shown}: unknown value '{text}'{hint} Known: {', '.join(self.choices)}")
+            raise InputError(f"{self.shown}: unknown value '{text}'{hint} Known: {', '.join(self.choices)}")
         try:
             return {"whole": int, "number": float}.get(self.kind, str)(text)
         except ValueError:
             wanted = "a whole number" if self.kind == "whole" else "a number"
-            raise InputError(f"{shown}: expected {wanted}, not '{text}'") from None
+            raise InputError(f"{self.shown}: expected {wanted}, not '{text}'") from None
+
+
+def members(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, or the one type."""
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return typing.get_args(annotation) if union else (annotation,)
 
 
 def _kind(annotation: Any) -> tuple[Any, tuple[str, ...]]:
-    members = [annotation]
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        members = [member for member in typing.get_args(annotation) if member is not type(None)]
-    for member in members:
+    named = [member for member in members(annotation) if member is not type(None)]
+    for member in named:
         if typing.get_origin(member) is Literal:
             return "choice", tuple(str(value) for value in typing.get_args(member))
         if typing.get_origin(member) in (Sequence, list):
             return "many", ()
     for type_, kind in ((bool, "flag"), (int, "whole"), (float, "number")):
-        if members == [type_]:
+        if named == [type_]:
             return kind, ()
     return "text", ()
 
@@ -109,7 +119,7 @@ def parameters(verb: Callable[..., Any]) -> list[Parameter]:
         kind, choices = _kind(annotation)
         required = parameter.default is inspect.Parameter.empty
         positional = parameter.kind is not inspect.Parameter.KEYWORD_ONLY
-        found.append(Parameter(name, arg, kind, choices, positional, required, parameter.default))
+        found.append(Parameter(name, arg, kind, choices, positional, required, parameter.default, annotation))
     return found
 
 

@@ -20,7 +20,7 @@ import tomli_w
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from foretell import objectives
+import foretell.objectives as objectives
 from foretell.data.medical_config import MedicalConfig
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError, unknown
@@ -290,7 +290,7 @@ def _apply(tree: dict[str, Any], overrides: str | Sequence[str] | Mapping[str, A
     """Put ``overrides`` into ``tree``; returns key -> how it was given, for messages."""
     pairs: list[tuple[str, Any, str]] = []
     if isinstance(overrides, Mapping):
-        pairs = [(key, value, key) for key, value in overrides.items()]
+        pairs = [(key, value, key) for key, value in _flat_keys(tree, overrides)]
     else:
         for text in [overrides] if isinstance(overrides, str) else overrides:
             key, separator, value = text.partition("=")
@@ -326,8 +326,19 @@ def _apply(tree: dict[str, Any], overrides: str | Sequence[str] | Mapping[str, A
             if key.startswith(f"{name}."):
                 inner = tree.setdefault("data", {})
                 inner.setdefault(name.partition(".")[2], dict(getattr(DataConfig(), name.partition(".")[2])))
-        _put(tree, key, str(value) if isinstance(value, Path) else value)
+        _put(tree, key, _simple(value))
     return {key: origin for key, _, origin in pairs}
+
+
+def _flat_keys(tree: Mapping[str, Any], values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value): a table within ``values`` stands for its settings, and leaves the others as they are."""
+    for name, value in values.items():
+        key = f"{before}{name}"
+        field = _field(tree, key)
+        if isinstance(value, Mapping) and (key == "objective" or (field and table_of(field.annotation))):
+            yield from _flat_keys(tree, value, f"{key}.")
+        else:
+            yield key, value
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:
@@ -338,6 +349,13 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
             raise InputError(f"{key}: '{name}' is not a table here; write it as [{name}]")
         tree = inner
     tree[last] = value
+
+
+def _simple(value: Any) -> Any:
+    """``value`` as TOML has it: a path as text, numbers of numpy as plain ones."""
+    if isinstance(value, Path):
+        return str(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _validated(tree: dict[str, Any], where: str, origins: Mapping[str, str]) -> Recipe:

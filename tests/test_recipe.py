@@ -8,6 +8,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,6 +198,20 @@ def test_later_layers_win(tmp_path: Path) -> None:
     path.write_text("[training]\nbatch = 64\nseed = 1\nweight_decay = 0.5\n")
     made = load("training.batch=16", file=path, training__batch=32, training__seed=2, training__rate=None)
     assert (made.training.batch, made.training.seed, made.training.weight_decay) == (16, 2, 0.5)
+
+
+def test_a_table_within_a_mapping_sets_what_it_names_and_leaves_the_rest() -> None:
+    given = {"training": {"batch": np.int64(8), "clip": np.float32(0.5)}, "objective": {"views": {"flip": 0.0}}}
+    made = Recipe.load(None, {"training.steps": 3, "objective.views.side": 24}, given)
+    assert (made.training.steps, made.training.batch, made.training.clip) == (3, 8, 0.5)
+    views = made.objective.views
+    assert (views.side, views.flip) == (24, 0.0)
+    named = Recipe.load(
+        None, {}, {"objective": {"name": "autoencoder", "noise": 0.3}, "data": {"columns": {"label": "x"}}}
+    )
+    assert (named.objective.name, named.objective.noise, named.data.columns) == ("autoencoder", 0.3, {"label": "x"})
+    with pytest.raises(InputError, match=r"training.bach: unknown key 'training.bach'; did you mean 'training.batch'"):
+        Recipe.load(None, {}, {"training": {"bach": 8}})
 
 
 def test_a_budget_takes_the_place_of_the_one_below(tmp_path: Path) -> None:

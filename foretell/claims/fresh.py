@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from foretell import objectives
+import foretell.objectives as objectives
 from foretell.data.store import ImageStore
 from foretell.data.tokenizer import check_specials
 from foretell.data.tokens import TokenStore

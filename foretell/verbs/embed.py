@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from foretell.options import Arg, Overrides, Where
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def embed(
@@ -17,7 +21,7 @@ def embed(
     ] = None,
     device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
     set: Annotated[Overrides, Arg("a setting, as data.columns.text=body; may be repeated", "KEY=VALUE", "-s")] = (),
-) -> Any:
+) -> NDArray[np.float32]:
     """Write the encoder's features of images or texts to a file.
 
     .npz holds features, path (of a text: where it is), label and group; .parquet one row a sample; .npy the features

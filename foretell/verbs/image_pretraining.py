@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from foretell import objectives
+import foretell.objectives as objectives
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.store import ImageStore
 from foretell.encoders import build_encoder, check_name, resolve, save_encoder

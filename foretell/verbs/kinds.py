@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from foretell import objectives
+import foretell.objectives as objectives
 from foretell.data.splits import Parts
 from foretell.errors import InputError
 from foretell.objectives.base import Objective

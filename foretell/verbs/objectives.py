@@ -16,7 +16,7 @@ def objectives(
 
     Returns one dict a task: name, hides, foretells, needs, good_for, paper. Raises InputError for an unknown name.
     """
-    from foretell import objectives as registry
+    import foretell.objectives as registry
 
     found = [_described(registry.get(each)) for each in ([name] if name else registry.names())]
     for about in found:

@@ -9,7 +9,12 @@ from typing import Any
 
 @dataclass
 class Pretraining:
-    """What ``pretrain`` made. ``knn``: accuracy on the test part by nearest neighbours, by arm; {} without labels."""
+    """What ``pretrain`` made: the run's folder, its encoder's and its report (None of a process that is not the first).
+
+    ``seconds`` of training, over all its parts. ``knn``: accuracy on the test part by nearest neighbours in [0, 1], by arm
+    (pretrained, random, pixels); {} without labels. Of text what was measured on the held-out part: "perplexity", of word
+    vectors "held_out_loss".
+    """
 
     run: Path
     encoder: Path

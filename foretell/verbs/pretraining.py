@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foretell import distributed, objectives
+import foretell.objectives as objectives
+from foretell import distributed
 from foretell.data.text_source import holds_text
 from foretell.errors import ForetellError, InputError
 from foretell.options import Overrides

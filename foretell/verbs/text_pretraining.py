@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from foretell import objectives
+import foretell.objectives as objectives
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.table import many
 from foretell.data.tokenizer import check_specials, load_tokenizer, templated

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell import objectives
+import foretell.objectives as objectives
 from foretell.data.corpus import Corpus, Document, open_corpus
 from foretell.data.table import Table, many
 from foretell.encoders.bag import is_bag

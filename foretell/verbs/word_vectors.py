@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from foretell import objectives
+import foretell.objectives as objectives
 from foretell.data.words import WordsConfig
 from foretell.encoders.bag import bag_of
 from foretell.encoders.vectors import Neighbourhood, load_vectors
