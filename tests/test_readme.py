@@ -1,4 +1,4 @@
-"""Every block of README.md is run as written, with small budgets; every packaged recipe trains."""
+"""Every block of README.md and docs/python.md is run as written, with small budgets; every packaged recipe trains."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from foretell.recipe import Recipe
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, re.S)
+PYTHON = (ROOT / "docs/python.md").read_text()
+BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README + PYTHON, re.S)
 SHORT = {"5m": "3 steps"}
 FEWER = {"finetune": ["--per-class", "2", "--seeds", "2", "--trials", "2", "--set", "transfer.steps=3"]}
 
@@ -50,12 +52,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_blocks_run_as_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In order, in one folder, since later blocks use what earlier ones made."""
+    """In order, in one folder, since later blocks use what earlier ones made; those in Python name what earlier ones named."""
     monkeypatch.chdir(folder)
     assert len(BLOCKS) >= 4
+    names: dict[str, Any] = {}
     for language, block in BLOCKS:
         if language == "python":
-            exec(compile(block.replace("20 steps", "2 steps"), "README.md", "exec"), {})
+            exec(compile(block.replace("20 steps", "2 steps"), "a page", "exec"), names)
             continue
         for line in block.strip().splitlines():
             program, verb, *words = shlex.split(line)
@@ -64,14 +67,30 @@ def test_the_blocks_run_as_written(folder: Path, monkeypatch: pytest.MonkeyPatch
             assert cli.main([verb, *words]) == 0, line
     assert (folder / "runs/photos/report.html").is_file()
     assert (folder / "runs/photos/classifier/model.safetensors").is_file()
+    told = re.findall(r"```python\n(.*?)```", (folder / "runs/photos/classifier/README.md").read_text(), re.S)[-1]
+    exec(
+        compile(told.replace('"classifier"', '"runs/photos/classifier"'), "the classifier's README", "exec"), own := {}
+    )
+    assert own["shares"].shape == (96, 3)
     assert np.load(folder / "features.npz")
     assert (folder / "exported/config.json").is_file()
+    assert len(names["losses"]) == 3
+    assert len(names["by_name"]) == len(names["shares"]) == 96
+    assert {row["arm"] for row in names["rows"]} == {"pretrained", "probe", "scratch", "random"}
+    assert names["encoder"].dim == names["kept"]["features"].shape[1]
+    np.testing.assert_allclose(names["shares"].sum(1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(str(p.relative_to(ROOT)) for p in DOCS)])
 def test_links_and_pictures_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text()):
         assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", objectives.names())
+def test_every_objective_has_its_row(name: str) -> None:
+    assert f"| [`{name}`](objectives/{name}.md) |" in (ROOT / "docs/objectives.md").read_text()
+    assert f"`{name}`" in next(line for line in README.splitlines() if line.startswith("| objectives |"))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "foretell/recipes").glob("*.toml")), ids=lambda path: path.stem)

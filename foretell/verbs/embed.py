@@ -17,7 +17,12 @@ def embed(
     data: Annotated[Where | None, Arg("the images or texts (default: the run's own)")] = None,
     *,
     out: Annotated[
-        Where | None, Arg("features.npz, .npy or .parquet (default: RUN/features.npz)", "FILE", "-o")
+        Where | None,
+        Arg(
+            "features.npz, .npy or .parquet (default: RUN/features.npz; of images that are not the run's, features.npz here)",
+            "FILE",
+            "-o",
+        ),
     ] = None,
     device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
     set: Annotated[Overrides, Arg("a setting, as data.columns.text=body; may be repeated", "KEY=VALUE", "-s")] = (),

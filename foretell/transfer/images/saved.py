@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from foretell.encoders.folder import README
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
 from foretell.run import write_aside
@@ -23,6 +24,20 @@ from foretell.transfer.images.labelled import Reader
 from foretell.views.config import ViewConfig
 
 HEAD = "head.safetensors"
+USE = """
+The classifier, which is this encoder and the head beside it, with Foretell:
+
+```python
+import numpy as np
+
+from foretell.data.store import open_images
+from foretell.transfer.images.saved import load_classifier, predict
+
+classifier, facts = load_classifier("classifier")  # the name of this folder
+store = open_images("photos", channels=facts["channels"])
+shares = predict(classifier, store, np.arange(len(store)), crop=facts["crop"])  # one row an image, as classifier.classes
+```
+"""
 
 
 def save_classifier(
@@ -45,6 +60,7 @@ def save_classifier(
         interpolation=views.interpolation,
         crop=crop,
     )
+    write_aside(target / README, (target / README).read_text(encoding="utf-8") + USE)
     write_aside(target / HEAD, save(head, metadata={"format": "pt"}))
     return target
 
