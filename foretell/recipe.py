@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, cr
 from pydantic.fields import FieldInfo
 
 import foretell.objectives as objectives
+from foretell import toml_files
 from foretell.data.medical_config import MedicalConfig
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError, unknown
@@ -203,16 +203,8 @@ def read_toml(file: str | Path, kind: Literal["recipe", "pipeline"] = "recipe") 
         text, where = packaged[str(file)].read_text(), f"{kind} {file}"
     else:
         path = path / "recipe.toml" if path.is_dir() else path
-        where = str(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not a text file"
-            raise InputError(f"{where}: the {kind} cannot be read ({reason})") from None
-    try:
-        return where, tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: not TOML: {error}") from None
+        text, where = toml_files.text_of(path, kind), str(path)
+    return where, toml_files.parsed(text, where)
 
 
 def budget_settings(text: str) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _as(text: str, member: Any) -> Any:
 def _toml(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no TOML, or a number of thousands of digits, or nested too deeply
         raise ValueError(text) from error
 
 

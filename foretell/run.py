@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from foretell.errors import ForetellError, InputError
+from foretell.json_files import parsed, read_object
 
 
 def write_aside(path: Path, content: bytes | str) -> None:
@@ -77,6 +78,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """A line of metrics.jsonl, None where it is none: an object with its kind, and with a whole step if any."""
+    try:
+        event = parsed(line)
+    except ValueError:
+        return None
+    if not isinstance(event, dict) or not isinstance(event.get("kind"), str):
+        return None
+    return event if isinstance(event.get("step", 0), int) else None
 
 
 class InUse(InputError):
@@ -225,21 +237,26 @@ class Run:
             return False
         return False
 
-    def read_json(self, name: str) -> Any:
-        """The parsed file, or None when the run has none."""
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """The object in the file, or None when the run has none. Raises InputError when it is damaged."""
         target = self.path / name
-        return json.loads(target.read_text()) if target.is_file() else None
+        return read_object(target) if target.exists() else None
+
+    def state(self) -> str | None:
+        """ "running", "finished", "failed" or "stopped"; None where status.json is not there or damaged."""
+        try:
+            status = self.read_json("status.json") or {}
+        except InputError:  # a heartbeat, which the next start writes anew
+            return None
+        return str(status["state"]) if "state" in status else None
 
     def metrics(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
+        """The lines of metrics.jsonl; a last line cut short by a crash, and any that no run wrote, is left out."""
         target = self.path / "metrics.jsonl"
         if not target.is_file():
             return
-        with open(target) as file:
+        with open(target, encoding="utf-8", errors="replace") as file:
             for line in file:
-                try:
-                    event = json.loads(line)
-                except json.JSONDecodeError:
-                    continue
-                if kind is None or event["kind"] == kind:
+                event = _event(line)
+                if event is not None and kind in (None, event["kind"]):
                     yield event

@@ -110,3 +110,44 @@ def test_what_is_written_aside_keeps_the_earlier_version(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [target]
     with pytest.raises(ForetellError, match=r"below.json: could not be written \(Not a directory\)"):
         write_aside(target / "below.json", "{}")
+
+
+def test_a_file_that_is_damaged_is_named(tmp_path: Path) -> None:
+    run = new(tmp_path / "run")
+    assert run.read_json("facts.json") is None
+    for content, reason in (
+        (b'{"data": ', "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"[" * 200_000, r"not valid JSON \(nested too deeply\)"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not valid JSON"),
+        (b"[1]", "a JSON object was expected"),
+    ):
+        (tmp_path / "run" / "facts.json").write_bytes(content)
+        with pytest.raises(InputError, match=rf"facts.json: {reason}.*; delete it and run the verb"):
+            run.read_json("facts.json")
+    (tmp_path / "run" / "results" / "map.json").mkdir()
+    with pytest.raises(InputError, match=r"map.json: cannot be read \(Is a directory\)"):
+        run.read_json("results/map.json")
+
+
+def test_a_damaged_heartbeat_says_nothing_of_the_state(tmp_path: Path) -> None:
+    run = new(tmp_path / "run")
+    assert run.state() is None
+    run.status("stopped", step=1)
+    assert run.state() == "stopped"
+    for content in ('{"state": "fin', "[]", "{}"):
+        (tmp_path / "run" / "status.json").write_text(content)
+        assert run.state() is None
+
+
+def test_lines_that_no_run_wrote_are_left_out_of_the_metrics(tmp_path: Path) -> None:
+    run = new(tmp_path / "run")
+    foreign = (b"\xff\xfe", b"hello", b'"x"', b"[1]", b'{"a": 1}', b'{"kind": "step", "step": "x"}', b'{"kind": []}')
+    for step in (1, 2):
+        run.log("step", step=step)
+    with open(tmp_path / "run" / "metrics.jsonl", "ab") as file:
+        file.write(b"\n".join([*foreign, b"[" * 200_000, b'{"kind": "ste']))
+    assert [line["step"] for line in run.metrics("step")] == [1, 2]
+    run.cut_metrics(1)
+    run.log("step", step=2)
+    assert [line["step"] for line in run.metrics()] == [1, 2]

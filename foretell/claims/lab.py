@@ -24,6 +24,7 @@ from foretell.data.table import Table
 from foretell.data.tokens import TokenStore
 from foretell.data.words import WordStore
 from foretell.errors import InputError
+from foretell.json_files import read_object
 from foretell.objectives.base import Objective
 from foretell.recipe import Recipe
 from foretell.run import Run, write_aside
@@ -149,10 +150,7 @@ class Lab:
 
     @staticmethod
     def _finished(path: Path) -> bool:
-        if not (path / "recipe.toml").is_file():
-            return False
-        status = Run.read(path).read_json("status.json") or {}
-        return bool(status.get("state") == "finished")
+        return (path / "recipe.toml").is_file() and Run.read(path).state() == "finished"
 
     def _train(self, objective: Objective, recipe: Recipe, path: Path) -> None:
         """Train the run in ``path``, from its last checkpoint where it has begun.
@@ -211,5 +209,4 @@ class Lab:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     write_aside(path, json.dumps(value, indent=1, default=float))
                     return value
-        kept: dict[str, Any] = json.loads(path.read_text())
-        return kept
+        return read_object(path, "delete it: the same command works it out again")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from foretell.errors import InputError
+from foretell import toml_files
+from foretell.json_files import read_object
 from foretell.run import Run
 
 Json = dict[str, Any]
@@ -106,28 +105,15 @@ def _find(recipe: Json, *names: str) -> Any:
     return None
 
 
-def _parsed(path: Path) -> Json:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); delete it and run the verb that wrote it again") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: a JSON object was expected; delete it and run the verb that wrote it again")
-    return value
-
-
 def gather(path: str | Path) -> Gathered:
     """Read the run folder ``path``. Raises InputError when it is no run, or a file in it is damaged."""
     run = Run.read(path)
-    text = (run.path / "recipe.toml").read_text(encoding="utf-8")
-    try:
-        recipe = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{run.path / 'recipe.toml'}: not valid TOML ({error}); restore it from the run") from None
+    text = toml_files.text_of(run.path / "recipe.toml", "recipe")
+    recipe = toml_files.parsed(text, str(run.path / "recipe.toml"))
     files: dict[str, Json] = {}
     for name in ("facts.json", "status.json", "encoder/config.json"):
         target = run.path / name
-        files[name] = _parsed(target) if target.is_file() else {}
+        files[name] = read_object(target) if target.exists() else {}
     kinds: dict[str, list[Json]] = {"step": [], "health": [], "monitor": [], "event": [], "sample": []}
     for line in run.metrics():
         kinds.setdefault(str(line.get("kind")), []).append(line)
@@ -145,7 +131,7 @@ def gather(path: str | Path) -> Gathered:
         monitors=monitors,
         events=kinds["event"],
         samples=kinds["sample"],
-        results={file.stem: _parsed(file) for file in sorted((run.path / "results").glob("*.json"))},
+        results={file.stem: read_object(file) for file in sorted((run.path / "results").glob("*.json"))},
         pictures={file.stem: file.read_bytes() for file in sorted((run.path / "exhibits").glob("*.png"))},
         encoder=files["encoder/config.json"],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -106,15 +106,38 @@ def load(path: Path) -> dict[str, Any]:
         payload = _read(path)
         if not isinstance(payload, dict) or payload.get("format") != FORMAT:
             raise ValueError(f"not in format {FORMAT}")
+        step, name = payload.get("step"), _NAME.fullmatch(path.name)
+        if type(step) is not int or step < 0 or (name is not None and step != int(name[1])):
+            raise ValueError(f"its step is {step!r}, which its name does not say")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such checkpoint") from None
     except Exception as error:
-        reason = first_line(error).partition(". ")[0]
-        raise InputError(
-            f"{path}: not a readable checkpoint ({reason}); delete it: --resume then goes on from the one before it, or from "
-            "the start"
-        ) from error
+        raise unusable(path, f"not a readable checkpoint ({first_line(error).partition('. ')[0]})") from error
     return payload
+
+
+def unusable(path: Path | str, reason: str) -> InputError:
+    return InputError(f"{path}: {reason}; delete it: --resume then goes on from the one before it, or from the start")
+
+
+@contextlib.contextmanager
+def restoring(path: Path | str) -> Iterator[None]:
+    """While the content of ``path`` is put in its place: what does not fit there is an ``InputError`` that names it."""
+    try:
+        yield
+    except ForetellError:
+        raise
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise unusable(path, f"not what a run writes ({type(error).__name__}: {first_line(error)[:120]})") from error
+
+
+def finite(value: Any) -> bool:
+    """Whether every number is that is in the tensors of ``value``: a tensor, or a table or list of such."""
+    if isinstance(value, torch.Tensor):
+        return bool(torch.isfinite(value).all())
+    if isinstance(value, Mapping):
+        return all(map(finite, value.values()))
+    return all(map(finite, value)) if isinstance(value, list | tuple) else True
 
 
 def load_bytes(content: IO[bytes]) -> dict[str, Any]:

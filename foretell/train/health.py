@@ -121,10 +121,10 @@ class Verdict:
 class Health:
     """Judges a trainable on one fixed batch, at most SAMPLES samples, without disturbing its training."""
 
-    def __init__(self, trainable: Trainable, seed: int, device: torch.device, state: dict[str, Any] | None) -> None:
+    def __init__(self, trainable: Trainable, seed: int, device: torch.device, verdict: Verdict | None) -> None:
         self.trainable = trainable
         self.device = device
-        self.verdict = Verdict(**state) if state else Verdict()
+        self.verdict = verdict or Verdict()
         count = min(SAMPLES, trainable.steps_per_epoch(1))
         self.rows = Rows(0, count, count)
         self.seed = seed_of(seed, "health")

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from foretell import distributed
 from foretell.counters import Rows
-from foretell.errors import ForetellError, ForetellWarning, InputError
+from foretell.errors import ForetellError, ForetellWarning, InputError, of
 from foretell.objectives.base import Trainable
 from foretell.run import Run
 from foretell.train import checkpoint, cost, measure, memory
@@ -23,7 +23,7 @@ from foretell.train.accumulate import check_batch
 from foretell.train.budget import seconds_of
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
-from foretell.train.health import Health, chance_of
+from foretell.train.health import Health, Verdict, chance_of
 from foretell.train.journal import Journal
 from foretell.train.machine import checked_limits, describe, named_device
 from foretell.train.measure import Measured
@@ -120,6 +120,7 @@ class _Fit:
         self.earlier = 0.0
         self.best: Best | None = None
         self.early = False
+        self._verdict: Verdict | None = None
         self.curve: list[tuple[int, float, float]] = []
         self.loss_sum, self.loss_count = 0.0, 0
         self.last_loss: float | None = None
@@ -144,8 +145,8 @@ class _Fit:
         self.trainable.train()
         per_epoch = self.trainable.steps_per_epoch(self.config.batch)
         check_batch(self.trainable, self.config.batch, len(self.rows), self.config.chunk)
-        saved = self._saved(resume)
-        self.measured = self._measured(saved, per_epoch)
+        saved, where = self._saved(resume)
+        self.measured = self._measured(saved, where, per_epoch)
         to_layout(self.trainable, self.measured.layout)
         self.stepper = Stepper(
             self.trainable,
@@ -157,9 +158,11 @@ class _Fit:
             layout=self.measured.layout,
         )
         if saved is not None:
-            self._restore(saved)
+            self._restore(saved, where)
         distributed.broadcast_([*self.trainable.parameters(), *self.trainable.buffers()])
-        self._prepare_health(saved)
+        self._prepare_health()
+        if resume is not False:
+            self._forget_later()
         self._write_facts()
         if saved is None:
             self._save()
@@ -281,47 +284,62 @@ class _Fit:
         checkpoint.prune(folder, self.config.keep)
         self.journal.skip()
 
-    def _saved(self, resume: bool | str | Path) -> dict[str, Any] | None:
-        """The checkpoint to go on from, on every process; None to start at the beginning."""
+    def _saved(self, resume: bool | str | Path) -> tuple[dict[str, Any] | None, str]:
+        """The checkpoint to go on from, on every process, and where it is; None to start at the beginning."""
         if resume is False:
-            return None
-        content: bytes | None = None
+            return None, ""
+        sent: tuple[bytes | None, str] = (None, "")
         if self.first:
             if self.run is None:
                 raise InputError("resuming needs a run folder")
-            folder = self.run.path / "checkpoints"
-            path = checkpoint.latest(folder) if resume is True else Path(resume)
+            path = checkpoint.latest(self.run.path / "checkpoints") if resume is True else Path(resume)
             if path is not None:
                 payload = checkpoint.load(path)
-                checkpoint.check_same(payload["recipe"], self._recipe())
-                checkpoint.drop_after(folder, payload["step"])
-                self.run.cut_metrics(payload["step"])
+                with checkpoint.restoring(path):
+                    checkpoint.check_same(payload["recipe"], self._recipe())
                 if distributed.world() == 1:
-                    return payload
-                content = path.read_bytes()
+                    return payload, str(path)
+                sent = (path.read_bytes(), str(path))
             else:
                 # killed before its first checkpoint
-                self.run.cut_metrics(0)
                 self._known = (self.run.read_json("facts.json") or {}).get("measured")
-        content = distributed.broadcast_object(content)
-        return None if content is None else checkpoint.load_bytes(BytesIO(content))
+                sent = (None, str(self.run.path / "facts.json"))
+        content, where = distributed.broadcast_object(sent)
+        return None if content is None else checkpoint.load_bytes(BytesIO(content)), where
 
-    def _restore(self, saved: dict[str, Any]) -> None:
-        self.stepper.load(saved)
-        self.step = saved["step"]
-        self.earlier = saved["seconds"]
-        self.best = Best(**saved["best"]) if saved["best"] else None
-        self.early = saved["early"]
-        self.curve = [(step, seconds, value) for step, seconds, value in saved["curve"]]
-        self.loss_sum, self.loss_count, self.last_loss = saved["loss"]
+    def _restore(self, saved: dict[str, Any], where: str) -> None:
+        """Raises InputError, before the run is changed, where the checkpoint is not one of it."""
+        with checkpoint.restoring(where):
+            with of(where):
+                self.stepper.load(saved)
+            self.step = saved["step"]
+            self.earlier = float(saved["seconds"])
+            self.best = Best(**saved["best"]) if saved["best"] else None
+            self.early = bool(saved["early"])
+            self.curve = [(int(step), float(seconds), float(value)) for step, seconds, value in saved["curve"]]
+            self.loss_sum, self.loss_count, self.last_loss = saved["loss"]
+            self._verdict = Verdict(**saved["health"]) if saved["health"] else None
+        if self.step > self.measured.steps:
+            raise checkpoint.unusable(
+                where, f"is of step {self.step:,}, and the run ends after {self.measured.steps:,}"
+            )
+        if not checkpoint.finite([list(self.trainable.parameters()), saved["optimizers"]]):
+            raise checkpoint.unusable(where, "holds numbers that are not finite")
+
+    def _forget_later(self) -> None:
+        """Drop what a killed process left past the step that the run goes on from."""
+        if self.run is not None:
+            checkpoint.drop_after(self.run.path / "checkpoints", self.step)
+            self.run.cut_metrics(self.step)
 
     # the start -------------------------------------------------------------------------------------------------------
 
-    def _measured(self, saved: dict[str, Any] | None, per_epoch: int) -> Measured:
+    def _measured(self, saved: dict[str, Any] | None, where: str, per_epoch: int) -> Measured:
         """Precision, layout, threads and steps: as stored when resuming, else as given or measured."""
-        stored = saved["measured"] if saved else distributed.broadcast_object(self._known)
-        if stored is not None:
-            measured = Measured(**stored)
+        stored = saved.get("measured") if saved else distributed.broadcast_object(self._known)
+        if saved is not None or stored is not None:
+            with of(where):
+                measured = Measured.read(stored)
             _set_threads(measured.threads)
             self._watch(measured)
             return measured
@@ -380,16 +398,16 @@ class _Fit:
         result: float = distributed.broadcast_object(total)
         return result
 
-    def _prepare_health(self, saved: dict[str, Any] | None) -> None:
+    def _prepare_health(self) -> None:
         self.chance = chance_of(self.trainable, self.config.batch)
-        self.health = self._new_health(saved["health"] if saved else None) if self.journal.wanted else None
+        self.health = self._new_health(self._verdict) if self.journal.wanted else None
         if self.health is not None and self.health.verdict.since is not None:
             self.journal.health = self.health.verdict.last
 
-    def _new_health(self, state: dict[str, Any] | None) -> Health | None:
+    def _new_health(self, verdict: Verdict | None) -> Health | None:
         if type(self.trainable).health is Trainable.health:
             return None
-        return Health(self.trainable, self.config.seed, self.device, state)
+        return Health(self.trainable, self.config.seed, self.device, verdict)
 
     def _say(self, text: str) -> None:
         if self.journal.progress is not None:

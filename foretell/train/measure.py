@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from foretell import distributed
 from foretell.counters import Rows
+from foretell.errors import InputError
 from foretell.objectives.base import Batch, Contrastive, Trainable
 from foretell.train import cost
 from foretell.train.accumulate import cut, gradients
@@ -27,6 +29,7 @@ from foretell.train.machine import limits, synchronise
 from foretell.train.monitor import undisturbed
 from foretell.train.step import Stepper, to_layout
 
+PRECISIONS, LAYOUTS = ("float32", "bfloat16"), ("contiguous", "channels_last")
 # A faster choice must be faster by this to be taken over plainer arithmetic.
 LAYOUT_GAIN = 1.03
 PRECISION_GAIN = 1.10
@@ -45,6 +48,18 @@ class Measured:
     steps: int = 0
     seconds_per_step: float | None = None
     flops_per_sample: float | None = None
+
+    @classmethod
+    def read(cls, kept: Any) -> Measured:
+        """What was kept as a table. Raises InputError where it is not what a run writes."""
+        try:
+            made = cls(**kept)
+            whole = all(type(number) is int and number > 0 for number in (made.threads, made.steps))
+            if whole and made.precision in PRECISIONS and made.layout in LAYOUTS:
+                return made
+        except TypeError:  # another table, or none
+            pass
+        raise InputError('"measured" is not what a run writes; put back a copy, or train anew with another --out')
 
 
 @contextmanager

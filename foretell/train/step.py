@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from foretell import distributed
 from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.convolution import gemm_weight_gradients
-from foretell.errors import ForetellError
+from foretell.errors import ForetellError, InputError
 from foretell.objectives.base import Batch, Task, Trainable
 from foretell.train.accumulate import cut, gradients
 from foretell.train.config import TrainingConfig
@@ -159,18 +159,21 @@ class Stepper:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Raises ForetellError when ``state`` is of another network."""
+        """Raises InputError when ``state`` is of another network."""
         try:
             self.trainable.load_state_dict(state["module"])
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][name])
         except (RuntimeError, ValueError, KeyError) as error:
-            raise ForetellError(f"the checkpoint is of another network: {_first_line(error)}") from error
+            raise InputError(
+                f"is of another network: {_first_line(error)}; put back the recipe and the checkpoints of this run, or start a "
+                "new one with another --out"
+            ) from error
 
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[min(1, len(lines) - 1)] if lines else type(error).__name__
+    return lines[min(1, len(lines) - 1)][:160].rstrip(".") if lines else type(error).__name__
 
 
 def _average(parameters: list[nn.Parameter], losses: dict[str, Tensor], stop: bool) -> bool:

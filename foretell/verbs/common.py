@@ -25,7 +25,7 @@ from foretell.options import Overrides
 from foretell.recipe import DataConfig, Recipe
 from foretell.run import InUse, Run
 from foretell.transfer.search_config import SearchConfig
-from foretell.verbs import kinds
+from foretell.verbs import kept_split, kinds
 from foretell.views.config import ViewConfig
 
 JOINED = "the searches are done; the process that holds the run goes on with it"
@@ -299,11 +299,12 @@ def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts
     When the pretraining held nothing out, labelled rows are held out now: it has seen those images, though not their
     labels, and the rule says so.
     """
-    kept = read.run.read_json("split.json")
-    if kept and kept["fingerprint"] == store.fingerprint and kept["test"]:
-        return Parts(np.array(kept["train"], np.int64), np.array(kept["test"], np.int64), kept["how"])
+    kept = kept_split.read(read.run.path)
+    before = kept.of(store.fingerprint, len(store)) if kept is not None else None
+    if before is not None and len(before.test):
+        return before
     parts = divide(store, data)
-    if kept and kept["fingerprint"] == store.fingerprint and len(parts.test):
+    if before is not None and len(parts.test):
         how = f"{parts.how}; pretraining saw these images too, without labels"
         return Parts(parts.train, parts.test, how)
     return parts

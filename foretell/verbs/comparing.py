@@ -29,7 +29,7 @@ from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
 from foretell.transfer.measures import crossing
 from foretell.transfer.search import counting
-from foretell.verbs import common, text_transfer, worth
+from foretell.verbs import common, kept_split, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say
 from foretell.verbs.outcomes import Finetuned
 from foretell.verbs.word_vectors import vectors_of
@@ -78,9 +78,9 @@ def _open(
         )
     if not recipe.transfer.findings:
         store.table.classes("label")
-    kept = read.run.read_json("split.json") or {}
-    own = kept.get("fingerprint") == store.fingerprint
-    if data is None and kept and not own:
+    kept = kept_split.read(read.run.path)
+    own = kept is not None and kept.fingerprint == store.fingerprint
+    if data is None and kept is not None and not own:
         raise InputError(
             f"{read.run.path}: the images of {store.source} have changed since the run was trained, so that its test part is "
             "lost; put them back, or name the data in the command: it is then divided anew, and the results are only printed"
@@ -134,8 +134,8 @@ def _leave_out(found: Labelled, domain: str) -> None:
     """Take the rows of another domain out of training and test; say so where pretraining has seen them."""
     train, test, elsewhere, _ = shift.apart(found.store, domain, found.parts.train, found.parts.test)
     found.parts = Parts(train, test, f"{found.parts.how}; {domain} left out")
-    kept = found.read.run.read_json("split.json") or {}
-    if found.own and len(np.intersect1d(kept.get("train", []), elsewhere)):
+    kept = kept_split.read(found.read.run.path)
+    if found.own and kept is not None and len(np.intersect1d(kept.parts.train, elsewhere)):
         say(
             f"  pretraining saw images of {domain} too, without labels; to hold them out, pretrain with --set data.held_out={domain}"
         )

@@ -26,7 +26,7 @@ from foretell.run import Run, write_aside
 from foretell.train.machine import named_device
 from foretell.transfer.images.features import extract
 from foretell.transfer.measures.knn import nearest
-from foretell.verbs import common, text_transfer
+from foretell.verbs import common, kept_split, text_transfer
 
 Features = NDArray[np.float32]
 SUFFIXES = (".npz", ".npy", ".parquet")
@@ -51,8 +51,8 @@ def _open(
         run = None
     store = common.open_data(chosen)
     if run is not None:
-        kept = run.read_json("split.json") or {}
-        run = run if kept.get("fingerprint") == store.fingerprint else None
+        kept = kept_split.read(run.path)
+        run = run if kept is not None and kept.fingerprint == store.fingerprint else None
     encoder.to(named_device(device))
     return encoder, facts, store, run
 

@@ -28,7 +28,7 @@ from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.features import random_encoder
 from foretell.transfer.images.labelled import labelled
 from foretell.transfer.images.monitors import KnnMonitor, ProbeMonitor
-from foretell.verbs import common, kinds, worth
+from foretell.verbs import common, kept_split, kinds, worth
 from foretell.verbs.common import Parts, say
 from foretell.verbs.outcomes import Pretraining
 from foretell.views.config import ViewConfig
@@ -105,7 +105,7 @@ def build(recipe: Recipe, store: ImageStore, parts: Parts) -> Setting:
 
 def keep_facts(run: Run, setting: Setting) -> None:
     """Write facts.json and split.json of a new run."""
-    kinds.keep_split(run, setting)
+    kept_split.write(run, setting.store.fingerprint, setting.parts)
     encoder = setting.encoder
     common.write_facts(
         run,
@@ -232,4 +232,4 @@ class Images(kinds.Kind[Setting]):
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:
         store = common.open_data(recipe.data)
-        return build(recipe, store, kinds.same_parts(place, kinds.kept_split(place), store, "images have"))
+        return build(recipe, store, kinds.same_parts(place, store, "images have"))

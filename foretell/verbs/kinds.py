@@ -13,8 +13,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-
 import foretell.objectives as objectives
 from foretell.data.splits import Parts
 from foretell.errors import InputError
@@ -23,6 +21,7 @@ from foretell.recipe import BUDGETS, Recipe
 from foretell.run import Run
 from foretell.train.loop import FitResult
 from foretell.train.monitor import Monitor
+from foretell.verbs import kept_split
 from foretell.verbs.outcomes import Pretraining
 
 _WHERE = {
@@ -123,23 +122,6 @@ def usual_epochs(asked: Recipe, epochs: float) -> tuple[dict[str, Any], list[str
     return {"training.epochs": epochs}, [f"{epochs:g} epochs, since no budget was given; --budget changes it"]
 
 
-def keep_split(run: Run, setting: Setting) -> None:
-    """Write split.json: which samples are learnt from, of which data."""
-    parts = setting.parts
-    run.write_json(
-        "split.json",
-        {"fingerprint": setting.store.fingerprint, "how": parts.how, "train": parts.train, "test": parts.test},
-    )
-
-
-def kept_split(place: Path) -> dict[str, Any]:
-    """The split.json of a run. Raises InputError where the run ended before it was written."""
-    kept: dict[str, Any] | None = Run.read(place).read_json("split.json")
-    if kept is None:
-        raise not_begun(place)
-    return kept
-
-
 def not_begun(place: Path) -> InputError:
     return InputError(f"{place}: was stopped before training began; start it anew with another --out")
 
@@ -148,21 +130,29 @@ def no_encoder(run: Run) -> InputError:
     """What is told of a run whose training has not come to its end."""
     if run.held():
         return InputError(f"{run.path}: no encoder yet, since it is still being trained; wait for it")
-    state = (run.read_json("status.json") or {}).get("state", "unfinished")
+    state = run.state() or "unfinished"
     state = "cut off" if state == "running" else state  # nobody holds it: its process was killed
     return InputError(
         f"{run.path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {shlex.quote(str(run.path))}"
     )
 
 
-def same_parts(place: Path, kept: dict[str, Any], store: Any, what: str) -> Parts:
-    """The division that was kept. Raises InputError when the data (``what``: "images have", "text has") has changed."""
-    if kept["fingerprint"] != store.fingerprint:
+def same_parts(place: Path, store: Any, what: str) -> Parts:
+    """The division that the run in ``place`` kept.
+
+    Raises InputError when it was stopped before there was one, and when the data (``what``: "images have", "text has") has
+    changed.
+    """
+    kept = kept_split.read(place)
+    if kept is None:
+        raise not_begun(place)
+    parts = kept.of(store.fingerprint, len(store))
+    if parts is None:
         raise InputError(
             f"{place}: the {what.split()[0]} of {store.source} {what.split()[1]} changed since the run began, so that it "
             "cannot be resumed; start a new run"
         )
-    return Parts(np.array(kept["train"], np.int64), np.array(kept["test"], np.int64), kept["how"])
+    return parts
 
 
 def about(objective: Objective) -> dict[str, Any]:

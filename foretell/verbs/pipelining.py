@@ -20,6 +20,7 @@ from foretell import __version__, distributed
 from foretell.data.store import ImageStore
 from foretell.encoders.weights import WEIGHTS, locate
 from foretell.errors import InputError
+from foretell.json_files import read_object
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run, json_text, write_aside
@@ -171,10 +172,8 @@ class Work:
         settings = recipe.changed({"encoder.weights": ""}).to_toml()  # the key of the step before stands for its place
         key = key_of("pretrain", settings, before, self._data_key(recipe))
         place = self._place(step, key)
-        state = (json.loads((place / "status.json").read_text()) if (place / "status.json").is_file() else {}).get(
-            "state"
-        )
-        if state == "finished" and (place / "encoder" / WEIGHTS).is_file():
+        finished = (place / "recipe.toml").is_file() and Run.read(place).state() == "finished"
+        if finished and (place / "encoder" / WEIGHTS).is_file():
             return Done(step, place, key, _seconds(place), True, _facts(place))
         if (place / "split.json").is_file():
             pretraining.go_on(place)
@@ -191,7 +190,7 @@ class Work:
         key = key_of("compare", asked, [(one.title, self.done[one.name].key) for one in candidates])
         place = self._place(step, key)
         if (place / "comparison.json").is_file():
-            found = json.loads((place / "comparison.json").read_text())
+            found = _kept(place / "comparison.json")
             return Done(step, place, key, found["seconds"], True, found)
         began = time.monotonic()
         found = compare_step(step, candidates, settings, self.folder / FITS)
@@ -223,7 +222,7 @@ class Work:
         key = key_of("finetune", step.trials, settings, before.key)
         place = self._place(step, key)
         if (place / "scores.json").is_file():
-            found = json.loads((place / "scores.json").read_text())
+            found = _kept(place / "scores.json")
             return Done(step, place, key, found["seconds"], True, found)
         if place.exists():  # stopped on the way: what it needs is in the run
             shutil.rmtree(place)
@@ -237,6 +236,15 @@ class Work:
         found = {"scores": made.scores, "seconds": time.monotonic() - began}
         write_aside(place / "scores.json", json_text(found))
         return Done(step, place, key, found["seconds"], False, found)
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """What a step wrote when it was done. Raises InputError when it is damaged."""
+    do = "delete it: the same command makes this step again"
+    found = read_object(path, do)
+    if not isinstance(found.get("seconds"), int | float):
+        raise InputError(f"{path}: has no seconds, which the step writes; {do}")
+    return found
 
 
 def _facts(run: Path) -> dict[str, Any]:

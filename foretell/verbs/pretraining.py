@@ -153,8 +153,7 @@ def _fitted(setting: Setting, run: Run | None, monitors: Sequence[Monitor], *, r
             error.add_note(command)
         raise
     except ForetellError as error:
-        status = (run.read_json("status.json") or {}) if run is not None else {}
-        if run is not None and status.get("state") != "failed":
+        if run is not None and run.state() != "failed":
             run.status("failed", step=0, message=str(error))
         raise
     if result.state == "stopped":

@@ -14,7 +14,7 @@ from foretell.run import Run
 from foretell.transfer.images.lens import colour_shift
 from foretell.transfer.images.place_leak import SWITCHES, Shortcuts
 from foretell.transfer.images.shortcuts import probe_images, probe_objective
-from foretell.verbs import common, kinds
+from foretell.verbs import common, kept_split, kinds
 from foretell.verbs.common import say
 
 FILE = "results/shortcuts.json"
@@ -50,11 +50,16 @@ def of_run(place: Path) -> dict[str, Any]:
     run = Run.read(place)
     recipe = Recipe.load(run.path / "recipe.toml")
     kinds.check_kind(place, recipe, "image")
-    kept = run.read_json("split.json")
+    kept = kept_split.read(place)
     if kept is None:
         raise InputError(f"{place}: was stopped before training began, so that it has no views to probe")
     store = common.open_data(recipe.data)
-    parts = common.Parts(np.array(kept["train"], np.int64), np.array(kept["test"], np.int64), kept["how"])
+    parts = kept.of(store.fingerprint, len(store))
+    if parts is None:
+        raise InputError(
+            f"{place}: the images of {store.source} have changed since the run was trained; put them back, or give images to "
+            "probe instead of a run"
+        )
     found = of_objective(image_pretraining.build(recipe, store, parts).objective)
     if found is None:
         raise InputError(

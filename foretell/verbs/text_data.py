@@ -24,7 +24,7 @@ from foretell.errors import InputError, of
 from foretell.objectives.base import Exhibit
 from foretell.recipe import DataConfig
 from foretell.run import Run
-from foretell.verbs import common, kinds
+from foretell.verbs import common, kept_split, kinds
 from foretell.verbs.common import Parts, say
 
 HELD_OUT = (0.05, 500)  # of unlabelled documents, to measure on: a share, at most so many
@@ -149,7 +149,7 @@ def keep_text_facts(
 
     ``data`` and ``encoder``: what is told of them beside what every run on text has.
     """
-    kinds.keep_split(run, setting)
+    kept_split.write(run, setting.store.fingerprint, setting.parts)
     common.write_facts(
         run,
         data={"source": setting.store.source, "kind": "text", "fingerprint": setting.store.fingerprint, **data},

@@ -38,7 +38,7 @@ from foretell.transfer.text.features import embed_units
 from foretell.transfer.text.once import finetune_text, search_text
 from foretell.transfer.text.saved import save_text
 from foretell.transfer.text.tuning import TextTuner
-from foretell.verbs import common
+from foretell.verbs import common, kept_split
 from foretell.verbs.common import JOINED, say
 from foretell.verbs.outcomes import Finetuned
 from foretell.verbs.text_run import TextModel, read_text
@@ -171,12 +171,12 @@ def _cut(layout: Layout, found: LabelledText) -> str:
 
 def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) -> Division:
     """The split of the pretraining where the texts are the run's own, else a new one; the rule says which."""
-    kept = Run.read(place).read_json("split.json") if own else None
-    if kept and len(kept["train"]) + len(kept["test"]) == len(found):
-        labelled = {row for row, label in enumerate(found.labels) if label is not None}
-        train, test = (np.array(sorted(labelled & set(kept[part])), np.int64) for part in ("train", "test"))
+    kept = kept_split.read(place) if own else None
+    if kept is not None and len(kept.parts.train) + len(kept.parts.test) == len(found):
+        labelled = np.flatnonzero([label is not None for label in found.labels])
+        train, test = (np.intersect1d(labelled, rows) for rows in (kept.parts.train, kept.parts.test))
         if len(train) and len(test):
-            return Division(train, test, str(kept["how"]))
+            return Division(train, test, kept.parts.how)
     division = divide_labelled(found, recipe.data.split, recipe.data.split_seed)
     if not own:
         return division

@@ -219,7 +219,6 @@ class Words(kinds.Kind[Setting]):
         return Pretraining(run.path, folder, page, result.steps, result.seconds, measured)
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:
-        kept = kinds.kept_split(place)
         store = open_store(recipe)
-        kinds.same_parts(place, kept, store, "text has")
+        kinds.same_parts(place, store, "text has")
         return build(recipe, store)

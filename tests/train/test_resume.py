@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 
 import pytest
@@ -223,3 +224,65 @@ def test_status_tells_a_dead_run(tmp_path):
         fit(Classes(), settings(), run)
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status.keys() >= {"state", "heartbeat", "pid", "step", "steps"}
+
+
+def edited(change):
+    """A change of a checkpoint's content, in place."""
+
+    def edit(path):
+        payload = torch.load(path, weights_only=True)
+        change(payload)
+        torch.save(payload, path)
+
+    return edit
+
+
+def _not_finite(payload):
+    payload["module"]["head.weight"][0, 0] = math.nan
+
+
+def _moments(payload):
+    moments = next(iter(payload["optimizers"].values()))["state"][0]
+    moments["exp_avg"][...] = math.inf
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda payload: payload.pop("recipe"), "not what a run writes"),
+        (lambda payload: payload.update(recipe=[1]), "not what a run writes"),
+        (lambda payload: payload.update(best={"a": 1}), "not what a run writes"),
+        (lambda payload: payload.update(curve=[1]), "not what a run writes"),
+        (lambda payload: payload.update(health={"a": 1}), "not what a run writes"),
+        (lambda payload: payload.update(measured={"a": 1}), '"measured" is not what a run writes'),
+        (lambda payload: payload["measured"].update(threads=-1), '"measured" is not what a run writes'),
+        (lambda payload: payload["measured"].update(steps=20), r"is of step 30, and the run ends after 20; delete it"),
+        (lambda payload: payload.update(step="30"), "its step is '30', which its name does not say"),
+        (lambda payload: payload.update(step=-5), "its step is -5, which its name does not say"),
+        (lambda payload: payload["module"].pop("head.weight"), "is of another network: Missing key"),
+        (lambda payload: payload["optimizers"].clear(), "is of another network"),
+        (_not_finite, "holds numbers that are not finite; delete it"),
+        (_moments, "holds numbers that are not finite; delete it"),
+    ],
+)
+def test_an_edited_checkpoint_is_refused_and_the_run_stays_as_it_was(tmp_path, change, message):
+    with new_run(tmp_path / "run") as run:
+        fit(Classes(), settings(keep=3), run, monitors=[Loss()])
+    folder = tmp_path / "run"
+    last = checkpoint.latest(folder / "checkpoints")
+    edited(change)(last)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    with old_run(folder) as run, pytest.raises(InputError, match=message) as raised:
+        fit(Classes(), settings(keep=3), run, monitors=[Loss()], resume=True)
+    assert str(raised.value).startswith(f"{last}: ")
+    assert before == {path: path.read_bytes() for path in before}
+    last.unlink()
+    with old_run(folder) as run:
+        assert fit(Classes(), settings(keep=3), run, monitors=[Loss()], resume=True).state == "finished"
+
+
+def test_choices_that_no_run_wrote_are_refused(tmp_path):
+    with new_run(tmp_path / "run") as run:
+        run.write_json("facts.json", {"measured": {"precision": "float99"}})
+        with pytest.raises(InputError, match=r"facts.json: \"measured\" is not what a run writes"):
+            fit(Classes(), settings(), run, resume=True)

@@ -1,0 +1,69 @@
+"""split.json of a run: which samples are learnt from and which are held out, of which data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foretell.data.splits import Parts
+from foretell.errors import InputError
+from foretell.run import Run
+
+NAME = "split.json"
+
+
+@dataclass(frozen=True)
+class KeptSplit:
+    """``parts`` of the data whose store has ``fingerprint``."""
+
+    place: Path
+    fingerprint: str
+    parts: Parts
+
+    def of(self, fingerprint: str, count: int) -> Parts | None:
+        """The parts where the data is the same, of ``count`` samples; None for other data. Raises InputError for a sample
+        that it does not have.
+        """
+        if fingerprint != self.fingerprint:
+            return None
+        for name in ("train", "test"):
+            rows = getattr(self.parts, name)
+            if len(rows) and rows.max() >= count:
+                raise _damaged(self.place, f'"{name}" has row {rows.max()}, and the data {count:,} rows')
+        return self.parts
+
+
+def write(run: Run, fingerprint: str, parts: Parts) -> None:
+    """Write split.json."""
+    run.write_json(NAME, {"fingerprint": fingerprint, "how": parts.how, "train": parts.train, "test": parts.test})
+
+
+def read(place: Path) -> KeptSplit | None:
+    """The split.json of the run in ``place``, None where the run has none yet. Raises InputError when it is damaged."""
+    kept = Run.read(place).read_json(NAME)
+    if kept is None:
+        return None
+    fingerprint, how = kept.get("fingerprint"), kept.get("how")
+    if not isinstance(fingerprint, str) or not isinstance(how, str):
+        raise _damaged(place, 'expected the texts "fingerprint" and "how"')
+    train, test = (_rows(place, name, kept.get(name)) for name in ("train", "test"))
+    twice = np.intersect1d(train, test)
+    if len(twice):
+        raise _damaged(place, f'row {twice[0]} is in "train" and in "test"')
+    return KeptSplit(place, fingerprint, Parts(train, test, how))
+
+
+def _rows(place: Path, name: str, given: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    whole = isinstance(given, list) and all(type(row) is int and 0 <= row < 2**62 for row in given)
+    if not whole or len(set(given)) < len(given):
+        raise _damaged(place, f'expected "{name}" as a list of row numbers, each once')
+    return np.array(given, np.int64)
+
+
+def _damaged(place: Path, reason: str) -> InputError:
+    return InputError(
+        f"{place / NAME}: damaged or edited ({reason}); put back a copy of it, or train anew with another --out"
+    )
