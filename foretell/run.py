@@ -29,13 +29,16 @@ from foretell.errors import ForetellError, InputError
 from foretell.json_files import parsed, read_object
 
 
-def write_aside(path: Path, content: bytes | str) -> None:
-    """Write ``content`` beside ``path``, flush it to disk and rename it: a reader never sees half a file."""
-    data = content.encode() if isinstance(content, str) else content
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[BinaryIO]:
+    """A file beside ``path``, flushed to disk and renamed after the block: a reader never sees half a file.
+
+    Raises ForetellError when it cannot be written.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(aside, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -43,6 +46,12 @@ def write_aside(path: Path, content: bytes | str) -> None:
         with contextlib.suppress(OSError):  # below a file there is nothing to unlink either
             aside.unlink()
         raise ForetellError(f"{path}: could not be written ({error.strerror}); the earlier version is kept") from error
+
+
+def write_aside(path: Path, content: bytes | str) -> None:
+    """``written_aside`` with all of ``content``."""
+    with written_aside(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def _append(file: BinaryIO, data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import torch
 from safetensors.torch import save
 
 from foretell.encoders.build import create
+from foretell.encoders.entrance import entrance_of
 from foretell.encoders.registered import SMALL_STEM
 from foretell.encoders.small import stem_places
 from foretell.encoders.timm_encoder import TimmEncoder
-from foretell.encoders.weights import CONFIG, WEIGHTS, first_convolutions, fit, locate, read_config, read_tensors
-from foretell.errors import ForetellError, InputError
+from foretell.encoders.weights import AGAIN, CONFIG, WEIGHTS, first_convolutions, fit, locate, read_config, read_tensors
+from foretell.errors import ForetellError, InputError, of
 from foretell.run import write_aside
 
 README = "README.md"
@@ -64,14 +66,12 @@ def load_encoder(folder: str | Path) -> tuple[TimmEncoder, dict[str, Any]]:
         raise InputError(f"{path}: give the folder of the encoder ({WEIGHTS} and {CONFIG}), not a file in it")
     config = read_config(path)
     own = dict(config.get("foretell", {}))
-    data = config.get("pretrained_cfg", config)
-    arguments = {"num_classes": 0, **config.get("model_args", {})}
-    try:
-        channels, side = int(data["input_size"][0]), int(data["input_size"][1])
-        mean, std = tuple(map(float, data["mean"])), tuple(map(float, data["std"]))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise InputError(f"{path / CONFIG}: lacks input_size, mean or std; export the encoder again") from error
-    arguments = {**arguments, "num_classes": 0, "in_chans": arguments.get("in_chans", channels)}
+    with of(path / CONFIG):
+        entry = entrance_of(config.get("pretrained_cfg", config))
+    channels, side = entry.channels, entry.side
+    arguments = {"in_chans": channels, **config.get("model_args", {}), "num_classes": 0}
+    if arguments["in_chans"] != channels:
+        raise InputError(f"{path / CONFIG}: input_size and model_args.in_chans differ in channels; {AGAIN}")
     name = own.pop("name", config["architecture"])
     state = torch.random.get_rng_state()
     net = create(config["architecture"], arguments, name)
@@ -88,16 +88,7 @@ def load_encoder(folder: str | Path) -> tuple[TimmEncoder, dict[str, Any]]:
     encoder.norm, encoder.patch = own.pop("norm", "batch"), own.pop("patch", None)
     fit(encoder.net, read_tensors(path / WEIGHTS), path / WEIGHTS, name)
     encoder.untrained = False
-    facts = {
-        "side": side,
-        "channels": channels,
-        "mean": mean,
-        "std": std,
-        "interpolation": data.get("interpolation", "bilinear"),
-        "crop": float(data.get("crop_pct", 1.0)),
-        **own,
-    }
-    return encoder.eval(), facts
+    return encoder.eval(), {**own, **asdict(entry)}
 
 
 def _config(

@@ -7,15 +7,17 @@ a folder that transformers wrote is read back and can be trained on.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from tokenizers import Tokenizer
+from torch import Tensor, nn
 
-from foretell.data.tokenizer import tokenizer_text
+from foretell.data.tokenizer import read_tokenizer, tokenizer_text
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.public_config import config_of, shape_from
 from foretell.encoders.public_names import (
@@ -27,8 +29,9 @@ from foretell.encoders.public_names import (
     encoder_rules,
     masked_rules,
 )
-from foretell.encoders.weights import read_tensors
+from foretell.encoders.weights import read_tensors, usable
 from foretell.errors import ForetellError, InputError
+from foretell.json_files import read_object
 from foretell.run import write_aside
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
@@ -78,9 +81,9 @@ def public_tensors(model: LanguageModel) -> dict[str, Tensor]:
     return found
 
 
-def _parts(model: LanguageModel) -> list[tuple[torch.nn.Module, str, Sequence[Rule]]]:
+def _parts(model: LanguageModel) -> list[tuple[nn.Module, str, Sequence[Rule]]]:
     layout = model.layout
-    parts: list[tuple[torch.nn.Module, str, Sequence[Rule]]] = [
+    parts: list[tuple[nn.Module, str, Sequence[Rule]]] = [
         (model.net, PREFIX[layout], encoder_rules(layout, model.shape))
     ]
     if model.head is not None:
@@ -127,41 +130,67 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
             f"{folder}: holds no {TOKENIZER}; write it with AutoTokenizer.from_pretrained(...).save_pretrained"
         )
     tokenizer = tokenizer_text(folder / TOKENIZER)
+    check_vocabulary(read_tokenizer(tokenizer, str(folder / TOKENIZER)), shape, folder)
     tensors = _bare(read_tensors(file), layout)
+    _check_layers(tensors, layout, shape, file)
     masked = layout in ("bert", "roberta") and all(rule.public[0] in tensors for rule in masked_rules(layout))
     pair = layout == "bert" and all(rule.public[0] in tensors for rule in PAIR_RULES)
+    with torch.device("meta"):  # what config.json says takes no memory before the weights agree with it
+        described = LanguageModel(shape, layout, masked=masked, pair=pair)
+    states = [_state(part, prefix, rules, tensors, file, layout) for part, prefix, rules in _parts(described)]
     with torch.random.fork_rng(devices=[]):  # its first weights are replaced: no draw of the caller's is used up
         model = LanguageModel(shape, layout, masked=masked, pair=pair)
-    for part, prefix, rules in _parts(model):
-        state = {}
-        for rule in rules:
-            missing = [prefix + name for name in rule.public if prefix + name not in tensors]
-            if missing:
-                raise InputError(f"{file}: lacks the tensor '{missing[0]}' of a {layout} model; save it again")
-            value = _taken(rule, [tensors[prefix + name] for name in rule.public]).float()
-            wanted = part.get_parameter(rule.ours).shape
-            if value.shape != wanted:
-                raise InputError(
-                    f"{file}: '{prefix + rule.public[0]}' gives {tuple(value.shape)}, but {CONFIG} says {tuple(wanted)}; "
-                    "the two are of different models"
-                )
-            state[rule.ours] = value
+    for (part, _, _), state in zip(_parts(model), states, strict=True):
         part.load_state_dict(state)
     return model.eval(), tokenizer
 
 
+def check_vocabulary(tokenizer: Tokenizer, shape: Shape, folder: Path) -> None:
+    """Raises InputError where ``tokenizer`` has tokens that a network of ``shape`` has not."""
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= shape.vocabulary:
+        raise InputError(
+            f"{folder}: the tokenizer has {largest + 1:,} tokens, the network {shape.vocabulary:,}; give the tokenizer.json "
+            "that the checkpoint was trained with"
+        )
+
+
+def _check_layers(tensors: Mapping[str, Tensor], layout: str, shape: Shape, file: Path) -> None:
+    place = re.compile(rf"{re.escape(PREFIX[layout])}(?:encoder\.layer|h)\.(\d+)\.")
+    layers = {found[1] for found in map(place.match, tensors) if found}
+    if len(layers) != shape.layers:
+        raise InputError(
+            f"{file}: holds {len(layers)} layers, but {CONFIG} says {shape.layers:,}; the two are of different models"
+        )
+
+
+def _state(
+    part: nn.Module, prefix: str, rules: Sequence[Rule], tensors: Mapping[str, Tensor], file: Path, layout: str
+) -> dict[str, Tensor]:
+    """The tensors of ``part`` under our names. Raises InputError for one that is missing or of another shape."""
+    state = {}
+    for rule in rules:
+        names = [prefix + name for name in rule.public]
+        for name in names:
+            if name not in tensors:
+                raise InputError(f"{file}: lacks the tensor '{name}' of a {layout} model; save it again")
+        value = _taken(rule, [usable(tensors[name], name, file).float() for name in names])
+        wanted = part.get_parameter(rule.ours).shape
+        if value.shape != wanted:
+            raise InputError(
+                f"{file}: '{names[0]}' gives {tuple(value.shape)}, but {CONFIG} says {tuple(wanted)}; the two are of "
+                "different models"
+            )
+        state[rule.ours] = value
+    return state
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of ``folder``. Raises InputError."""
-    try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (folder / CONFIG).exists():
         fault = f"holds no {CONFIG}" if folder.exists() else "does not exist"
-        raise InputError(f"{folder}: {fault}; give the folder of a checkpoint, or of a run") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / CONFIG}: cannot be read ({error}); save the checkpoint again") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{folder / CONFIG}: expected a table of settings; save the checkpoint again")
-    return found
+        raise InputError(f"{folder}: {fault}; give the folder of a checkpoint, or of a run")
+    return read_object(folder / CONFIG, "save the checkpoint again")
 
 
 def _bare(tensors: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:

@@ -21,16 +21,26 @@ def shape_from(config: Mapping[str, Any], file: Path) -> tuple[str, Shape]:
     if layout not in LAYOUTS:
         raise InputError(f"{file}: model_type is '{layout}'; Foretell reads {', '.join(LAYOUTS)}")
     try:
-        return layout, (_bert if layout in ("bert", "roberta") else _gpt)(layout, config, file)
+        shape = (_bert if layout in ("bert", "roberta") else _gpt)(layout, config, file)
     except KeyError as error:
         raise InputError(f"{file}: lacks {error}, which a {layout} checkpoint has; save it again") from None
+    except TypeError as error:
+        raise InputError(f"{file}: holds a value of the wrong kind ({error}); save it again") from None
     except ValidationError as error:
         found = error.errors()[0]
         raise InputError(f"{file}: {'.'.join(map(str, found['loc']))}: {found['msg']}; save it again") from None
+    for name in ("vocabulary", "layers", "width", "heads", "inner", "positions"):
+        if getattr(shape, name) < 1:
+            raise InputError(f"{file}: says that {name} = {getattr(shape, name)}; save it again")
+    if shape.width % shape.heads:
+        raise InputError(f"{file}: {shape.heads} heads do not divide the width {shape.width}; save it again")
+    if not (0 < shape.epsilon < 1 and 0 <= shape.dropout < 1 and 0 <= shape.attention_dropout < 1):
+        raise InputError(f"{file}: dropout and the epsilon of layer norm are shares below 1; save it again")
+    return layout, shape
 
 
 def _activation(name: Any, file: Path) -> str:
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise InputError(f"{file}: activation '{name}'; Foretell has {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from foretell.errors import InputError, unknown
-from foretell.run import write_aside
+from foretell.run import write_aside, written_aside
 
 Floats = NDArray[np.float32]
 
@@ -84,16 +85,14 @@ def unknown_word(word: str, words: Sequence[str]) -> InputError:
 
 
 def save_vectors(path: Path, words: Sequence[str], vectors: Floats) -> None:
-    """(V, D) as word2vec's text form (.txt) or its binary form (.bin)."""
-    aside = path.with_name(f".{path.name}.tmp")
-    with aside.open("wb") as file:
+    """(V, D) as word2vec's text form (.txt) or its binary form (.bin). Raises ForetellError when it cannot be written."""
+    with written_aside(path) as file:
         file.write(f"{len(words)} {vectors.shape[1]}\n".encode())
         for word, row in zip(words, np.ascontiguousarray(vectors, "<f4"), strict=True):
             if path.suffix == ".bin":
                 file.write(word.encode() + b" " + row.tobytes() + b"\n")
             else:
                 file.write(f"{word} {' '.join(f'{value:.9g}' for value in row.tolist())}\n".encode())
-    aside.replace(path)
 
 
 def load_vectors(path: Path) -> tuple[list[str], Floats]:
@@ -101,14 +100,37 @@ def load_vectors(path: Path) -> tuple[list[str], Floats]:
     try:
         with path.open("rb") as file:
             head = file.readline(100).split()
-            try:
-                count, dim = int(head[0]), int(head[1])
-            except (ValueError, IndexError):
-                raise InputError(f"{path}: expected a first line of two numbers, words and dimensions") from None
             content = file.read()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    return _binary(path, content, count, dim) if path.suffix == ".bin" else _text(path, content, count, dim)
+    if len(head) != 2 or not all(number.isdigit() and len(number) < 19 and int(number) for number in head):
+        raise InputError(f"{path}: expected a first line of two numbers, words and dimensions")
+    count, dim = map(int, head)
+    binary = path.suffix == ".bin"
+    least = 1 + 4 * dim if binary else 2 * dim  # bytes a vector
+    if count * least > len(content):  # said before memory is taken for them
+        raise InputError(f"{path}: ends before its {count:,} vectors of {dim:,} numbers; copy it again")
+    words, vectors = (_binary if binary else _text)(path, content, count, dim)
+    _check_words(path, words)
+    wrong = np.flatnonzero(~np.isfinite(vectors).all(1))
+    if len(wrong):
+        raise InputError(f"{path}: the vector of '{words[wrong[0]]}' is not finite; copy the file or train it again")
+    return words, vectors
+
+
+def _check_words(path: Path, words: Sequence[str]) -> None:
+    if len(set(words)) < len(words):
+        twice = next(word for word, times in Counter(words).items() if times > 1)
+        raise InputError(
+            f"{path}: has '{twice}' twice; leave it once (and mend the number of vectors in the first line)"
+        )
+
+
+def _word(path: Path, row: int, given: bytes) -> str:
+    try:
+        return given.decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: word {row + 1} is not UTF-8 ({given[:40]!r}); save the file as UTF-8") from None
 
 
 def _binary(path: Path, content: bytes, count: int, dim: int) -> tuple[list[str], Floats]:
@@ -117,25 +139,29 @@ def _binary(path: Path, content: bytes, count: int, dim: int) -> tuple[list[str]
         space = content.find(b" ", at)
         if space < 0 or len(content) < space + 1 + 4 * dim:
             raise InputError(f"{path}: ends in vector {row + 1} of {count}; copy it again")
-        words.append(content[at:space].lstrip(b"\n").decode("utf-8", "replace"))
+        words.append(_word(path, row, content[at:space].lstrip(b"\n")))
         vectors[row] = np.frombuffer(content, "<f4", dim, space + 1)
         at = space + 1 + 4 * dim
+    if content[at:].strip(b"\n"):
+        raise InputError(f"{path}: goes on after the {count:,} vectors of its first line; copy it again")
     return words, vectors
 
 
 def _text(path: Path, content: bytes, count: int, dim: int) -> tuple[list[str], Floats]:
     words, vectors = [], np.empty((count, dim), np.float32)
-    lines = content.decode("utf-8", "replace").split("\n")
+    lines = content.split(b"\n")
     for row in range(count):
-        parts = lines[row].split(" ") if row < len(lines) else []
+        word, *values = lines[row].rstrip().split(b" ") if row < len(lines) else [b""]
         try:
-            numbers = [float(value) for value in parts[1:]]
+            numbers = [float(value) for value in values]
         except ValueError:
             numbers = []
         if len(numbers) != dim:
             raise InputError(f"{path}, line {row + 2}: expected a word and {dim} numbers")
-        words.append(parts[0])
+        words.append(_word(path, row, word))
         vectors[row] = numbers
+    if any(line.strip() for line in lines[count:]):
+        raise InputError(f"{path}: goes on after the {count:,} vectors of its first line; copy it again")
     return words, vectors
 
 
@@ -144,17 +170,19 @@ def save_counts(path: Path, words: Sequence[str], counts: NDArray[np.int64]) -> 
     write_aside(path, "".join(f"{word} {count}\n" for word, count in zip(words, counts.tolist(), strict=True)))
 
 
-def load_counts(path: Path) -> NDArray[np.int64]:
-    """(V,) the counts of ``save_counts``. Raises InputError naming the line that is none."""
+def load_counts(path: Path) -> tuple[list[str], NDArray[np.int64]]:
+    """(words, counts (V,)) of ``save_counts``. Raises InputError naming the line that is none."""
     try:
-        given = path.read_text(encoding="utf-8").split("\n")
+        given = path.read_bytes().split(b"\n")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    counts = []
-    for number, line in enumerate(given, 1):
-        _, _, count = line.rpartition(" ")
-        if count.isdecimal():
+    words, counts = [], []
+    for number, line in enumerate(given):
+        word, _, count = line.rpartition(b" ")
+        if count.isdigit() and len(count) < 19:
+            words.append(_word(path, number, word))
             counts.append(int(count))
         elif line:
-            raise InputError(f"{path}, line {number}: expected a word and its count")
-    return np.array(counts, np.int64)
+            raise InputError(f"{path}, line {number + 1}: expected a word and its count")
+    _check_words(path, words)
+    return words, np.array(counts, np.int64)

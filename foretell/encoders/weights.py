@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.layers.pos_embed import resample_abs_pos_embed
+from timm.models import is_model
 from torch import Tensor, nn
 
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
+from foretell.json_files import read_object
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+AGAIN = "export the encoder again"
+# arguments of timm.create_model by which it reads what is not in the folder
+FOREIGN = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
 
 
 def locate(place: str | Path) -> Path:
@@ -37,16 +40,29 @@ def locate(place: str | Path) -> Path:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The parsed config.json of an exported encoder. Raises InputError when it is missing or no JSON object."""
+    """The parsed config.json of an exported encoder.
+
+    Raises InputError when it is missing or damaged, or names an architecture that is not one of timm's own, or one that timm
+    would look for elsewhere.
+    """
     file = folder / CONFIG
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{file}: missing; an exported encoder has {WEIGHTS} and {CONFIG}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as JSON ({error}); export the encoder again") from error
-    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
-        raise InputError(f"{file}: names no architecture; export the encoder again")
+    if not file.exists():
+        raise InputError(f"{file}: missing; an exported encoder has {WEIGHTS} and {CONFIG}")
+    config = read_object(file, AGAIN)
+    for name in ("foretell", "model_args", "pretrained_cfg"):
+        if not isinstance(config.get(name, {}), dict):
+            raise InputError(f"{file}: expected '{name}' as a table; {AGAIN}")
+    arguments = config.get("model_args", {})
+    for network in (config.get("architecture"), arguments.get("base", "resnet18")):
+        if not isinstance(network, str) or not is_model(network.split(".")[0]) or ":" in network or "/" in network:
+            raise InputError(f"{file}: names no architecture that timm has ({str(network)[:80]!r}); {AGAIN}")
+    reading = sorted(FOREIGN & arguments.keys())
+    if reading:
+        raise InputError(f"{file}: model_args.{reading[0]} would have timm read other files; take it out")
+    own = config.get("foretell", {})
+    for name, wanted in (("name", str), ("stem", str), ("norm", str), ("patch", int)):
+        if not isinstance(own.get(name), wanted | None):
+            raise InputError(f"{file}: foretell.{name} is {own[name]!r}; {AGAIN}")
     return config
 
 
@@ -70,8 +86,10 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         try:
             return load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{file}: not a readable safetensors file ({error}); copy or export it again") from error
+        except Exception as error:  # whatever a file that another program wrote leads the library to
+            raise InputError(
+                f"{file}: not a readable safetensors file ({_line(error)}); copy or export it again"
+            ) from error
     try:
         with file.open("rb") as stream:
             start = stream.read(2)
@@ -88,7 +106,9 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
             f"{file}: refused, it holds pickled Python objects, which can run code when read; save the tensors alone, "
             "as safetensors or a plain state dict"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # whatever a file that another program wrote leads the library to
         raise InputError(f"{file}: not a readable torch file ({_line(error)}); copy or save it again") from error
     for key in ("state_dict", "model", "model_state_dict", "encoder"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -99,6 +119,19 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     if not tensors:
         raise InputError(f"{file}: holds no tensors; save model.state_dict()")
     return tensors
+
+
+def usable(value: Tensor, name: str, file: Path) -> Tensor:
+    """``value``, the tensor ``name`` of ``file``, where it holds finite numbers as they are.
+
+    Raises InputError for others: numbers of 8 bits or less mean something only with a scale that lies elsewhere.
+    """
+    if not value.is_floating_point() or value.element_size() < 2:
+        kind = str(value.dtype).removeprefix("torch.")
+        raise InputError(f"{file}: '{name}' holds {kind}, expected float16, bfloat16 or float32; give the full weights")
+    if not bool(torch.isfinite(value).all()):
+        raise InputError(f"{file}: '{name}' holds numbers that are not finite; copy or train the weights again")
+    return value
 
 
 def _line(error: Exception) -> str:
@@ -142,6 +175,8 @@ def fit(net: nn.Module, tensors: dict[str, Tensor], file: Path, name: str) -> No
     fitted = {}
     for key, target in wanted.items():
         value = tensors.get(key, target)
+        if target.is_floating_point():
+            usable(value, key, file)
         if value.shape != target.shape and key in first:
             value = _fit_channels(value, target)
         if value.shape != target.shape and key == "pos_embed":

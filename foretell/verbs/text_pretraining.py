@@ -18,7 +18,15 @@ from foretell.data.table import many
 from foretell.data.tokenizer import check_specials, load_tokenizer, templated
 from foretell.data.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
-from foretell.encoders.public import CONFIG, TOKENIZER, load_public, read_config, readme_of, save_public
+from foretell.encoders.public import (
+    CONFIG,
+    TOKENIZER,
+    check_vocabulary,
+    load_public,
+    read_config,
+    readme_of,
+    save_public,
+)
 from foretell.encoders.public_config import shape_from
 from foretell.errors import InputError
 from foretell.objectives.text import TextObjective
@@ -84,11 +92,7 @@ def check_start(kind: type[TextObjective], config: Any, folder: Path) -> None:
         )
     tokenizer = load_tokenizer(folder)
     check_specials(tokenizer, kind.roles, str(folder / TOKENIZER), "give the one that the checkpoint was trained with")
-    if tokenizer.get_vocab_size() > shape.vocabulary:
-        raise InputError(
-            f"{folder}: the tokenizer has {tokenizer.get_vocab_size():,} tokens, the network {shape.vocabulary:,}; give the "
-            "tokenizer.json that the checkpoint was trained with"
-        )
+    check_vocabulary(tokenizer, shape, folder)
 
 
 def settle(asked: Recipe, store: TokenStore) -> tuple[Recipe, list[str]]:

@@ -62,7 +62,12 @@ def _config(place: Path) -> Word2Vec.Config:
 
 def _context(place: Path, config: Word2Vec.Config) -> Context:
     folder = place / "encoder"
-    _, inputs = load_vectors(folder / "vectors.bin")
-    _, outputs = load_vectors(folder / "outputs.bin")
-    counts = load_counts(folder / "vocabulary.txt")
+    words, inputs = load_vectors(folder / "vectors.bin")
+    rows, outputs = load_vectors(folder / "outputs.bin")
+    counted, counts = load_counts(folder / "vocabulary.txt")
+    if counted != words or outputs.shape != inputs.shape or (config.loss == "negative" and rows != words):
+        raise InputError(
+            f"{folder}: vectors.bin, outputs.bin and vocabulary.txt are not of one run; put back those of this run, or train "
+            "anew with another --out"
+        )
     return Context(inputs, outputs, counts, config.negatives, config.loss == "tree")

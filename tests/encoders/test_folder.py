@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from foretell.encoders import EncoderConfig, TimmEncoder, build_encoder, load_encoder, save_encoder
 from foretell.errors import ForetellError, InputError
@@ -155,7 +159,7 @@ def test_a_wrong_folder_is_said(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config\.json: missing"):
         load_encoder(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read as JSON"):
+    with pytest.raises(InputError, match="not valid JSON"):
         load_encoder(tmp_path)
     (tmp_path / "config.json").write_bytes((exported / "tiny" / "config.json").read_bytes())
     with pytest.raises(InputError, match="not a readable safetensors file"):
@@ -169,3 +173,80 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         save_encoder(encoder, tmp_path / "file" / "encoder", mean=[0.5], std=[0.5])
     with pytest.raises(InputError, match="each of the 1 channels"):
         save_encoder(encoder, tmp_path / "encoder", mean=[0.5] * 3, std=[0.5] * 3)
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        (
+            "",
+            {"architecture": "hf-hub:somebody/model"},
+            r"names no architecture that timm has \('hf-hub:somebody/model'\)",
+        ),
+        ("", {"architecture": "local-dir:/tmp"}, "names no architecture that timm has"),
+        ("", {"architecture": 7}, "names no architecture that timm has"),
+        ("", {"model_args": [1]}, "expected 'model_args' as a table"),
+        ("", {"pretrained_cfg": None}, "expected 'pretrained_cfg' as a table"),
+        ("model_args", {"base": "hf-hub:somebody/model"}, "names no architecture that timm has"),
+        (
+            "model_args",
+            {"checkpoint_path": "/tmp/evil.pt"},
+            "model_args.checkpoint_path would have timm read other files",
+        ),
+        ("model_args", {"in_chans": 3}, "input_size and model_args.in_chans differ in channels"),
+        ("model_args", {"features_only": True}, "does not take images of 28 px"),
+        ("foretell", {"name": 3}, "foretell.name is 3; export the encoder again"),
+        ("pretrained_cfg", {"input_size": [1, 0, 0]}, r"input_size is \[1, 0, 0\], expected \[channels, side, side\]"),
+        ("pretrained_cfg", {"input_size": [1, 10**6, 10**6]}, "a side of 4 to 16384"),
+        ("pretrained_cfg", {"mean": [0.5, 0.5, 0.5]}, "expected a number for each of the 1 channels"),
+        ("pretrained_cfg", {"mean": [128]}, r"expected those of pixels in \[0, 1\]"),
+        ("pretrained_cfg", {"std": [0]}, "std is .*, expected numbers above 0"),
+        ("pretrained_cfg", {"std": [math.nan]}, "expected a number for each"),
+        ("pretrained_cfg", {"interpolation": "magic"}, "interpolation is magic, expected bilinear or bicubic"),
+        ("pretrained_cfg", {"crop_pct": -3}, "crop_pct is -3, expected a share"),
+    ],
+)
+def test_an_edited_config_is_refused_before_anything_is_fetched_or_built(
+    exported: Path, tmp_path: Path, part: str, values: dict[str, object], message: str
+) -> None:
+    folder = shutil.copytree(exported / "tiny", tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (config[part] if part else config).update(values)
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=message):
+        load_encoder(folder)
+
+
+def test_what_is_beside_the_config_does_not_take_the_place_of_it(exported: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported / "tiny", tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text())
+    config["foretell"] |= {"side": "x", "mean": 3}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert load_encoder(folder)[1]["side"] == config["pretrained_cfg"]["input_size"][1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda value: value.fill_(math.nan), "holds numbers that are not finite"),
+        (lambda value: (value * 100).to(torch.int8), "holds int8, expected float16, bfloat16 or float32"),
+        (lambda value: value.to(torch.float8_e4m3fn), "holds float8_e4m3fn, expected float16"),
+    ],
+)
+def test_weights_that_are_no_plain_numbers_are_refused(
+    exported: Path, tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor], message: str
+) -> None:
+    folder = shutil.copytree(exported / "tiny", tmp_path / "encoder")
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name, value in tensors.items() if value.is_floating_point())
+    save_file({**tensors, name: change(tensors[name])}, folder / "model.safetensors")
+    with pytest.raises(InputError, match=f"model.safetensors: '{name}' {message}"):
+        load_encoder(folder)
+
+
+@pytest.mark.parametrize("header", [(2**62).to_bytes(8, "little"), (200_000_000).to_bytes(8, "little"), bytes(8)])
+def test_a_header_that_is_none_is_refused(exported: Path, tmp_path: Path, header: bytes) -> None:
+    folder = shutil.copytree(exported / "tiny", tmp_path / "encoder")
+    (folder / "model.safetensors").write_bytes(header + b"{}")
+    with pytest.raises(InputError, match="not a readable safetensors file"):
+        load_encoder(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from foretell.encoders.language import LanguageModel, Shape
-from foretell.encoders.public import load_public, save_public
+from foretell.encoders.public import load_public, public_tensors, save_public
 from foretell.errors import InputError
 
 transformers = pytest.importorskip("transformers")
@@ -149,3 +150,52 @@ def test_a_checkpoint_of_another_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").unlink()
     with pytest.raises(InputError, match=r"holds no config\.json"):
         load_public(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"num_hidden_layers": 1},
+            r"model.safetensors: holds 2 layers, but config.json says 1; the two are of different",
+        ),
+        ({"num_hidden_layers": 10**9}, r"holds 2 layers, but config.json says 1,000,000,000"),
+        ({"intermediate_size": 10**13}, r"'bert\.encoder\.layer\.0\.intermediate\.dense\.weight' gives \(48, 16\)"),
+        ({"num_hidden_layers": -1}, "config.json: says that layers = -1"),
+        ({"num_attention_heads": 3}, "3 heads do not divide the width 16"),
+        ({"hidden_dropout_prob": 7}, "dropout and the epsilon of layer norm are shares below 1"),
+        ({"max_position_embeddings": "x"}, "config.json: holds a value of the wrong kind"),
+        ({"hidden_act": ["gelu"]}, r"activation '\['gelu'\]'; Foretell has"),
+        ({"vocab_size": 39}, "the tokenizer has 40 tokens, the network 39; give the tokenizer.json"),
+    ],
+)
+def test_an_edited_config_takes_no_memory_and_is_refused(
+    tmp_path: Path, values: dict[str, object], message: str
+) -> None:
+    save_public(model_of("bert"), tmp_path, tokenizer())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | values))
+    with pytest.raises(InputError, match=message):
+        load_public(tmp_path)
+
+
+def test_a_token_beyond_the_network_is_refused(tmp_path: Path) -> None:
+    made = json.loads(tokenizer())
+    made["model"]["vocab"]["w34"] = 70_000
+    save_public(model_of("gpt2"), tmp_path, json.dumps(made))
+    with pytest.raises(InputError, match="the tokenizer has 70,001 tokens, the network 40"):
+        load_public(tmp_path)
+
+
+@pytest.mark.parametrize("layout", SHAPES)
+def test_numbers_that_are_none_are_refused(tmp_path: Path, layout: str) -> None:
+    model = model_of(layout)
+    tensors = public_tensors(model)
+    name = next(reversed(tensors))
+    for value, message in (
+        (torch.full_like(tensors[name], torch.nan), "holds numbers that are not finite"),
+        (tensors[name].to(torch.int8), "holds int8, expected float16, bfloat16 or float32"),
+    ):
+        save_public(model, tmp_path, tokenizer(), tensors={name: value})
+        with pytest.raises(InputError, match=rf"model.safetensors: '{re.escape(name)}' {message}"):
+            load_public(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from foretell.encoders.folder import README
 from foretell.encoders.timm_encoder import TimmEncoder
+from foretell.encoders.weights import read_tensors, usable
 from foretell.errors import InputError
 from foretell.run import write_aside
 from foretell.transfer.config import ClassifierConfig
@@ -77,14 +76,15 @@ def load_classifier(folder: str | Path) -> tuple[Classifier, dict[str, Any]]:
         raise InputError(f"{path}: not a fine-tuned classifier (it has no {HEAD}); fine-tune first")
     encoder, facts = load_encoder(path)
     classes = facts.get("classes")
-    if not isinstance(classes, list) or not classes:
-        raise InputError(f"{path}: its config.json names no classes; fine-tune again")
+    if not isinstance(classes, list) or not classes or len(set(map(str, classes))) < len(classes):
+        raise InputError(f"{path}: its config.json names no classes, or one twice; fine-tune again")
     views = ViewConfig(side=facts["side"], mean=facts["mean"], std=facts["std"], interpolation=facts["interpolation"])
     names, findings = [str(name) for name in classes], bool(facts.get("findings"))
     classifier = Classifier(ClassifierConfig(head="zero"), encoder, None, views, names, findings=findings)
+    tensors = {name: usable(value, name, path / HEAD) for name, value in read_tensors(path / HEAD).items()}
     try:
-        classifier.head.load_state_dict(load_file(path / HEAD))
-    except (SafetensorError, RuntimeError, OSError, json.JSONDecodeError) as error:
+        classifier.head.load_state_dict(tensors)
+    except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path / HEAD}: does not fit {len(classes)} classes and the encoder ({reason})") from error
     return classifier.eval(), facts

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from foretell.data.tokenizer import read_tokenizer, templated
 from foretell.encoders.public import FILES, load_public, read_config, save_public
-from foretell.encoders.weights import read_tensors
+from foretell.encoders.weights import read_tensors, usable
 from foretell.errors import InputError
 from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
@@ -208,10 +208,16 @@ def load_text(folder: str | Path) -> TextClassifier:
     if not isinstance(own, dict) or "task" not in own:
         raise InputError(f"{path}: not a fine-tuned model of text; make one with: foretell finetune RUN --data FILE")
     model, text = load_public(path)
-    layout = Layout.of(model, read_tokenizer(text, str(path / "tokenizer.json")), int(own["length"]), str(path))
-    layout.reads = own.get("reads", "summary")
-    classes = [str(name) for name in own["classes"]]
-    task = _empty(str(own["task"]), layout, classes, own, path)
+    try:
+        layout = Layout.of(model, read_tokenizer(text, str(path / "tokenizer.json")), int(own["length"]), str(path))
+        layout.reads = own.get("reads", "summary")
+        classes = [str(name) for name in own["classes"]]
+        task = _empty(str(own["task"]), layout, classes, own, path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}/config.json: its '{SECTION}' is not what foretell finetune writes ({type(error).__name__}: {error}); write "
+            "the folder again"
+        ) from None
     tuner = TextTuner(TextTuning(auxiliary=0.0), model, task, None)
     tensors = read_tensors(path / FILES[0])
     place = place_of(model.layout, task.name, task.layout.reads)
@@ -225,7 +231,7 @@ def load_text(folder: str | Path) -> TextClassifier:
                 "again with foretell finetune"
             )
         with torch.no_grad():
-            parameter.copy_(value * scale if name == "weight" else value)
+            parameter.copy_(usable(value, name, path / FILES[0]) * (scale if name == "weight" else 1.0))
     return TextClassifier(tuner.eval(), own)
 
 
