@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -90,6 +92,8 @@ def _say(line: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point. Returns the exit status: 2 for wrong usage or input, 1 for a failure, 130 if interrupted."""
     words, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no UTF-8
     first = os.environ.get("RANK", "0") == "0"
     try:
         status = run(words)
@@ -116,6 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"error: {_one_line(error)}")
         return error.exit_status
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _say(f"error: {str(error.filename)[:60]}...: the name is too long; expected a shorter path")
+            return InputError.exit_status
         if debug:
             traceback.print_exc()
             return 1

@@ -19,6 +19,20 @@ def parsed(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def parsed_line(line: str, place: str) -> Any:
+    """The value in one line of a person's file. Raises InputError that names ``place``, for half of a character too."""
+    try:
+        value = parsed(line)
+        if "\\ud" in line or "\\uD" in line:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise InputError(f"{place}: {half} is half of a character, and its other half is missing; mend it") from None
+    except ValueError as error:
+        raise InputError(f"{place}: not valid JSON ({getattr(error, 'msg', error)})") from None
+    return value
+
+
 def read_object(path: Path, do: str = AGAIN) -> dict[str, Any]:
     """The JSON object in ``path``. Raises InputError that names it and says what to ``do`` when it holds none."""
     try:

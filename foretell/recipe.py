@@ -292,6 +292,7 @@ def _apply(tree: dict[str, Any], overrides: str | Sequence[str] | Mapping[str, A
     pairs.sort(key=lambda pair: pair[0] not in ("objective", "objective.name"))  # it decides what the others mean
     given = {key for key, _, _ in pairs}
     for key, value, origin in pairs:
+        _check_letters(value, origin)
         if key in ("objective", "objective.name") and isinstance(value, str):
             try:
                 chosen = objective_settings(str(value))
@@ -331,6 +332,17 @@ def _flat_keys(tree: Mapping[str, Any], values: Mapping[str, Any], before: str =
             yield from _flat_keys(tree, value, f"{key}.")
         else:
             yield key, value
+
+
+def _check_letters(value: Any, origin: str) -> None:
+    """Raises InputError for the name of a file whose bytes are no UTF-8: TOML has no way to write it."""
+    if isinstance(value, str | Path) and not str(value).isascii():
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{origin}: {str(value)!a} is not UTF-8, so that no recipe can hold it; rename it"
+            ) from None
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:

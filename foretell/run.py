@@ -49,9 +49,9 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_aside(path: Path, content: bytes | str) -> None:
-    """``written_aside`` with all of ``content``."""
+    """``written_aside`` with all of ``content``; bytes of a file's name that are no UTF-8 are escaped, as JSON has them."""
     with written_aside(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 def _append(file: BinaryIO, data: bytes) -> None:

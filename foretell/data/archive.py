@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import lzma
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from foretell.errors import ForetellError, InputError
 
 LARGEST = 64 << 30  # bytes unpacked
+# what the names inside lead to: too long for the disk, or a file where another says that there is a folder
+NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL)
 PACKED = 200  # times smaller than its content: beyond it an archive is taken for a trap
 
 
@@ -36,11 +41,15 @@ def unpack(path: Path, cache: Path) -> Path:
             inside = [item for item in archive.infolist() if not item.is_dir()]
             _check(path, inside, status.st_size)
             _write(archive, inside, place)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(
             f"{path}: not a zip file, or a damaged one ({error}); pack it again, or give a folder"
         ) from None
     except OSError as error:
+        if error.errno in NAMES:
+            raise InputError(
+                f"{path}: '{error.filename}' cannot be unpacked ({error.strerror}); give a folder"
+            ) from None
         raise ForetellError(
             f"{place.parent}: cannot be written ({error.strerror or error}); make room, or set FORETELL_CACHE to another "
             "folder"
@@ -56,7 +65,7 @@ def _check(path: Path, inside: list[zipfile.ZipInfo], size: int) -> None:
         raise InputError(f"{path}: unpacks from {size:,} to {total:,} bytes; that is no set of images: give a folder")
     for item in inside:
         parts = PurePosixPath(item.filename.replace("\\", "/")).parts
-        if item.filename.startswith("/") or ".." in parts or ":" in parts[0]:
+        if not parts or item.filename.startswith("/") or ".." in parts or ":" in parts[0]:
             raise InputError(f"{path}: holds '{item.filename}', a path that leads out of it; it is not unpacked")
         if item.flag_bits & 1:
             raise InputError(f"{path}: is encrypted; unpack it yourself and give the folder")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 
 from foretell.data import textfile
 from foretell.data.table import SUFFIXES as TABLES
-from foretell.data.table import TEXT_NAMES, how_to_name, text_of
-from foretell.errors import InputError, unknown
+from foretell.data.table import TEXT_NAMES, check_header, how_to_name, some, text_of
+from foretell.errors import InputError, first_line, unknown
+from foretell.json_files import parsed_line
 
 COLUMNS = ("text", "text_b", "label", "group", "split", "lang")
 ROWS = 1000  # of a Parquet file at once
@@ -79,21 +79,19 @@ def _mapping(path: Path, columns: Mapping[str, str], have: list[str]) -> dict[st
             raise InputError(f"{path}: {unknown('column', given, have)}")
     found = {known: known for known in COLUMNS if known in have} | dict(columns)
     if "text" not in found:
-        raise InputError(
-            f"{path}: no column 'text' among {', '.join(have[:20])}; {how_to_name('text', have, TEXT_NAMES)}"
-        )
+        raise InputError(f"{path}: no column 'text' among {some(have)}; {how_to_name('text', have, TEXT_NAMES)}")
     return found
 
 
 def _csv(path: Path, choose: Choose, encoding: str, delimiter: str | None) -> Iterator[tuple[str, Cells]]:
-    csv.field_size_limit(textfile.LONGEST)
     source = _kept_ends(path, encoding)
     first = next(source, "")
     if not first.strip():
         raise InputError(f"{path}: is empty; expected a header row such as 'text,label'")
     if delimiter is None:
         delimiter = max(",;\t|", key=first.count)
-    own = [name.strip() for name in next(csv.reader([first], delimiter=delimiter))]
+    own = header_of(path, first, delimiter)
+    check_header(own, path)
     mapping = {known: own.index(name) for known, name in choose(own).items()}
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     number = 0
@@ -105,11 +103,20 @@ def _csv(path: Path, choose: Choose, encoding: str, delimiter: str | None) -> It
             if len(values) != len(own):
                 raise InputError(
                     f"{path}, line {reader.line_num + 1}: {len(values)} values, expected {len(own)} "
-                    f"({delimiter.join(own)}); quote a value that holds the separator"
+                    f"({some(own)}); quote a value that holds the separator"
                 )
             yield f"{path}, row {number}", {name: values[at].strip() or None for name, at in mapping.items()}
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num + 1}: not valid CSV ({error})") from None
+
+
+def header_of(path: Path, first: str, delimiter: str) -> list[str]:
+    """The names in the first line of a table. Raises InputError."""
+    csv.field_size_limit(textfile.LONGEST)  # of the whole process
+    try:
+        return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise InputError(f"{path}, line 1: not valid CSV ({error})") from None
 
 
 def _kept_ends(path: Path, encoding: str) -> Iterator[str]:
@@ -122,10 +129,7 @@ def _jsonl(path: Path, choose: Choose, encoding: str) -> Iterator[tuple[str, Cel
     for number, line in enumerate(textfile.lines(path, encoding), 1):
         if not line.strip():
             continue
-        try:
-            read = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
+        read = parsed_line(line, f"{path}, line {number}")
         if not isinstance(read, dict):
             raise InputError(f'{path}, line {number}: expected an object such as {{"text": ...}}')
         if mapping is None:
@@ -149,8 +153,8 @@ def _parquet(path: Path, choose: Choose) -> Iterator[tuple[str, Cells]]:
                 for held in zip(*values.values(), strict=True):
                     number += 1
                     yield f"{path}, row {number}", dict(zip(values, held, strict=True))
-    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError, OSError) as error:
-        raise InputError(f"{path}: not a valid Parquet file ({str(error).splitlines()[0]})") from None
+    except (arrow.ArrowException, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path}: not a valid Parquet file ({first_line(error)})") from None
 
 
 def _row(place: str, values: Mapping[str, Any]) -> Row:

@@ -23,6 +23,7 @@ SPLITS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+A_RUN = {"recipe.toml", "checkpoints", "exhibits"}  # what the folder of a run holds from its beginning
 EMBEDDED = ("animals", "emoji", "heart")
 
 Kind = Literal["folder", "class folders", "manifest", "array", "embedded"]
@@ -105,7 +106,8 @@ def _embedded(name: str) -> Source:
 
 
 def files_in(root: Path) -> Iterator[tuple[str, str]]:
-    """(name relative to ``root`` with '/', suffix in lower case) of every file, in any order; hidden ones left out.
+    """(name relative to ``root`` with '/', suffix in lower case) of every file, in any order; hidden ones left out, and
+    runs: what one makes of a folder, and leaves in it, is not a part of it.
 
     Raises InputError for a folder that cannot be listed.
     """
@@ -113,21 +115,30 @@ def files_in(root: Path) -> Iterator[tuple[str, str]]:
     waiting = [("", root)]
     while waiting:
         prefix, folder = waiting.pop()
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link back up
-            continue
-        seen.add((status.st_dev, status.st_ino))
         try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:  # a link back up
+                continue
+            seen.add((status.st_dev, status.st_ino))
             entries = list(os.scandir(folder))
         except OSError as error:
             raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
+        if prefix and {entry.name for entry in entries} >= A_RUN:
+            continue
         for entry in entries:
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 waiting.append((f"{prefix}{entry.name}/", folder / entry.name))
             else:
                 yield prefix + entry.name, os.path.splitext(entry.name)[1].lower()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: told like any file that cannot be read
+        return False
 
 
 def walk(
@@ -194,11 +205,13 @@ def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Sourc
         text = any(column.lower() in tables.TEXT_NAMES for column in table.columns)
         wanted, usual = ("text", tables.TEXT_NAMES) if text else ("path", _PATH_NAMES)
         hint = tables.how_to_name(wanted, list(table.columns), usual)
-        raise InputError(f"{name}: no column 'path' or 'text' among {', '.join(table.columns)}; {hint}")
+        raise InputError(f"{name}: no column 'path' or 'text' among {tables.some(list(table.columns))}; {hint}")
     given = table.column("path")
     for row, value in enumerate(given):
         if value is None:
             raise InputError(f"{name}: row {row + 1} has no path")
+        if "\0" in value:
+            raise InputError(f"{name}: row {row + 1}: its path holds a NUL, which no file's name has")
     names = [value.replace("\\", "/") for value in given if value is not None]
     twice = [value for value, count in Counter(names).items() if count > 1]
     if twice:
@@ -268,7 +281,7 @@ def join(
     given = tables.read_table(labels, columns)
     if "path" not in given:
         hint = tables.how_to_name("path", list(given.columns), _PATH_NAMES)
-        raise InputError(f"{labels}: no column 'path' among {', '.join(given.columns)}; {hint}")
+        raise InputError(f"{labels}: no column 'path' among {tables.some(list(given.columns))}; {hint}")
     where: dict[str, list[int]] = {}
     short: dict[str, str | None] = {}
     for i, name in enumerate(names):

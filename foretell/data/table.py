@@ -6,6 +6,7 @@ import csv
 import difflib
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.errors import InputError, unknown
+from foretell.errors import InputError, first_line, unknown
+from foretell.json_files import parsed_line
 
 COLUMNS = ("path", "label", "group", "case", "study", "order", "domain", "lang", "split")
 LABEL_NAMES = ("class", "klass", "category", "target", "diagnosis", "species", "kind", "y")  # what others call it
@@ -90,6 +92,12 @@ class Table:
 def many(count: int, noun: str) -> str:
     """'1 image', '2,000 images'."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def some(names: Sequence[str], most: int = 20) -> str:
+    """The first of the names for a message, and how many more there are."""
+    shown = ", ".join(name[:80] for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
 def sort_names(names: Iterable[str]) -> list[str]:
@@ -178,10 +186,25 @@ def check_labels(labels: str | Path, columns: Mapping[str, str] | None = None) -
     have = list(read_table(Path(labels)).columns)
     if "label" not in have:
         hint = how_to_name("label", have, LABEL_NAMES)
-        raise InputError(f"{labels}: no column 'label' among {', '.join(have)}; {hint}")
+        raise InputError(f"{labels}: no column 'label' among {some(have)}; {hint}")
+
+
+def check_header(names: Sequence[str], path: Path) -> None:
+    """Raises InputError where two columns have one name."""
+    double = [name for name, count in Counter(names).items() if count > 1]
+    if double:
+        raise InputError(f"{path}: two columns are named '{min(double)[:80]}'; rename one")
+
+
+def _check_text(path: Path) -> None:
+    """Raises InputError for a workbook that was given the name of a text file."""
+    with path.open("rb") as stream:
+        if stream.read(4) in (b"PK\3\4", b"\xd0\xcf\x11\xe0"):
+            raise InputError(f"{path}: is a workbook or an archive by its content, not text; export it as CSV in UTF-8")
 
 
 def _read_csv(path: Path, delimiter: str | None) -> Table:
+    _check_text(path)
     with path.open(newline="", encoding="utf-8-sig") as stream:
         if delimiter is None:
             first = stream.readline()
@@ -192,9 +215,7 @@ def _read_csv(path: Path, delimiter: str | None) -> Table:
             header = [name.strip() for name in next(reader, [])]
             if not header or not any(header):
                 raise InputError(f"{path}: is empty; expected a header row such as 'path,label'")
-            double = {name for name in header if header.count(name) > 1}
-            if double:
-                raise InputError(f"{path}: two columns are named '{sorted(double)[0]}'; rename one")
+            check_header(header, path)
             values: list[list[str | None]] = [[] for _ in header]
             for row in reader:
                 if not row:
@@ -202,7 +223,7 @@ def _read_csv(path: Path, delimiter: str | None) -> Table:
                 if len(row) != len(header):
                     raise InputError(
                         f"{path}, line {reader.line_num}: {len(row)} values, expected {len(header)} "
-                        f"({delimiter.join(header)}); quote a value that holds the separator"
+                        f"({some(header)}); quote a value that holds the separator"
                     )
                 for column, value in zip(values, row, strict=True):
                     column.append(value.strip() or None)
@@ -220,10 +241,7 @@ def _read_jsonl(path: Path) -> Table:
         for number, line in enumerate(stream, 1):
             if not line.strip():
                 continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
+            row = parsed_line(line, f"{path}, line {number}")
             if not isinstance(row, dict):
                 raise InputError(f'{path}, line {number}: expected an object such as {{"path": ...}}')
             for name, value in row.items():
@@ -243,9 +261,9 @@ def _read_parquet(path: Path) -> Table:
 
     try:
         read = parquet.read_table(path)
-    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as error:
-        raise InputError(f"{path}: not a valid Parquet file ({str(error).splitlines()[0]})") from None
-    return Table(
-        {name: [text_of(value) for value in read.column(name).to_pylist()] for name in read.column_names},
-        rows=read.num_rows,
-    )
+        return Table(
+            {name: [text_of(value) for value in read.column(name).to_pylist()] for name in read.column_names},
+            rows=read.num_rows,
+        )
+    except (arrow.ArrowException, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a valid Parquet file ({first_line(error)})") from None

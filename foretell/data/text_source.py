@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from foretell.data import textfile
 from foretell.data.corpus import TEXT
 from foretell.data.medical_files import kind_of
-from foretell.data.rows import TABLES
+from foretell.data.rows import TABLES, header_of
 from foretell.data.source import IMAGES, files_in
-from foretell.errors import InputError
+from foretell.errors import InputError, first_line
+from foretell.json_files import parsed
 
 
 def holds_text(path: Path, columns: Mapping[str, str]) -> bool:
@@ -49,12 +48,12 @@ def column_names(path: Path) -> list[str]:
     first = next((line for line in textfile.lines(path) if line.strip()), "")
     if suffix in (".jsonl", ".ndjson"):
         try:
-            row = json.loads(first or "{}")
-        except json.JSONDecodeError:
+            row = parsed(first or "{}")
+        except ValueError:
             return []
         return list(row) if isinstance(row, dict) else []
     separator = "\t" if suffix == ".tsv" else max(",;\t|", key=first.count)
-    return [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
+    return header_of(path, first, separator)
 
 
 def _of_parquet(path: Path) -> list[str]:
@@ -63,5 +62,5 @@ def _of_parquet(path: Path) -> list[str]:
 
     try:
         return list(parquet.read_schema(path).names)
-    except (arrow.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not a valid Parquet file ({str(error).splitlines()[0]})") from None
+    except (arrow.ArrowException, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path}: not a valid Parquet file ({first_line(error)})") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from foretell.data.source import SPLITS
 from foretell.data.splits import split
 from foretell.data.table import Table, many, text_of
 from foretell.errors import InputError, of, unknown
+from foretell.json_files import parsed
 from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification, Entailment, Similarity
@@ -192,8 +192,8 @@ def _answers(values: Cells, suffixes: list[str], place: str) -> dict[str, str]:
     listed: Any = values.get("choices")
     if isinstance(listed, str):
         try:
-            listed = json.loads(listed)
-        except json.JSONDecodeError:
+            listed = parsed(listed)
+        except ValueError:
             raise InputError(f'{place}: column \'choices\' is not a list such as ["yes", "no"]') from None
     if not isinstance(listed, list | None):
         raise InputError(f"{place}: column 'choices' holds {type(listed).__name__}, expected a list of answers")

@@ -15,6 +15,7 @@ from typing import Any
 
 from foretell.data import textfile
 from foretell.errors import InputError
+from foretell.json_files import parsed
 from foretell.run import write_aside
 
 SHAPE = '{"data": [{"title": ..., "paragraphs": [{"context": ..., "qas": [{"id": ..., "question": ..., "answers": [...]}]}]}]}'
@@ -61,9 +62,10 @@ def read_squad(path: str | Path, *, answered: bool = True) -> list[Question]:
     what is not in the format, an answer that is not at its offset, an id that comes twice, and a file without questions.
     """
     try:
-        read = json.loads("".join(textfile.pieces(Path(path))))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); expected {SHAPE}") from None
+        read = parsed("".join(textfile.pieces(Path(path))))
+    except ValueError as error:
+        place = f"{path}, line {error.lineno}" if isinstance(error, json.JSONDecodeError) else path
+        raise InputError(f"{place}: not valid JSON ({getattr(error, 'msg', error)}); expected {SHAPE}") from None
     found: list[Question] = []
     seen: set[str] = set()
     for article in _list(read, "data", str(path)):

@@ -21,6 +21,7 @@ from foretell.data.corpus import TEXT
 from foretell.data.source import SPLITS, walk
 from foretell.data.table import many
 from foretell.errors import InputError, unknown
+from foretell.json_files import parsed_line
 
 Form = Literal["jsonl", "columns", "slashes"]
 JSONL = (".jsonl", ".ndjson")
@@ -71,10 +72,7 @@ def _jsonl(path: Path, encoding: str) -> Iterator[Tagged]:
         if not line.strip():
             continue
         place = f"{path}, line {number}"
-        try:
-            read = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{place}: not valid JSON ({error.msg})") from None
+        read = parsed_line(line, place)
         if not isinstance(read, dict) or "tokens" not in read or "tags" not in read:
             raise InputError(f'{place}: expected an object such as {{"tokens": ["a", "dog"], "tags": ["DET", "NOUN"]}}')
         words, tags = (_strings(read[name], name, place) for name in ("tokens", "tags"))

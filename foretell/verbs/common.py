@@ -233,6 +233,8 @@ def make_place(file: Path) -> None:
         raise InputError(f"{file}: cannot be written (it lies below a file); choose another --out") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be written ({error.strerror}); choose another --out") from None
+    if file.is_dir():
+        raise InputError(f"{file}: is a folder; give --out a file in it")
     if not os.access(file.parent, os.W_OK):
         raise InputError(f"{file}: cannot be written (the folder may only be read); choose another --out")
 

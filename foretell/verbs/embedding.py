@@ -30,6 +30,7 @@ from foretell.verbs import common, kept_split, text_transfer
 
 Features = NDArray[np.float32]
 SUFFIXES = (".npz", ".npy", ".parquet")
+PICTURE = ".png"
 
 
 def _open(
@@ -116,10 +117,16 @@ def _packed(features: Features, names: list[str], table: Table, suffix: str) -> 
         import pyarrow.parquet as pq
 
         flat = pa.array(features.reshape(-1))
-        columns = {"path": pa.array(names), **{name: pa.array(values) for name, values in known.items()}}
+        cells = {"path": list[str | None](names), **known}
+        columns = {name: pa.array([_utf8(value) for value in values]) for name, values in cells.items()}
         columns["features"] = pa.FixedSizeListArray.from_arrays(flat, features.shape[1])
         pq.write_table(pa.table(columns), buffer)
     return buffer.getvalue()
+
+
+def _utf8(text: str | None) -> str | None:
+    """``text`` with the bytes of a file's name that are no UTF-8 escaped."""
+    return None if text is None else text.encode(errors="backslashreplace").decode()
 
 
 def neighbours(
@@ -129,6 +136,10 @@ def neighbours(
     if k < 1:
         raise InputError(f"--k {k}: expected at least 1 neighbour")
     encoder, facts, store, run = _open(place, data, device)
+    if out is not None and out.suffix.lower() != PICTURE:
+        raise InputError(
+            f"{out}: unknown suffix '{out.suffix}'; expected {PICTURE}, for the pictures of the neighbours"
+        )
     if out is not None:
         common.make_place(out)
     asked, pictures, own = _query(image, encoder, facts, store)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,3 +111,42 @@ def test_a_disk_that_fills_while_checkpointing_loses_nothing(
     resumed = foretell("pretrain", "--resume", folder)
     assert resumed.status == 0, resumed.err
     assert losses(folder) == losses(run)
+
+
+def odd_names(folder: Path, flat: Path) -> Path:
+    """The pictures in two classes, under names with line ends and with bytes that are no UTF-8."""
+    for number, path in enumerate(sorted(flat.iterdir())[:40]):
+        place = os.fsencode(folder) + b"/" + (b"\xff", b"a\nb")[number % 2]
+        os.makedirs(place, exist_ok=True)
+        Path(os.fsdecode(place + b"/%d\xe4.png" % number)).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_names_of_any_bytes_are_learnt_from_and_written(foretell: Call, flat: Path, tmp_path: Path) -> None:
+    source, run = odd_names(tmp_path / "photos", flat), tmp_path / "run"
+    said = foretell("pretrain", source, "--out", run, *SMALL, "--batch", "8")
+    assert said.status == 0, said.err
+    for words in (["report", run], ["check", source], ["embed", run, source, "--out", tmp_path / "f.parquet"]):
+        said = foretell(*words)
+        assert said.status == 0, said.err
+    assert "Traceback" not in said.err
+    refused(foretell("pretrain", source / os.fsdecode(b"\xff"), *SMALL), "data.source", "is not UTF-8", "rename it")
+
+
+def test_a_run_in_the_folder_that_it_learns_from_goes_on(foretell: Call, pictures: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(pictures, tmp_path / "photos")
+    run = source / "runs" / "first"
+    assert foretell("pretrain", source, "--out", run, *SMALL).status == 0
+    said = foretell("pretrain", "--resume", run)
+    assert said.status == 0, said.err
+    assert "200 images" in foretell("check", source).out
+
+
+def test_places_that_are_none(foretell: Call, run: Path, flat: Path, tmp_path: Path) -> None:
+    refused(foretell("pretrain", "a" * 5000), "the name is too long; expected a shorter path")
+    refused(foretell("pretrain", flat, "--out", tmp_path / ("a" * 5000)), "the name is too long")
+    (tmp_path / "f.npz").mkdir()
+    refused(
+        foretell("embed", run, "--out", tmp_path / "f.npz"), f"{tmp_path}/f.npz: is a folder; give --out a file in it"
+    )
+    refused(foretell("neighbours", run, "--out", tmp_path), "unknown suffix ''; expected .png")
