@@ -14,6 +14,8 @@ from foretell.claims.base import Claim, overall, signed
 from foretell.claims.fetch import Unavailable
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.claims.locks import held
+from foretell.errors import InputError
+from foretell.json_files import read_object
 from foretell.run import write_aside
 from foretell.train.machine import model_of, named_device
 
@@ -46,6 +48,7 @@ def reproduce(
     ``folder``, each with seeds of its own: with one seed there is no interval, and its work is kept for a later call with
     all. Raises InputError for an unknown claim.
     """
+    _outcomes(folder)  # a damaged file is told before hours of work, not after
     chosen = [claims.get(name)(seeds=tuple(seeds)) for name in (claims.names() if list(wanted) == ["all"] else wanted)]
     deadline = None if budget is None else time.monotonic() + budget
     lab = Lab(folder / "work", device=device, deadline=deadline, say=say)
@@ -99,7 +102,7 @@ def _spent(lab: Lab, claim: Claim, seconds: float) -> float:
     """Seconds of every call that worked at ``claim`` in this lab with this version, which took ``seconds`` just now."""
     path = lab.folder / "spent.json"
     with held(lab.folder / "locks" / "spent.lock"):
-        spent = json.loads(path.read_text()) if path.is_file() else {}
+        spent = read_object(path, "delete it: it only counts seconds") if path.is_file() else {}
         name = f"{claim.name} {__version__}"
         spent[name] = spent.get(name, 0.0) + seconds
         write_aside(path, json.dumps(spent, indent=1) + "\n")
@@ -121,13 +124,27 @@ def options_of(seeds: Sequence[int], device: str) -> str:
 def _keep(folder: Path, claim: Claim, record: dict[str, Any]) -> None:
     path = folder / OUTCOMES
     with held(folder / "work" / "locks" / "outcomes.lock"):  # another process may write what came of another claim
-        kept = json.loads(path.read_text()) if path.is_file() else {}
+        kept = _outcomes(folder)
         before = kept.get(claim.name)
         if before and before["findings"] == record["findings"]:
             record["seconds"] = max(record["seconds"], before["seconds"])  # a repetition takes everything from the lab
         kept[claim.name] = record
         write_aside(path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         write_aside(folder / "RESULTS.md", page(kept))
+
+
+def _outcomes(folder: Path) -> dict[str, Any]:
+    """What came of the claims before. Raises InputError for a file that is damaged or was edited."""
+    path, do = folder / OUTCOMES, "delete it: the same commands take what came out from the folder's work"
+    kept = read_object(path, do) if path.is_file() else {}
+    for name in [known for known in claims.names() if known in kept]:
+        try:
+            page({name: kept[name]})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{path}: '{name}' is not what foretell reproduce writes ({type(error).__name__}: {error}); {do}"
+            ) from None
+    return kept
 
 
 def _row(row: dict[str, Any]) -> str:

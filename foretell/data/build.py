@@ -27,6 +27,7 @@ from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import Crew, decode_all
 from foretell.data.settled import mark, torn
 from foretell.data.source import Source
+from foretell.data.stores import whole
 from foretell.data.table import many
 from foretell.data.worker import shard_paths
 from foretell.errors import ForetellError, InputError
@@ -106,7 +107,7 @@ def build_files(
     Raises InputError for too many unreadable files or mixed channels.
     """
     plan = work / "join.json"
-    if torn(work) or (plan.exists() and json.loads(plan.read_text())[2] != channels):
+    if torn(work) or (plan.exists() and _joined(work)[2] != channels):
         shutil.rmtree(work)  # half built when the machine stopped, or half joined for other channels
     work.mkdir(parents=True, exist_ok=True)
     mark(work)
@@ -132,9 +133,17 @@ def build_files(
             decode_all(crew, work, source.root, waiting, side, window, report)
         except _TooMany:
             limit.check(source, _first_bad(source, side, window, shards, bad), sum(bad.values()))
-    facts = _facts(source, work, size, len(shards))
+    with whole(work, "the half built store was"):
+        facts = _facts(source, work, size, len(shards))
     limit.check(source, facts.bad)
     _join(source, folder, work, facts, side, channels)
+
+
+def _joined(work: Path) -> tuple[int, int, int | None]:
+    """(shards that are joined, bytes of them, channels asked for), as a join that was cut off left them."""
+    with whole(work, "the half built store was"):
+        shard, written, channels = json.loads((work / "join.json").read_text())
+        return int(shard), int(written), channels
 
 
 class _TooMany(Exception):
@@ -266,7 +275,7 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
     plan = work / "join.json"
     next_shard, written = 0, 0
     if plan.exists():
-        next_shard, written, _ = json.loads(plan.read_text())
+        next_shard, written, _ = _joined(work)
     pixels = work / "pixels.bin"
     try:
         with open(pixels, "r+b" if pixels.exists() else "w+b") as out:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +26,9 @@ from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import Crew
 from foretell.data.settled import settle, torn
 from foretell.data.source import Source, join, not_among, scan
+from foretell.data.stores import alone, whole
 from foretell.data.table import Table
-from foretell.errors import ForetellError, InputError
+from foretell.errors import InputError
 
 MEASURED = 20_000  # images that channel statistics are measured on, evenly spaced, where there are more
 
@@ -202,10 +201,8 @@ class ImageStore:
         """
         if self._statistics is None:
             kept = self._folder / "statistics.json" if self._folder is not None and self._rows is None else None
-            if kept is not None and kept.exists():
-                mean, std = json.loads(kept.read_text())
-                self._statistics = (tuple(mean), tuple(std))
-            else:
+            self._statistics = None if kept is None else _kept_statistics(kept, self.channels)
+            if self._statistics is None:
                 self._statistics = self._measure()
                 if kept is not None:
                     with contextlib.suppress(OSError):  # a cache that may only be read: measured again next time
@@ -225,6 +222,17 @@ class ImageStore:
         mean = first / len(chosen)
         std = np.sqrt(np.maximum(second / len(chosen) - mean**2, (1 / 255) ** 2))
         return tuple(float(value) for value in mean), tuple(float(value) for value in std)
+
+
+def _kept_statistics(path: Path, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """(mean, deviation) of each channel as they were kept; None where there are none, or none that can be."""
+    try:
+        mean, std = np.array(json.loads(path.read_text()), np.float64).reshape(2, channels)
+    except (OSError, ValueError, TypeError):
+        return None
+    if not ((mean >= 0) & (mean <= 1) & (std > 0) & (std <= 1)).all():
+        return None
+    return tuple(mean.tolist()), tuple(std.tolist())
 
 
 def usable_cores() -> int:
@@ -344,21 +352,15 @@ def _cached(
     else:
         key = build.key_of(found, side, how)
     folder = cache / "images" / (key if channels is None else f"{key}-{channels}")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with open(folder.parent / f"{key}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same store: wait for it
-            if torn(folder) or not (folder / "meta.json").exists():
-                work = folder.parent / f"{key}.building"
-                if found.kind == "array":
-                    build.build_array(found, images, folder, work, side, channels, progress)
-                else:
-                    build.build_files(found, folder, work, side, window, crew, max_unreadable, channels, progress)
-    except OSError as error:
-        raise ForetellError(
-            f"{folder.parent}: the cache cannot be written ({error.strerror or error}); set FORETELL_CACHE to a "
-            "folder that can"
-        ) from None
+    if not _made(folder):  # a finished one is read from a cache that may not be written, too
+        with alone(folder.parent / f"{key}.lock"):
+            work = folder.parent / f"{key}.building"
+            if _made(folder):  # by the process that was waited for
+                pass
+            elif found.kind == "array":
+                build.build_array(found, images, folder, work, side, channels, progress)
+            else:
+                build.build_files(found, folder, work, side, window, crew, max_unreadable, channels, progress)
     settle(folder)
     store = _open(folder, found)
     limit = build.Limit(max_unreadable, len(found))
@@ -366,21 +368,28 @@ def _cached(
     return store
 
 
+def _made(folder: Path) -> bool:
+    return (folder / "meta.json").exists() and not torn(folder)
+
+
 def _open(folder: Path, found: Source) -> ImageStore:
-    try:
+    with whole(folder, "the stored images were"):
         meta = json.loads((folder / "meta.json").read_text())
         dtype = np.dtype(meta["dtype"])
         sizes, offsets = np.load(folder / "sizes.npy"), np.load(folder / "offsets.npy")
         hashes, rows = np.load(folder / "hashes.npy"), np.load(folder / "rows.npy")
         # a plain array over the mapping: memmap's own subclass costs time at every index
         pixels = np.asarray(np.memmap(folder / "pixels.bin", dtype, "r"))
-        if len(pixels) != int(offsets[-1]):
+        if not np.array_equal(offsets, build.offsets_of(sizes, meta["channels"])) or len(pixels) != int(offsets[-1]):
             raise ValueError("its pixels are cut short")
-    except (OSError, ValueError, KeyError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ForetellError(f"{folder}: the stored images were damaged ({error}) and are removed; run again") from None
-    whole = len(rows) == len(found)
-    names = found.names if whole else [found.names[int(row)] for row in rows]
-    table = found.table if whole else found.table.subset(rows)
+        scale = {"scale": meta["scale"]} if "scale" in meta else {}
+        made = build.describe(sizes, meta["channels"], dtype.itemsize, hashes, scale)
+        if made["fingerprint"] != meta["fingerprint"]:
+            raise ValueError("its parts do not belong together")
+        if len(rows) != len(sizes) or rows.max() >= len(found):
+            raise ValueError("its rows are not those of the source")
+    all_read = len(rows) == len(found)
+    names = found.names if all_read else [found.names[int(row)] for row in rows]
+    table = found.table if all_read else found.table.subset(rows)
     meta = {**meta, "source": found.name, "kind": found.kind}
     return ImageStore(pixels, sizes, offsets, hashes, table, list(names), meta, folder=folder)

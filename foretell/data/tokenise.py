@@ -6,7 +6,6 @@ only grow; ``state.json`` says up to where they are whole, so that a stopped bui
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -26,9 +25,10 @@ from tokenizers import Encoding, Tokenizer
 
 from foretell.data.corpus import Corpus, Document
 from foretell.data.store import cache_folder
+from foretell.data.stores import alone, whole
 from foretell.data.tokenizer import continuation_prefix
 from foretell.data.tokens import COLUMNS, TokenStore
-from foretell.errors import ForetellError, InputError
+from foretell.errors import InputError
 from foretell.run import write_aside
 
 VERSION = 1
@@ -61,21 +61,18 @@ def open_tokens(
     digest = hashlib.blake2b(f"{VERSION}\0{corpus.fingerprint}\0{text}".encode(), digest_size=16).hexdigest()
     root = (cache if cache is not None else cache_folder()) / "tokens"
     folder = root / digest
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with open(root / f"{digest}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same store: wait for it
+    if not (folder / "meta.json").exists():  # a finished one is read from a cache that may not be written, too
+        with alone(root / f"{digest}.lock"):
             if not (folder / "meta.json").exists():
                 work = root / f"{digest}.building"
                 work.mkdir(exist_ok=True)
                 _Builder(corpus, tokenizer, work, progress).build(digest)
                 shutil.rmtree(folder, ignore_errors=True)
                 work.rename(folder)
-    except OSError as error:
-        raise ForetellError(
-            f"{root}: the cache cannot be written ({error.strerror or error}); set FORETELL_CACHE to a folder that can"
-        ) from None
-    return TokenStore(folder)
+    with whole(folder, "the stored tokens were"):
+        store = TokenStore(folder)
+        store.check()
+    return store
 
 
 class _Builder:
@@ -214,6 +211,8 @@ class _Builder:
             "documents": 8 * self.state.documents,
             "columns": 4 * len(COLUMNS) * self.state.documents,
         }
+        if any((self.work / f"{name}.bin").stat().st_size < size for name, size in sizes.items() if size):
+            self.state, sizes = _State(), dict.fromkeys(sizes, 0)  # not what the state was written of: all anew
         for name, size in sizes.items():
             with open(self.work / f"{name}.bin", "ab") as file:
                 file.truncate(size)

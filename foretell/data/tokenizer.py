@@ -17,6 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from foretell.data.corpus import Corpus
 from foretell.data.store import cache_folder
+from foretell.data.stores import alone, whole
 from foretell.errors import InputError
 from foretell.run import write_aside
 from foretell.settings import Settings
@@ -142,10 +143,11 @@ def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache
     folder = (cache if cache is not None else cache_folder()) / "tokenizers"
     file = folder / f"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}.json"
     if not file.is_file():
-        made = train_tokenizer(corpus, config, roles)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_aside(file, made.to_str())
-    return load_tokenizer(file)
+        with alone(file.with_suffix(".lock")):
+            if not file.is_file():
+                write_aside(file, train_tokenizer(corpus, config, roles).to_str())
+    with whole(file, "the kept tokenizer was"):
+        return load_tokenizer(file)
 
 
 def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str]) -> Tokenizer:

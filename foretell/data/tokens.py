@@ -42,6 +42,26 @@ class TokenStore:
     def _map(self, name: str, dtype: str) -> NDArray[Any]:
         return np.memmap(self.folder / name, dtype, mode="r")
 
+    def check(self) -> None:
+        """Raises ValueError where the files are not of the lengths that meta.json says, or cannot be read."""
+        tokens, sentences, documents = (self.meta[name] for name in ("tokens", "sentences", "documents"))
+        found = {
+            "ids.bin": (len(self.ids), tokens),
+            "words.bin": (len(self._words), -(-tokens // 8)),
+            "sentences.bin": (len(self.sentence_ends), sentences),
+            "documents.bin": (len(self._document_ends), documents),
+            "columns.bin": (len(self._map("columns.bin", "int32")), documents * len(COLUMNS)),
+        }
+        for name, (have, wanted) in found.items():
+            if have != wanted:
+                raise ValueError(f"{name} has {have:,} entries of {wanted:,}")
+        if int(self.sentence_ends[-1]) != tokens or int(self._document_ends[-1]) != sentences:
+            raise ValueError("its parts do not belong together")
+        for name in COLUMNS:
+            self.column(name)
+        if self.tokenizer.get_vocab_size() != self.vocabulary:
+            raise ValueError("tokenizer.json is another")
+
     def __len__(self) -> int:
         """Documents."""
         return len(self._document_ends) if self._rows is None else len(self._rows)

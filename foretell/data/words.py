@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
@@ -26,14 +25,16 @@ from foretell.counters import seed_of
 from foretell.data.corpus import Corpus
 from foretell.data.letters import MARKS
 from foretell.data.store import cache_folder
+from foretell.data.stores import alone, whole
 from foretell.errors import InputError
+from foretell.run import write_aside
 from foretell.settings import Settings
 
 END = -1  # after each sentence
 LONGEST = 100  # characters of a word; what is longer is no word
 BLOCK = 1 << 20  # numbers held before they are written
 HELD_OUT = 50  # one document in so many is held out, where there are at least as many and no split column
-FORMAT = 2  # of what a word is and how it is kept: one more makes older stores in the cache be built anew
+FORMAT = 3  # of what a word is and how it is kept: one more makes older stores in the cache be built anew
 
 Ids = NDArray[np.int32]
 
@@ -110,24 +111,35 @@ def open_words(
     key = json.dumps([FORMAT, corpus.fingerprint, config.model_dump()], sort_keys=True)
     digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     folder = (cache or cache_folder() / "words") / digest
-    if not (folder / "meta.json").is_file():
-        aside = folder.with_name(f".{digest}.{os.getpid()}")
-        aside.mkdir(parents=True)
-        try:
-            _build(corpus, config, aside, progress)
-            try:
-                aside.rename(folder)
-            except OSError:  # another process was first
-                if not (folder / "meta.json").is_file():
-                    raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    if not (folder / "meta.json").is_file():  # a finished one is read from a cache that may not be written, too
+        with alone(folder.with_name(f"{digest}.lock")):
+            if not (folder / "meta.json").is_file():
+                work = folder.with_name(f"{digest}.building")
+                for left in (work, folder):  # by a process that was killed
+                    shutil.rmtree(left, ignore_errors=True)
+                work.mkdir()
+                try:
+                    _build(corpus, config, work, progress)
+                    work.rename(folder)
+                finally:
+                    shutil.rmtree(work, ignore_errors=True)
+    with whole(folder, "the stored words were"):
+        return _read(folder, corpus)
+
+
+def _read(folder: Path, corpus: Corpus) -> WordStore:
+    """Raises ValueError and the like where the files are not as they were written."""
     meta = json.loads((folder / "meta.json").read_text())
+    for name, size in meta["sizes"].items():
+        if (folder / name).stat().st_size != size:
+            raise ValueError(f"{name} has not its {size:,} bytes")
     words = (folder / "words.txt").read_text(encoding="utf-8").split("\n")
     counts = np.load(folder / "counts.npy")
+    if len(words) != len(counts):
+        raise ValueError("its parts do not belong together")
     ids, held = (_mapped(folder / name) for name in ("ids.bin", "held.bin"))
     facts = {**meta["facts"], "notes": corpus.notes}
-    return WordStore(corpus.name, digest, ids, held, words, counts, meta["raw"], facts)
+    return WordStore(corpus.name, folder.name, ids, held, words, counts, meta["raw"], facts)
 
 
 def _mapped(path: Path) -> Ids:
@@ -221,7 +233,8 @@ def _build(corpus: Corpus, config: WordsConfig, folder: Path, progress: Callable
         "distinct": len(number),
     }
     meta = {"raw": learnt.raw, "facts": facts, "config": config.model_dump(), "corpus": asdict(corpus.rules)}
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+    meta["sizes"] = {path.name: path.stat().st_size for path in folder.iterdir()}
+    write_aside(folder / "meta.json", json.dumps(meta, indent=1))
 
 
 def _counted(path: Path, part: _Part, distinct: int) -> NDArray[np.int64]:

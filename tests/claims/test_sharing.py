@@ -287,3 +287,20 @@ def test_an_encoder_that_two_begin_at_is_kept_once(tmp_path: Path, monkeypatch: 
     found = in_two_labs(tmp_path, lambda lab: encoders.kept_encoder(lab, recipe))
     assert found == saved * 2
     assert (found[0] / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"simclr-head": []}', '{"simclr-head": {"outcome": "holds"}}'])
+def test_outcomes_that_were_edited_are_told_before_the_work(tmp_path: Path, content: str) -> None:
+    (tmp_path / "outcomes.json").write_text(content)
+    with pytest.raises(InputError, match=r"outcomes.json: .*delete it: the same commands take what came out"):
+        reproduce(["simclr-head"], tmp_path, say=lambda text: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["outcomes.json"]
+
+
+def test_a_result_that_was_cut_is_named(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    assert lab.result("one", {}, lambda: {"a": 1}) == {"a": 1}
+    (path,) = (tmp_path / "results").glob("one-*.json")
+    path.write_text('{"a"')
+    with pytest.raises(InputError, match=r"one-\w+.json: not valid JSON .*; delete it: the same command works it out"):
+        lab.result("one", {}, lambda: {"a": 2})

@@ -327,7 +327,7 @@ def test_a_damaged_store_is_removed_in_words(tmp_path: Path, cache: Path) -> Non
     open_images(tmp_path)
     (pixels,) = cache.rglob("pixels.bin")
     os.truncate(pixels, 100)
-    with pytest.raises(ForetellError, match=r"were damaged .* and are removed; run again"):
+    with pytest.raises(ForetellError, match=r"were damaged .* and removed; run again"):
         open_images(tmp_path)
     assert len(open_images(tmp_path)) == 3
 
