@@ -6,12 +6,15 @@ import base64
 import hashlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from foretell import __version__
+from foretell.errors import InputError
+from foretell.json_files import AGAIN
 from foretell.report import about, analysis, elsewhere, reading, results, searching, words
 from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
@@ -41,6 +44,9 @@ WATCH = """
   document.addEventListener("DOMContentLoaded", show);
 })();
 """
+
+# what a number where a table was expected, and the like, leads to
+FAULTS = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError)
 
 STATES = {"running": "still running", "failed": "failed", "stopped": "stopped early", "finished": "finished"}
 
@@ -163,8 +169,40 @@ def build(run_path: str | Path) -> Path:
     InputError when ``run_path`` is no run or one of its files is damaged, ForetellError when it cannot be written.
     """
     run = gather(run_path)
-    page = environment().get_template("report.html.j2").render(context(run))
-    write_aside(run.path / "report.json", json.dumps(numbers(run), indent=1, ensure_ascii=False) + "\n")
-    write_aside(run.path / "MODEL_CARD.md", model_card(run))
-    write_aside(run.path / "report.html", page)
+    try:
+        made = _files(run)
+    except FAULTS as error:
+        name = _edited(run)
+        if name is None:
+            raise
+        raise InputError(
+            f"{run.path / name}: not of the form that the verb that wrote it gives it ({type(error).__name__}: {error}); {AGAIN}"
+        ) from error
+    for name, text in made.items():
+        write_aside(run.path / name, text)
     return run.path / "report.html"
+
+
+def _files(run: Gathered) -> dict[str, str]:
+    """The text of each file of the report, by name; the page is the last."""
+    return {
+        "report.json": json.dumps(numbers(run), indent=1, ensure_ascii=False) + "\n",
+        "MODEL_CARD.md": model_card(run),
+        "report.html": environment().get_template("report.html.j2").render(context(run)),
+    }
+
+
+def _edited(run: Gathered) -> str | None:
+    """The file without which the report can be made; None where that is no single one."""
+    without = {f"results/{name}.json": {"results": _but(run.results, name)} for name in run.results}
+    for name, change in (without | {"facts.json": {"facts": {}}, "status.json": {"status": {}}}).items():
+        try:
+            _files(replace(run, **change))
+        except FAULTS:
+            continue
+        return name
+    return None
+
+
+def _but(values: dict[str, Any], left_out: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != left_out}

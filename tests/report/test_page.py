@@ -13,7 +13,7 @@ from chromium import FOUND, dump, errors, laid_out
 from made_up_run import ANIMALS, comparison, make, write
 
 from foretell.errors import InputError
-from foretell.report import build
+from foretell.report import build, page
 from foretell.report.charts import curve
 from foretell.report.glossary import WORDS
 
@@ -271,3 +271,35 @@ def test_not_a_run_and_a_damaged_one_are_named(tmp_path: Path) -> None:
     (run / "results" / "comparison.json").write_text('{"metric": ')
     with pytest.raises(InputError, match=r"comparison\.json: not valid JSON .*delete it"):
         build(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("results/comparison.json", {"summary": "x", "rows": "x", "test": "x"}),
+        ("results/neighbours.json", {"queries": [1], "rows": [1]}),
+        ("status.json", {"heartbeat": 1e300}),
+    ],
+)
+def test_a_file_of_another_form_is_named_and_the_report_stays(
+    tmp_path: Path, name: str, content: dict[str, object]
+) -> None:
+    run = make(tmp_path / "run", exhibits=False)
+    before = build(run).read_bytes()
+    kept = json.loads((run / name).read_text()) if (run / name).is_file() else {}
+    (run / name).write_text(json.dumps({**{key: [1] for key in kept}, **content}))
+    with pytest.raises(InputError, match=rf"{name}: not of the form .*; delete it and run the verb") as raised:
+        build(run)
+    assert "\n" not in str(raised.value)
+    assert (run / "report.html").read_bytes() == before
+    (run / name).unlink()
+    build(run)
+
+
+def test_a_fault_of_the_report_itself_is_not_put_on_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_: object) -> None:
+        raise TypeError("a fault")
+
+    monkeypatch.setattr(page, "model_card", faulty)
+    with pytest.raises(TypeError, match="a fault"):
+        build(make(tmp_path / "run", exhibits=False))
