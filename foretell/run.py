@@ -198,7 +198,10 @@ class Run:
     def write_json(self, name: str, value: Any) -> None:
         """Write ``value`` to ``name`` (relative, with its suffix) aside and rename."""
         target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritten(target, error) from error
         write_aside(target, json_text(value))
 
     def log(self, kind: str, **values: Any) -> None:

@@ -151,3 +151,11 @@ def test_lines_that_no_run_wrote_are_left_out_of_the_metrics(tmp_path: Path) -> 
     run.cut_metrics(1)
     run.log("step", step=2)
     assert [line["step"] for line in run.metrics()] == [1, 2]
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    run = new(tmp_path / "run")
+    (tmp_path / "run" / "results").rmdir()
+    (tmp_path / "run" / "results").write_text("")
+    with pytest.raises(ForetellError, match=r"results/map.json: could not be written \(File exists\)"):
+        run.write_json("results/map.json", {})

@@ -194,8 +194,10 @@ def _files(run: Gathered) -> dict[str, str]:
 
 def _edited(run: Gathered) -> str | None:
     """The file without which the report can be made; None where that is no single one."""
-    without = {f"results/{name}.json": {"results": _but(run.results, name)} for name in run.results}
-    for name, change in (without | {"facts.json": {"facts": {}}, "status.json": {"status": {}}}).items():
+    without: dict[str, dict[str, Any]] = {"facts.json": {"facts": {}}, "status.json": {"status": {}}}
+    for name in run.results:
+        without[f"results/{name}.json"] = {"results": _but(run.results, name)}
+    for name, change in without.items():
         try:
             _files(replace(run, **change))
         except FAULTS:
