@@ -176,7 +176,7 @@ def build(run_path: str | Path) -> Path:
         if name is None:
             raise
         raise InputError(
-            f"{run.path / name}: not of the form that the verb that wrote it gives it ({type(error).__name__}: {error}); {AGAIN}"
+            f"{run.path / name}: no report can be made of what it holds ({type(error).__name__}: {error}); where it was edited, {AGAIN}"
         ) from error
     for name, text in made.items():
         write_aside(run.path / name, text)
