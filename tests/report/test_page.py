@@ -288,7 +288,9 @@ def test_a_file_of_another_form_is_named_and_the_report_stays(
     before = build(run).read_bytes()
     kept = json.loads((run / name).read_text()) if (run / name).is_file() else {}
     (run / name).write_text(json.dumps({**{key: [1] for key in kept}, **content}))
-    with pytest.raises(InputError, match=rf"{name}: no report can be made .*; where it was edited, delete it and run the verb") as raised:
+    with pytest.raises(
+        InputError, match=rf"{name}: no report can be made .*; where it was edited, delete it and run the verb"
+    ) as raised:
         build(run)
     assert "\n" not in str(raised.value)
     assert (run / "report.html").read_bytes() == before
