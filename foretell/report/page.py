@@ -176,7 +176,8 @@ def build(run_path: str | Path) -> Path:
         if name is None:
             raise
         raise InputError(
-            f"{run.path / name}: no report can be made of what it holds ({type(error).__name__}: {error}); where it was edited, {AGAIN}"
+            f"{run.path / name}: no report can be made of what it holds ({type(error).__name__}: {error}); where it was "
+            f"edited, {AGAIN}"
         ) from error
     for name, text in made.items():
         write_aside(run.path / name, text)
