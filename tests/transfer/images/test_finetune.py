@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from digit_samples import new_encoder  # type: ignore[import-not-found]
+from safetensors.torch import save_file
 
 from foretell.counters import Rng, Rows
 from foretell.encoders import build_encoder
@@ -231,6 +232,9 @@ def test_the_model_a_person_keeps_survives_the_disk(digits, views, trained, tmp_
     with pytest.raises(InputError, match="without labelled images"):
         loaded.draw("labelled", 0, 0, Rows.of_rank(4))
     (tmp_path / "kept" / "head.safetensors").write_bytes(b"not weights")
+    with pytest.raises(InputError, match=r"head\.safetensors: not a readable safetensors file"):
+        load_classifier(tmp_path / "kept")
+    save_file({"weight": torch.zeros(3, 4), "bias": torch.zeros(3)}, tmp_path / "kept" / "head.safetensors")
     with pytest.raises(InputError, match="does not fit 10 classes"):
         load_classifier(tmp_path / "kept")
     with pytest.raises(InputError, match="not a fine-tuned classifier"):
