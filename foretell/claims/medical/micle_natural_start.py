@@ -114,6 +114,10 @@ class MICLeNaturalStart(Claim):
             found = crossing(rows, plan, START, "accuracy")
             assert found is not None
             self.notes.append(sentence(found, {name: name for name in PLANS}))
+        labels = {row["per_class"]: row["labels"] for row in rows}
+        self.notes.append(
+            f"{cases(PART)} are {labels[PART] / labels[None]:.0%} of the labels; the paper's arms are equal at 20 to 30%"
+        )
         for natural, chosen in rates.items():
             told = ", ".join(f"{rate:g}" for rate in chosen)
             self.notes.append(f"rate of SimCLR {'after the supervised start' if natural else 'from scratch'}: {told}")
