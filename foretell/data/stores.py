@@ -11,6 +11,12 @@ from zipfile import BadZipFile
 
 from foretell.errors import ForetellError, InputError
 
+# what a part that is missing, cut or edited leads to
+DAMAGE = (
+    *(FileNotFoundError, IsADirectoryError, NotADirectoryError, EOFError, BadZipFile),
+    *(ValueError, TypeError, LookupError, InputError),
+)
+
 
 @contextlib.contextmanager
 def alone(lock: Path) -> Iterator[None]:
@@ -32,12 +38,19 @@ def alone(lock: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole(place: Path, what: str) -> Iterator[None]:
-    """While a part of the cache is read back: what is not as it was written is removed, with a ForetellError that says so."""
+    """While a part of the cache is read back: what is not as it was written is removed, with a ForetellError that says so.
+
+    What the system does not let be read just now (too many open files, a disk that is away) is left as it is.
+    """
     try:
         yield
-    except (OSError, EOFError, ValueError, TypeError, LookupError, BadZipFile, InputError) as error:
+    except DAMAGE as error:
         if place.is_dir():
             shutil.rmtree(place, ignore_errors=True)
         else:
-            place.unlink(missing_ok=True)
-        raise ForetellError(f"{place}: {what} damaged ({error}) and removed; run again") from None
+            with contextlib.suppress(OSError):  # said below
+                place.unlink(missing_ok=True)
+        done = "cannot be removed; remove it" if place.exists() else "removed"
+        raise ForetellError(f"{place}: {what} damaged ({error}) and {done}; run again") from None
+    except OSError as error:
+        raise ForetellError(f"{place}: cannot be read ({error.strerror or error}); run again when it can") from None

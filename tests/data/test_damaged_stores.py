@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from foretell.data import build
 from foretell.data.corpus import open_corpus
 from foretell.data.store import open_images
+from foretell.data.stores import whole
 from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import MASKED, TokenizerConfig, trained
 from foretell.data.words import WordsConfig, open_words
@@ -166,3 +168,14 @@ def test_a_state_that_says_more_than_is_there_begins_anew(tmp_path: Path) -> Non
     state = {"documents": 3, "read": 3, "sentences": 6, "tokens": 10**6}
     (work / "state.json").write_text(json.dumps(state))
     assert np.array_equal(tokens(tmp_path).ids, ids)
+
+
+def test_what_cannot_be_read_just_now_is_left_in_the_cache(tmp_path: Path) -> None:
+    kept = tmp_path / "store"
+    kept.mkdir()
+    with pytest.raises(ForetellError, match=r"store: cannot be read \(Too many open files\)"), whole(kept, "it was"):
+        raise OSError(errno.EMFILE, "Too many open files")
+    assert kept.is_dir()
+    with pytest.raises(ForetellError, match=r"it was damaged .* and removed; run again"), whole(kept, "it was"):
+        raise ValueError("cut short")
+    assert not kept.exists()
