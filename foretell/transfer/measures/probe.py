@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,9 +73,7 @@ def fit_probe(
         model.classes_ = found
         model.coef_ = start.weight[found].astype(z.dtype) * scale
         model.intercept_ = (start.bias[found] + start.weight[found] @ mean).astype(z.dtype)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # weakly penalised separable data: near enough is enough
-        warnings.simplefilter("ignore", FutureWarning)
+    with quiet_fit():
         model.fit(z, y, sample_weight=weights)
     coef, intercept = model.coef_, model.intercept_
     if len(found) == 2:
@@ -85,6 +84,16 @@ def fit_probe(
     weight[found] = np.where(dead, 0.0, coef / scale)
     bias[found] = intercept - weight[found].astype(np.float64) @ mean
     return Probe(weight, bias, strength)
+
+
+@contextmanager
+def quiet_fit() -> Iterator[None]:
+    """Without the warnings of scikit-learn that say nothing to a user of few labels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # weakly penalised separable data: near enough is enough
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # one or two labels a class
+        yield
 
 
 def strengths(low: float, high: float, trials: int) -> list[float]:

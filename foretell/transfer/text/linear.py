@@ -16,7 +16,7 @@ from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification
 from foretell.tasks.inputs import Index
-from foretell.transfer.measures.probe import Probe, cross_entropy, fit_probe, strengths
+from foretell.transfer.measures.probe import Probe, cross_entropy, fit_probe, quiet_fit, strengths
 
 Array = NDArray[np.float32]
 
@@ -134,9 +134,12 @@ def fit_sparse(x: Any, task: Task, strength: float) -> Linear:
         right = task.targets(np.arange(len(task)))["right"].numpy() + np.cumsum(counts) - counts
         wanted = np.zeros(len(task.sequences), np.int64)
         wanted[right] = 1
-        model = LogisticRegression(C=1 / strength, max_iter=300).fit(x, wanted)
+        with quiet_fit():
+            model = LogisticRegression(C=1 / strength, max_iter=300).fit(x, wanted)
         return ChoiceModel(model.coef_[0].astype(np.float32))
-    return SparseClasses(LinearSVC(C=1 / strength, random_state=0).fit(x, task.codes), len(task.classes))
+    with quiet_fit():
+        fitted = LinearSVC(C=1 / strength, random_state=0).fit(x, task.codes)
+    return SparseClasses(fitted, len(task.classes))
 
 
 # the search ------------------------------------------------------------------------------------------------------------

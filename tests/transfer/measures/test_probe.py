@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.svm import LinearSVC
 
 from foretell.errors import InputError
 from foretell.transfer.fractions import subset, validation_splits
-from foretell.transfer.measures.probe import cross_entropy, fit_probe, linear_probe, strengths
+from foretell.transfer.measures.probe import cross_entropy, fit_probe, linear_probe, quiet_fit, strengths
 
 
 def gradient_at(probe, x: np.ndarray, y: np.ndarray, strength: float) -> float:
@@ -85,3 +88,14 @@ def test_fresh_views_judge_where_nothing_can_be_held_out(digits) -> None:
 def test_cross_entropy_floors_zero() -> None:
     p = np.array([[1.0, 0.0], [0.5, 0.5]], dtype=np.float32)
     assert cross_entropy(p, np.array([1, 0])) == pytest.approx((-np.log(1e-7) - np.log(0.5)) / 2)
+
+
+def test_one_label_a_class_of_many_is_fitted_without_a_warning_of_another_library() -> None:
+    rng = np.random.default_rng(0)
+    x, codes = rng.normal(size=(30, 8)).astype(np.float32), np.arange(30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        probe = fit_probe(x, codes, 30, 0.1)
+        with quiet_fit():
+            LinearSVC(random_state=0).fit(x, codes)
+    assert (probe.logits(x).argmax(axis=1) == codes).mean() > 0.9
