@@ -102,6 +102,23 @@ def build_encoder(config: EncoderConfig, channels: int, side: int) -> TimmEncode
     return encoder
 
 
+def renewed(like: TimmEncoder) -> TimmEncoder:
+    """The network of ``like`` to the last layer (its stem, normalisation and patch too), its weights drawn anew from
+    torch's global generator.
+    """
+    encoder = TimmEncoder(
+        create(like.architecture, like.arguments, like.name),
+        name=like.name,
+        channels=like.channels,
+        side=like.side,
+        stem=like.stem,
+        architecture=like.architecture,
+        arguments=like.arguments,
+    )
+    encoder.norm, encoder.patch = like.norm, like.patch
+    return encoder
+
+
 def create(architecture: str, arguments: dict[str, Any], name: str) -> nn.Module:
     """The timm network, its failures in words."""
     try:

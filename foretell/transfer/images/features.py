@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foretell.encoders.base import Encoder, EncoderConfig
+from foretell.encoders.base import Encoder
 from foretell.transfer.images.labelled import Index, Reader
 from foretell.transfer.networks import device_of, evaluating
 from foretell.views.config import ViewConfig
@@ -161,12 +161,13 @@ class FeatureBank:
 
 def fresh_encoder(like: Encoder, seed: int) -> Encoder:
     """The architecture of ``like`` with newly drawn weights; the global generators are left as they were."""
-    from foretell.encoders import build_encoder
+    from foretell.encoders import TimmEncoder
+    from foretell.encoders.build import renewed
 
-    config = EncoderConfig(name=like.name, stem="small" if like.stem == "small" else "standard")
+    assert isinstance(like, TimmEncoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = build_encoder(config, like.channels, like.side)
+        encoder = renewed(like)
     return encoder.to(device_of(like))
 
 

@@ -10,7 +10,7 @@ from digit_samples import new_encoder  # type: ignore[import-not-found]
 from safetensors.torch import save_file
 
 from foretell.counters import Rng, Rows
-from foretell.encoders import build_encoder
+from foretell.encoders import build_encoder, load_encoder, save_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.transfer.cache import Cache
@@ -158,6 +158,28 @@ def test_scratch_is_new_weights_of_the_same_architecture(trained) -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert {n: p.shape for n, p in a.named_parameters()} == {n: p.shape for n, p in trained.named_parameters()}
     assert len({weights_hash(module) for module in (trained, a, b, again)}) == 3
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        EncoderConfig(name="resnet_tiny", norm="group"),
+        EncoderConfig(name="vit_mini", patch=2),
+        EncoderConfig(name="resnet18", stem="small"),
+        EncoderConfig(name="resnet18", stem="standard", norm="group"),
+    ],
+    ids=lambda config: f"{config.name}-{config.stem}-{config.norm}-{config.patch}",
+)
+def test_scratch_has_the_norm_the_patch_and_the_stem_of_what_it_is_compared_with(
+    config: EncoderConfig, tmp_path
+) -> None:
+    made = build_encoder(config, 1, 28)
+    saved = save_encoder(made, tmp_path / "encoder", mean=[0.5], std=[0.25])
+    for like in (made, load_encoder(saved)[0]):
+        fresh = fresh_encoder(like, 3)
+        assert {n: t.shape for n, t in fresh.state_dict().items()} == {n: t.shape for n, t in made.state_dict().items()}
+        assert [type(part) for part in fresh.modules()] == [type(part) for part in like.modules()]
+        assert (fresh.norm, fresh.patch, fresh.stem, fresh.untrained) == (like.norm, like.patch, like.stem, True)
 
 
 def test_random_features_have_measured_norms(digits, views, trained) -> None:
