@@ -109,6 +109,11 @@ class Trainable(nn.Module):
         """
         raise NotImplementedError
 
+    @property
+    def visits_per_epoch(self) -> float:
+        """How often an epoch visits each sample: once, but where a sample is several images of which a visit takes one pair."""
+        return 1.0
+
     def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Batch:
         """This process's rows of the global batch of ``step``: random access on the host, no iterator state."""
         raise NotImplementedError

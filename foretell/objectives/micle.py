@@ -91,6 +91,11 @@ class MICLe(SimCLR):
     def steps_per_epoch(self, batch: int) -> int:
         return Sampler(len(self.bags), 0, "cases").steps(batch)
 
+    @property
+    def visits_per_epoch(self) -> float:
+        """The mean number of images a case: an epoch then draws as many pairs as there are images, as SimCLR's does."""
+        return len(self.bags.of_row) / len(self.bags)
+
     def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Pairs:
         """Each case at most once in a batch; which of its images is a function of (seed, step)."""
         bags = Sampler(len(self.bags), seed, "cases").index(step, rows)

@@ -143,7 +143,7 @@ class _Fit:
 
     def _run_all(self, resume: bool | str | Path) -> FitResult:
         self.trainable.train()
-        per_epoch = self.trainable.steps_per_epoch(self.config.batch)
+        per_epoch = self.trainable.steps_per_epoch(self.config.batch) * self.trainable.visits_per_epoch
         check_batch(self.trainable, self.config.batch, len(self.rows), self.config.chunk)
         saved, where = self._saved(resume)
         self.measured = self._measured(saved, where, per_epoch)
@@ -334,7 +334,7 @@ class _Fit:
 
     # the start -------------------------------------------------------------------------------------------------------
 
-    def _measured(self, saved: dict[str, Any] | None, where: str, per_epoch: int) -> Measured:
+    def _measured(self, saved: dict[str, Any] | None, where: str, per_epoch: float) -> Measured:
         """Precision, layout, threads and steps: as stored when resuming, else as given or measured."""
         stored = saved.get("measured") if saved else distributed.broadcast_object(self._known)
         if saved is not None or stored is not None:

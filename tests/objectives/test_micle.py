@@ -16,6 +16,7 @@ from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.objectives.micle import MICLe
 from foretell.objectives.simclr import SimCLR
+from foretell.train import TrainingConfig, fit
 
 
 def make(store: ImageStore, kind: type[SimCLR] = MICLe, **settings: object) -> SimCLR:
@@ -87,6 +88,13 @@ def test_an_epoch_draws_from_cases(store: ImageStore) -> None:
     assert MICLe.samples(MICLe.Config(), cases) == (16, "cases")
     assert MICLe.samples(MICLe.Config(), with_columns(store)) == (48, "images")  # without the column it cannot be built
     assert SimCLR.samples(SimCLR.Config(), cases) == (48, "images")
+
+
+def test_an_epoch_draws_as_many_pairs_as_there_are_images(store: ImageStore) -> None:
+    cases = with_columns(store, case=[str(row // 3) for row in range(48)])
+    training = TrainingConfig(epochs=2, batch=8, device="cpu", precision="float32", layout="contiguous", threads=1)
+    steps = {kind: fit(make(cases, kind), training).steps for kind in (MICLe, SimCLR)}
+    assert steps == {MICLe: 12, SimCLR: 12}
 
 
 def test_whose_images_are_pairs(store: ImageStore) -> None:
