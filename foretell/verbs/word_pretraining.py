@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from foretell.verbs.text_data import corpus_of, counting, keep_text_facts
 from foretell.verbs.word_exhibits import neighbour_table, write_word_map
 
 EPOCHS = 5.0  # where no budget is given, as in the authors' code
+ENOUGH = 1_000_000  # words read, all epochs together, below which neighbours mean little
+MOST_EPOCHS = 200  # that are advised
 RATES = {"skip-gram": 0.025, "cbow": 0.05}
 PIECES = 50  # of the text in an epoch, at least, so that the rate falls smoothly
 LARGEST, SMALLEST = 100_000, 1_000  # words of a piece
@@ -84,6 +87,17 @@ def settle(asked: Recipe, store: WordStore) -> tuple[Recipe, list[str]]:
         changes["training.batch"] = max(SMALLEST, min(LARGEST, len(store) // PIECES))
     epochs, notes = kinds.usual_epochs(asked, EPOCHS)
     return asked.changed(changes | epochs), notes
+
+
+def too_few(words: int, epochs: float | None) -> list[str]:
+    """Advice where a text of ``words`` is read too seldom for its vectors to mean something; [] else, and for other budgets."""
+    if epochs is None or words * epochs >= ENOUGH or epochs >= MOST_EPOCHS:
+        return []
+    wanted = min(MOST_EPOCHS, 10 * math.ceil(ENOUGH / words / 10))
+    return [
+        f"{many(words, 'word')} read {epochs:g} times are few: every word will lie near every other; give "
+        f"--budget '{wanted} epochs', and --set objective.min_count=2 for more of its words"
+    ]
 
 
 def division(store: WordStore) -> str:
@@ -189,7 +203,7 @@ class Words(kinds.Kind[Setting]):
             say(f"  {note}")
         settled, notes = settle(asked, store)
         setting = build(settled, store)
-        notes += unspaced(asked)
+        notes += unspaced(asked) + too_few(store.raw, settled.training.epochs)
         notes.append(setting.parts.how)
         threads = settled.training.threads or torch.get_num_threads()
         if threads > 1:

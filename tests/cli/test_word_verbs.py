@@ -13,7 +13,7 @@ import foretell
 from foretell.cli import main
 from foretell.errors import InputError
 from foretell.recipe import Recipe
-from foretell.verbs.word_pretraining import unspaced
+from foretell.verbs.word_pretraining import too_few, unspaced
 
 SETTINGS = [
     "objective.dim=16",
@@ -151,6 +151,13 @@ def test_words_without_spaces_between_them_are_told(
     (tmp_path / "text.txt").write_text(text)
     given = {"objective.name": "word2vec", "data.source": str(tmp_path / "text.txt"), **options}
     assert bool(unspaced(Recipe.load(None, given))) == told
+
+
+def test_a_small_text_that_is_read_too_seldom_is_told() -> None:
+    (said,) = too_few(44_000, 5.0)
+    assert "44,000 words read 5 times are few" in said
+    assert "--budget '30 epochs'" in said
+    assert too_few(44_000, 30.0) == too_few(44_000, None) == too_few(1_000_000, 1.0) == []
 
 
 def test_a_run_goes_on(text: Path, tmp_path: Path) -> None:
