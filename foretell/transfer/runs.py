@@ -31,21 +31,33 @@ def _protocol(comparison: Row) -> Row:
     return {**{name: comparison[name] for name in shared}, "numbers of labels": labels}
 
 
-def _values(comparison: Row, arm: str, labels: int) -> dict[int, float]:
+def _points(comparison: Row) -> list[tuple[Any, int]]:
+    """(amount, labels) of a comparison, fewest first.
+
+    The labels are those of the first seed, as in its summary: where whole groups are labelled, each seed draws others.
+    """
+    found: dict[Any, int] = {}
+    for row in comparison["rows"]:
+        found.setdefault(row["per_class"], row["labels"])
+    return sorted(found.items(), key=lambda point: point[1])
+
+
+def _values(comparison: Row, arm: str, amount: Any) -> dict[int, float]:
     metric = comparison["metric"]
     return {
         row["seed"]: float(row[metric])
         for row in comparison["rows"]
-        if row["arm"] == arm and row["labels"] == labels and row[metric] is not None
+        if row["arm"] == arm and row["per_class"] == amount and row[metric] is not None
     }
 
 
 def compare_runs(paths: Sequence[Path | str]) -> Row:
-    """The arms of all runs at every number of labels, and their differences from the same arm of the first run.
+    """The arms of all runs at every amount of labels, and their differences from the same arm of the first run.
 
-    {"metric", "seeds", "rows": [{"run", "encoder", "arm", "labels", "mean", "low", "high", "n"}], "paired": [{"run",
-    "against", "arm", "labels", "difference", "low", "high", "n", "verdict"}]}, with 95% t intervals over seeds. An arm
-    that does not depend on pretraining (scratch, random) is in the rows of every run: with one encoder its values agree.
+    {"metric", "seeds", "rows": [{"run", "encoder", "arm", "per_class", "labels", "mean", "low", "high", "n"}], "paired":
+    [{"run", "against", "arm", "per_class", "labels", "difference", "low", "high", "n", "verdict"}]}, with 95% t intervals
+    over seeds; "per_class" is the amount that was asked for, "labels" how many that were with the first seed. An arm that
+    does not depend on pretraining (scratch, random) is in the rows of every run: with one encoder its values agree.
     Raises InputError for fewer than two runs, a run without a comparison, and comparisons that differ in test part, seeds,
     search or numbers of labels.
     """
@@ -65,13 +77,13 @@ def compare_runs(paths: Sequence[Path | str]) -> Row:
     differences: list[Row] = []
     for run in found:
         for arm in run["arms"]:
-            for labels in sorted({row["labels"] for row in run["rows"]}):
-                values = _values(run, arm, labels)
-                where = {"run": run["name"], "arm": arm, "labels": labels}
+            for amount, labels in _points(run):
+                values = _values(run, arm, amount)
+                where = {"run": run["name"], "arm": arm, "per_class": amount, "labels": labels}
                 rows.append(
                     {**where, "encoder": run["encoder"], **t_interval(list(values.values())).within(0, 1).record()}
                 )
-                base = _values(first, arm, labels)
+                base = _values(first, arm, amount)
                 seeds = sorted(values.keys() & base.keys())
                 if run is first or not seeds:
                     continue
@@ -82,16 +94,16 @@ def compare_runs(paths: Sequence[Path | str]) -> Row:
 
 
 def table(result: Row) -> list[str]:
-    """The rows as lines of Markdown, in percent: a line a run and arm, a column a number of labels."""
-    counts = sorted({row["labels"] for row in result["rows"]})
+    """The rows as lines of Markdown, in percent: a line a run and arm, a column an amount of labels."""
+    columns = list({row["per_class"]: row["labels"] for row in result["rows"]}.items())
     lines = [
-        f"| run | encoder | arm | {' | '.join(f'{count} labels' for count in counts)} |",
-        f"| --- | --- | --- | {' | '.join('---:' for _ in counts)} |",
+        f"| run | encoder | arm | {' | '.join(f'{labels} labels' for _, labels in columns)} |",
+        f"| --- | --- | --- | {' | '.join('---:' for _ in columns)} |",
     ]
     for run, encoder, arm in dict.fromkeys((row["run"], row["encoder"], row["arm"]) for row in result["rows"]):
-        own = {row["labels"]: row for row in result["rows"] if (row["run"], row["arm"]) == (run, arm)}
+        own = {row["per_class"]: row for row in result["rows"] if (row["run"], row["arm"]) == (run, arm)}
         shown = []
-        for row in (own[count] for count in counts):
+        for row in (own[amount] for amount, _ in columns):
             spread = f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})" if row["n"] > 1 else ""
             shown.append(f"{100 * row['mean']:.1f}{spread}")
         lines.append(f"| {run} | {encoder or ''} | {arm} | {' | '.join(shown)} |")

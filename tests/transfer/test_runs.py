@@ -48,6 +48,20 @@ def test_runs_are_paired_by_seed_with_the_first(tmp_path: Path) -> None:
     assert lines[4].startswith("| micle | resnet_small | pretrained | 56.0")
 
 
+def test_an_amount_is_one_column_where_each_seed_draws_another_number_of_labels(tmp_path: Path) -> None:
+    # Whole groups were labelled: with every seed the same amounts came to other numbers, and one of these to both.
+    drawn = {(1, 0): 17, (1, 1): 16, (1, 2): 41, (None, 0): 41, (None, 1): 39, (None, 2): 43}
+    rows = [
+        {"arm": arm, "per_class": amount, "labels": labels, "seed": seed, "accuracy": score + 0.01 * seed}
+        for arm, score in (("pretrained", 0.5), ("scratch", 0.4)) for (amount, seed), labels in drawn.items()
+    ]  # fmt: skip
+    found = compare_runs([made(tmp_path / name, 0.1, rows=rows) for name in ("one", "other")])
+    assert [(row["per_class"], row["labels"], row["n"]) for row in found["rows"]] == 4 * [(1, 17, 3), (None, 41, 3)]
+    assert [(row["per_class"], row["n"]) for row in found["paired"]] == 2 * [(1, 3), (None, 3)]
+    assert table(found)[0] == "| run | encoder | arm | 17 labels | 41 labels |"
+    assert table(found)[2] == "| one | resnet_tiny | pretrained | 51.0 (48.5 to 53.5) | 51.0 (48.5 to 53.5) |"
+
+
 def test_what_cannot_be_compared_is_refused_in_words(tmp_path: Path) -> None:
     one = made(tmp_path / "one", 0.1)
     with pytest.raises(InputError, match="two or more, not 1"):
