@@ -71,7 +71,7 @@ class Comparison(Engine[Labelled]):
             progress=progress,
             folder=folder,
             base={
-                "version": 3,
+                "version": 4,
                 "data": store.fingerprint,
                 "classes": train.classes,
                 "train": fingerprint(train.index.tolist()),

@@ -81,16 +81,14 @@ class Labelled:
 
 def group_codes(store: ImageStore, rows: Index) -> Index | None:
     """(N,) int64 group numbers of ``rows`` (a row without a group has its own), or None when the table has no
-    groups.
+    groups. A group has the same number in every part of the store.
     """
     names = store.table.columns.get("group")
     if names is None:
         return None
     numbers: dict[Any, int] = {}
-    return np.asarray(
-        [numbers.setdefault(names[row] if names[row] else ("row", int(row)), len(numbers)) for row in rows],
-        dtype=np.int64,
-    )
+    whole = [numbers.setdefault(name or ("row", row), len(numbers)) for row, name in enumerate(names)]
+    return np.asarray(whole, dtype=np.int64)[rows]
 
 
 def labelled(store: ImageStore, index: Sequence[int] | Index | None, column: str = "label") -> Labelled:

@@ -67,7 +67,8 @@ def _points(rows: Sequence[Row]) -> list[tuple[str, int | None, int]]:
 def drops(rows: Sequence[Row], metric: str, redrawn: Sequence[Row] = ()) -> list[Row]:
     """What each arm loses: ``metric`` on its own domain minus on the other, paired by seed, with the 95% t interval.
 
-    ``redrawn`` adds the interval over test groups (``redrawn.spread``).
+    ``redrawn`` adds the interval over test groups (``redrawn.spread``): those of the two domains vary independently, or
+    together where both were tested on the same groups.
     """
     found = []
     for arm, per_class, labels in _points(rows):

@@ -1,11 +1,13 @@
 """The test part drawn again by group (patient): how far a score depends on who happened to be tested.
 
 The bootstrap (Efron 1979) over whole groups, since the samples of one patient are not independent. The draws depend on the
-groups alone, so that every fit of a comparison is judged on the same drawn test parts and differences can be paired.
+groups alone, so that every fit of a comparison is judged on the same drawn test parts and differences can be paired. Test
+parts of other groups (another domain's patients) are drawn independently: nothing pairs one patient with another.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -27,10 +29,17 @@ KEY = "draws"  # of a row: the headline metric of every drawn test part
 DIGITS = 5
 
 
+def seed_of(groups: Index) -> int:
+    """The seed of the draws of a test part: that of another one with the same groups alone."""
+    digest = hashlib.blake2b(np.unique(groups).astype("<i8").tobytes(), digest_size=8)
+    return int.from_bytes(digest.digest(), "little")
+
+
 class Redrawn:
     """``scores`` with the values of their headline metric on ``DRAWS`` drawn test parts beside them, as ``KEY``.
 
-    ``groups`` (N,) of all samples that will be added, in their order. ``reduce`` turns probabilities and truth of a batch
+    ``groups`` (N,) of all samples that will be added, in their order, by numbers that are the groups' own in every test part
+    (``labelled.group_codes``): parts of the same groups share their draws (``seed_of``). ``reduce`` turns probabilities and truth of a batch
     into what ``statistic`` needs of each sample (N, ...), so that no more than that is kept.
     """
 
@@ -55,7 +64,13 @@ class Redrawn:
 
     def result(self) -> dict[str, Any]:
         kept = np.concatenate(self._kept)
-        values = resampled(lambda rows: self._statistic(kept[rows]), len(kept), groups=self._groups, draws=DRAWS)
+        values = resampled(
+            lambda rows: self._statistic(kept[rows]),
+            len(kept),
+            groups=self._groups,
+            draws=DRAWS,
+            seed=seed_of(self._groups),
+        )
         return {**self._scores.result(), KEY: [round(value, DIGITS) for value in values]}
 
 

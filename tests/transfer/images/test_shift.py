@@ -13,6 +13,7 @@ from foretell.data.table import Table
 from foretell.errors import InputError
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.compare import compare
+from foretell.transfer.images.labelled import group_codes
 from foretell.transfer.images.shift import apart, drops, gains, lines
 from foretell.views.config import ViewConfig
 
@@ -37,6 +38,16 @@ def test_nothing_of_it_is_left_in_training_or_test_and_no_group_is_in_both() -> 
         apart(store, "domain=B", np.array([0, 1]), np.array([2, 3]))
     with pytest.raises(InputError, match="nothing is left to test"):
         apart(store_of(domain=["A", "A", "B"], group=["p", "q", "p"]), "domain=B", np.array([0]), np.array([1]))
+
+
+def test_a_group_has_the_same_number_in_every_part() -> None:
+    store = store_of(group=["p", None, "q", "p", None, "r"])
+    home, away = group_codes(store, np.array([0, 1, 2])), group_codes(store, np.array([5, 4, 3]))
+    assert home is not None
+    assert away is not None
+    assert away[2] == home[0]
+    assert len({*home.tolist(), *away.tolist()}) == 5  # the two without a group are two
+    assert group_codes(store_of(label=["a"]), np.array([0])) is None
 
 
 def made_up() -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ def test_draws_are_those_of_whole_groups() -> None:
     hits = np.repeat(np.arange(20) % 2 == 0, 5)  # a patient is right in all images or in none
     found = drawn_of(hits, groups)
     assert found["accuracy"] == 0.5
-    expected = bootstrap(lambda rows: float(hits[rows].mean()), 100, groups=groups)
+    expected = bootstrap(lambda rows: float(hits[rows].mean()), 100, groups=groups, seed=redrawn.seed_of(groups))
     assert redrawn.bounds(np.array(found["draws"])) == pytest.approx((expected.low, expected.high), abs=1e-4)
     single = bootstrap(lambda rows: float(hits[rows].mean()), 100)
     assert expected.high - expected.low > 1.8 * (single.high - single.low)
@@ -51,7 +51,10 @@ def test_cases_are_drawn_by_their_patient() -> None:
     hits = np.repeat(np.arange(12) < 6, 3)
     found = drawn_of(hits, groups, cases)
     of_case = np.arange(12) < 6
-    expected = bootstrap(lambda rows: float(of_case[rows].mean()), 12, groups=np.repeat(np.arange(4), 3))
+    of_patient = np.repeat(np.arange(4), 3)
+    expected = bootstrap(
+        lambda rows: float(of_case[rows].mean()), 12, groups=of_patient, seed=redrawn.seed_of(of_patient)
+    )
     assert redrawn.bounds(np.array(found["draws"])) == pytest.approx((expected.low, expected.high), abs=1e-4)
 
 
@@ -68,6 +71,33 @@ def test_findings_are_drawn_by_their_area() -> None:
     bounds = redrawn.bounds(np.array(found["draws"], dtype=float))
     assert bounds is not None
     assert bounds[0] < found["auroc"] < bounds[1]
+
+
+def test_parts_with_other_groups_are_drawn_independently_and_the_same_groups_together() -> None:
+    home, away = np.repeat(np.arange(40), 3), np.repeat(np.arange(40, 80), 3)
+    hits = np.repeat(np.arange(40) % 2 == 0, 3)
+    ours, again, theirs = (np.array(drawn_of(hits, groups)["draws"]) for groups in (home, home, away))
+    assert ours.tolist() == again.tolist()
+    assert abs(np.corrcoef(ours, theirs)[0, 1]) < 0.2  # of 200 draws; 1 where the i-th of each are drawn together
+    # Images of the same patients by another device, in another order and number.
+    backwards = np.array(drawn_of(hits[::-1][::3], home[::-1][::3])["draws"])
+    assert np.corrcoef(ours, backwards)[0, 1] == pytest.approx(1)
+
+
+def test_the_interval_of_a_drop_adds_the_spreads_of_both_domains() -> None:
+    home, away = np.repeat(np.arange(40), 3), np.repeat(np.arange(40, 80), 3)
+    hits = np.repeat(np.arange(40) % 2 == 0, 3)
+    row = {
+        "arm": "a",
+        "per_class": 1,
+        "draws": drawn_of(hits, home)["draws"],
+        "shift_draws": drawn_of(hits, away)["draws"],
+    }
+    drawn = redrawn.taken_from([row], "accuracy", ("", "shift_"))
+    wide = [redrawn.spread(drawn, 1, ("a", metric)) for metric in ("accuracy", "shift_accuracy")]
+    drop = redrawn.spread(drawn, 1, ("a", "accuracy"), ("a", "shift_accuracy"))
+    both = np.hypot(*(part["group_high"] - part["group_low"] for part in wide))
+    assert drop["group_high"] - drop["group_low"] == pytest.approx(both, rel=0.2)  # of 200 draws
 
 
 def rows_of(arms: dict[str, np.ndarray]) -> list[dict]:
