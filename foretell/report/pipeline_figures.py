@@ -198,7 +198,7 @@ def crossing_rows(comparison: Json) -> list[Json]:
 
 
 def crossings(comparison: Json) -> Markup | None:
-    """With how many labels each arm equals a baseline that has all of them."""
+    """With how many labels each arm equals a baseline that has all of them, with intervals over seeds (thick) and groups."""
     rows, key = [], keys_of(comparison)
     found = crossing_rows(comparison)
     if not found:
@@ -208,7 +208,8 @@ def crossings(comparison: Json) -> Markup | None:
         share = f" ({at['labels'] / row['of']:.0%})" if at["labels"] else ""
         name = f"{title_of(comparison, row['arm'])} = {title_of(comparison, row['against'])}"
         dot = Dot(
-            at["labels"], _end(row["low"], row), _end(row["high"], row), note=f"{name}: {number(at, row)} labels",
+            at["labels"], _end(row["low"], row), _end(row["high"], row), _end(row.get("group_low"), row),
+            _end(row.get("group_high"), row), note=f"{name}: {number(at, row)} labels",
             side="left" if at["reading"] == "fewer than" else "right",
         )  # fmt: skip
         rows.append(DotRow(name, key(row["arm"]), [dot], f"{number(at, row)}{share}"))

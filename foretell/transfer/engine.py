@@ -253,7 +253,7 @@ class Engine(ABC, Generic[Data]):
             "paired": paired,
             "search": searches,
             "labels_saved": labels_saved(summary, metric),
-            "crossing": crossings(rows, metric),
+            "crossing": crossings(rows, metric, self.redrawn),
             "to_reach_scratch": to_reach(rows),
             "confusion": {"arm": shown, "labels": rows[largest]["labels"], "matrix": matrices[largest]},
             "knn": neighbours,

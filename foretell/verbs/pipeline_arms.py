@@ -100,7 +100,7 @@ def merged(parts: Sequence[Compared]) -> dict[str, Any]:
         "rows": rows,
         "summary": summary,
         "paired": [row for arm, other in pairs for row in differences(rows, arm, other, metric, redrawn)],
-        "crossing": _crossings(rows, pairs, metric),
+        "crossing": _crossings(rows, pairs, metric, redrawn),
         "tuning": _costs(rows),
         "fits": sum(part.result["cost"]["evaluations"] for part in parts),
     }
@@ -130,8 +130,8 @@ def _gains(arms: _Arms, part: Compared, rows: list[Row], metric: str, redrawn: l
     return gains(rows, metric, arms.baseline("scratch", part.encoder), arms=own, redrawn=redrawn)
 
 
-def _crossings(rows: list[Row], pairs: Iterable[tuple[str, str]], metric: str) -> list[Row]:
-    found = (crossing(rows, arm, against, metric) for arm, against in pairs)
+def _crossings(rows: list[Row], pairs: Iterable[tuple[str, str]], metric: str, redrawn: list[Row]) -> list[Row]:
+    found = (crossing(rows, arm, against, metric, redrawn) for arm, against in pairs)
     return [row for row in found if row is not None]
 
 

@@ -46,7 +46,8 @@ def comparison() -> dict[str, Any]:
         "name": "comparison", "metric": "accuracy", "classes": ["a", "b"], "seeds": [0, 1, 2], "arms": arms, "summary": summary,
         "paired": paired, "all_labels": True, "domains": ["vendor"],
         "crossing": [
-            {**crossing, "arm": "cases", "against": "scratch", "at": about, "low": about, "high": beyond},
+            {**crossing, "arm": "cases", "against": "scratch", "at": about, "low": about, "high": beyond,
+             "group_low": {"labels": 20, "reading": "about"}, "group_high": beyond},
             {**crossing, "arm": "domain", "against": "natural", "at": beyond, "low": about, "high": beyond},
             {**crossing, "arm": "cases", "against": "domain", "at": about, "low": about, "high": beyond},
         ],
@@ -77,6 +78,11 @@ def test_figures_show_tuned_arms_and_escape_what_data_says() -> None:
     assert str(drawn["shift"]).count('class="mark hollow"') == 8  # four arms, wide and narrow
     assert "30 (30%)" in drawn["crossing"]
     assert "more than 100" in drawn["crossing"]
+    assert str(drawn["crossing"]).count('class="outer"') == 2  # over groups, of the one that has it, wide and narrow
+    assert figures.sentences(comparison())[0].endswith(
+        "95% interval 30 to more than 100 (100 may not be enough), 3 seeds; over test groups 95% interval 20 to more than 100 "
+        "(100 may not be enough)"
+    )
     assert "cases = domain" not in drawn["crossing"]  # an arm that is no baseline
 
 

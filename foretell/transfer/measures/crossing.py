@@ -1,40 +1,64 @@
 """The crossing point: with how many labels an arm equals a baseline that has all of them (Azizi et al., arXiv 2101.05224,
-section 4.4), read off the arm's label curve, with an interval by drawing the seeds anew.
+section 4.4), read off the arm's label curve.
+
+Its interval over seeds is that of an inverse prediction (Fieller 1954): the numbers of labels at which the paired Student's t
+interval of (arm with so many, minus baseline with all) holds zero. That over test groups is of the crossings on the drawn
+test parts (``redrawn``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
 
-from foretell.transfer.measures.summary import labels_for
+from foretell.transfer.measures.intervals import t_interval
 
 Row = dict[str, Any]
+Array = NDArray[np.float64]
 Curve = list[tuple[int, dict[int, float]]]  # labels, then seed -> score
+Lead = list[tuple[int, Array]]  # labels, then arm minus baseline, one value a seed
 
-DRAWS = 1000
+LEVEL = 0.95
 PAIRS = (("pretrained", "scratch"), ("pretrained", "supervised"), ("probe", "scratch"), ("probe", "supervised"))
 
 
-def curve_of(rows: Sequence[Row], arm: str, metric: str) -> Curve:
-    """The scores of every seed at every number of labels of ``arm``, fewest labels first."""
-    points: dict[int | None, tuple[int, dict[int, float]]] = {}
+def _amounts(rows: Sequence[Row], arm: str, metric: str) -> dict[Any, tuple[int, dict[int, float]]]:
+    """Amount -> its labels and the score of every seed, fewest labels first."""
+    points: dict[Any, tuple[int, dict[int, float]]] = {}
     for row in rows:
         if row["arm"] == arm and row[metric] is not None:
             points.setdefault(row["per_class"], (row["labels"], {}))[1][row["seed"]] = float(row[metric])
-    return sorted(points.values(), key=lambda point: point[0])
+    return dict(sorted(points.items(), key=lambda point: point[1][0]))
 
 
-def labels_to_reach(ours: Curve, score: float, seeds: Sequence[int]) -> float:
-    """Labels that the mean curve of ``seeds`` needs for ``score``: 0 where the fewest are enough, inf where none are."""
-    means = [(labels, float(np.mean([by_seed[seed] for seed in seeds]))) for labels, by_seed in ours]
-    labels, reading = labels_for(score, means)
-    if labels is not None:
-        return labels
-    return 0.0 if reading == "fewer than" else math.inf
+def _share(worse: Array, best: Array, read: Callable[[Array], float]) -> float:
+    """How far it is from ``worse``, read below zero, to ``best``, read at zero or above, until it reads zero."""
+    return float(brentq(lambda share: read((1 - share) * worse + share * best), 0, 1))
+
+
+def reached(lead: Lead, read: Callable[[Array], float]) -> float:
+    """Labels at which ``read`` of the lead first reaches zero: 0 where the fewest are more than enough, inf where none are.
+
+    ``lead`` at rising numbers of labels. Between two of them it runs along the logarithm of the labels, and where its mean
+    falls it stays at the best before: more labels are never worse than fewer.
+    """
+    before: tuple[float, Array] | None = None
+    for labels, values in lead:
+        best = values if before is None or values.mean() > before[1].mean() else before[1]
+        at = math.log(labels)
+        if read(best) < 0:
+            before = (at, best)
+            continue
+        if before is None:
+            return float(labels) if read(best) == 0 else 0.0
+        start, worse = before
+        return math.exp(start + _share(worse, best, read) * (at - start))
+    return math.inf
 
 
 def _record(labels: float) -> Row:
@@ -43,54 +67,81 @@ def _record(labels: float) -> Row:
     return {"labels": round(labels), "reading": "about"} if labels else {"labels": None, "reading": "fewer than"}
 
 
-def crossing(
-    rows: Sequence[Row], arm: str, against: str, metric: str, *, draws: int = DRAWS, level: float = 0.95
-) -> Row | None:
+def _mean(values: Array) -> float:
+    return float(values.mean())
+
+
+def _over_seeds(lead: Lead) -> Row:
+    """{"low", "high"}: where the upper and where the lower end of the t interval reaches zero; None with one seed."""
+    if len(lead[0][1]) < 2:
+        return {"low": None, "high": None}
+    low = reached(lead, lambda values: t_interval(values.tolist(), LEVEL).high)
+    high = reached(lead, lambda values: t_interval(values.tolist(), LEVEL).low)
+    return {"low": _record(low), "high": _record(high)}
+
+
+def _over_groups(
+    redrawn: Sequence[Row], metric: str, arm: str, against: tuple[str, Any], labels: dict[Any, int]
+) -> Row:
+    """{"group_low", "group_high"}: percentiles of the crossings on the drawn test parts; {} where too few are defined.
+
+    ``against`` is an arm at one amount, ``labels`` those of each amount of ``arm``, fewest first.
+    """
+    values = {
+        (row["arm"], row["per_class"]): np.asarray(row["values"], dtype=np.float64)
+        for row in redrawn
+        if row["metric"] == metric
+    }
+    ours = [(arm, amount) for amount in labels]
+    if not values.keys() >= {against, *ours}:
+        return {}
+    leads = np.stack([values[point] - values[against] for point in ours], axis=1)
+    defined = leads[~np.isnan(leads).any(axis=1)]
+    if len(defined) < 2:
+        return {}
+    found = np.sort([reached(list(zip(labels.values(), lead[:, None], strict=True)), _mean) for lead in defined])
+    # Ranks, not interpolated percentiles: one end may be infinite.
+    low, high = (float(found[round(q * (len(found) - 1))]) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return {"group_low": _record(low), "group_high": _record(high)}
+
+
+def crossing(rows: Sequence[Row], arm: str, against: str, metric: str, redrawn: Sequence[Row] = ()) -> Row | None:
     """With how many labels ``arm`` reaches the mean of ``against`` with its most; None where one of them has no rows.
 
-    {"at", "low", "high"}: each {"labels", "reading"} as ``summary.labels_for`` reads a curve: about so many, interpolated
-    on the logarithm of the labels, or fewer than the fewest or more than the most that were tried (labels None). ``low``
-    and ``high`` are percentiles over ``draws`` in which the seeds are drawn with replacement, the same for both arms; None
-    with one seed. "of": the labels of ``against``, which are "all" that there are or not; "fewest" and "most" are those of
+    {"at", "low", "high"}: each {"labels", "reading"}: about so many, interpolated on the logarithm of the labels, or fewer
+    than the fewest or more than the most that were tried (labels None). ``low`` and ``high`` are the ends of the 95% interval
+    over seeds, paired; None with one seed. ``redrawn`` (``redrawn.taken_from``) adds that over test groups, "group_low" and
+    "group_high". "of": the labels of ``against``, which are "all" that there are or not; "fewest" and "most" are those of
     ``arm``.
     """
-    ours, others = curve_of(rows, arm, metric), curve_of(rows, against, metric)
+    ours, others = _amounts(rows, arm, metric), _amounts(rows, against, metric)
     if not ours or not others:
         return None
-    whole, baseline = others[-1]
-    seeds = sorted(set(baseline).intersection(*(by_seed for _, by_seed in ours)))
+    whole, (of, baseline) = list(others.items())[-1]
+    seeds = sorted(set(baseline).intersection(*(by_seed for _, by_seed in ours.values())))
     if not seeds:
         return None
-
-    def found(chosen: Sequence[int]) -> float:
-        return labels_to_reach(ours, float(np.mean([baseline[seed] for seed in chosen])), chosen)
-
-    low: Row | None = None
-    high: Row | None = None
-    if len(seeds) > 1:
-        rng = np.random.default_rng(0)
-        drawn = np.sort([found(rng.choice(seeds, len(seeds)).tolist()) for _ in range(draws)])
-        # Ranks, not interpolated percentiles: one end may be infinite.
-        low, high = (_record(float(drawn[round(q * (draws - 1))])) for q in ((1 - level) / 2, (1 + level) / 2))
+    lead = [(count, np.array([by_seed[seed] - baseline[seed] for seed in seeds])) for count, by_seed in ours.values()]
+    labels = {amount: count for amount, (count, _) in ours.items()}
     return {
         "arm": arm,
         "against": against,
         "metric": metric,
         "score": float(np.mean([baseline[seed] for seed in seeds])),
-        "of": whole,
+        "of": of,
         "all": any(row["arm"] == against and row["per_class"] is None for row in rows),
-        "at": _record(found(seeds)),
-        "low": low,
-        "high": high,
-        "fewest": ours[0][0],
-        "most": ours[-1][0],
+        "at": _record(reached(lead, _mean)),
+        **_over_seeds(lead),
+        **_over_groups(redrawn, metric, arm, (against, whole), labels),
+        "fewest": lead[0][0],
+        "most": lead[-1][0],
         "n": len(seeds),
     }
 
 
-def crossings(rows: Sequence[Row], metric: str) -> list[Row]:
+def crossings(rows: Sequence[Row], metric: str, redrawn: Sequence[Row] = ()) -> list[Row]:
     """``crossing`` of every pair in ``PAIRS`` that has rows."""
-    found = (crossing(rows, arm, against, metric) for arm, against in PAIRS)
+    found = (crossing(rows, arm, against, metric, redrawn) for arm, against in PAIRS)
     return [one for one in found if one is not None]
 
 
@@ -101,13 +152,23 @@ def number(labels: Row, entry: Row) -> str:
     return f"{reading} {ends[reading]}" if reading in ends else str(labels["labels"])
 
 
+def _interval(low: Row, high: Row, entry: Row) -> str:
+    least, most = number(low, entry), number(high, entry)
+    if least == most and low["labels"] is None:
+        return f"the whole 95% interval is {least}"
+    open_ends = [f"{entry['fewest']} may be more than enough"] if low["reading"] == "fewer than" else []
+    open_ends += [f"{entry['most']} may not be enough"] if high["reading"] == "more than" else []
+    told = f" ({', '.join(open_ends)})" if open_ends else ""
+    return f"95% interval {least} to {most}{told}"
+
+
 def _spread(entry: Row) -> str:
-    if entry["low"] is None:
-        return "one seed leaves the spread unknown"
-    low, high = number(entry["low"], entry), number(entry["high"], entry)
-    if low == high and entry["low"]["labels"] is None:
-        return f"the whole 95% interval is {low}, {entry['n']} seeds"
-    return f"95% interval {low} to {high}, {entry['n']} seeds"
+    over_seeds = "one seed leaves the spread unknown"
+    if entry["low"] is not None:
+        over_seeds = f"{_interval(entry['low'], entry['high'], entry)}, {entry['n']} seeds"
+    if "group_low" not in entry:
+        return over_seeds
+    return f"{over_seeds}; over test groups {_interval(entry['group_low'], entry['group_high'], entry)}"
 
 
 def sentence(entry: Row, titles: dict[str, str]) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
-from foretell.transfer.measures.crossing import crossing, crossings, curve_of, labels_to_reach, sentence
+from foretell.transfer.measures.crossing import crossing, crossings, reached, sentence
+from foretell.transfer.measures.intervals import paired
 
 TITLES = {"pretrained": "tuned", "scratch": "from scratch"}
 
@@ -48,8 +50,8 @@ def test_an_end_of_the_curve_is_read_as_such() -> None:
     assert "at more than 40;" in sentence(above, TITLES)
 
 
-def test_the_interval_draws_the_seeds_of_both_arms_together() -> None:
-    # With seed s both curves are higher by the same: each draw crosses at the same place.
+def test_the_interval_is_of_differences_paired_by_seed() -> None:
+    # With seed s both curves are higher by the same: each pair crosses at the same place.
     together = rows("pretrained", {10: [0.2, 0.4], 40: [0.4, 0.6]}) + rows("scratch", {40: [0.3, 0.5]})
     found = crossing(together, "pretrained", "scratch", "accuracy")
     assert found is not None
@@ -60,13 +62,85 @@ def test_the_interval_draws_the_seeds_of_both_arms_together() -> None:
     assert wide["at"] == {"labels": 20, "reading": "about"}
     assert wide["low"] == {"labels": None, "reading": "fewer than"}
     assert wide["high"] == {"labels": None, "reading": "more than"}
+    assert sentence(wide, TITLES).endswith(
+        "95% interval fewer than 10 to more than 40 (10 may be more than enough, 40 may not be enough), 2 seeds"
+    )
 
 
-def test_values_for_a_claim_and_missing_arms() -> None:
-    curve = curve_of(rows("pretrained", {10: [0.4, 0.2], 40: [0.6, 0.8]}), "pretrained", "accuracy")
-    assert labels_to_reach(curve, 0.5, [0]) == 20
-    assert labels_to_reach(curve, 0.1, [1]) == 0
-    assert math.isinf(labels_to_reach(curve, 0.9, [0, 1]))
+def test_its_ends_are_where_the_t_interval_of_the_difference_reaches_zero() -> None:
+    rng = np.random.default_rng(0)
+    scores = {10: 0.4, 40: 0.6, 160: 0.8}
+    noisy = {labels: (score + 0.02 * rng.normal(size=4)).tolist() for labels, score in scores.items()}
+    baseline = (0.55 + 0.02 * rng.normal(size=4)).tolist()
+    found = crossing(rows("pretrained", noisy) + rows("scratch", {160: baseline}), "pretrained", "scratch", "accuracy")
+    assert found is not None
+    curve = [
+        np.interp(np.log(np.arange(10, 161)), np.log(list(noisy)), own) for own in zip(*noisy.values(), strict=True)
+    ]
+    bands = [paired(list(at), baseline) for at in zip(*curve, strict=True)]
+    low = next(labels for labels, band in enumerate(bands, 10) if band.high >= 0)
+    high = next(labels for labels, band in enumerate(bands, 10) if band.low >= 0)
+    assert 10 < low < found["at"]["labels"] < high < 160
+    assert (found["low"]["labels"], found["high"]["labels"]) == (pytest.approx(low, abs=1), pytest.approx(high, abs=1))
+
+
+def test_the_interval_over_seeds_holds_the_true_crossing_as_often_as_it_says() -> None:
+    scores, truth = {10: 0.40, 20: 0.46, 40: 0.52, 80: 0.58, 160: 0.62}, 0.55  # crosses at 40 * sqrt(2)
+    rng, seeds, tried, held = np.random.default_rng(0), 3, 400, 0
+    for _ in range(tried):
+        split = 0.03 * rng.normal(size=seeds)  # of both arms: the same labels and test part
+        noisy = {labels: (score + split + 0.02 * rng.normal(size=seeds)).tolist() for labels, score in scores.items()}
+        baseline = (truth + split + 0.02 * rng.normal(size=seeds)).tolist()
+        found = crossing(
+            rows("pretrained", noisy) + rows("scratch", {160: baseline}), "pretrained", "scratch", "accuracy"
+        )
+        assert found is not None
+        beyond = {"fewer than": 0.0, "more than": math.inf}
+        low, high = (beyond.get(end["reading"], end["labels"]) for end in (found["low"], found["high"]))
+        held += low <= 40 * math.sqrt(2) <= high
+    assert held / tried > 0.93  # 95%, less twice its error over 400
+
+
+def test_more_labels_are_never_worse_than_fewer() -> None:
+    lead = [(10, np.array([-0.1, -0.1])), (20, np.array([-0.3, -0.2])), (80, np.array([0.1, 0.1]))]
+    assert reached(lead, np.mean) == pytest.approx(40)  # from -0.1 at 20, where the best before still stands
+    assert reached(lead[:2], np.mean) == math.inf
+    assert reached(lead[2:], np.mean) == 0
+    assert reached([(10, np.array([0.0]))], np.mean) == 10
+
+
+def drawn(arm: str, per_class: int, values: list[float | None]) -> dict[str, Any]:
+    return {"arm": arm, "per_class": per_class, "metric": "accuracy", "values": values}
+
+
+def test_the_interval_over_test_groups_is_of_the_drawn_test_parts() -> None:
+    made = rows("pretrained", {10: [0.4], 40: [0.6]}) + rows("scratch", {10: [0.2], 40: [0.5]})
+    shift = np.linspace(-0.2, 0.2, 201).tolist()  # of everything: a drawn test part is hard, or easy
+    redrawn = [
+        drawn("pretrained", 1, [0.4 + by for by in shift]), drawn("pretrained", 4, [0.6 + by for by in shift]),
+        drawn("scratch", 1, [0.2] * 201), drawn("scratch", 4, [0.5 + by for by in shift]),
+    ]  # fmt: skip
+    found = crossing(made, "pretrained", "scratch", "accuracy", redrawn)
+    assert found is not None
+    assert found["low"] is None
+    assert found["group_low"] == found["group_high"] == found["at"] == {"labels": 20, "reading": "about"}
+    # The baseline alone is harder or easier by up to 0.08: it is equalled from 10 * 4 ** 0.1 to 10 * 4 ** 0.9.
+    redrawn[3] = drawn("scratch", 4, [0.5 + 0.4 * by for by in shift])
+    redrawn[:2] = drawn("pretrained", 1, [0.4] * 201), drawn("pretrained", 4, [None, *[0.6] * 200])
+    wide = crossing(made, "pretrained", "scratch", "accuracy", redrawn)
+    assert wide is not None
+    assert wide["group_low"]["labels"] == pytest.approx(10 * 4 ** (0.5 - 0.95 * 0.4), abs=0.6)
+    assert wide["group_high"]["labels"] == pytest.approx(10 * 4 ** (0.5 + 0.95 * 0.4), abs=0.6)
+    assert sentence(wide, TITLES).endswith(
+        f"one seed leaves the spread unknown; over test groups 95% interval {wide['group_low']['labels']} to "
+        f"{wide['group_high']['labels']}"
+    )
+    assert "group_low" not in (crossing(made, "pretrained", "scratch", "accuracy", redrawn[:3]) or {})
+    (one,) = crossings(made, "accuracy", redrawn)
+    assert one == wide
+
+
+def test_missing_arms_have_no_crossing() -> None:
     assert crossing(rows("pretrained", {10: [0.4]}), "pretrained", "scratch", "accuracy") is None
     assert crossings([], "accuracy") == []
 
