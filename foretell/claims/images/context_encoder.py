@@ -49,9 +49,16 @@ def photograph(name: str) -> NDArray[np.uint8]:
     return np.asarray(Image.open(FOLDER / f"{name}.png").convert("L").reduce(2))
 
 
-def pieces(region: NDArray[np.uint8], count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """(count, SIDE, SIDE) at random places of ``region`` (H, W)."""
-    every = np.lib.stride_tricks.sliding_window_view(region, (SIDE, SIDE))
+def region(name: str, part: str) -> NDArray[np.uint8]:
+    """(256, W) grey: the left part of photograph ``name`` for "train", what is right of it for "test"."""
+    whole = photograph(name)
+    edge = int(PART * whole.shape[1])
+    return whole[:, :edge] if part == "train" else whole[:, edge:]
+
+
+def pieces(whole: NDArray[np.uint8], count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """(count, SIDE, SIDE) at random places of ``whole`` (H, W)."""
+    every = np.lib.stride_tricks.sliding_window_view(whole, (SIDE, SIDE))
     top, left = (rng.integers(length, size=count) for length in every.shape[:2])
     return every[top, left]
 
@@ -61,11 +68,8 @@ def textures() -> ImageStore:
     found, labels, parts = [], [], []
     for part, count in (("train", TRAIN), ("test", TEST)):
         for name in TEXTURES:
-            whole = photograph(name)
-            edge = int(PART * whole.shape[1])
-            region = whole[:, :edge] if part == "train" else whole[:, edge:]
             number = count // len(TEXTURES)
-            found.append(pieces(region, number, np.random.default_rng(seed_of("pieces", name, part))))
+            found.append(pieces(region(name, part), number, np.random.default_rng(seed_of("pieces", name, part))))
             labels += [name] * number
             parts += [part] * number
     return ImageStore.of(np.concatenate(found), Table({"label": list(labels), "split": list(parts)}), source=SOURCE)

@@ -9,6 +9,7 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.images import context_encoder as shared
 from foretell.claims.images.context_losses import PAPER
 from foretell.claims.lab import Lab
+from foretell.counters import seed_of
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.objectives.context_measures import fill_with, holes, pictures
@@ -27,16 +28,22 @@ def modes() -> np.ndarray:
 
 
 def two_modes() -> ImageStore:
-    """Pieces of gravel, each with one of ``modes`` in the middle, by the toss of a coin."""
-    rng = np.random.default_rng(0)
-    gravel = shared.photograph("gravel")
-    count = shared.TRAIN + shared.TEST
-    found = shared.pieces(gravel, count, rng).copy()
-    which = rng.integers(2, size=count)
+    """Pieces of gravel, each stored once with each of ``modes`` in the middle, so that no piece says which it holds.
+
+    Training pieces are of the left part of the photograph, test pieces of the right part. Columns: label, split.
+    """
     quarter = shared.SIDE // 4
-    found[:, quarter:-quarter, quarter:-quarter] = modes()[which]
-    columns = {"label": [MODES[mode] for mode in which], "split": ["train"] * shared.TRAIN + ["test"] * shared.TEST}
-    return ImageStore.of(found, Table({name: list(values) for name, values in columns.items()}), source=SOURCE)
+    found, labels, parts = [], [], []
+    for part, count in (("train", shared.TRAIN), ("test", shared.TEST)):
+        region, rng = shared.region("gravel", part), np.random.default_rng(seed_of("two modes", part))
+        around = shared.pieces(region, count // len(MODES), rng)
+        for name, content in zip(MODES, modes(), strict=True):
+            piece = around.copy()
+            piece[:, quarter:-quarter, quarter:-quarter] = content
+            found.append(piece)
+            labels += [name] * len(piece)
+            parts += [part] * len(piece)
+    return ImageStore.of(np.concatenate(found), Table({"label": list(labels), "split": list(parts)}), source=SOURCE)
 
 
 def recipe(seed: int, arm: str) -> Recipe:
@@ -52,7 +59,8 @@ class ContextEncoderModes(Claim):
     )
     source = f"{PAPER}, section 3.2"
     data = (
-        "pieces of photographed gravel with one of two pieces, of grass or of bricks, in the middle (CC0), 32 px, grey"
+        "pieces of photographed gravel, each twice: with a piece of grass and with one of bricks in the middle (CC0), 32 px, "
+        "grey"
     )
     minutes = 6.0
 

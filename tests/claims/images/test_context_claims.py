@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -69,14 +70,31 @@ def test_fills_that_are_real_are_not_told_and_noise_is(lab: Lab) -> None:
     assert 30 < shared.told_apart(truth, truth, mask, 0) < 70
 
 
-def test_both_modes_are_there_and_the_surroundings_do_not_say_which(lab: Lab) -> None:
+def test_no_piece_of_gravel_tells_which_mode_it_holds() -> None:
+    """Around the middle, each part has the same pieces as often with one mode as with the other."""
     store = context_modes.two_modes()
-    which = np.array([label == "brick" for label in store.table.column("label")])
-    assert 0.3 < which.mean() < 0.7
-    modes = context_modes.modes()
-    assert (modes[0].astype(int) - modes[1]).std() > 20
-    for row in (0, 1, 2):
-        assert (store.image(row)[8:24, 8:24, 0] == modes[int(which[row])]).all()
+    modes = dict(zip(context_modes.MODES, context_modes.modes(), strict=True))
+    assert (modes["grass"].astype(int) - modes["brick"]).std() > 20
+    held: dict[tuple[object, bytes], Counter[object]] = {}
+    columns = zip(store.table.column("label"), store.table.column("split"), strict=True)
+    for row, (label, part) in enumerate(columns):
+        piece = store.image(row)[..., 0].copy()
+        assert (piece[8:24, 8:24] == modes[str(label)]).all()
+        piece[8:24, 8:24] = 0
+        held.setdefault((part, piece.tobytes()), Counter())[label] += 1
+    assert {part for part, _ in held} == {"train", "test"}
+    assert all(count["grass"] == count["brick"] for count in held.values())
+
+
+def test_gravel_of_the_two_parts_shares_no_pixels() -> None:
+    gravel = shared.photograph("gravel")
+    rows = np.lib.stride_tricks.sliding_window_view(gravel, (8, shared.SIDE))  # above the middle
+    left = {rows[y, x].tobytes(): x for y in range(rows.shape[0]) for x in range(rows.shape[1])}
+    store = context_modes.two_modes()
+    found: dict[object, list[int]] = {"train": [], "test": []}
+    for row, part in enumerate(store.table.column("split")):
+        found[part].append(left[store.image(row)[:8, :, 0].tobytes()])
+    assert max(found["train"]) + shared.SIDE <= min(found["test"])
 
 
 def test_pieces_of_the_two_parts_are_of_different_places() -> None:
