@@ -31,14 +31,16 @@ SOURCE = "pieces of photographed textures"
 DATA = "pieces of photographed grass, gravel and bricks (CC0), 32 px, grey"
 SIDE = 32
 TRAIN, TEST = 3000, 600  # pieces of all textures together
-STEPS, BATCH = 400, 64
+STEPS, BATCH, RATE = 400, 64, 2e-3
 
 L2 = {"reconstruction": 1.0, "adversarial": 0.0}
 ADVERSARIAL = {"reconstruction": 0.0, "adversarial": 1.0}
 ARMS: dict[str, dict[str, Any]] = {
     "L2 alone": L2,
     "joint": {},
-    "adversarial alone": ADVERSARIAL,
+    # the authors' code gives the filler ten times the discriminator's rate only where both losses are used
+    "adversarial alone": {**ADVERSARIAL, "rate": RATE / 10, "discriminator_rate": 1.0},
+    "adversarial alone, joint's rates": ADVERSARIAL,
     "border weight 1": {"mask.border_weight": 1.0},
     "conditioned": {"conditioned": True},
 }
@@ -75,8 +77,8 @@ def textures() -> ImageStore:
     return ImageStore.of(np.concatenate(found), Table({"label": list(labels), "split": list(parts)}), source=SOURCE)
 
 
-def recipe(seed: int, source: str = SOURCE, steps: int = STEPS, **settings: object) -> Recipe:
-    """A run on whole pieces; ``settings`` are those of the objective, by dotted key."""
+def recipe(seed: int, source: str = SOURCE, steps: int = STEPS, rate: float = RATE, **settings: object) -> Recipe:
+    """A run on whole pieces; ``rate``: the filler's; ``settings`` are those of the objective, by dotted key."""
     options: dict[str, Any] = {
         "data.source": source,
         "objective.name": "context_encoder",
@@ -91,7 +93,7 @@ def recipe(seed: int, source: str = SOURCE, steps: int = STEPS, **settings: obje
         "training.batch": BATCH,
         "training.steps": steps,
         "training.optimizer": "adamw",
-        "training.rate": 2e-3,
+        "training.rate": rate,
         "training.weight_decay": 1e-4,
         "training.schedule": "constant",
         "training.precision": "float32",

@@ -69,7 +69,8 @@ class ContextEncoderModes(Claim):
         rows = {arm: [self._measure(lab, arm, seed) for seed in self.seeds] for arm in ARMS}
         self.notes += [f"{arm}: {shared.means(of, 'nearest', 'mean')}" for arm, of in rows.items()]
         self.notes.append(
-            "nearest, mean: root mean squared distance to the nearer mode and to their mean, % of the range"
+            "nearest, mean: root mean squared distance to the nearer mode and to their mean, % of the range; every arm at the "
+            "same rates"
         )
 
         def of(arm: str, name: str) -> list[float]:

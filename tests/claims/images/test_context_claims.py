@@ -13,9 +13,10 @@ from working import works_out
 from foretell import claims
 from foretell.claims.base import Finding, signed
 from foretell.claims.images import context_encoder as shared
-from foretell.claims.images import context_features, context_layer, context_masks, context_modes
+from foretell.claims.images import context_features, context_layer, context_losses, context_masks, context_modes
 from foretell.claims.lab import Lab
 from foretell.claims.reproduce import page
+from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.context_measures import pictures
 from foretell.views.masks import centre_mask
 
@@ -58,6 +59,31 @@ def test_the_layer_and_the_masks_hold_without_training(lab: Lab) -> None:
     for name in ("context-encoder-channelwise", "context-encoder-masks"):
         outcomes = {finding.what: finding.outcome for finding in claims.get(name)(seeds=(0, 1)).work(lab)}
         assert set(outcomes.values()) == {"holds"}, outcomes
+
+
+def test_the_adversarial_loss_alone_is_trained_at_the_published_rates() -> None:
+    """The filler's rate is ten times the discriminator's where 0 < reconstruction < 1, and else the same (2e-4)."""
+    rates = {}
+    for arm in ("joint", *context_losses.ALONE):
+        made = shared.recipe(0, **shared.ARMS[arm])
+        assert isinstance(made.objective, ContextEncoder.Config)
+        rates[arm] = made.training.rate, made.training.rate * made.objective.discriminator_rate
+    published, compared = context_losses.ALONE
+    assert rates["joint"] == rates[compared] == pytest.approx((2e-3, 2e-4))
+    assert rates[published] == pytest.approx((2e-4, 2e-4))
+
+
+@pytest.mark.parametrize("name", ["context-encoder-error", "context-encoder-loss"])
+def test_the_joint_loss_is_compared_with_the_adversarial_alone_at_both_rates(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {arm: float(at) for at, arm in enumerate(shared.ARMS)}
+    monkeypatch.setattr(
+        shared, "judged", lambda lab, seed, arm: dict.fromkeys(context_losses.FIGURES, place[arm] + 0.01 * seed)
+    )
+    findings = claims.get(name)(seeds=(0, 1)).work(None)  # type: ignore[arg-type]
+    between = {frozenset((finding.ours[0], finding.against[0])) for finding in findings}
+    assert between >= {frozenset((place["joint"], place[arm])) for arm in context_losses.ALONE}
 
 
 def test_fills_that_are_real_are_not_told_and_noise_is(lab: Lab) -> None:
