@@ -16,6 +16,7 @@ from foretell.claims.images import context_encoder as shared
 from foretell.claims.images import context_features, context_layer, context_losses, context_masks, context_modes
 from foretell.claims.lab import Lab
 from foretell.claims.reproduce import page
+from foretell.counters import Rng, Rows
 from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.context_measures import pictures
 from foretell.views.masks import centre_mask
@@ -84,6 +85,25 @@ def test_the_joint_loss_is_compared_with_the_adversarial_alone_at_both_rates(
     findings = claims.get(name)(seeds=(0, 1)).work(None)  # type: ignore[arg-type]
     between = {frozenset((finding.ours[0], finding.against[0])) for finding in findings}
     assert between >= {frozenset((place["joint"], place[arm])) for arm in context_losses.ALONE}
+
+
+def test_the_plain_autoencoder_has_the_same_networks_and_rebuilds_the_whole_picture(lab: Lab) -> None:
+    filling, plain = (
+        lab.build(context_features.recipe(0, arm), context_features.ARMS[arm][1])
+        for arm in ("random regions", "plain autoencoder")
+    )
+    assert isinstance(plain, ContextEncoder)
+    for (name, ours), (same, theirs) in zip(filling.named_parameters(), plain.named_parameters(), strict=True):
+        assert name == same
+        assert torch.equal(ours, theirs)
+    rows = Rows.of_rank(8)
+    task = plain.hide(plain.draw("image", 0, 0, rows), Rng(0, 0, rows))
+    assert torch.equal(task.visible["context"], task.hidden["clean"])
+    with torch.no_grad():
+        off = plain.foretell(task.visible["context"]) - task.hidden["clean"]
+        loss = plain.loss(task, "generator")["total"]
+    error = (2 * plain.filler.std * off).square().mean()
+    assert float(loss) == pytest.approx(float(plain.settings.reconstruction * error), rel=1e-5)
 
 
 def test_fills_that_are_real_are_not_told_and_noise_is(lab: Lab) -> None:
