@@ -19,6 +19,7 @@ from foretell.train.loop import fit
 SOURCE = "@emoji"
 WIDTHS = (32, 64, 96, 96, 64)  # the published five layers, scaled down
 STEPS, BATCH, RATE = 300, 32, 0.05
+MOMENTUM = 0.0  # plain gradient descent, as in the authors' code
 
 
 class PlainNet(Encoder):
@@ -71,7 +72,7 @@ class PatchCollapse(Claim):
                 f"norm {norm}: loss {mean['loss']:.3f} (ln 8 = {math.log(8):.3f}), accuracy {mean['accuracy']:.1f}, fc6 varies "
                 f"{mean['kept']:.0f}% as much as before training"
             )
-        self.notes.append(f"SGD with momentum 0.9, rate {RATE}, {STEPS} steps of {BATCH} images")
+        self.notes.append(f"SGD with momentum {MOMENTUM:g}, rate {RATE}, {STEPS} steps of {BATCH} images")
         learnt = [100 * (1 - row["loss"] / math.log(8)) for row in rows["none"]]
         return [
             Finding(
@@ -94,7 +95,7 @@ class PatchCollapse(Claim):
             "norm": norm,
             "seed": seed,
             "widths": WIDTHS,
-            "training": [STEPS, BATCH, RATE],
+            "training": [STEPS, BATCH, RATE, MOMENTUM],
             "data": lab.store(SOURCE).fingerprint,
         }
         return lab.result(self.name, key, lambda: self._train(lab, norm, seed))
@@ -109,8 +110,8 @@ class PatchCollapse(Claim):
             config: Any = PatchLocalization.Config(norm=norm, fc6=128)
             objective = PatchLocalization(config, encoder, part)
         training = TrainingConfig(
-            seed=seed, batch=BATCH, steps=STEPS, optimizer="sgd", rate=RATE, weight_decay=0.0, schedule="constant",
-            precision="float32", layout="channels_last", device=lab.device,
+            seed=seed, batch=BATCH, steps=STEPS, optimizer="sgd", rate=RATE, momentum=MOMENTUM, weight_decay=0.0,
+            schedule="constant", precision="float32", layout="channels_last", device=lab.device,
         )  # fmt: skip
         before = _state(objective)
         fit(objective, training)

@@ -12,6 +12,7 @@ from foretell import claims
 from foretell.claims.images import patch_collapse, patch_layout, patch_localization, patch_pictures
 from foretell.claims.images.patch_pictures import textures
 from foretell.claims.lab import Lab
+from foretell.train.config import TrainingConfig
 from foretell.views.patches import pairs
 
 NAMES = [name for name in claims.names() if name.startswith("patch-")]
@@ -57,6 +58,16 @@ def test_accuracy_lets_directions_count_alike() -> None:
     assert patch_localization.accuracy(constant, 2) == pytest.approx(12.5)
     right = torch.nn.functional.one_hot(labels, 8).float().expand(5, -1, -1)
     assert patch_localization.accuracy(right, 2) == pytest.approx(100)
+
+
+def test_the_network_that_collapses_is_trained_by_plain_gradient_descent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[TrainingConfig] = []
+    monkeypatch.setattr(patch_collapse, "fit", lambda objective, training: given.append(training))
+    monkeypatch.setattr(patch_collapse, "BATCH", 4)
+    claims.get("patch-collapse")(seeds=(0,)).work(Lab(tmp_path, device="cpu"))
+    assert [(one.optimizer, one.momentum, one.weight_decay) for one in given] == [("sgd", 0.0, 0.0)] * 2
 
 
 @pytest.mark.parametrize("name", NAMES)
