@@ -79,7 +79,9 @@ class ContextEncoderFeatures(Claim):
     def work(self, lab: Lab) -> list[Finding]:
         rows = {arm: [self._measure(lab, arm, seed) for seed in self.seeds] for arm in ARMS}
         self.notes += [f"{arm}: linear probe {np.mean(scores):.1f}" for arm, scores in rows.items()]
-        self.notes.append(f"probe of the pooled features on {PROBED} labels; its penalty is chosen on held-out ones among them, 4 trials")
+        self.notes.append(
+            f"probe of the pooled features on {PROBED} labels; its penalty is chosen on held-out ones among them, 4 trials"
+        )
         published = {"the centre": "better", "plain autoencoder": "2.7 points mAP"}
         return [
             Finding(f"linear probe, random regions over {arm}", published[arm], rows["random regions"], rows[arm])

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from foretell import claims
 from foretell.claims.base import overall
 from foretell.claims.images import autoencoder, autoencoder_features, autoencoder_loss
 from foretell.claims.lab import Lab
 from foretell.objectives import autoencoder_measures
+from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
+from foretell.transfer.networks import weights_hash
 
 SEEDS = (0, 1, 2)
 JUDGED = ("autoencoder-copying", "autoencoder-width", "autoencoder-denoising", "autoencoder-blind-spot")
@@ -79,6 +84,47 @@ def test_the_loss_that_praises_copying_picks_the_wrong_model(monkeypatch: pytest
 def test_the_best_model_is_chosen_on_the_other_seeds() -> None:
     grid = [[{"psnr": a}, {"psnr": b}] for a, b in ((9, 1), (1, 2), (1, 2))]
     assert [autoencoder_loss._best(grid, "psnr", but=at) for at in range(3)] == [1, 0, 0]
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab whose runs have one step."""
+    monkeypatch.setattr(autoencoder, "STEPS", 1)
+    monkeypatch.setattr(autoencoder, "BATCH", 16)
+    return Lab(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("name", autoencoder_features.ARMS)
+def test_every_network_is_read_in_the_same_two_ways(name: str, quick: Lab) -> None:
+    found = autoencoder_features.network(quick, name, 0)
+    rows = np.arange(5)
+    with torch.no_grad():
+        image = found.undistorted(quick.store(autoencoder.SOURCE).read(rows))
+        maps, pooled = found.encoder.both(image)
+        assert found.code is not None
+        code = found.code(maps.flatten(1))
+    assert code.shape == (5, autoencoder.WIDE)
+    for how, expected in (("pooled", pooled), ("code", code)):
+        assert autoencoder_features.read(quick, found, how, rows) == pytest.approx(expected.numpy(), abs=1e-4)
+
+
+def test_the_map_of_simclr_is_read_by_the_untrained_code(quick: Lab) -> None:
+    found, untrained = (autoencoder_features.network(quick, name, 0) for name in ("simclr", "untrained"))
+    learnt = quick.trained(autoencoder_features.simclr(0))
+    assert isinstance(learnt, ImageObjective)
+    assert weights_hash(found.encoder) == weights_hash(learnt.encoder) != weights_hash(untrained.encoder)
+    assert found.code is not None
+    assert untrained.code is not None
+    assert weights_hash(found.code) == weights_hash(untrained.code)
+
+
+def test_networks_are_compared_by_equal_readouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {"pooled": 0.0, "code": 50.0}
+    assert list(places) == list(autoencoder_features.READS)
+    monkeypatch.setattr(autoencoder_features.AutoencoderFeatures, "_of", lambda *given: places)
+    findings = claims.get("autoencoder-features")(seeds=(0,)).work(None)  # type: ignore[arg-type]
+    assert [finding.ours for finding in findings] == [finding.against for finding in findings]
+    assert [finding.ours for finding in findings] == [[0.0]] * 4 + [[50.0]] * 4
 
 
 def test_one_is_trained_and_measured_once(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
