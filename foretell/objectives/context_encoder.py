@@ -9,6 +9,7 @@ Use it to fill holes (both losses) and, with ``adversarial`` 0 and region masks,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -50,6 +51,7 @@ class ContextEncoder(ImageObjective):
         "weight_decay": 0.0,
         "schedule": "constant",
     }  # Adam
+    drawn_as: ClassVar[Mapping[str, str]] = {"context": "view"}
 
     class Config(ImageObjective.Config):
         views: ViewConfig = ViewConfig(scale=(0.5, 1.0), ratio=(1.0, 1.0), jitter=0, grey=0, blur=0)

@@ -19,12 +19,18 @@ from foretell.objectives.base import Objective
 from foretell.settings import Settings
 from foretell.views import draw, plain
 from foretell.views.config import ViewConfig
+from foretell.views.patches import PatchConfig
 
 
 def settle_views(views: ViewConfig, encoder: Encoder, store: ImageStore) -> ViewConfig:
     """``views`` with the side of ``encoder``, and the mean and deviation of ``store``, where they are not given."""
     mean, std = (views.mean, views.std) if views.mean and views.std else store.statistics()
     return views.model_copy(update={"side": views.side or encoder.side, "mean": mean, "std": std})
+
+
+def centres(box: Tensor, sizes: Tensor) -> Tensor:
+    """(B, 2) float32 centres (y, x) of ``box`` (B, 4: top, left, height, width) in shares of ``sizes`` (B, 2)."""
+    return ((box[:, :2] + box[:, 2:] / 2) / sizes).float()
 
 
 class ImageObjective(Objective):
@@ -72,6 +78,11 @@ class ImageObjective(Objective):
         with torch.no_grad():
             return self.encoder.pooled(plain(batch, self.side, self.views.mean, self.views.std)).float()
 
+    @property
+    def countermeasures(self) -> PatchConfig | None:
+        """The settings with which ``placed`` cuts patches out of the images; None for views of ``config.views``."""
+        return None
+
     def placed(self, batch: Any, rng: Rng) -> tuple[Tensor, Tensor] | None:
         """What the encoder is shown of a batch, and where it lies: the position probe asks whether the one tells the other.
 
@@ -84,5 +95,5 @@ class ImageObjective(Objective):
         places = []
         for key, images in self.seen(batch).items():
             box = draw(images.sizes, self.views, replace(rng, device=images.pixels.device), self.drawn_as[key]).box
-            places.append((box[:, :2] + box[:, 2:] / 2) / images.sizes)
-        return torch.cat([task.visible[name] for name in self.drawn_as]), torch.cat(places).float()
+            places.append(centres(box, images.sizes))
+        return torch.cat([task.visible[name] for name in self.drawn_as]), torch.cat(places)

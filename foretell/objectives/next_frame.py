@@ -12,6 +12,7 @@ guess to beat: where nothing moves it is nearly right, so that errors are told b
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from foretell.counters import Rng, Rows
+from foretell.data.images import Images
 from foretell.data.sampler import Sampler
 from foretell.data.sequences import Frames, Windows
 from foretell.data.store import ImageStore
@@ -29,7 +31,7 @@ from foretell.data.table import many
 from foretell.encoders.base import Encoder
 from foretell.objectives.base import Exhibit, Stream, Task
 from foretell.objectives.frame_measures import measured
-from foretell.objectives.image import ImageObjective
+from foretell.objectives.image import ImageObjective, centres
 from foretell.views import denormalise, draw, plain, render
 from foretell.views.config import ViewConfig
 
@@ -170,6 +172,11 @@ class NextFrame(ImageObjective):
         where = Rng(rng.seed, rng.step, rng.rows, batch.images.pixels.device)
         drawn = draw(batch.sizes, self.views, where, "view").repeated(batch.length)
         return self.divided(_windowed(render(batch.images, drawn, self.views), batch.length))
+
+    def placed(self, batch: Images, rng: Rng) -> tuple[Tensor, Tensor]:
+        """Of frames by themselves, as the encoder sees them: the view of a window is that of each of its frames."""
+        drawn = draw(batch.sizes, self.views, replace(rng, device=batch.pixels.device), "view")
+        return render(batch, drawn, self.views), centres(drawn.box, batch.sizes)
 
     def plain(self, batch: Frames) -> Task:
         """The task of the undistorted windows, for measuring."""

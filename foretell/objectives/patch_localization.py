@@ -25,7 +25,7 @@ from foretell.data.store import ImageStore
 from foretell.encoders.base import Encoder
 from foretell.objectives.base import Exhibit, Task
 from foretell.objectives.image import ImageObjective
-from foretell.views.patches import PatchConfig, large_enough, pairs, patches, settle, smallest_sides
+from foretell.views.patches import PatchConfig, large_enough, pairs, patches, placed_patches, settle, smallest_sides
 
 LISTED = 3  # images passed over that are named in the note
 
@@ -153,6 +153,13 @@ class PatchLocalization(ImageObjective):
     def hide(self, batch: Images, rng: Rng) -> Task:
         seen = patches(batch, self.settings, rng, self.views.std or (1.0,))
         return Task({"patches": seen}, {"label": self.labels.expand(len(batch), -1)})
+
+    @property
+    def countermeasures(self) -> PatchConfig:
+        return self.settings
+
+    def placed(self, batch: Images, rng: Rng) -> tuple[Tensor, Tensor]:
+        return placed_patches(batch, self.settings, rng, self.views.std or (1.0,))
 
     def _read(self, x: Tensor) -> Tensor:
         """(N, D) what fc6 reads of patches (N, C, side, side)."""

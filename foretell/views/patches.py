@@ -247,6 +247,21 @@ def patches(images: Images, config: PatchConfig, rng: Rng, std: Sequence[float],
     return render(images, draw_patches(images.sizes, images.channels, config, rng, name), config, std)
 
 
+def placed_patches(
+    images: Images, config: PatchConfig, rng: Rng, std: Sequence[float], name: str = "patches"
+) -> tuple[Tensor, Tensor]:
+    """What ``patches`` shows, and where it lies: (K * B, C, p, p), all first patches first, and (K * B, 2).
+
+    The places are those of the centres (y, x), in shares of the height and width of the image they are cut from.
+    """
+    assert config.patch is not None
+    rng = replace(rng, device=images.pixels.device)
+    drawn = draw_patches(images.sizes, images.channels, config, rng, name)
+    centres = (drawn.corners + config.patch / 2) / drawn.sizes[:, None]
+    seen = render(images, drawn, config, std)
+    return seen.transpose(0, 1).flatten(0, 1), centres.transpose(0, 1).flatten(0, 1).float()
+
+
 @torch.no_grad()
 def render(images: Images, drawn: DrawnPatches, config: PatchConfig, std: Sequence[float]) -> Tensor:
     """(B, K, C, p, p) float32: the patches that ``drawn`` describes, each with its own mean taken off.

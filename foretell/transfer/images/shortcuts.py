@@ -31,12 +31,13 @@ from foretell.errors import InputError
 from foretell.transfer.images.labelled import group_codes
 from foretell.transfer.images.place_leak import SWITCHES, Score, Shortcuts, Switch
 from foretell.transfer.images.position_probe import VISITS, Looks, score
-from foretell.views.patches import PatchConfig, cut, draw_patches, projection, render
+from foretell.views.patches import PatchConfig, cut, draw_patches, placed_patches, projection, render
 
 if TYPE_CHECKING:
     from foretell.objectives.image import ImageObjective
 
 Index = NDArray[np.int64]
+Placed = Callable[[Images, Rng], tuple[Tensor, Tensor] | None]
 
 SEEDS = (0, 1, 2)
 IMAGES = 400  # images that are looked at, at most
@@ -151,6 +152,8 @@ def probe_objective(
 ) -> Shortcuts | None:
     """Probe what an objective shows its encoder: its views, as ``hide`` makes them of up to ``most`` images of its store.
 
+    A switch works on the views; patches that the objective cuts itself are cut again from the images, with its own settings
+    and the switch's. Switches that are on already are not tried.
     None when the objective has no views with a place (``ImageObjective.placed``), when each of them shows its whole
     image, or when there are fewer than 24 images.
     """
@@ -158,39 +161,70 @@ def probe_objective(
     rows = np.sort(np.random.default_rng(0).permutation(len(store))[:most])
     if len(rows) < FEWEST:
         return None
+    whole = _looks(store, rows, per_image, objective.placed)
+    if whole is None or float(whole.place.std(0).max()) < 0.01:
+        return None
+    codes = np.zeros(int(rows.max()) + 1, np.int64)
+    codes[rows] = _groups(store, rows)
+    groups = torch.from_numpy(codes)[whole.image]
+    own = objective.countermeasures
+    what = f"the {'views' if own is None else 'patches'} of {objective.name}"
+    found = Shortcuts(what, len(rows), whole.seen.shape[-1], score(whole, groups, seeds, visits))
+    if not found.leaks:
+        return found
+    images = _as_images(whole, objective) if own is None else None
+
+    def closed(switch: Switch) -> Looks:
+        if images is not None:
+            return Looks(closed_by(images, switch, 0), whole.place, whole.image)
+        again = _looks(store, rows, per_image, _patches_with(objective, switch))
+        assert again is not None
+        return again
+
+    for name in switches:
+        if _can_be_tried(SWITCHES[name], store.channels, own):
+            found.closed[name] = score(closed(SWITCHES[name]), groups, seeds, visits)
+    return found
+
+
+def _can_be_tried(switch: Switch, channels: int, own: PatchConfig | None) -> bool:
+    """Whether there is something to close, that ``own`` has not closed: one countermeasure of colours replaces another."""
+    if not switch.settings or (switch.colour and channels != 3):
+        return False
+    if own is None:
+        return True
+    if switch.colour and own.colour != "keep":
+        return False
+    return any(getattr(own, name) != value for name, value in switch.settings.items())
+
+
+def _patches_with(objective: ImageObjective, switch: Switch) -> Placed:
+    """What ``objective.placed`` is with one more countermeasure: the same patches, from the images' own pixels."""
+    own = objective.countermeasures
+    assert own is not None
+    config = own.model_copy(update=dict(switch.settings))
+    return lambda batch, rng: placed_patches(batch, config, rng, objective.views.std or (1.0,))
+
+
+def _looks(store: ImageStore, rows: Index, per_image: int, placed: Placed) -> Looks | None:
+    """``per_image`` views of each of ``rows`` or a few more, and their places; None where they have none."""
     looks: list[Looks] = []
     seen, step = 0, 0
     while seen < per_image * len(rows):
         for start in range(0, len(rows), 64):
             batch = store.read(rows[start : start + 64])
-            placed = objective.placed(batch, Rng(0, step, Rows(0, len(batch), len(batch))))
-            if placed is None:
+            found = placed(batch, Rng(0, step, Rows(0, len(batch), len(batch))))
+            if found is None:
                 return None
-            views, place = placed
-            times = len(views) // len(batch)
-            looks.append(Looks(_middle(views).cpu(), place.cpu().float(), batch.index.repeat_interleave(times)))
+            views, place = found
+            looks.append(Looks(_middle(views).cpu(), place.cpu(), batch.index.repeat(len(views) // len(batch))))
             seen, step = seen + len(views), step + 1
-    whole = Looks(*(torch.cat([getattr(one, name) for one in looks]) for name in ("seen", "place", "image")))
-    if float(whole.place.std(0).max()) < 0.01:
-        return None
-    codes = np.zeros(int(rows.max()) + 1, np.int64)
-    codes[rows] = _groups(store, rows)
-    groups = torch.from_numpy(codes)[whole.image]
-    what = f"the views of {objective.name}"
-    found = Shortcuts(what, len(rows), whole.seen.shape[-1], score(whole, groups, seeds, visits))
-    if found.leaks:
-        images = _as_images(whole, objective)
-        for name in switches:
-            switch = SWITCHES[name]
-            if switch.settings and (not switch.colour or images.channels == 3):
-                closed = Looks(closed_by(images, switch, 0), whole.place, whole.image)
-                found.closed[name] = score(closed, groups, seeds, visits)
-    return found
+    return Looks(*(torch.cat([getattr(one, name) for one in looks]) for name in ("seen", "place", "image")))
 
 
 def _middle(views: Tensor) -> Tensor:
     top, left = ((length - LARGEST) // 2 if length > LARGEST else 0 for length in views.shape[2:])
-    return views[:, :, top : top + LARGEST, left : left + LARGEST]
+    return views[:, :, top : top + LARGEST, left : left + LARGEST].contiguous()  # the rest is not kept in memory
 
 
 def _as_images(looks: Looks, objective: ImageObjective) -> Images:

@@ -10,15 +10,20 @@ from sklearn.datasets import load_sample_images
 from foretell.counters import Rng, Rows
 from foretell.data.images import Images
 from foretell.data.store import ImageStore, open_images
+from foretell.data.table import Table
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
+from foretell.objectives import get
+from foretell.objectives.image import ImageObjective
+from foretell.objectives.patch_localization import PatchLocalization
 from foretell.objectives.simclr import SimCLR
+from foretell.transfer.images import shortcuts
 from foretell.transfer.images.place_leak import SWITCHES, Score, Shortcuts
 from foretell.transfer.images.position_probe import Looks, _best, foretell_places, score
 from foretell.transfer.images.shortcuts import closed_by, probe_images, probe_objective
 from foretell.views.aberration import aberrated
-from foretell.views.patches import projection
+from foretell.views.patches import draw_patches, projection
 
 QUICK = {"patch": 16, "per_image": 24, "visits": 8_000, "seeds": (0, 1, 2)}
 
@@ -200,6 +205,90 @@ def test_the_views_of_an_objective_are_probed(plain: np.ndarray) -> None:
     assert found.leaks
     assert "brightness or vignetting" in found.cues
     assert "border" not in found.closed  # no pipeline has such a switch
+
+
+class Recorded(SimCLR):
+    """Keeps the mean of every view with the image that it is of."""
+
+    def placed(self, batch: Images, rng: Rng) -> tuple[torch.Tensor, torch.Tensor] | None:
+        found = super().placed(batch, rng)
+        assert found is not None
+        views, place = found
+        return views * 0 + batch.index.repeat(len(self.drawn_as)).float()[:, None, None, None], place
+
+
+def test_every_view_counts_as_of_its_own_image(plain: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ImageStore.of(plain[:24])
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), 3, 24)
+    given: list[Looks] = []
+
+    def kept(looks: Looks, groups: torch.Tensor, *_: object) -> Score:
+        given.append(looks)
+        return Score([0.4] * 3, [0.4] * 3, [0.4] * 3, [0.4] * 3)
+
+    monkeypatch.setattr(shortcuts, "score", kept)
+    probe_objective(Recorded(SimCLR.Config(views={"side": 24}), encoder, store), per_image=4)
+    assert torch.equal(given[0].seen[:, 0, 0, 0].long(), given[0].image)
+
+
+def frames_or_holes(name: str, store: ImageStore) -> ImageObjective:
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), store.channels, 24)
+    kind = get(name)
+    return kind(kind.Config(views={"side": 24, "scale": (0.1, 0.2), "flip": 0}), encoder, store)
+
+
+@pytest.mark.parametrize("name", ["context_encoder", "next_frame"])
+def test_views_with_holes_and_frames_have_a_place(name: str) -> None:
+    """As for SimCLR: an image whose brightness is its height."""
+    ramp = np.repeat(np.linspace(0, 255, 64).round().astype(np.uint8)[:, None], 64, 1)
+    picture = np.stack([ramp, ramp, ramp], 2)
+    table = Table({"group": ["film"] * 8, "order": [str(number) for number in range(8)]})
+    task = frames_or_holes(name, ImageStore.of([picture] * 8, table))
+    placed = task.placed(task.store.read(np.arange(8)), Rng(0, 3, Rows(0, 8, 8)))
+    assert placed is not None
+    seen, place = placed
+    assert seen.shape == (8, 3, 24, 24)
+    height = seen[:, 0].amax((1, 2)) + seen[:, 0].amin((1, 2))  # a hole has the mean, and lies between
+    assert float(np.corrcoef(height.numpy(), place[:, 0].numpy())[0, 1]) > 0.95
+
+
+def patch_localization(store: ImageStore, **settings: object) -> PatchLocalization:
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), store.channels, 24)
+    return PatchLocalization(PatchLocalization.Config(**settings), encoder, store)
+
+
+def test_the_places_of_patches_are_those_of_their_centres() -> None:
+    """A parabola, whose slope within a patch is the place of its middle; resized, so that the sizes are other ones."""
+    parabola = np.rint(((np.arange(96) + 0.5) / 96) ** 2 * 65535).astype(np.uint16)
+    picture = np.repeat(parabola[:, None], 96, 1)[:, :, None]
+    plain = {"colour": "keep", "contrast": False, "resample": 0, "patch": 16, "area": (64**2, 128**2)}
+    task = patch_localization(ImageStore.of([picture] * 4), views={"mean": (0,), "std": (1,)}, **plain)
+    batch, rng = task.store.read(np.arange(4)), Rng(0, 2, Rows(0, 4, 4))
+    seen, place = task.placed(batch, rng)
+    shown = task.hide(batch, rng).visible["patches"]
+    assert torch.equal(seen, shown.transpose(0, 1).flatten(0, 1))
+    sides = draw_patches(batch.sizes, 1, task.settings, rng).sizes[:, 0].repeat(len(seen) // 4)
+    assert len(set(sides.tolist())) == 4
+    slope = (seen[:, 0, -1] - seen[:, 0, 0]).mean(1) * sides / 15
+    torch.testing.assert_close(slope.float(), 2 * place[:, 0], rtol=0, atol=0.02)
+
+
+def test_the_patches_of_patch_localization_are_probed_with_its_own_settings() -> None:
+    """A lens shows where colours are kept, and projection closes it; with the published countermeasures it does not show."""
+    store = aberrated(ImageStore.of(cuts(160, 96)), 0.06)
+    more = {"seeds": (0, 1, 2), "per_image": 27, "visits": 12_000}
+    found = probe_objective(
+        patch_localization(store, colour="keep"), **more, switches=("projection", "contrast", "border")
+    )
+    assert found is not None
+    assert found.what == "the patches of patch_localization"
+    assert found.leaks
+    assert found.cues == ["lens aberration"]
+    assert found.judged("projection") == "closes it"
+    assert list(found.closed) == ["projection"]  # contrast is on already
+    closed = probe_objective(patch_localization(store), **more)
+    assert closed is not None
+    assert not closed.leaks
 
 
 def test_views_without_a_place_are_not_probed(plain: np.ndarray) -> None:
