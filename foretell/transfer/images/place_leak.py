@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,8 @@ class Switch:
     """A countermeasure: the ``cue`` it closes, its ``settings`` in ``PatchConfig`` and how a person turns it on.
 
     ``names``: whether a difference it makes says that this cue is there. Dropping colours takes away two thirds of all
-    that a patch shows, and so weakens every other cue too.
+    that a patch shows, and so weakens every other cue too. ``unless``: a switch that, where it closes the leak too, names
+    the cue instead: a border is darkest or least sharp, and away from it every such cue is weaker.
     """
 
     cue: str
@@ -26,6 +28,7 @@ class Switch:
     inset: bool = False
     colour: bool = False
     names: bool = True
+    unless: str = ""
 
 
 SWITCHES = {
@@ -33,7 +36,9 @@ SWITCHES = {
     "dropping": Switch("lens aberration", "colour dropping", {"colour": "drop"}, colour=True, names=False),
     "contrast": Switch("brightness or vignetting", "contrast normalisation", {"contrast": True}),
     "resample": Switch("sharpness or resampling", "down- and up-sampling of every patch", {"resample": 1.0}),
-    "border": Switch("a frame or padding at the border", "keeping half a patch off the border", inset=True),
+    "border": Switch(
+        "a frame or padding at the border", "keeping half a patch off the border", inset=True, unless="contrast"
+    ),
     "all": Switch("", "all of these", {"colour": "drop", "contrast": True, "resample": 1.0}, inset=True, names=False),
 }
 
@@ -77,6 +82,16 @@ class Score:
         }
 
 
+def _gain_over(gain: float, share: float) -> float:
+    """The gain of a cue over a ``share`` of the range of places, where over all of it ``gain`` is its gain.
+
+    For a cue that follows the place in a line, with noise that is the same everywhere: the variance of the places, and with it
+    the ratio of signal and noise, is smaller by the square of ``share``.
+    """
+    ratio = (1 - gain) ** -2 - 1
+    return 1 - 1 / math.sqrt(1 + share**2 * ratio)
+
+
 @dataclass
 class Shortcuts:
     """The probe's findings: ``open`` with nothing closed, and ``closed`` with each switch, where the place leaks."""
@@ -92,14 +107,23 @@ class Shortcuts:
         return self.open.leaks
 
     def effect(self, name: str) -> Interval:
-        """How much of the gain a switch takes away, paired over seeds."""
-        return paired(self.open.gains, self.closed[name].gains)
+        """How much of the gain a switch takes away, paired over seeds, beside what its range of places alone does.
+
+        Off the border places lie closer together, so that a cue that is everywhere tells less of them.
+        """
+        closed = self.closed[name]
+        shares = [own / whole for own, whole in zip(closed.constant, self.open.constant, strict=True)]
+        expected = [_gain_over(gain, share) for gain, share in zip(self.open.gains, shares, strict=True)]
+        return paired(expected, closed.gains)
 
     def judged(self, name: str) -> str:
         """ "closes it", "narrows it" or "no difference": what a switch does to the leak."""
         if not self.effect(name).low > 0:
             return "no difference"
         return "narrows it" if self.closed[name].leaks else "closes it"
+
+    def _closes(self, name: str) -> bool:
+        return name in self.closed and self.judged(name) == "closes it"
 
     @property
     def cues(self) -> list[str]:
@@ -111,6 +135,7 @@ class Shortcuts:
             and SWITCHES[name].names
             and self.judged(name) != "no difference"
             and self.effect(name).mean >= SHARE * self.open.gain.mean
+            and not self._closes(SWITCHES[name].unless)
         ]
         felt.sort(key=lambda name: -self.effect(name).mean)
         return list(dict.fromkeys(SWITCHES[name].cue for name in felt))
@@ -133,7 +158,7 @@ class Shortcuts:
         cues = self.cues
         if not cues:
             return f"{text} No single switch takes away much of it: it is the layout of the pictures, several cues at once, or one without a switch."
-        closing = [n for n in self.closed if self.judged(n) == "closes it" and SWITCHES[n].cue in cues]
+        closing = [n for n in self.closed if self._closes(n) and SWITCHES[n].cue in cues]
         by = " or ".join(SWITCHES[n].words for n in closing)
         text += f" It shows through {', '.join(cues)}" + (
             f"; {by} closes it." if by else ", which no single switch closes."

@@ -57,16 +57,39 @@ def test_places_do_not_show_in_random_cuts(plain: np.ndarray) -> None:
 def test_vignetting_is_found_named_and_closed(plain: np.ndarray) -> None:
     ramp = np.linspace(0.25, 1, plain.shape[1])
     store = ImageStore.of(np.rint(plain * ramp[None, :, None, None]).astype(np.uint8))
-    found = probe_images(store, **QUICK, switches=("projection", "contrast"))
+    found = probe_images(store, **QUICK, switches=("projection", "contrast", "border"))
     assert found.leaks
     assert found.open.gain.low > 0.05
-    assert found.cues[0] == "brightness or vignetting"
+    assert found.cues == ["brightness or vignetting"]
     assert found.effect("contrast").low > 0.02
     assert found.judged("contrast") != "no difference"
     assert found.closed["contrast"].gain.mean < 0.6 * found.open.gain.mean
     assert "lens aberration" not in found.cues
     assert "contrast normalisation" in found.verdict or "no single switch" in found.verdict
-    assert set(found.record()["closed"]) == {"projection", "contrast"}
+    assert set(found.record()["closed"]) == {"projection", "contrast", "border"}
+
+
+def test_a_brightness_ramp_is_not_taken_for_a_frame() -> None:
+    """Off the border places lie closer together, and any weak cue tells less of them: that is no frame."""
+    ramp = np.linspace(-30, 30, 96)[None, :, None, None]
+    store = ImageStore.of(np.rint(cuts(80, 96) + ramp).clip(0, 255).astype(np.uint8))
+    found = probe_images(store, **{**QUICK, "patch": 24}, switches=("contrast", "border"))
+    assert found.leaks
+    assert "a frame or padding at the border" not in found.cues
+    assert found.judged("border") != "closes it"
+
+
+@pytest.mark.parametrize("gain", [-0.02, 0.0, 0.05, 0.4, 0.8])
+def test_a_shorter_range_of_places_alone_is_no_effect(gain: float) -> None:
+    """A cue with noise of its own, foretold in least squares: what is left of the gain over two thirds of the range."""
+    noise = 1 / ((1 - gain) ** -2 - 1) if gain else np.inf  # variance, that of the places over all the range being 1
+    part = (2 / 3) ** 2
+    left = 1 - (1 / (1 + part / noise)) ** 0.5
+    whole = Score([0.3 * (1 - gain)] * 3, [0.3] * 3, [0.3] * 3, [0.3] * 3)
+    shorter = Score([0.2 * (1 - left)] * 3, [0.2] * 3, [0.2] * 3, [0.2] * 3)
+    found = Shortcuts("patches", 50, 16, whole, {"border": shorter, "contrast": whole})
+    assert found.effect("border").mean == pytest.approx(0, abs=1e-9)
+    assert found.effect("contrast").mean == pytest.approx(0, abs=1e-9)
 
 
 def test_lens_aberration_is_found_named_and_closed_by_either_switch() -> None:
