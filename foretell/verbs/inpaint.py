@@ -13,7 +13,10 @@ def inpaint(
     run: Annotated[Where, Arg("the run folder of a context_encoder")],
     image: Annotated[Where, Arg("the picture")],
     *,
-    mask: Annotated[Where | None, Arg("a picture of the same size, white where the hole is", "PNG", "-m")] = None,
+    mask: Annotated[
+        Where | None,
+        Arg("a picture of the same size, white where the hole is, black or transparent elsewhere", "PNG", "-m"),
+    ] = None,
     box: Annotated[
         str | None, Arg("or the hole as a rectangle in pixels, its left upper corner and its size", "X,Y,W,H")
     ] = None,

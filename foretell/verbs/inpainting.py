@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from foretell.data.build import convert
 from foretell.data.decode import decode
@@ -89,6 +89,22 @@ def _transparent(path: Path) -> bool:
         return False
 
 
+def _over_black(path: Path) -> NDArray[np.float32]:
+    """(H, W) the largest channel in [0, 1]; what is transparent is black, since nothing is painted there."""
+    pixels = _read(path)
+    shade: NDArray[np.float32] = pixels.max(2).astype(np.float32) / np.iinfo(pixels.dtype).max
+    if not _transparent(path):
+        return shade
+    with Image.open(path) as opened:
+        try:
+            alpha = ImageOps.exif_transpose(opened).convert("RGBA").getchannel("A")
+        except ValueError:
+            raise InputError(
+                f"{path}: is transparent in a mode that is not read ({opened.mode}); save the mask as 8-bit grey"
+            ) from None
+    return shade - (1 - np.asarray(alpha, np.float32) / 255)  # it was read laid over white
+
+
 def _hole(image: Path, picture: Pixels, mask: str | Path | None, box: str | None) -> Hole:
     """(H, W) bool. Raises InputError for none or two descriptions of it, and for a hole that cannot be filled."""
     height, width = picture.shape[:2]
@@ -97,13 +113,13 @@ def _hole(image: Path, picture: Pixels, mask: str | Path | None, box: str | None
     if box is not None:
         return _box(box, image, height, width)
     path = Path(str(mask))
-    shade = _read(path)
+    shade = _over_black(path)
     if shade.shape[:2] != (height, width):
         raise InputError(
             f"{path}: is {shade.shape[1]} x {shade.shape[0]} pixels and {image} {width} x {height}; expected a mask of the "
             "picture's own size"
         )
-    hole = np.asarray(shade.max(2) > np.iinfo(shade.dtype).max // 2)
+    hole = np.asarray(shade > 0.5)
     if hole.all():
         raise InputError(
             f"{path}: covers the whole picture; leave some of it black, since a hole is filled from the rest"

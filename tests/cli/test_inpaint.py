@@ -93,6 +93,23 @@ def test_a_mask_gives_what_the_box_of_its_shape_gives(filler: Path, photo: Path,
     assert (pixels_of(masked.filled) == pixels_of(boxed.filled)).all()
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
+def test_a_mask_may_be_painted_white_on_transparent(filler: Path, photo: Path, tmp_path: Path, mode: str) -> None:
+    paint = np.zeros((90, 120, 4), dtype=np.uint8)
+    paint[30:50, 40:64] = 255
+    paint[60:70, 10:20] = (0, 0, 0, 255)
+    paint[:10, :, :3] = 255  # an eraser leaves the colour
+    picture = Image.fromarray(paint)
+    picture = picture.quantize(8) if mode == "P" else picture.convert(mode)
+    picture.save(tmp_path / "mask.png")
+    assert Image.open(tmp_path / "mask.png").mode == mode
+    masked = api.inpaint(filler, photo, mask=tmp_path / "mask.png", out=tmp_path / "a.png")
+    changed = (pixels_of(masked.filled) != pixels_of(photo)).any(2)
+    assert masked.pixels == 480
+    assert not changed[:30].any()
+    assert changed[30:50, 40:64].any()
+
+
 @pytest.mark.parametrize("mode", ["L", "I;16"])
 def test_grey_pictures_stay_grey(filler: Path, photo: Path, tmp_path: Path, mode: str) -> None:
     grey = np.asarray(Image.open(photo).convert("L"))
