@@ -17,7 +17,7 @@ from foretell.data.medical_audit import lines as medical_lines
 from foretell.data.sequences import summary
 from foretell.data.splits import canonical
 from foretell.data.store import ImageStore, open_images
-from foretell.data.table import check_labels, many
+from foretell.data.table import Identity, check_labels, many
 from foretell.errors import InputError
 
 SHOWN = 5  # examples of each finding in the text; the data class holds all
@@ -28,7 +28,8 @@ FEW = 10  # images of a class below which its figures mean little
 class Leak:
     """Images or groups that stand on both sides of a line that must not be crossed.
 
-    ``what``: "equal" or "alike" images in two splits, "group" in two splits, "equal across groups", "labels disagree".
+    ``what``: "equal" or "alike" images in two splits, a "group" in two splits or a "case" of no group, "equal across groups"
+    (or such cases), "labels disagree".
     """
 
     what: str
@@ -160,13 +161,16 @@ def _leaks(store: ImageStore, equal: list[list[int]], near: list[tuple[int, int]
         return table.column(column) if column in table else [None] * len(names)
 
     split = [None if value is None else canonical(value) for value in values("split")]
-    group, label = values("group"), values("label")
+    label, identities = values("label"), table.identities() or [None] * len(names)
     leaks = []
     for rows in equal:
-        for what, column in (("equal", split), ("equal across groups", group), ("labels disagree", label)):
+        for what, column in (("equal", split), ("labels disagree", label)):
             kinds = _kinds(column, rows)
             if len(kinds) > 1:
                 leaks.append(Leak(what, kinds, [names[row] for row in rows]))
+        whose = sorted({own for row in rows if (own := identities[row]) is not None})
+        if len(whose) > 1:
+            leaks.append(Leak("equal across groups", [name for _, name in whose], [names[row] for row in rows]))
     # a near pair stands for its exact duplicates too
     twins = {rows[0]: rows for rows in equal}
     for a, b in near:
@@ -174,14 +178,14 @@ def _leaks(store: ImageStore, equal: list[list[int]], near: list[tuple[int, int]
         first, second = set(_kinds(split, twins.get(a, [a]))), set(_kinds(split, twins.get(b, [b])))
         if len(first | second) > 1 and first != second:
             leaks.append(Leak("alike", sorted(first | second), [names[row] for row in rows]))
-    members: dict[str, list[int]] = {}
-    for row, value in enumerate(group):
-        if value is not None and split[row] is not None:
-            members.setdefault(value, []).append(row)
-    for value, rows in members.items():
+    members: dict[Identity, list[int]] = {}
+    for row, own in enumerate(identities):
+        if own is not None and split[row] is not None:
+            members.setdefault(own, []).append(row)
+    for (column_of, name), rows in members.items():
         kinds = _kinds(split, rows)
         if len(kinds) > 1:
-            leaks.append(Leak("group", kinds, [value]))
+            leaks.append(Leak(column_of, kinds, [name]))
     return leaks
 
 
@@ -230,7 +234,8 @@ def render(found: Audit) -> str:
         "equal": "LEAK: equal images in two splits",
         "alike": "LEAK: images alike to the eye in two splits",
         "group": "LEAK: groups in two splits",
-        "equal across groups": "equal images in two groups: is the grouping whole?",
+        "case": "LEAK: cases in two splits",
+        "equal across groups": "equal images in two groups or cases: is the grouping whole?",
         "labels disagree": "equal images with different labels",
     }
     for what, title in titles.items():

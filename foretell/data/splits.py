@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from foretell.counters import seed_of
 from foretell.data.source import SPLITS
-from foretell.data.table import Table
+from foretell.data.table import IDENTITIES, Identity, Table, sort_names
 from foretell.errors import InputError
 
 Index = NDArray[np.int64]
-NAMED = 5  # groups in two splits beside the first
+NAMED = 5  # groups or cases in two splits beside the first
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,11 @@ def split(table: Table, shares: Mapping[str, float], seed: int, *, stratify: boo
 
     ``shares`` maps a part's name to its share of the rows; the shares sum to at most 1, and what is left over is in no
     part. A ``split`` column is honoured: its rows go where it says, rows without a value nowhere; a part that it does
-    not name is cut out of its ``train`` rows, at the proportion of the two shares. Rows of one ``group`` stay together,
-    and with ``stratify`` each part gets its share of every label (rows without one count as a label of their own).
+    not name is cut out of its ``train`` rows, at the proportion of the two shares. Rows of one ``group`` stay together, and
+    of one ``case`` where they have no group (``Table.identities``); with ``stratify`` each part gets its share of every
+    label (rows without one count as a label of their own).
 
-    Raises InputError when a group is in two parts of the column, a part would be empty, or the shares make no sense.
+    Raises InputError when a group or case is in two parts of the column, a part would be empty, or the shares make no sense.
     """
     _check(shares)
     groups = _groups(table)
@@ -46,7 +47,7 @@ def split(table: Table, shares: Mapping[str, float], seed: int, *, stratify: boo
         parts = _cut(rows, labels, groups, shares, seed)
     for name, index in parts.items():
         if not len(index):
-            units = "groups" if groups is not None else "rows"
+            units = f"{table.identity}s" if groups is not None else "rows"
             count = len(np.unique(groups)) if groups is not None else len(table)
             raise InputError(
                 f"part '{name}' of the data would be empty: {count} {units} are too few for shares "
@@ -61,13 +62,20 @@ def _check(shares: Mapping[str, float]) -> None:
 
 
 def _groups(table: Table) -> Index | None:
-    """(N,) group numbers; rows without a group are groups of their own. None when there is no such column."""
-    if "group" not in table:
+    """(N,) numbers of what must stay together; rows of no group and no case are groups of their own. None for a table
+    with neither column.
+    """
+    identities = table.identities()
+    if identities is None:
         return None
-    codes, names = table.codes("group")
-    alone = codes < 0
-    codes[alone] = len(names) + np.arange(int(alone.sum()))
-    return codes
+    known = set(identities) - {None}
+    order = [
+        (column, name)
+        for column in IDENTITIES
+        for name in sort_names(own[1] for own in known if own is not None and own[0] == column)
+    ]
+    number = {own: i for i, own in enumerate(order)}
+    return np.array([len(order) + row if own is None else number[own] for row, own in enumerate(identities)], np.int64)
 
 
 def canonical(name: str) -> str:
@@ -99,27 +107,28 @@ def _honoured(
 
 
 def check_groups(table: Table, given: list[str | None]) -> None:
-    """Raises InputError naming the groups that have rows in two of the parts ``given``, the first with two of its files, or
-    rows where the table has no paths.
+    """Raises InputError naming the groups (or cases of no group) that have rows in two of the parts ``given``, the first with
+    two of its files, or rows where the table has no paths.
     """
-    if "group" not in table:
+    identities = table.identities()
+    if identities is None:
         return
     paths = table.column("path") if "path" in table else [None] * len(table)
-    at: dict[str, tuple[str, int]] = {}
-    cut: dict[str, str] = {}
-    for row, (group, part) in enumerate(zip(table.column("group"), given, strict=True)):
-        if group is None or part is None:
+    at: dict[Identity, tuple[str, int]] = {}
+    cut: dict[Identity, str] = {}
+    for row, (own, part) in enumerate(zip(identities, given, strict=True)):
+        if own is None or part is None:
             continue
-        first, where = at.setdefault(group, (part, row))
+        first, where = at.setdefault(own, (part, row))
         if first != part:
             called = [paths[at] or f"row {at + 1}" for at in (where, row)]
-            cut.setdefault(group, f"{called[0]} is {first}, {called[1]} is {part}")
+            cut.setdefault(own, f"{called[0]} is {first}, {called[1]} is {part}")
     if not cut:
         return
-    (group, rows), *others = cut.items()
-    names = ", ".join(name for name, _ in others[:NAMED]) + (", ..." if len(others) > NAMED else "")
+    ((column, name), rows), *others = cut.items()
+    names = ", ".join(other for (_, other), _ in others[:NAMED]) + (", ..." if len(others) > NAMED else "")
     more = f" (and {len(others)} more: {names})" if others else ""
-    raise InputError(f"group '{group}' is in two splits: {rows}{more}; put all rows of a group in one")
+    raise InputError(f"{column} '{name}' is in two splits: {rows}{more}; put all rows of a {column} in one")
 
 
 def _cut(rows: Index, labels: Index, groups: Index | None, shares: Mapping[str, float], seed: int) -> dict[str, Index]:

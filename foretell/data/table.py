@@ -20,9 +20,12 @@ from foretell.json_files import parsed_line
 
 COLUMNS = ("path", "label", "group", "case", "study", "order", "domain", "lang", "split")
 LABEL_NAMES = ("class", "klass", "category", "target", "diagnosis", "species", "kind", "y")  # what others call it
+IDENTITIES = ("group", "case")  # what a split must not cut: of each row the first that it has
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 Index = NDArray[np.int64]
+Identity = tuple[str, str]
+"""A column of ``IDENTITIES`` and its value, as ("group", "patient 7")."""
 
 
 @dataclass
@@ -30,7 +33,7 @@ class Table:
     """Columns of equal length; a missing value is None.
 
     The names in ``COLUMNS`` have a meaning: ``label`` (class), ``group`` (patient, document: never split), ``case`` (a
-    bag of images), ``study``, ``order`` (frame, slice), ``domain`` (hospital, camera), ``lang``, ``split``. Others are
+    bag of images; it stands for the group of rows that have none), ``study``, ``order`` (frame, slice), ``domain`` (hospital, camera), ``lang``, ``split``. Others are
     kept.
     """
 
@@ -65,6 +68,25 @@ class Table:
     def with_column(self, name: str, values: Sequence[str | None]) -> Table:
         """A table with one column added or replaced."""
         return Table({**self.columns, name: list(values)}, rows=len(self))
+
+    @property
+    def identity(self) -> str | None:
+        """What a split keeps whole, in a word: "group", "case" where there is no such column, None where there is neither."""
+        return next((name for name in IDENTITIES if name in self), None)
+
+    def identities(self) -> list[Identity | None] | None:
+        """What each row must stay together with: the rows of its ``group``, or where it has none of its ``case``.
+
+        None for a row that has neither, which may go anywhere, and for a table with neither column.
+        """
+        columns = [
+            [None if value is None else (name, value) for value in self.columns[name]]
+            for name in IDENTITIES
+            if name in self
+        ]
+        if not columns:
+            return None
+        return [next((own for own in row if own is not None), None) for row in zip(*columns, strict=True)]
 
     def codes(self, name: str) -> tuple[Index, list[str]]:
         """(N,) int64 class numbers, -1 where the value is missing, and the sorted class names.

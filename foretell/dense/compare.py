@@ -112,14 +112,14 @@ def compare_dense(
 
 
 def _check_groups(store: ImageStore, train: Index, test: Index) -> None:
-    if "group" not in store.table:
+    identities = store.table.identities()
+    if identities is None:
         return
-    groups = store.table.column("group")
-    both = ({groups[row] for row in train} & {groups[row] for row in test}) - {None}
+    tested = {identities[row] for row in test}
+    both = [own for row in train if (own := identities[row]) is not None and own in tested]
     if both:
-        raise InputError(
-            f"{store.source}: group {min(str(name) for name in both)} is both trained and tested on; keep groups whole"
-        )
+        column, name = min(both)
+        raise InputError(f"{store.source}: {column} {name} is both trained and tested on; keep {column}s whole")
 
 
 def _order(store: ImageStore, train: Index, seed: int) -> Index:
@@ -151,13 +151,14 @@ def _fitted(
 
 
 def _cut(data: Masked, seed: int) -> tuple[Masked, Masked]:
-    """(to learn from, to choose by): a share of the masks, whole groups where there are several."""
+    """(to learn from, to choose by): a share of the masks, whole groups (or cases of no group) where there are several."""
     rng = np.random.default_rng(seed_of(seed, "held out"))
-    groups = data.store.table.column("group") if "group" in data.store.table else [None] * len(data.store)
-    names = sorted({str(groups[row]) for row in data.index})
-    if len(names) > 1:
-        chosen = set(rng.permutation(names)[: max(1, round(HELD_OUT * len(names)))])
-        out = np.array([str(groups[row]) in chosen for row in data.index])
+    identities = data.store.table.identities() or [None] * len(data.store)
+    own = [identities[row] or ("", "") for row in data.index]
+    units = sorted(set(own))
+    if len(units) > 1:
+        chosen = {units[at] for at in rng.permutation(len(units))[: max(1, round(HELD_OUT * len(units)))]}
+        out = np.array([unit in chosen for unit in own])
     else:
         out = np.zeros(len(data), bool)
         out[rng.permutation(len(data))[: max(1, round(HELD_OUT * len(data)))]] = True

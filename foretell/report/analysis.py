@@ -30,7 +30,7 @@ ARMS = {
 @dataclass(frozen=True)
 class Cell:
     """A metric of one arm at one number of labels, over ``n`` seeds (interval None for one seed); ``group_low`` and
-    ``group_high`` are the interval over the test part's groups (patients) where there are some."""
+    ``group_high`` are the interval over the test part's groups (patients or cases) where there are some."""
 
     arm: str
     labels: int

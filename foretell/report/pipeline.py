@@ -190,7 +190,7 @@ def _comparison(one: Json) -> Json:
     test = one["test"]
     noun = judged_of(test, "image")
     images = f" ({words.counted(test['images'], 'image')})" if test.get("images") else ""
-    groups = f" of {words.counted(test['groups'], 'group')} (patients)" if test.get("groups") else ""
+    groups = f" of {words.counted(test['groups'], 'group')} (patients or cases)" if test.get("groups") else ""
     return {
         "name": one["name"],
         "title": one["title"],

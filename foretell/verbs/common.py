@@ -152,9 +152,10 @@ def class_names(store: ImageStore) -> list[str]:
 
 
 def divide(store: ImageStore, data: DataConfig) -> Parts:
-    """The split of a store: its own split column, or labelled rows by ``data.split``, groups kept whole.
+    """The split of a store: its own split column, or labelled rows by ``data.split``, groups kept whole,
+    and cases of no group.
 
-    Unlabelled rows belong to pretraining, unless their group is in the test part. Without labels and without a split
+    Unlabelled rows belong to pretraining, unless their group or case is in the test part. Without labels and without a split
     column every row does. Rows of the domains ``data.held_out`` are in neither part.
     """
     if not data.held_out:
@@ -182,11 +183,11 @@ def _divide(store: ImageStore, data: DataConfig) -> Parts:
     test = np.sort(known[chosen])
     held = np.zeros(len(store), dtype=bool)
     held[test] = True
-    if "group" in table and len(test):
-        groups = table.column("group")
-        tested = {groups[row] for row in test} - {None}
-        held |= np.array([group in tested for group in groups])
-    whole = ", groups kept whole" if "group" in table else ""
+    identities = table.identities()
+    if identities is not None and len(test):
+        tested = {identities[row] for row in test} - {None}
+        held |= np.array([own in tested for own in identities])
+    whole = "" if identities is None else f", {table.identity}s kept whole"
     how = f"{len(test):,} labelled images held out at random by class{whole} (seed {data.split_seed})"
     return Parts(rows[~held], test, how)
 
@@ -197,16 +198,16 @@ def _divide_sequences(store: ImageStore, data: DataConfig) -> Parts:
 
     total = sum(data.split.values())
     share = 1 - data.split.get("train", 0.0) / total if total else 0.0
-    groups = {value for value in store.table.column("group") if value is not None} if "group" in store.table else set()
+    identities = store.table.identities() or []
     if share <= 0:
         rows = np.arange(len(store), dtype=np.int64)
         return Parts(rows, rows[:0], "no labels: all frames are used for pretraining, none is held out")
-    if len(groups) < 5 or not sequences(store):
+    if len(set(identities) - {None}) < 5 or not sequences(store):
         train, test = last_part(store, share)
         return Parts(train, test, f"{len(test):,} frames held out: the last {share:.0%} of each sequence")
     parts = split(store.table, data.split, data.split_seed, stratify=False)
     test = np.sort(np.concatenate([rows for name, rows in parts.items() if name != "train"]))
-    tested = {store.table.column("group")[row] for row in test}
+    tested = {identities[row] for row in test}
     how = f"{len(test):,} frames of {len(tested):,} whole sequences held out at random (seed {data.split_seed})"
     return Parts(np.sort(parts["train"]), test, how)
 

@@ -7,10 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cli_words import refused
 
+from foretell.data.store import ImageStore
+from foretell.data.table import Table
+from foretell.recipe import DataConfig
 from foretell.transfer.images.saved import load_classifier
+from foretell.verbs.common import divide
 
 Call = Callable[..., Any]
 QUICK = (
@@ -95,6 +100,17 @@ def test_a_split_of_pretraining_that_cuts_cases_is_refused(
     whole.write_text(table.read_text() + more)
     said = foretell("evaluate", run, whole, "-s", "transfer.unit=case")
     refused(said, "both in the training and in the test part", "so pretrain on this table")
+
+
+def test_pretraining_keeps_cases_of_no_patient_whole() -> None:
+    named = [f"c{row // 4}" for row in range(80)]
+    labels = [None if row % 4 == 3 else "ab"[row // 4 % 2] for row in range(80)]  # one image of each case has no label
+    table = Table({"case": named, "label": labels})
+    store = ImageStore.of(np.zeros((80, 8, 8), np.uint8), table)
+    parts = divide(store, DataConfig(source="photos.csv"))
+    assert len(parts.test)
+    assert not {named[row] for row in parts.train} & {named[row] for row in parts.test}
+    assert "labelled images held out at random by class, cases kept whole" in parts.how
 
 
 def test_a_classifier_of_cases_is_kept(run: Path, table: Path, foretell: Call, tmp_path: Path) -> None:

@@ -114,6 +114,18 @@ def test_everything_wrong_is_found(messy: Path) -> None:
     assert json.loads(json.dumps(found.as_dict()))["missing"] == ["gone.png"]
 
 
+def test_a_case_in_two_splits_is_a_leak(tmp_path: Path) -> None:
+    fill(tmp_path, 12, height=48, width=48)
+    save(tmp_path / "copy.png", picture(0, 48, 48))
+    rows = [f"{i:03d}.png,{'ab'[i % 2]},c{i // 3},{'train' if i < 7 else 'test'}" for i in range(12)]
+    (tmp_path / "table.csv").write_text("path,label,case,split\n" + "\n".join([*rows, "copy.png,a,c9,train"]) + "\n")
+    found = audit(tmp_path / "table.csv")
+    assert {leak.what: (leak.where, leak.names) for leak in found.leaks} == {
+        "case": (["test", "train"], ["c2"]), "equal across groups": (["c0", "c9"], ["000.png", "copy.png"]),
+    }  # fmt: skip
+    assert "LEAK: cases in two splits: 1\n    c2 (test and train)" in render(found)
+
+
 def test_the_text_says_it(messy: Path) -> None:
     text = render(audit(messy))
     for words in (

@@ -104,6 +104,40 @@ def test_a_group_in_two_splits() -> None:
         split(many, {"train": 0.5, "test": 0.5}, 0)
 
 
+CASES: dict[str, list[str | None]] = {
+    "label": [str(row // 4 % 3) for row in range(96)],
+    "case": [f"c{row // 4}" for row in range(96)],
+}
+
+
+def test_a_case_stands_for_the_group_of_rows_that_have_none() -> None:
+    of_case = split(Table(CASES), SHARES, 0)
+    of_group = split(Table({"label": CASES["label"], "group": CASES["case"]}), SHARES, 0)
+    assert {name: rows.tolist() for name, rows in of_case.items()} == {
+        name: rows.tolist() for name, rows in of_group.items()
+    }
+    some: list[str | None] = ["p"] * 8 + [None] * 88  # two cases of one patient, and cases whose patient is not known
+    for rows in split(Table({**CASES, "group": some}), SHARES, 0).values():
+        assert all(
+            np.isin(whole, rows).all() or not np.isin(whole, rows).any() for whole in np.split(np.arange(8, 96), 22)
+        )
+        assert np.isin(np.arange(8), rows).sum() in (0, 8)
+
+
+def test_a_case_in_two_splits_is_refused_unless_its_patients_are_two() -> None:
+    table = Table({"case": ["c1", "c2", "c1"], "split": ["train", "train", "test"]})
+    with pytest.raises(
+        InputError, match=r"^case 'c1' is in two splits: row 1 is train, row 3 is test; put all rows of a case in one"
+    ):
+        split(table, {"train": 0.5, "test": 0.5}, 0)
+    of_two = table.with_column("group", ["p", "p", "q"])
+    assert split(of_two, {"train": 0.5, "test": 0.5}, 0)["test"].tolist() == [2]
+    unknown = table.with_column("group", ["c1", "p", None])  # a group is not the case of the same name
+    assert split(unknown, {"train": 0.5, "test": 0.5}, 0)["test"].tolist() == [2]
+    with pytest.raises(InputError, match="part 'test' of the data would be empty: 1 cases"):
+        split(Table({"case": ["a"] * 9}), {"train": 0.5, "test": 0.5}, 0)
+
+
 def test_few_groups_still_fill_every_part() -> None:
     parts = split(Table({"group": ["a"] * 20 + ["b"] * 10 + ["c"] * 5}), SHARES, 0)
     assert all(len(index) for index in parts.values())

@@ -80,6 +80,15 @@ def test_wrong_tables(tmp_path: Path, name: str, text: str, words: str) -> None:
         read_table(tmp_path / name)
 
 
+def test_rows_stay_with_their_group_or_else_with_their_case() -> None:
+    table = Table({"case": ["1", "1", None, "1"], "label": ["a", "a", "a", "a"]})
+    assert (table.identity, table.identities()) == ("case", [("case", "1"), ("case", "1"), None, ("case", "1")])
+    grouped = table.with_column("group", ["1", None, None, "p"])
+    assert (grouped.identity, grouped.identities()) == ("group", [("group", "1"), ("case", "1"), None, ("group", "p")])
+    bare = Table({"label": ["a"]})
+    assert (bare.identity, bare.identities()) == (None, None)
+
+
 def test_not_utf8(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes("path,label\na,é\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"byte 13 is not UTF-8; save the table as UTF-8"):

@@ -162,8 +162,12 @@ def test_arms_get_equal_budgets_and_nested_masks() -> None:
         ("pretrained", "scratch"), ("frozen", "random"), ("pretrained", "frozen"),
     }  # fmt: skip
     assert "2 masks the middle learning rate" in found["notes"][0]
-    with pytest.raises(InputError, match="group 3 is both trained and tested on"):
-        compare_dense(new_encoder(), store, Masks(masks), train=np.arange(7), test=np.arange(7, 12), views=ViewConfig())
+    for column in ("group", "case"):
+        named = ImageStore.of(images, Table({"path": groups, column: groups}))
+        with pytest.raises(InputError, match=f"{column} 3 is both trained and tested on; keep {column}s whole"):
+            compare_dense(
+                new_encoder(), named, Masks(masks), train=np.arange(7), test=np.arange(7, 12), views=ViewConfig()
+            )
 
 
 # files ------------------------------------------------------------

@@ -41,15 +41,19 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _check_cases(store: ImageStore, fit: Labelled, held: Labelled) -> None:
-    if fit.cases is None or held.cases is None:
+def _check_apart(store: ImageStore, fit: Labelled, held: Labelled) -> None:
+    """Raise InputError when a group, or a case of no group, has samples in both."""
+    identities = store.table.identities()
+    if identities is None:
         return
-    shared = np.isin(fit.cases, held.cases)
-    if shared.any():
+    learnt = {own: int(row) for row in fit.index if (own := identities[row]) is not None}
+    shared = learnt.keys() & {identities[row] for row in held.index}
+    if shared:
+        first, noun = min(shared), store.table.identity
         raise InputError(
-            f"{store.source}: {_counted(len(np.unique(fit.cases[shared])), 'case')} both in the training and in the test part "
-            f"(one has '{store.names[int(fit.index[shared][0])]}'); keep every case in one split: name the column of the "
-            "patient, or of the case, as group; images that a run was pretrained on keep its split, so pretrain on this table"
+            f"{store.source}: {_counted(len(shared), str(noun))} both in the training and in the test part (the first is "
+            f"'{first[1]}', with '{store.names[learnt[first]]}'); keep every {noun} in one split; images that a run was "
+            "pretrained on keep its split, so pretrain on this table"
         )
 
 
@@ -77,15 +81,7 @@ def unseen(
     Raises InputError when they share a group or a case with ``fit``, or have no usable labels.
     """
     held = _read(store, rows, column, config, part)
-    _check_cases(store, fit, held)
-    groups = store.table.columns.get("group")
-    if groups is not None:
-        shared = {groups[row] for row in fit.index if groups[row]} & {groups[row] for row in held.index if groups[row]}
-        if shared:
-            raise InputError(
-                f"{store.source}: {_counted(len(shared), 'group')} both in the training and in the test part (the first is "
-                f"'{min(str(group) for group in shared)}'); keep every group in one split"
-            )
+    _check_apart(store, fit, held)
     notes = _without_label(held, "test")
     known = np.isin(held.codes, fit.codes)
     if held.targets is None and not known.all():

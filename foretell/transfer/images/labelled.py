@@ -80,14 +80,14 @@ class Labelled:
 
 
 def group_codes(store: ImageStore, rows: Index) -> Index | None:
-    """(N,) int64 group numbers of ``rows`` (a row without a group has its own), or None when the table has no
-    groups. A group has the same number in every part of the store.
+    """(N,) int64 group numbers of ``rows``: a case stands for the group of rows that have none, and a row with neither has
+    its own. A group has the same number in every part of the store. None when the table has no groups and no cases.
     """
-    names = store.table.columns.get("group")
-    if names is None:
+    identities = store.table.identities()
+    if identities is None:
         return None
     numbers: dict[Any, int] = {}
-    whole = [numbers.setdefault(name or ("row", row), len(numbers)) for row, name in enumerate(names)]
+    whole = [numbers.setdefault(own or row, len(numbers)) for row, own in enumerate(identities)]
     return np.asarray(whole, dtype=np.int64)[rows]
 
 

@@ -26,7 +26,7 @@ LEVELS = ("random", "supervised", "probe", "pretrained")
 def apart(store: ImageStore, shift: str, train: Index, test: Index) -> tuple[Index, Index, Index, list[str]]:
     """(training rows, test rows, rows of the other domain, notes): nothing of the domain is in the first two.
 
-    Rows of the domain whose group has training rows too are left out, and a note says how many.
+    Rows of the domain whose group, or case of no group, has training rows too are left out, and a note says how many.
     """
     other = rows_of(store, shift, "--shift")
     train, test = np.setdiff1d(train, other), np.setdiff1d(test, other)
@@ -35,17 +35,17 @@ def apart(store: ImageStore, shift: str, train: Index, test: Index) -> tuple[Ind
         raise InputError(
             f"--shift {shift}: every {part} row is of that domain; give one that the split leaves rows beside"
         )
-    groups = store.table.columns.get("group")
-    if groups is None:
+    identities, noun = store.table.identities(), store.table.identity
+    if identities is None:
         return train, test, other, []
-    learnt = {groups[row] for row in train} - {None}
-    alone = np.array([groups[row] not in learnt for row in other])
+    learnt = {identities[row] for row in train} - {None}
+    alone = np.array([identities[row] not in learnt for row in other])
     if not alone.any():
         raise InputError(
-            f"--shift {shift}: every group of that domain has training rows in another; nothing is left to test"
+            f"--shift {shift}: every {noun} of that domain has training rows in another; nothing is left to test"
         )
     count = int((~alone).sum())
-    notes = [f"{count} images of {shift} left out: their group has training images in another domain"] if count else []
+    notes = [f"{count} images of {shift} left out: their {noun} has training images in another domain"] if count else []
     return train, test, other[alone], notes
 
 

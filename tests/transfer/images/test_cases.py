@@ -19,6 +19,7 @@ from foretell.transfer.images.compare import compare, held_out
 from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.fit import finetune_once
 from foretell.transfer.images.labelled import Labelled
+from foretell.transfer.images.monitors import KnnMonitor
 from foretell.transfer.measures.metrics import score
 from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.turns import case_turns
@@ -175,6 +176,29 @@ def test_a_case_weighs_as_much_as_another_however_many_images_it_has(digits) -> 
     assert near < far / 2
 
 
+def test_cases_of_no_group_are_kept_whole_where_images_are_judged(grouped) -> None:
+    store, train, test = grouped
+    by_image = BY_CASE.model_copy(update={"unit": "image"})
+    with pytest.raises(InputError, match=r"1 case both in the training and in the test part .*keep every case in one"):
+        held_out(store, [*train, test[-1]], test[:-1], config=by_image)
+    fit, held, _ = held_out(store, train, test, config=by_image)
+    assert fit.cases is None
+    assert fit.groups is not None
+    named = np.array(names_of(store, fit))
+    pairs, _ = cases.splits(fit, k=2, share=0.25, seed=0)
+    monitor = KnnMonitor(fit, ViewConfig(side=8, mean=(0.5,), std=(0.5,)), every=1)
+    for learnt, asked in (*pairs, *[[np.isin(fit.index, part.index) for part in (monitor.known, monitor.asked)]]):
+        assert len(named[asked])
+        assert not set(named[learnt]) & set(named[asked])
+    (fraction,) = fractions_of(fit, (8,), (0,), by_image)[0]
+    assert len(set(named[fraction.positions[0]])) == 80  # every case once before one is visited again
+    p = np.random.default_rng(0).dirichlet(np.ones(10), len(held)).astype(np.float32)
+    for data in (held, held_out(store, train, test, config=BY_CASE)[1]):
+        tally = cases.tally_of(data, "mean", drawn=True)
+        tally.add(p, data.truth)
+        assert len(set(tally.result()["draws"])) > 1
+
+
 def test_a_limited_test_part_keeps_cases_whole(grouped) -> None:
     store, train, test = grouped
     _, held, _ = held_out(store, train, test, config=BY_CASE)
@@ -192,7 +216,8 @@ def test_a_comparison_by_case_counts_and_judges_cases(grouped, views: ViewConfig
         training=BY_CASE,
     )  # fmt: skip
     assert {row["labels"] for row in found["rows"]} == {10, 20}
-    assert found["test"] == {"samples": 40, "split": "", "images": len(test)}
+    assert found["test"] == {"samples": 40, "split": "", "images": len(test), "groups": 40}
+    assert all(row["group_low"] <= row["mean"] <= row["group_high"] for row in found["summary"] if row["metric"] == "accuracy")  # fmt: skip
     assert np.sum(found["confusion"]["matrix"]) == 40
     assert {entry["labels"] for entry in found["search"]} == {10, 20}
     assert all(0 <= row["image_accuracy"] <= 1 for row in found["rows"])

@@ -34,6 +34,10 @@ def test_nothing_of_it_is_left_in_training_or_test_and_no_group_is_in_both() -> 
     train, test, other, notes = apart(store, "domain=B", np.array([0, 1, 2]), np.array([3, 4, 5]))
     assert (train.tolist(), test.tolist(), other.tolist()) == ([0, 1], [4], [3, 5])
     assert notes == ["1 images of domain=B left out: their group has training images in another domain"]
+    cases = store_of(domain=["A", "A", "B", "B", "A"], case=["p", "q", "p", "r", "s"])
+    _, _, other, notes = apart(cases, "domain=B", np.array([0, 1, 2]), np.array([3, 4]))
+    assert other.tolist() == [3]
+    assert notes == ["1 images of domain=B left out: their case has training images in another domain"]
     with pytest.raises(InputError, match="every test row is of that domain"):
         apart(store, "domain=B", np.array([0, 1]), np.array([2, 3]))
     with pytest.raises(InputError, match="nothing is left to test"):
