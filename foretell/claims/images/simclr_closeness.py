@@ -7,8 +7,12 @@ from numpy.typing import NDArray
 
 from foretell.claims.base import Claim, Finding
 from foretell.claims.images import simclr
-from foretell.claims.lab import Lab
+from foretell.claims.lab import Index, Lab
 from foretell.objectives.simclr import SimCLR
+from foretell.transfer.fractions import subset
+from foretell.transfer.images.features import extract, random_encoder
+
+PER_CLASS = 100  # test images
 
 
 def closeness(x: NDArray[np.float32], codes: NDArray[np.int64]) -> float:
@@ -32,7 +36,10 @@ class SimCLRCloseness(Claim):
 
     def work(self, lab: Lab) -> list[Finding]:
         rows = [self._measure(lab, seed) for seed in self.seeds]
-        self.notes.append("all pairs of 1,000 test images; h, centred on their mean")
+        self.notes.append(
+            f"all pairs of {PER_CLASS} test images of each class; h, centred on their mean; the untrained network's batch norm "
+            "is measured on training images"
+        )
         after, before = ([row[name] for row in rows] for name in ("after", "before"))
         what = "chance that a pair of one class is the closer one"
         return [
@@ -41,17 +48,24 @@ class SimCLRCloseness(Claim):
         ]
 
     def _measure(self, lab: Lab, seed: int) -> dict[str, float]:
-        recipe = simclr.recipe(seed)
-        return lab.result(self.name, {"recipe": lab.key(recipe)}, lambda: self._look(lab, seed))
+        key = {"recipe": lab.key(simclr.recipe(seed)), "per_class": PER_CLASS, "untrained": "batch norm measured"}
+        return lab.result(self.name, key, lambda: _look(lab, seed))
 
-    def _look(self, lab: Lab, seed: int) -> dict[str, float]:
-        recipe = simclr.recipe(seed)
-        store = lab.store(simclr.SOURCE)
-        rows = lab.split(simclr.SOURCE)[1][:1000]
-        codes = np.asarray(store.table.codes("label")[0])[rows]
-        found = {}
-        for name, objective in (("before", lab.build(recipe).eval()), ("after", lab.trained(recipe))):
-            assert isinstance(objective, SimCLR)
-            x = simclr.embed(objective, rows, store)["h"]
-            found[name] = closeness(x - x.mean(0), codes)
-        return found
+
+def chosen(lab: Lab, seed: int) -> Index:
+    """Rows of ``PER_CLASS`` test images of each class, drawn by ``seed``."""
+    test = lab.split(simclr.SOURCE)[1]
+    return test[subset(lab.store(simclr.SOURCE).table.codes("label")[0][test], per_class=PER_CLASS, seed=seed)]
+
+
+def _look(lab: Lab, seed: int) -> dict[str, float]:
+    """``closeness`` "before" and "after" training."""
+    objective = lab.trained(simclr.recipe(seed))
+    assert isinstance(objective, SimCLR)
+    store, views, rows = lab.store(simclr.SOURCE), objective.views, chosen(lab, seed)
+    untrained = random_encoder(objective.encoder, seed, store, lab.split(simclr.SOURCE)[0], views)
+    found = {}
+    for name, encoder in (("before", untrained), ("after", objective.encoder)):
+        x = extract(encoder, store, rows, side=objective.side, mean=views.mean, std=views.std)
+        found[name] = closeness(x - x.mean(0), store.table.codes("label")[0][rows])
+    return found
