@@ -49,28 +49,19 @@ def recipe(seed: int, target: str, width: int, **changes: Any) -> Recipe:
     return Recipe.load(None, options | {key.replace("__", "."): value for key, value in changes.items()})
 
 
-def measured(lab: Lab, made: Recipe, *, untrained: bool = False) -> dict[str, float]:
-    """The figures of ``made``'s model on the test part, and the accuracy in percent of a linear probe of its code.
-
-    "probe": of noisy pictures, "probe_clean": of clean ones. ``untrained``: those of its random weights.
+def measured(lab: Lab, made: Recipe) -> dict[str, float]:
+    """The figures of ``made``'s model on the test part, and "probe", the accuracy in percent of a linear probe of its code of
+    noisy pictures.
     """
-    key = {"recipe": lab.key(made), "untrained": untrained}
-    return lab.result("autoencoder", key, lambda: _measure(lab, made, untrained))
+    return lab.result("autoencoder", {"recipe": lab.key(made)}, lambda: _measure(lab, made))
 
 
-def _measure(lab: Lab, made: Recipe, untrained: bool) -> dict[str, float]:
-    objective = lab.build(made).eval() if untrained else lab.trained(made)
+def _measure(lab: Lab, made: Recipe) -> dict[str, float]:
+    objective = lab.trained(made)
     assert isinstance(objective, Autoencoder)
     store = lab.store(SOURCE)
-    test = lab.split(SOURCE)[1]
-    found = measure(objective, store, test).record()
-    for name, clean in (("probe", False), ("probe_clean", True)):
-
-        def embed(rows: Index, clean: bool = clean) -> Features:
-            return codes(objective, store, rows, clean=clean)
-
-        found[name] = accuracy(embed, lab)
-    return found
+    found = measure(objective, store, lab.split(SOURCE)[1]).record()
+    return found | {"probe": accuracy(lambda rows: codes(objective, store, rows), lab)}
 
 
 def accuracy(embed: Callable[[Index], Features], lab: Lab) -> float:

@@ -52,12 +52,11 @@ def figures(made: Recipe, *, turned: bool) -> dict[str, float]:
         "copied": copied + apart * width / 256,
         "detail": 0.9,
         "probe": 70.0 + (5 if target != "input" else 0) - 0.01 * width + apart,
-        "probe_clean": 80.0,
     }
 
 
 def worked_out(name: str, monkeypatch: pytest.MonkeyPatch, *, turned: bool = False) -> tuple[Any, list[Any]]:
-    monkeypatch.setattr(autoencoder, "measured", lambda lab, made, **_: figures(made, turned=turned))
+    monkeypatch.setattr(autoencoder, "measured", lambda lab, made: figures(made, turned=turned))
     claim = claims.get(name)(seeds=SEEDS)
     return claim, claim.work(None)  # type: ignore[arg-type]
 
