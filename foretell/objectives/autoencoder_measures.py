@@ -196,8 +196,18 @@ def picked(losses: Sequence[float], worth: Sequence[float], names: Sequence[str]
     return {"rank": rank, "by_loss": by_loss, "best": best, "right": by_loss == best, "sentence": sentence}
 
 
+def probe_of_code(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -> float | None:
+    """``probe`` of the codes of ``rows``, fitted on the labels of other images, those that were learnt from.
+
+    None where there are no labels, or where ``rows`` are all that was learnt from.
+    """
+    learnt = set(objective.store.names)
+    others = np.setdiff1d(np.flatnonzero([name in learnt for name in store.names]), rows)
+    return probe(lambda some: codes(objective, store, some), store, others, rows, seed)
+
+
 def exhibit(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -> Exhibit:
-    """Pictures of ``rows`` restored, and the figures beside those of the noisy picture itself."""
+    """Pictures of ``rows`` restored, the figures beside those of the noisy picture itself, and the probe of the code."""
     figures = measure(objective, store, rows, seed)
     device = next(objective.parameters()).device
     shown = store.read(_some(rows, SHOWN, seed)).to(device)
@@ -212,7 +222,9 @@ def exhibit(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -
         figures.verdict,
         [(caption, denormalise(picture, mean, std).cpu()) for caption, picture in panels],
         name="restored",
-        table=table({"foretold": figures}),
+        table=table(
+            {"foretold": figures}, {"foretold": probe_of_code(objective, store, np.asarray(rows, np.int64), seed)}
+        ),
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from foretell.counters import Rng, Rows
 from foretell.data.images import Images
 from foretell.data.store import ImageStore, open_images
+from foretell.data.table import Table
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
@@ -183,6 +184,20 @@ def test_a_short_training_cleans_real_pictures(store: ImageStore) -> None:
     (exhibit,) = objective.findings(store, np.arange(20), 0)
     assert [caption for caption, _ in exhibit.panels] == ["noisy", "foretold", "clean"]
     assert exhibit.table[-1][0] == "the noisy picture"
+
+
+def test_the_code_is_probed_where_labels_and_other_images_exist(store: ImageStore) -> None:
+    train, test = np.arange(0, 160, 2), np.arange(1, 160, 2)
+    objective = make(store.subset(train))
+
+    def told(of: ImageStore, rows: np.ndarray) -> dict[str, str]:
+        (exhibit,) = objective.findings(of, rows, 0)
+        return dict(zip(exhibit.table[0], exhibit.table[1], strict=True))
+
+    expected = probe(lambda rows: codes(objective, store, rows), store, train, test)
+    assert told(store, test)["linear probe"] == f"{expected:.1%}"
+    assert "linear probe" not in told(store.with_table(Table({}, len(store))), test)
+    assert "linear probe" not in told(store, train)  # nothing else was learnt from
 
 
 @pytest.mark.parametrize(
