@@ -93,7 +93,7 @@ class Autoencoder(ImageObjective):
             ge=0,
             allow_inf_nan=False,
             description="Gaussian: deviation in units of the data's; others: share of pixels. Drawn at each step for target "
-            "clean; else each image's own, as if it had been taken so",
+            "clean; else each image's own, fixed to the pixels of its view",
         )
         kind: Kind = "gaussian"
         grain: float = Field(

@@ -1,4 +1,4 @@
-"""Noise on batches of views, drawn anew or an image's own, as if the picture had been taken with it."""
+"""Noise on batches of views, drawn anew or an image's own, which is fixed to the pixels of the view."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fresh(rng: Rng) -> Draw:
 def own(index: Tensor, copy: int = 0) -> Draw:
     """Each image's own draws, the same at every step and seed: a function of its row in the store and of ``copy``.
 
-    ``index`` (B,) int64; another ``copy`` is another picture of the same thing, with independent noise.
+    It does not move with a random view. ``index`` (B,) int64; another ``copy`` is another picture of the same thing, with independent noise.
     """
 
     def draw(name: str, shape: tuple[int, ...]) -> Tensor:

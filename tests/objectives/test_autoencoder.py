@@ -200,6 +200,14 @@ def test_the_code_is_probed_where_labels_and_other_images_exist(store: ImageStor
     assert "linear probe" not in told(store, train)  # nothing else was learnt from
 
 
+@pytest.mark.parametrize("random", [False, True])
+def test_its_own_noise_stays_where_it_is_in_the_view(store: ImageStore, random: bool) -> None:
+    views = {"side": 16} if random else {"side": 16, "scale": (1, 1), "ratio": (1, 1), "flip": 0}
+    own, clean = (make(store, target="input", noise=noise, views=views) for noise in (0.5, 0.0))
+    noise = [task_of(own, step).visible["image"] - task_of(clean, step).visible["image"] for step in (0, 1)]
+    torch.testing.assert_close(noise[0], noise[1], rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("sets", "said"),
     [
