@@ -102,7 +102,8 @@ def _over_black(path: Path) -> NDArray[np.float32]:
             raise InputError(
                 f"{path}: is transparent in a mode that is not read ({opened.mode}); save the mask as 8-bit grey"
             ) from None
-    return shade - (1 - np.asarray(alpha, np.float32) / 255)  # it was read laid over white
+    shade -= 1 - np.asarray(alpha, np.float32) / np.float32(255)  # it was read laid over white
+    return shade
 
 
 def _hole(image: Path, picture: Pixels, mask: str | Path | None, box: str | None) -> Hole:
