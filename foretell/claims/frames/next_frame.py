@@ -161,7 +161,7 @@ class NextFrameAnimations(FramesForetold):
     )
     source = f"{PAPER}: the next frame from the last ones; the past is the same task read backwards"
     data = ANIMATIONS.where
-    minutes = 5.0
+    minutes = 20.0
     sequences = ANIMATIONS
 
 
@@ -174,5 +174,5 @@ class NextFrameSlices(FramesForetold):
     )
     source = f"{PAPER}, which has films; the frames here are slices of volumes, in order"
     data = SLICES.where
-    minutes = 5.0
+    minutes = 8.0
     sequences = SLICES

@@ -19,7 +19,7 @@ class AutoencoderBlindSpot(Claim):
     )
     source = "Krull et al. 2019, arXiv 1811.10980; Batson and Royer 2019, arXiv 1901.11365"
     data = shared.SOURCE
-    minutes = 5.0
+    minutes = 2.0
 
     def work(self, lab: Lab) -> list[Finding]:
         arms = {

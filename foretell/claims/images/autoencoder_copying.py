@@ -22,7 +22,7 @@ class AutoencoderCopying(Claim):
     statement = "A plain autoencoder trained on noisy pictures copies their noise, the more the wider its code."
     source = "the mission article, challenge C3: an autoencoder also imitates the noise of the original"
     data = shared.SOURCE
-    minutes = 7.0
+    minutes = 3.5
 
     def work(self, lab: Lab) -> list[Finding]:
         arms = _arms(self, lab)
@@ -53,7 +53,7 @@ class AutoencoderWidth(Claim):
     )
     source = "the mission article, challenge C3"
     data = shared.SOURCE
-    minutes = 7.0
+    minutes = 3.5
 
     def work(self, lab: Lab) -> list[Finding]:
         arms = _arms(self, lab)

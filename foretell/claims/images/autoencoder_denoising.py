@@ -18,7 +18,7 @@ class AutoencoderDenoising(Claim):
     )
     source = "Vincent et al. 2008 (denoising); Lehtinen et al. 2018, arXiv 1803.04189 (noise-to-noise)"
     data = shared.SOURCE
-    minutes = 9.0
+    minutes = 5.0
 
     def work(self, lab: Lab) -> list[Finding]:
         arms = {

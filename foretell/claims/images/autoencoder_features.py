@@ -81,7 +81,7 @@ class AutoencoderFeatures(Claim):
     )
     source = "Pathak et al. 2016, arXiv 1604.07379, table 2 (autoencoder 53.8 against random 53.3 on PASCAL)"
     data = shared.SOURCE
-    minutes = 8.0
+    minutes = 4.0
 
     def work(self, lab: Lab) -> list[Finding]:
         arms = {name: [self._of(lab, name, seed) for seed in self.seeds] for name in ARMS}

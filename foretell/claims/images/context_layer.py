@@ -30,7 +30,7 @@ class ContextEncoderChannelwise(Claim):
     )
     source = f"{PAPER}, section 3.1: m n^4 against m^2 n^4 parameters"
     data = f"{SOURCE}, the maps of untrained encoders at {SIDE} px"
-    minutes = 0.5
+    minutes = 0.1
 
     def work(self, lab: Lab) -> list[Finding]:
         rows = [lab.result(self.name, {"seed": seed}, lambda seed=seed: _measure(lab, seed)) for seed in self.seeds]  # type: ignore[misc]

@@ -60,7 +60,7 @@ class ContextEncoderError(_Losses):
     name = "context-encoder-error"
     statement = "Of the three settings L2 alone has the lowest squared error, and adversarial alone the highest."
     source = f"{PAPER}, section 4.1; adversarial alone in the authors' code"
-    minutes = 8.0
+    minutes = 7.0
 
     def work(self, lab: Lab) -> list[Finding]:
         measured = self.of(lab, *LOSSES)
@@ -79,7 +79,7 @@ class ContextEncoderLoss(_Losses):
         "real content than by L2 alone."
     )
     source = f"{PAPER}, section 3.2: the adversarial loss is used jointly with L2"
-    minutes = 8.0
+    minutes = 7.0
 
     def work(self, lab: Lab) -> list[Finding]:
         measured = self.of(lab, *LOSSES)

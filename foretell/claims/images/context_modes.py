@@ -62,7 +62,7 @@ class ContextEncoderModes(Claim):
         "pieces of photographed gravel, each twice: with a piece of grass and with one of bricks in the middle (CC0), 32 px, "
         "grey"
     )
-    minutes = 6.0
+    minutes = 14.0
 
     def work(self, lab: Lab) -> list[Finding]:
         lab.add(SOURCE, two_modes)

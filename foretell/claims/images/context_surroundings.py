@@ -16,7 +16,7 @@ class ContextEncoderContext(Claim):
     )
     source = f"{PAPER}, table 1: 17.59 dB against 14.70 (nearest neighbour, own features) and 12.79 (HOG)"
     data = shared.DATA
-    minutes = 3.0
+    minutes = 2.0
 
     def work(self, lab: Lab) -> list[Finding]:
         rows = [shared.judged(lab, seed, "L2 alone") for seed in self.seeds]
@@ -41,7 +41,7 @@ class ContextEncoderSeam(Claim):
     statement = "An overlap in which errors weigh ten times as much lowers the jump across the hole's edge."
     source = f"{PAPER}, section 5.1, and the authors' code: overlap with weight 10"
     data = shared.DATA
-    minutes = 6.0
+    minutes = 19.0
 
     def work(self, lab: Lab) -> list[Finding]:
         measured = {arm: [shared.judged(lab, seed, arm) for seed in self.seeds] for arm in ("joint", "border weight 1")}

@@ -23,7 +23,7 @@ class PatchAberration(Claim):
     )
     source = "Doersch et al. 2015 (arXiv 1505.05192), section 3 and figure 4"
     data = "crops of two photographed textures (CC0), green magnified by 2%"
-    minutes = 4.0
+    minutes = 1.5
 
     def work(self, lab: Lab) -> list[Finding]:
         shared.open_stores(lab)

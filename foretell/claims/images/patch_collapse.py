@@ -58,7 +58,7 @@ class PatchCollapse(Claim):
     )
     source = "Doersch et al. 2015 (arXiv 1505.05192), section 3.2"
     data = SOURCE
-    minutes = 2.0
+    minutes = 3.5
 
     def work(self, lab: Lab) -> list[Finding]:
         rows = {norm: [self._measure(lab, norm, seed) for seed in self.seeds] for norm in ("batch", "none")}

@@ -25,7 +25,7 @@ class PatchColour(Claim):
     )
     source = "Doersch et al. 2015 (arXiv 1505.05192), section 3: position error 0.371 by chance, 0.255, with projection 0.321"
     data = "crops of two photographed textures (CC0), green magnified by 2%"
-    minutes = 4.0
+    minutes = 2.0
 
     def work(self, lab: Lab) -> list[Finding]:
         shared.open_stores(lab)

@@ -25,7 +25,7 @@ class PatchGap(Claim):
     )
     source = "Doersch et al. 2015 (arXiv 1505.05192), section 3: gap 48 px, jitter 7 px at 96 px"
     data = "crops of photographed grass, gravel and bricks (CC0)"
-    minutes = 12.0
+    minutes = 5.5
 
     def work(self, lab: Lab) -> list[Finding]:
         shared.open_stores(lab)

@@ -28,7 +28,7 @@ class PatchLayout(Claim):
     )
     source = "Doersch et al. 2015 (arXiv 1505.05192): 38.4% on VOC 2007 against 12.5% by chance; detection 46.3 against 39.8 mAP"
     data = SOURCE
-    minutes = 9.0
+    minutes = 26.0
 
     def work(self, lab: Lab) -> list[Finding]:
         rows = [self._measure(lab, seed) for seed in self.seeds]

@@ -32,7 +32,7 @@ class SimCLRCloseness(Claim):
     statement = "After training, images of one class lie closer to each other than to those of other classes, without a label used."
     source = "Chen et al. 2020 (arXiv 2002.05709), appendix B: classes form clusters of hidden vectors"
     data = "@animals, its test part"
-    minutes = 4.0
+    minutes = 15.0
 
     def work(self, lab: Lab) -> list[Finding]:
         rows = [self._measure(lab, seed) for seed in self.seeds]

@@ -44,7 +44,7 @@ class MICLeInvariance(Claim):
     )
     source = "Azizi et al. 2021 (arXiv 2101.05224), section 3.2: representations that are robust to the viewpoint and other nuisances"
     data = micle.WHERE
-    minutes = 3.0
+    minutes = 14.0
 
     def work(self, lab: Lab) -> list[Finding]:
         measured = {arm: [self._measure(lab, seed, arm) for seed in self.seeds] for arm in ARMS}

@@ -214,7 +214,7 @@ class MICLeNaturalStart(Claim):
 class MICLeNaturalStartVolumes(MICLeNaturalStart):
     name = "micle-natural-start-volumes"
     data = f"{imagenet.PACKAGE.title} (trained on ImageNet, Apache-2.0), then {scans.WHERE}"
-    minutes = 40.0
+    minutes = 168.0
     side = None
     steps = scans.STEPS
     about = scans.DISJOINT

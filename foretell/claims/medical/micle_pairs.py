@@ -32,7 +32,7 @@ class MICLePairs(Claim):
     )
     source = "Azizi et al. 2021 (arXiv 2101.05224), section 3.2"
     data = f"{micle.WHERE}, with the units of one frame"
-    minutes = 1.0
+    minutes = 6.0
 
     def work(self, lab: Lab) -> list[Finding]:
         rows = [_measured(lab, seed) for seed in self.seeds]

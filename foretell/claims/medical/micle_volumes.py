@@ -24,7 +24,7 @@ class MICLeVolumes(Claim):
         "Azizi et al. 2021 (arXiv 2101.05224), section 3.2; the paper has photographs of skin as cases, and no volumes"
     )
     data = scans.WHERE
-    minutes = 8.0
+    minutes = 12.0
 
     def work(self, lab: Lab) -> list[Finding]:
         measured = {arm: [self._measure(lab, seed, arm) for seed in self.seeds] for arm in ARMS}

@@ -26,7 +26,7 @@ class BertMasking(Claim):
     )
     source = f"{runs.BERT}, section 3.1 and appendix A.1"
     data = runs.DATA
-    minutes = 1.0
+    minutes = 0.1
 
     def work(self, lab: Lab) -> list[Finding]:
         runs.know(lab)

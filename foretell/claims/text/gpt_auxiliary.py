@@ -26,7 +26,7 @@ class GptAuxiliary(Claim):
     )
     source = f"{runs.GPT}, sections 3.2 and 5 and table 5"
     data = runs.DATA
-    minutes = 14.0
+    minutes = 24.0
 
     def work(self, lab: Lab) -> list[Finding]:
         runs.know(lab)

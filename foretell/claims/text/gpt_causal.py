@@ -20,7 +20,7 @@ class GptCausal(Claim):
     statement = "Changing a token changes no answer before it, and changes answers from it on."
     source = f"{runs.GPT}, section 3.1"
     data = runs.DATA
-    minutes = 1.0
+    minutes = 0.1
 
     def work(self, lab: Lab) -> list[Finding]:
         runs.know(lab)

@@ -21,7 +21,7 @@ class Word2VecClasses(Claim):
     )
     source = f"{runs.PAPERS}, section 4 of the first"
     data = runs.DATA
-    minutes = 5.0
+    minutes = 1.0
 
     def work(self, lab: Lab) -> list[Finding]:
         runs.know(lab)

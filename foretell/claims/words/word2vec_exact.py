@@ -32,7 +32,7 @@ class Word2VecExact(Claim):
     )
     source = f"{runs.PAPERS}, section 2.2 of the second and the authors' code"
     data = f"{runs.DATA}: the counts of its {runs.MOST} most frequent words"
-    minutes = 1.0
+    minutes = 0.5
 
     def work(self, lab: Lab) -> list[Finding]:
         runs.know(lab)

@@ -24,7 +24,7 @@ class Word2VecSubsampling(Claim):
     statement = "Sub-sampling frequent words speeds training up and makes the vectors of rare words better."
     source = f"{runs.PAPERS}, section 2.3 of the second (2 to 10 times as fast)"
     data = runs.DATA
-    minutes = 5.0
+    minutes = 1.5
 
     def work(self, lab: Lab) -> list[Finding]:
         runs.know(lab)

@@ -70,7 +70,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patients: None) -> tup
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_claim_is_worked_out_from_beginning_to_end(name: str, tiny: tuple[Lab, list[str]]) -> None:
-    works_out(name, tiny[0], minutes=10, seeds=(0,))
+    works_out(name, tiny[0], minutes=20, seeds=(0,))
 
 
 def test_the_features_are_those_of_the_slices_that_were_foretold(tiny: tuple[Lab, list[str]]) -> None:

@@ -52,7 +52,7 @@ def test_ten_claims_are_named() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_claim_works_out(name: str, lab: Lab) -> None:
-    works_out(name, lab, minutes=10)
+    works_out(name, lab, minutes=30)
 
 
 def test_the_layer_and_the_masks_hold_without_training(lab: Lab) -> None:

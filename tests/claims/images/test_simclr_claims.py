@@ -72,4 +72,4 @@ def test_a_claim_is_worked_out_from_beginning_to_end(
     quick = {"training.steps": 2, "training.batch": 8}
     monkeypatch.setattr(simclr, "recipe", lambda *given, **more: recipe(*given, **more).changed(quick))
     monkeypatch.setattr(simclr, "contrastive_accuracy", lambda objective: accuracy(objective, batches=1, batch=8))
-    works_out(name, SmallLab(tmp_path_factory.getbasetemp() / "simclr-claims"), minutes=20, seeds=(0,))
+    works_out(name, SmallLab(tmp_path_factory.getbasetemp() / "simclr-claims"), minutes=30, seeds=(0,))

@@ -52,7 +52,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patients: None) -> Lab:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_claim_is_worked_out_from_beginning_to_end(name: str, lab: Lab) -> None:
-    works_out(name, lab, minutes=120, seeds=(0,))
+    works_out(name, lab, minutes=170, seeds=(0,))
     runs = len(list((lab.folder / "runs").iterdir()))
     assert runs == 7  # a first stage of either start at either rate, and the second ones of three plans
     said: list[str] = []

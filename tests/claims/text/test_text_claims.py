@@ -96,7 +96,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_claim_works_out(name: str, lab: Lab) -> None:
-    works_out(name, lab, minutes=42)
+    works_out(name, lab, minutes=80)
 
 
 def built(lab: Lab, kind: str, **settings: object) -> TextObjective:
