@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from foretell.counters import Rng, Rows, seed_of
-from foretell.data.textrows import TextBatch, spread
+from foretell.data.textrows import spread
 from foretell.data.tokens import TokenStore
 from foretell.errors import InputError
+from foretell.objectives.base import Task
 from foretell.objectives.text import TextObjective
 from foretell.views.tokens import NOT_CHOSEN
 
@@ -19,12 +21,14 @@ AT_ONCE = 32  # rows
 MOST = 512  # rows that are measured on
 COUNTED = 100_000  # documents that the tokens are counted in
 
+Index = NDArray[np.int64]
+
 
 class HeldOut:
     """The loss on fixed rows of documents that are not learnt from; the same masks every time.
 
-    ``every`` steps, as a monitor of the loop; lower is better. ``rows`` at most are measured. Raises InputError where the
-    documents give no row.
+    ``every`` steps, as a monitor of the loop; lower is better. ``rows`` at most are measured, drawn at random by a fixed
+    seed: packing puts the longest texts into the first rows. Raises InputError where the documents give no row.
     """
 
     name = "held_out_loss"
@@ -34,9 +38,24 @@ class HeldOut:
         self.every = every
         # the same network over other text; not a part of either
         self.over = type(objective)(objective.text, objective.encoder, store)
-        self.count = min(rows, len(self.over.rows_of(0, 0)))
-        if not self.count:
+        there = len(self.over.rows_of(0, 0))
+        if not there:
             raise InputError(f"{store.source}: the documents held out are too short to measure on")
+        self.rows = np.sort(np.random.default_rng(seed_of("held out rows")).permutation(there)[:rows])
+
+    @property
+    def examples(self) -> Index:
+        """Which of the texts or pairs lie in the rows that are measured."""
+        return self.over.rows_of(0, 0).examples_of(self.rows)
+
+    def task(self, start: int, stop: int, device: torch.device) -> Task:
+        """What is foretold of the rows from ``start`` to ``stop`` of those that are measured."""
+        batch = self.over.rows_of(0, 0).read(self.rows[start:stop]).to(device)
+        return self.over.hide(batch, Rng(seed_of("held out"), 0, Rows(start, stop, len(self.rows)), device))
+
+    def words(self) -> torch.Tensor:
+        """(rows, T) int64: the tokens that are foretold, ``NOT_CHOSEN`` elsewhere."""
+        return self.task(0, len(self.rows), torch.device("cpu")).hidden["words"]
 
     def __call__(self, trainable: Any, step: int) -> float:
         return self.parts(trainable)["total"]
@@ -47,14 +66,12 @@ class HeldOut:
         was = trainable.training
         trainable.eval()
         device = next(trainable.parameters()).device
-        seed = seed_of("held out")
         sums: dict[str, float] = {}
         weights: dict[str, float] = {}
         with torch.no_grad():
-            for start in range(0, self.count, AT_ONCE):
-                rows = Rows(start, min(start + AT_ONCE, self.count), self.count)
-                batch = self.over.rows_of(0, 0).read(np.arange(rows.start, rows.stop)).to(device)
-                task = self.over.hide(batch, Rng(seed, 0, rows, device))
+            for start in range(0, len(self.rows), AT_ONCE):
+                stop = min(start + AT_ONCE, len(self.rows))
+                task = self.task(start, stop, device)
                 words = task.hidden.get("words")
                 pairs = task.hidden.get("pairs")
                 counts = {
@@ -64,7 +81,7 @@ class HeldOut:
                 # losses of this batch are then means over it
                 task.visible["expected"] = torch.tensor(
                     [[max(counts["words"], 1), max(counts["sentences"], 1)]], device=device
-                ).expand(len(rows), 2) / len(rows)
+                ).expand(stop - start, 2) / (stop - start)
                 for name, value in self.over.loss(task, "all").items():
                     weight = (
                         counts[{"right": "words", "right_pairs": "sentences"}.get(name, name)] if name != "total" else 0
@@ -77,7 +94,7 @@ class HeldOut:
         return found
 
 
-def word_guesses(learnt: TokenStore, batch: TextBatch, hidden: torch.Tensor) -> dict[str, float]:
+def word_guesses(learnt: TokenStore, hidden: torch.Tensor) -> dict[str, float]:
     """Perplexity and accuracy of the tokens' frequencies in ``learnt`` (one added to each) at the places of ``hidden``."""
     counts = np.ones(learnt.vocabulary)
     first, end = learnt.token_spans()
@@ -94,16 +111,17 @@ def word_guesses(learnt: TokenStore, batch: TextBatch, hidden: torch.Tensor) -> 
     }
 
 
-def pair_guesses(learnt: TextObjective, asked: TextObjective, most: int = 4000) -> dict[str, float]:
-    """Accuracy on the pairs of ``asked`` of three guesses that know no order of words.
+def pair_guesses(learnt: TextObjective, held: HeldOut, most: int = 4000) -> dict[str, float]:
+    """Accuracy, on the very pairs that ``held`` measures the network on, of three guesses that know no order of words.
 
     ``base``: the more frequent answer. ``topic``: logistic regression on how similar the two texts' words are (cosine of
-    TF-IDF, and of its projection onto 64 dimensions), fitted on the pairs of ``learnt``. ``length``: on the two lengths.
+    TF-IDF, and of its projection onto 64 dimensions), fitted on ``most`` pairs of ``learnt``. ``length``: on the two lengths.
     """
     from sklearn.linear_model import LogisticRegression
 
-    pairs = [objective.rows_of(0, 0).examples for objective in (learnt, asked)]
-    chosen = [np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int) for found in pairs]
+    pairs = [objective.rows_of(0, 0).examples for objective in (learnt, held.over)]
+    known_pairs = len(pairs[0])
+    chosen = [np.linspace(0, known_pairs - 1, min(most, known_pairs)).round().astype(int), held.examples]
     labels = [found.label[rows] for found, rows in zip(pairs, chosen, strict=True)]
     majority = int(labels[0].mean() >= 0.5)
     result = {"base": float((labels[1] == majority).mean())}

@@ -288,19 +288,17 @@ def measure(setting: Setting, run: Run, monitor: HeldOut | None) -> dict[str, fl
         say("no document was held out, so that nothing is measured; more documents, or a split column, change that")
         return {}
     found = monitor.parts(setting.objective)
-    kept: dict[str, Any] = {"documents": len(setting.parts.test), "rows": monitor.count, "found": found}
+    kept: dict[str, Any] = {"documents": len(setting.parts.test), "rows": len(monitor.rows), "found": found}
     say(f"on {many(len(setting.parts.test), 'document')} that it has not learnt from:")
     if "words" in found:
-        batch = _rows(monitor.over, monitor.count)
-        hidden = monitor.over.hide(batch, Rng(seed_of("held out"), 0, Rows(0, monitor.count, monitor.count)))
-        guess = word_guesses(setting.part, batch, hidden.hidden["words"])
+        guess = word_guesses(setting.part, monitor.words())
         kept["words"] = {"perplexity": math.exp(found["words"]), "right": found["right"], "guess": guess}
         say(
             f"  words: perplexity {math.exp(found['words']):,.1f}, {found['right']:.1%} right "
             f"(by frequency alone: {guess['perplexity']:,.1f} and {guess['right']:.1%})"
         )
     if "sentences" in found:
-        guesses = pair_guesses(setting.objective, monitor.over)
+        guesses = pair_guesses(setting.objective, monitor)
         kept["sentences"] = {"right": found["right_pairs"], "guesses": guesses}
         told = ", ".join(f"{name} {value:.1%}" for name, value in guesses.items())
         say(f"  next sentences: {found['right_pairs']:.1%} right ({told})")

@@ -65,8 +65,9 @@ def measured(lab: Lab, made: Recipe, source: str, kind: type[TextObjective] | No
         objective = runs.trained_on(lab, made, kind)
         store = lab.text(source).subset(lab.split(source, "test")[0])
         held = HeldOut(objective, store, 1, ROWS)
-        guesses = pair_guesses(objective, held.over)
+        guesses = pair_guesses(objective, held)
         found = {"network": held.parts(objective)["right_pairs"], **guesses}
         return {name: 100 * value for name, value in found.items()}
 
-    return lab.result("bert-next-sentence", {"recipe": lab.key(made, kind), "rows": ROWS}, work)
+    key = {"recipe": lab.key(made, kind), "rows": ROWS, "guesses": "on the network's pairs"}
+    return lab.result("bert-next-sentence", key, work)
