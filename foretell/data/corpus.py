@@ -74,6 +74,15 @@ class Rules:
         return f"documents: {_DOCUMENTS[self.documents]}; sentences: {_SENTENCES[self.sentences]}"
 
 
+def sentences_of(text: str, rule: str, lang: str | None = None) -> list[str]:
+    """The sentences of ``text`` by a rule of ``Rules.sentences``, in order; [] where there is only white space."""
+    if rule == "line":
+        return [line.strip() for line in text.split("\n") if line.strip()]
+    if rule == "split":
+        return split_sentences(" ".join(text.split()), lang)
+    return [text.strip()] if text.strip() else []
+
+
 @dataclass
 class Corpus:
     """A source of text, understood but not read. ``files`` in a fixed order; ``notes`` say in words what was understood.
@@ -178,16 +187,9 @@ class Corpus:
                 )
         return "".join(held)
 
-    def _sentences(self, text: str, lang: str | None) -> list[str]:
-        if self.rules.sentences == "line":
-            return [line.strip() for line in text.split("\n") if line.strip()]
-        if self.rules.sentences == "split":
-            return split_sentences(" ".join(text.split()), lang)
-        return [text.strip()] if text.strip() else []
-
     def _document(self, text: str, place: str, lang: str | None = None) -> Document | None:
         lang = lang or self.lang
-        sentences = self._sentences(text, lang)
+        sentences = sentences_of(text, self.rules.sentences, lang)
         joint = "\n" if self.rules.sentences == "line" else " "
         return Document(sentences, place, lang=lang, joint=joint) if sentences else None
 

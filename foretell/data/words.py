@@ -60,7 +60,7 @@ class WordStore:
     """``ids``: word numbers with END after each sentence; ``held``: the same of documents that are not learnt from.
 
     ``words`` and ``counts`` (int64, in the part learnt from) by falling count; ``raw`` words learnt from before rare ones
-    left; ``facts``: documents, sentences and notes of the source.
+    left; ``facts``: documents, sentences and notes of the source, and the rule by which its sentences were found.
     """
 
     source: str
@@ -138,7 +138,7 @@ def _read(folder: Path, corpus: Corpus) -> WordStore:
     if len(words) != len(counts):
         raise ValueError("its parts do not belong together")
     ids, held = (_mapped(folder / name) for name in ("ids.bin", "held.bin"))
-    facts = {**meta["facts"], "notes": corpus.notes}
+    facts = {**meta["facts"], "sentence_rule": meta["corpus"]["sentences"], "notes": corpus.notes}
     return WordStore(corpus.name, folder.name, ids, held, words, counts, meta["raw"], facts)
 
 

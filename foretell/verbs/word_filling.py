@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from foretell.data.corpus import sentences_of
 from foretell.data.words import split_words
 from foretell.encoders.vectors import load_counts, load_vectors
 from foretell.errors import InputError
 from foretell.objectives.word2vec import Word2Vec
 from foretell.objectives.word_filling import Context
 from foretell.recipe import Recipe
+from foretell.run import Run
 from foretell.verbs.common import say
 from foretell.verbs.outcomes import Filled
 from foretell.verbs.word_vectors import read_words
@@ -19,10 +23,20 @@ from foretell.verbs.word_vectors import read_words
 GAP = "[MASK]"
 
 
+def contexts(sentence: str, config: Word2Vec.Config, rows: Mapping[str, int]) -> list[list[int]]:
+    """``rows`` of the known words within the window on both sides of each gap of ``sentence``."""
+    words = [[rows[word] for word in split_words(piece, config) if word in rows] for piece in sentence.split(GAP)]
+    found = []
+    for gap in range(1, len(words)):
+        before, after = list(chain(*words[:gap])), list(chain(*words[gap:]))
+        found.append(before[-config.window :] + after[: config.window])
+    return found
+
+
 def fill(place: Path, text: str, top: int) -> Filled:
     """The likeliest words for each gap of ``text``, from the words of the vocabulary within the window on both sides.
 
-    Raises InputError for vectors without a run, a run of skip-gram, a text without a gap, and a gap with no known word
+    As in training no window goes beyond the gap's own sentence, found by the rule of the run's data. Raises InputError for vectors without a run, a run of skip-gram, a text without a gap, and a gap with no known word
     beside it.
     """
     config = _config(place)
@@ -34,16 +48,16 @@ def fill(place: Path, text: str, top: int) -> Filled:
     unknown = dict.fromkeys(word for piece in pieces for word in split_words(piece, config) if word not in known.index)
     if unknown:
         say(f"not in the vocabulary, so that the model does not see it: {', '.join(unknown)}")
-    words = [[known.index[word] for word in split_words(piece, config) if word in known.index] for piece in pieces]
     found = []
-    for gap in range(len(pieces) - 1):
-        before = [row for piece in words[: gap + 1] for row in piece][-config.window :]
-        after = [row for piece in words[gap + 1 :] for row in piece][: config.window]
-        if not before + after:
-            raise InputError(f"'{text}': no word beside {GAP} is in the vocabulary of {len(known.words):,} words")
-        chances = model.chances(before + after)
-        best = np.argsort(-chances, kind="stable")[:top]
-        found.append([(known.words[row], float(chances[row])) for row in best])
+    for sentence in sentences_of(text, _sentence_rule(place)):
+        for around in contexts(sentence, config, known.index):
+            if not around:
+                raise InputError(
+                    f"'{sentence}': no word beside {GAP} is in the vocabulary of {len(known.words):,} words"
+                )
+            chances = model.chances(around)
+            best = np.argsort(-chances, kind="stable")[:top]
+            found.append([(known.words[row], float(chances[row])) for row in best])
     whole = pieces[0] + "".join(gap[0][0] + piece for gap, piece in zip(found, pieces[1:], strict=True))
     return Filled(whole, found)
 
@@ -58,6 +72,15 @@ def _config(place: Path) -> Word2Vec.Config:
             f"{place}: skip-gram foretells neighbours of a word, not the word; train with --set objective.model=cbow"
         )
     return config
+
+
+def _sentence_rule(place: Path) -> str:
+    """How the sentences of the run's data were found."""
+    facts = Run.read(place).read_json("facts.json") or {}
+    rule = facts.get("data", {}).get("sentence_rule")
+    if rule is None:
+        raise InputError(f"{place / 'facts.json'}: no data.sentence_rule, as of an older run; train it anew")
+    return str(rule)
 
 
 def _context(place: Path, config: Word2Vec.Config) -> Context:

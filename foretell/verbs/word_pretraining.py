@@ -130,6 +130,7 @@ def keep_facts(run: Run, setting: Setting) -> None:
         data={
             "count": facts["documents"] + facts["held_documents"],
             "sentences": facts["sentences"],
+            "sentence_rule": facts["sentence_rule"],
             "tokens": store.raw,
             "vocabulary": len(store.words),
             "notes": facts["notes"],

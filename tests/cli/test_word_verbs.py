@@ -50,7 +50,7 @@ def trained(text: Path, name: str, *more: str) -> Path:
 
 @pytest.fixture(scope="module")
 def cbow(text: Path) -> Path:
-    return trained(text, "cbow", "objective.model=cbow")
+    return trained(text, "cbow", "objective.model=cbow", "data.sentences=split")
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,21 @@ def test_a_context_foretells_the_word(cbow: Path, text: Path, capsys: pytest.Cap
     assert "the grey stone is hard today; the red apple is sweet today" in told
     tree = trained(text, "tree", "objective.model=cbow", "objective.loss=tree")
     assert foretell.fill(tree, "the blue [MASK] is wet").gaps[0][0][0] == "river"
+
+
+def test_a_context_ends_with_its_sentence(cbow: Path, tmp_path: Path) -> None:
+    alone = foretell.fill(cbow, "The red [MASK]").gaps
+    assert foretell.fill(cbow, "The grey stone is hard today. The red [MASK]").gaps == alone
+    assert foretell.fill(cbow, "The red [MASK]. Blue is the river [MASK] today.").gaps[0] == alone[0]
+    lines = "the grey stone is hard today\nthe red [MASK]"
+    assert foretell.fill(cbow, lines).gaps != alone
+    run = tmp_path / "run"
+    shutil.copytree(cbow, run)
+    facts = json.loads((run / "facts.json").read_text())
+    assert facts["data"]["sentence_rule"] == "split"
+    facts["data"]["sentence_rule"] = "line"
+    (run / "facts.json").write_text(json.dumps(facts))
+    assert foretell.fill(run, lines).gaps == alone
 
 
 def test_neighbours_share_their_context(skip: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,6 +199,7 @@ def test_a_run_goes_on(text: Path, tmp_path: Path) -> None:
         (["fill", "SKIP", "a [MASK]"], "skip-gram foretells neighbours of a word"),
         (["fill", "CBOW", "a word"], r"no \[MASK\] in 'a word'"),
         (["fill", "CBOW", "zzz [MASK] qqq"], r"no word beside \[MASK\] is in the vocabulary of"),
+        (["fill", "CBOW", "A red apple. [MASK]"], r"'\[MASK\]': no word beside \[MASK\] is in the vocabulary of"),
         (["fill", "VECTORS", "the [MASK]"], "word vectors alone cannot fill a gap"),
         (["neighbours", "SKIP", "appel"], "unknown word 'appel'; did you mean 'apple'"),
         (["neighbours", "SKIP", "apple stone"], "expected one word, or three"),
