@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from foretell.counters import Rng, Rows, seed_of
+from foretell.encoders.attention import Attention
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.objectives.base import Player, Promises, Stream, Trainable
@@ -97,6 +98,8 @@ class TextTuner(Trainable):
         for part in model.modules():
             if isinstance(part, nn.Dropout):
                 part.p = config.inner_dropout
+            elif isinstance(part, Attention):
+                part.dropout = config.inner_dropout
         for parameter in model.parameters():
             parameter.requires_grad_(not frozen)
         self.head = task.head(model.dim, config.dropout).to(device_of(model))

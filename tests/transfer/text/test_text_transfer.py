@@ -8,6 +8,7 @@ import pytest
 import torch
 from text_topics import QUICK, goes_on, knowing_encoder, same_topic, small_decoder, topics
 
+from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.tasks.base import Task
@@ -62,6 +63,25 @@ def test_tuning_is_a_function_of_the_seed(encoder) -> None:
     weights = [torch.cat([p.detach().flatten() for p in run.tuner.parameters()]) for run in runs]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(("inner", "equal"), [(0.0, True), (0.1, False)])
+def test_dropout_within_the_network_is_that_of_the_setting_in_attention_too(inner: float, equal: bool, encoder) -> None:
+    model, layout = encoder
+    kept = LanguageModel(
+        model.shape.model_copy(update={"dropout": 0.5, "attention_dropout": 0.4}), "bert", specials=model.specials
+    )
+    data = topics(layout, 6, 1)
+    tuner = TextTuner(quick(inner_dropout=inner).text, kept, data, data).train()
+    for part in kept.modules():
+        if isinstance(part, torch.nn.Dropout):
+            assert part.p == inner
+            part.p = 0.0  # what is left is that of attention
+    inputs = data.inputs(np.arange(6))
+    torch.manual_seed(0)
+    first, second = (inputs.states(tuner.model) for _ in range(2))
+    assert torch.equal(first, second) == equal
+    assert kept.net.layers[0].attention.dropout == inner
 
 
 def test_scratch_starts_from_weights_of_its_own(encoder) -> None:
