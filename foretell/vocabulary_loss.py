@@ -47,7 +47,14 @@ class _ByVocabulary(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, dtype: torch.dtype, slopes: bool
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        target: Tensor,
+        part_of: Tensor | None,
+        dtype: torch.dtype,
+        slopes: bool,
     ) -> tuple[Tensor, Tensor]:
         inputs, table = states.to(dtype), weight.to(dtype)
         logits = _Logits(inputs, table, bias, weight.dtype)
@@ -61,16 +68,17 @@ class _ByVocabulary(torch.autograd.Function):
             total = total * (before - largest).exp() + part.sub_(largest).exp_().sum(1, keepdim=True)
         sums = total.log() + largest
         right = (picked >= largest).to(weight.dtype).mean()
-        ctx.save_for_backward(inputs, table, bias, target, sums)
+        ctx.save_for_backward(inputs, table, bias, target, part_of, sums)
         ctx.kinds = states.dtype, weight.dtype
         ctx.mark_non_differentiable(right)
-        return (sums - picked).mean(), right
+        own = sums - picked
+        return own.mean() if part_of is None else (own * part_of).sum(), right
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, table, bias, target, sums = ctx.saved_tensors
+        inputs, table, bias, target, part_of, sums = ctx.saved_tensors
         given_kind, kind = ctx.kinds
-        share = grads[0] / len(inputs)
+        share = grads[0] / len(inputs) if part_of is None else grads[0] * part_of
         logits = _Logits(inputs, table, bias, kind)
         d_states = torch.zeros_like(inputs, dtype=kind)
         d_weight = torch.empty_like(table, dtype=kind)
@@ -85,7 +93,7 @@ class _ByVocabulary(torch.autograd.Function):
             narrow = slope.to(inputs.dtype)
             d_states += narrow @ table[entries]
             d_weight[entries] = narrow.T @ inputs
-        return d_states.to(given_kind), d_weight, d_bias, None, None, None
+        return d_states.to(given_kind), d_weight, d_bias, None, None, None, None
 
 
 class _ByRows(torch.autograd.Function):
@@ -93,7 +101,14 @@ class _ByRows(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, dtype: torch.dtype, slopes: bool
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        target: Tensor,
+        part_of: Tensor | None,
+        dtype: torch.dtype,
+        slopes: bool,
     ) -> tuple[Tensor, Tensor]:
         inputs, table, kind = states.to(dtype), weight.to(dtype), weight.dtype
         narrow_bias = None if bias is None else bias.to(dtype)
@@ -113,10 +128,15 @@ class _ByRows(torch.autograd.Function):
             # the sum of the softmax from its largest term, as exact as the products are: no further pass over the logits
             sums = largest.to(kind) - share.gather(1, likeliest).to(kind).log()
             right += (picked >= largest).sum()
-            loss += (sums - picked).sum()
+            # times the number of rows, by which all is divided in the end
+            times = None if part_of is None else part_of[rows] * len(inputs)
+            own = sums - picked
+            loss += (own if times is None else own * times).sum()
             if d_states is None or d_weight is None:
                 continue
             slope = share.scatter_(1, place, ((picked - sums).exp() - 1).to(dtype))
+            if times is not None:
+                slope *= times.to(dtype)
             if d_bias is not None:
                 d_bias += slope.sum(0, dtype=kind)
             torch.mm(slope, table, out=d_states[rows])
@@ -136,21 +156,25 @@ class _ByRows(torch.autograd.Function):
         d_bias = None if d_bias is None else d_bias.mul_(scale)
         # at full width: the scale rounded to bfloat16 would be up to 0.4% off, for all gradients below alike
         d_states = (d_states.to(kind) * scale).to(given_kind)
-        return d_states, d_weight.mul_(scale), d_bias, None, None, None
+        return d_states, d_weight.mul_(scale), d_bias, None, None, None, None
 
 
 WALKS: dict[str, type[torch.autograd.Function]] = {"cpu": _ByVocabulary, "cuda": _ByRows}
 
 
-def linear_cross_entropy(states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> tuple[Tensor, Tensor]:
+def linear_cross_entropy(
+    states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, shares: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Mean of -log softmax(states @ weight.T + bias)[target], and the share of targets that have the largest logit.
 
-    ``states`` (N, D), ``weight`` (V, D) and ``bias`` (V,) float32 or float64, ``target`` (N,) int64, N at least 1. Under
+    ``states`` (N, D), ``weight`` (V, D) and ``bias`` (V,) float32 or float64, ``target`` (N,) int64, N at least 1.
+    ``shares`` (N,) float, of the sum 1: how much of the mean each row is; by default all as much. It has no gradient. Under
     autocast the products are made in its type, sums and the softmax in that of ``weight``. Not differentiable twice; on a
     GPU its gradient is there once, which ``retain_graph`` does not change. The share has no gradient.
     """
     kind = states.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
     with torch.autocast(kind, enabled=False):
-        loss, right = WALKS[kind].apply(states, weight, bias, target, dtype, torch.is_grad_enabled())
+        part_of = None if shares is None else shares.to(weight.dtype)[:, None]
+        loss, right = WALKS[kind].apply(states, weight, bias, target, part_of, dtype, torch.is_grad_enabled())
     return loss, right

@@ -46,6 +46,22 @@ def test_it_equals_linear_then_cross_entropy(
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-10, atol=1e-12)
 
 
+def test_rows_that_are_unequal_parts_of_the_mean(monkeypatch: pytest.MonkeyPatch, walk: str) -> None:
+    monkeypatch.setattr(vocabulary_loss, "CHUNK", {"cpu": 7 * 50})
+    generator = torch.Generator().manual_seed(1)
+    target = torch.randint(50, (37,), generator=generator)
+    shares = torch.rand(37, generator=generator, dtype=torch.float64)
+    shares /= shares.sum()
+    ours, theirs = made(torch.float64), made(torch.float64)
+    loss, _ = linear_cross_entropy(*ours, target, shares)
+    wanted = (F.cross_entropy(F.linear(*theirs), target, reduction="none") * shares).sum()
+    assert abs(float(loss - wanted)) < 1e-12
+    (3 * loss).backward()
+    (3 * wanted).backward()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-10, atol=1e-12)
+
+
 def test_without_a_gradient_the_loss_is_the_same(walk: str) -> None:
     states, weight, shift = made(torch.float64)
     target = torch.randint(50, (37,), generator=torch.Generator().manual_seed(1))

@@ -188,10 +188,16 @@ class TextTuner(Trainable):
 
 
 def next_words(model: LanguageModel, states: Tensor, inputs: Inputs) -> Tensor:
-    """Mean -log probability of each sequence's next tokens, delimiter and extract token among them; padding is none."""
+    """-log probability of the next tokens, delimiter and extract token among them; padding is none.
+
+    The mean over each sequence's tokens, and of these the mean over the sequences (of two tokens or more): a long text
+    counts as much as a short one.
+    """
     number, ids = inputs.sequence.flatten(), inputs.ids.flatten()
     at = ((number[1:] == number[:-1]) & (number[1:] > 0)).nonzero().squeeze(1)
-    loss, _ = linear_cross_entropy(*model.prepared(states.flatten(0, 1)[at]), ids[at + 1])
+    foretold = (inputs.length - 1).clamp(min=0)
+    shares = 1 / (foretold[number[at] - 1].double() * (foretold > 0).sum())
+    loss, _ = linear_cross_entropy(*model.prepared(states.flatten(0, 1)[at]), ids[at + 1], shares)
     return loss
 
 

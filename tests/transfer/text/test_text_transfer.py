@@ -12,6 +12,7 @@ from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.tasks.base import Task
+from foretell.tasks.inputs import Sequences, lay
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text.arms import TEXT_ARMS
 from foretell.transfer.text.compare import compare_text
@@ -125,9 +126,21 @@ def test_the_auxiliary_loss_is_that_of_each_next_token(encoder) -> None:
         for number in range(5):
             ids = torch.tensor(data.sequences.tokens(number))
             logits = model.logits(model.net(ids[None])[0])
-            expected += torch.nn.functional.cross_entropy(logits[:-1], ids[1:], reduction="none").tolist()
+            expected.append(float(torch.nn.functional.cross_entropy(logits[:-1], ids[1:])))
     assert float(found) == pytest.approx(np.mean(expected), abs=1e-4)
     assert ids[-1] == layout.trail[0]
+
+
+def test_a_long_text_counts_as_much_as_a_short_one_in_the_auxiliary_loss() -> None:
+    like, _ = small_decoder()
+    model = LanguageModel(like.shape.model_copy(update={"positions": 64}), "gpt2").eval()
+    torch.nn.init.normal_(model.net.tokens.weight, std=0.5)
+    sequences = Sequences.of([[5, 6, 7], [3 + (7 * at) % 40 for at in range(64)]], [3, 64], [2, 63])
+    laid = [lay(sequences.take(np.array(which)), np.arange(len(which)), 0) for which in ([0], [1], [0, 1])]
+    with torch.no_grad():
+        short, long, both = (float(next_words(model, inputs.states(model), inputs)) for inputs in laid)
+    assert abs(short - long) > 0.1
+    assert both == pytest.approx((short + long) / 2, abs=1e-5)
 
 
 def test_a_decoder_learns_words_beside_its_task_and_an_encoder_cannot(encoder) -> None:
