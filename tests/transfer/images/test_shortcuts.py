@@ -231,7 +231,7 @@ def test_the_views_of_an_objective_are_probed(plain: np.ndarray) -> None:
 
 
 class Recorded(SimCLR):
-    """Keeps the mean of every view with the image that it is of."""
+    """In place of every view the number of the image that it is of."""
 
     def placed(self, batch: Images, rng: Rng) -> tuple[torch.Tensor, torch.Tensor] | None:
         found = super().placed(batch, rng)
