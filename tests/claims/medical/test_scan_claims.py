@@ -44,7 +44,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patients: None) -> Lab:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_claim_is_worked_out_from_beginning_to_end(name: str, lab: Lab) -> None:
-    works_out(name, lab, minutes=12, seeds=(0,))
+    works_out(name, lab, minutes=60, seeds=(0,))
 
 
 def test_each_stage_begins_at_the_encoder_of_the_one_before(lab: Lab) -> None:
