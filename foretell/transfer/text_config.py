@@ -44,7 +44,9 @@ class TextTuning(Settings):
         "of the tokens' states, for networks whose summary token nothing has trained",
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="of the state that the head reads, one mask an example")
-    inner_dropout: float = Field(0.1, ge=0, lt=1, description="within the network, of attention too, while it is fine-tuned")
+    inner_dropout: float = Field(
+        0.1, ge=0, lt=1, description="within the network, of attention too, while it is fine-tuned"
+    )
     auxiliary: float | None = Field(
         None,
         ge=0,
