@@ -116,6 +116,18 @@ def _drawn(logits: Tensor, sampling: Sampling, chance: torch.Generator) -> int:
     return int(torch.multinomial(probabilities(logits, sampling), 1, generator=chance))
 
 
+def check_prompt(model: LanguageModel, prompt: Sequence[int]) -> None:
+    """Raises InputError for an encoder, an empty prompt, and one that leaves no position."""
+    if not model.shape.causal:
+        raise InputError("this model fills gaps and cannot write on; train one with --objective gpt")
+    if not prompt:
+        raise InputError("the prompt is empty; give at least one word")
+    if len(prompt) >= model.shape.positions:
+        raise InputError(
+            f"the prompt has {len(prompt)} tokens, the model {model.shape.positions} positions; shorten it to leave room"
+        )
+
+
 @torch.inference_mode()  # while it runs, and not in between: who reads the tokens may train
 def generate(
     model: LanguageModel,
@@ -130,20 +142,12 @@ def generate(
     """Up to ``most`` tokens that follow ``prompt``, each as soon as it is drawn; as many as the positions allow.
 
     ``cached`` false works the whole text out for every token, which gives the same tokens and is slower. Raises InputError
-    for an encoder, an empty prompt, and one that leaves no position.
+    as ``check_prompt`` does, when the first token is asked for.
     """
-    shape = model.shape
-    if not shape.causal:
-        raise InputError("this model fills gaps and cannot write on; train one with --objective gpt")
-    if not prompt:
-        raise InputError("the prompt is empty; give at least one word")
-    if len(prompt) >= shape.positions:
-        raise InputError(
-            f"the prompt has {len(prompt)} tokens, the model {shape.positions} positions; shorten it to leave room"
-        )
+    check_prompt(model, prompt)
     device = next(model.parameters()).device
     chance = torch.Generator().manual_seed(seed)
-    room = min(len(prompt) + most, shape.positions)
+    room = min(len(prompt) + most, model.shape.positions)
     cache = Cache(room) if cached else None
     step: FixedStep | None = None
     ids = list(prompt)

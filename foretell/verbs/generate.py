@@ -25,12 +25,12 @@ def generate(
     """Write on from a prompt, word by word.
 
     It ends at the end of a document as the model foretells it, at --stop, after --most tokens, or where the model has no
-    further position.
+    further position, which is said.
 
     Returns the whole text. Raises InputError for a model that cannot write on, an empty prompt or one that is too long,
     and settings out of range.
     """
-    from foretell.encoders.generation import Sampling
+    from foretell.encoders.generation import Sampling, check_prompt
     from foretell.encoders.generation import generate as written
     from foretell.errors import InputError
     from foretell.verbs.text_run import read_text
@@ -46,8 +46,10 @@ def generate(
     if not prompt.strip() or not given:
         raise InputError("PROMPT is empty; give at least one word")
     before = [end] if end is not None else []
+    check_prompt(read.model, [*before, *given])
     banned = [number for role, number in read.specials.items() if role in ("pad", "unk") and number != end]
     ids: list[int] = []
+    ended = False  # for want of positions
     read.tell_unknown(prompt)
     told = text = read.tokenizer.decode(given).strip()
     _tell(told)
@@ -66,7 +68,15 @@ def generate(
         if safe > len(told) and whole.startswith(told):
             _tell(whole[len(told) : safe])
             told = whole[:safe]
+    else:
+        ended = len(ids) < most
     _tell(text[len(told) :] + "\n")
+    if ended:
+        positions = read.model.shape.positions
+        line = (
+            f"the text ends after {len(ids)} of {most} tokens: the model has {positions} positions, and no further one"
+        )
+        print(line, file=sys.stderr, flush=True)
     return text
 
 

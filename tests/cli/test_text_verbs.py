@@ -183,6 +183,29 @@ def test_text_is_written_on(gpt: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "the" not in foretell.generate(gpt, "Anna walks", most=20, temperature=0.0, stop="the")[10:]
 
 
+def test_a_prompt_without_room_is_refused_before_it_is_printed(gpt: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", str(gpt), "Anna walks " * 40]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert re.search(r"^error: the prompt has \d+ tokens, the model 48 positions; shorten it", told.err), told.err
+
+
+def test_a_text_that_ends_for_want_of_positions_says_so(gpt: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["Anna", "walks", "to", "the", "school."] * 10
+    tokenizer = load_tokenizer(gpt / "encoder")
+    prompts = [" ".join(words[:count]) for count in range(1, len(words))]
+    prompt = max((one for one in prompts if len(tokenizer.encode(one).ids) < 46), key=len)
+    text = foretell.generate(gpt, prompt, most=200, temperature=0.0)
+    told = capsys.readouterr()
+    assert told.out == text + "\n"
+    assert re.fullmatch(
+        r"the text ends after \d+ of 200 tokens: the model has 48 positions, and no further one\n", told.err
+    ), told.err
+    foretell.generate(gpt, prompt, most=1)
+    foretell.generate(gpt, "Anna walks", most=200, stop="the")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_run_goes_on_from_an_exported_encoder(bert: Path, text: Path, tmp_path: Path) -> None:
     made = foretell.pretrain(
         text, objective="bert", weights=bert, out=tmp_path / "on", budget="2 steps", set=["objective.length=48"]
