@@ -224,6 +224,11 @@ def test_a_story_has_a_stranger_in_the_middle() -> None:
         assert stranger not in own.sentences
 
 
+def test_single_texts_that_lose_much_are_not_hardly_changed() -> None:
+    gains = ([-14.0, -12.0, -15.0], [0.1, -0.1, 0.0], [-9.0, 8.0, 1.0])
+    assert [bert_nsp_pairs.hardly(gain).outcome for gain in gains] == ["does not hold", "holds", "undecided"]
+
+
 def test_masks_are_exact_and_a_causal_network_is(lab: Lab) -> None:
     """These are facts of the code, not of what is learnt: they hold at any size."""
     for name in ("bert-masking", "gpt-causal", "gpt-exact"):
