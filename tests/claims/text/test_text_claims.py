@@ -27,6 +27,7 @@ from foretell.claims.text import (
     gpt_perplexity,
     gpt_zero_shot,
     runs,
+    second_alone,
     tasks,
 )
 from foretell.claims.text.runs import Document
@@ -222,6 +223,31 @@ def test_a_story_has_a_stranger_in_the_middle() -> None:
         own = next(one for one in texts if one.sentences[0] == first)
         assert last == own.sentences[1]
         assert stranger not in own.sentences
+        assert stranger in [one.sentences[1] for one in texts]
+
+
+def test_the_second_sentence_alone_cannot_tell_two_firsts_apart() -> None:
+    """Its scores of (1, 3) and (2, 3) are equal, and so are those of (1, 2) and (3, 2)."""
+    by_sentence = np.array([[0.0, 1.0, 2.0], [0.0, 2.0, 1.0]])
+    found = bert_story.shares(by_sentence[:, [second for _, second in bert_story.PAIRS]])
+    assert found == {"above all": 25.0, "above each": 100 * (3.5 + 1.5) / 8, "in order": 100.0}
+    same = bert_story.shares(np.zeros((3, 6)))
+    assert same == pytest.approx({"above all": 20.0, "above each": 50.0, "in order": 50.0})
+
+
+def test_a_second_sentence_that_begins_as_second_ones_do_is_told_by_itself() -> None:
+    texts = [Document((f"The thing {n}.", f"It is {n}.", f"It has {n}."), "sea", "train") for n in range(40)]
+    score = second_alone.fitted(texts[:30], texts[30:], 0)
+    second, first = score(["It goes.", "The thing goes."])
+    assert second > first + 0.1
+
+
+def test_the_article_s_own_story_is_said_to_hold_or_not() -> None:
+    scores = np.full((3, 6), 0.5)
+    scores[:, bert_story.STRANGE_FIRST] = [0.6, 0.61, 0.62]
+    assert "(1, 3) scores above (2, 3) does not hold (-11.0 points" in bert_story.of_boy(scores.tolist())
+    scores[:, bert_story.COHERENT] = 0.9
+    assert "(1, 3) scores above (2, 3) holds (+29.0 points" in bert_story.of_boy(scores.tolist())
 
 
 def test_single_texts_that_lose_much_are_not_hardly_changed() -> None:
