@@ -33,8 +33,8 @@ class Table:
     """Columns of equal length; a missing value is None.
 
     The names in ``COLUMNS`` have a meaning: ``label`` (class), ``group`` (patient, document: never split), ``case`` (a
-    bag of images; it stands for the group of rows that have none), ``study``, ``order`` (frame, slice), ``domain`` (hospital, camera), ``lang``, ``split``. Others are
-    kept.
+    bag of images; it stands for the group of rows that have none), ``study``, ``order`` (frame, slice), ``domain``
+    (hospital, camera), ``lang``, ``split``. Others are kept.
     """
 
     columns: dict[str, list[str | None]] = field(default_factory=dict)

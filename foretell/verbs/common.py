@@ -152,8 +152,8 @@ def class_names(store: ImageStore) -> list[str]:
 
 
 def divide(store: ImageStore, data: DataConfig) -> Parts:
-    """The split of a store: its own split column, or labelled rows by ``data.split``, groups kept whole,
-    and cases of no group.
+    """The split of a store: its own split column, or labelled rows by ``data.split``, groups (and
+    cases of no group) kept whole.
 
     Unlabelled rows belong to pretraining, unless their group or case is in the test part. Without labels and without a split
     column every row does. Rows of the domains ``data.held_out`` are in neither part.
