@@ -21,7 +21,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images import shift
 from foretell.transfer.images.arms import DEFAULT_ARMS, check_arms
-from foretell.transfer.images.cases import count
+from foretell.transfer.images.cases import count, unit_notes
 from foretell.transfer.images.compare import compare as run_comparison
 from foretell.transfer.images.compare import held_out
 from foretell.transfer.images.fit import finetune_once, fits_of_search, search_once
@@ -145,6 +145,8 @@ def _compare(
     found: Labelled, per_class: str, seeds: int, trials: int, arms: str, domain: str | None = None
 ) -> dict[str, Any]:
     say("comparing with training from scratch, with equal augmentation, search and steps:")
+    for note in unit_notes(found.store, [*found.parts.train, *found.parts.test], found.config):
+        say(f"  {note}")
     before = found.read.run.read_json("results/comparison.json") or {}
     result = run_comparison(
         found.read.encoder,

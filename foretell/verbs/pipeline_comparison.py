@@ -19,6 +19,7 @@ from foretell.run import Run
 from foretell.train.machine import named_device
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
+from foretell.transfer.images.cases import unit_notes
 from foretell.transfer.images.compare import compare, judged_parts
 from foretell.verbs import common
 from foretell.verbs.common import Parts, Pretrained, say
@@ -58,8 +59,10 @@ class _Ground:
         return [[self.store.names[int(row)] for row in rows] for rows in (self.parts.train, self.parts.test)]
 
 
-def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig, shift: str | None) -> None:
-    """Raise InputError unless ``store`` has labels, a test part and a domain ``shift`` to compare by."""
+def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig, shift: str | None) -> list[str]:
+    """Raise InputError unless ``store`` has labels, a test part and a domain ``shift`` to compare by; return what to tell of
+    the unit that is judged (``cases.unit_notes``).
+    """
     if not transfer.findings:
         common.check_labels(data)
     if shift is not None:
@@ -73,6 +76,7 @@ def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig
     if not len(parts.test):
         raise InputError(f"{store.source}: no test part ({parts.how}); give a split column with test rows")
     judged_parts(store, parts.train, parts.test, config=transfer, shift=shift)
+    return unit_notes(store, [*parts.train, *parts.test], transfer)
 
 
 def compare_step(

@@ -85,8 +85,9 @@ class Work:
 
     def check(self) -> None:
         """Raise InputError for weights that are not there or are of another network, and for labels, splits and domains that no
-        comparison could use, before anything is trained.
+        comparison could use, before anything is trained; say what could be judged otherwise.
         """
+        notes: dict[str, None] = {}  # each once, however many comparisons there are
         started = {step.name: step.weights for step in self.plan.step if step.weights}
         for step in self.plan.step:
             weights_key(step.weights)
@@ -95,7 +96,10 @@ class Work:
             if step.kind == "compare":
                 own = next(one for one in self._steps_of(step) if one.kind == "pretrain" and not one.elsewhere)
                 data = self._recipe(own)[1].data
-                check_labelled(common.open_data(data), data, self._recipe(step)[1].transfer, step.shift)
+                found = check_labelled(common.open_data(data), data, self._recipe(step)[1].transfer, step.shift)
+                notes |= dict.fromkeys(found)
+        for note in notes:
+            say(note)
 
     def _check_network(self, step: Step, weights: str) -> None:
         """Raise InputError unless the encoder of ``step`` takes ``weights``."""

@@ -75,6 +75,13 @@ def test_an_encoder_is_judged_by_case_and_at_another_hospital(run: Path, table: 
     assert "cases of domain=B, with no training on any of them:" in said.out
     assert "drop" in said.out
     assert "over from scratch" in said.out
+    assert "has one label" not in said.out
+
+
+def test_who_judges_images_is_told_once_that_cases_could_be(run: Path, table: Path, foretell: Call) -> None:
+    said = foretell("evaluate", run, table, "--compare", "--arms", "probe,random", *QUICK)
+    assert said.status == 0, said.err
+    assert said.out.count("every case has one label: transfer.unit=case judges cases") == 1
 
 
 def test_findings_are_columns_of_the_table(run: Path, table: Path, foretell: Call) -> None:

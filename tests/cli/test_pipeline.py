@@ -205,6 +205,7 @@ def test_nothing_is_done_twice(done: Path, studies: Path, foretell: Call) -> Non
     said = foretell(*again(done, studies))
     assert said.status == 0
     assert said.out.count("done before and unchanged") == 5
+    assert said.out.count("every group (patient) has one label: transfer.unit=case judges groups") == 1
     (start,) = (done / "run").glob("start-*/start.json")
     changed = {path for path, time in files.items() if path.stat().st_mtime_ns != time} - {start}
     assert not changed

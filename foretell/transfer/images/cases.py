@@ -7,7 +7,7 @@ in one image of many.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from foretell.transfer.measures.redrawn import of_classes, of_findings
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore
+    from foretell.transfer.config import TransferConfig
 
 Array = NDArray[np.float32]
 
@@ -61,6 +62,23 @@ def labelled_cases(store: ImageStore, index: Index, column: str = "label") -> La
     filled = [of_case[case][0] if case in of_case else None for case in cases.tolist()]
     data = labelled(store.with_table(table.with_column(column, filled)), index, column)
     return replace(data, cases=cases[data.index])
+
+
+def unit_notes(store: ImageStore, rows: Iterable[int], config: TransferConfig, column: str = "label") -> list[str]:
+    """What to tell who judges the images ``rows`` where each case of several has one label throughout: one note, or none."""
+    table = store.table
+    if config.unit == "case" or config.findings or table.identity is None or column not in table:
+        return []
+    cases, own = Bags(table, COLUMNS["case"]).of_row, table.column(column)
+    labels: dict[int, list[str]] = {}
+    for row in rows:
+        if (label := own[row]) is not None:
+            labels.setdefault(int(cases[row]), []).append(label)
+    several = [given for given in labels.values() if len(given) > 1]
+    if not several or any(len(set(given)) > 1 for given in several):
+        return []
+    unit, units = ("case", "cases") if "case" in table else ("group (patient)", "groups")
+    return [f"every {unit} has one label: transfer.unit=case judges {units}; now each image is judged by itself"]
 
 
 def count(data: Labelled) -> int:

@@ -25,7 +25,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
 from foretell.transfer.fractions import Amount, fractions_of
 from foretell.transfer.images.arms import DEFAULT_ARMS, TUNED, check_arms
-from foretell.transfer.images.cases import count, labelled_cases
+from foretell.transfer.images.cases import count, labelled_cases, unit_notes
 from foretell.transfer.images.comparison import Comparison
 from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.findings import labelled_findings
@@ -140,13 +140,14 @@ def judged_parts(
     """What a comparison trains on and tests. Raises InputError as ``held_out``, and for a domain that cannot be judged."""
     if shift is None:
         fit, held, notes = held_out(store, train, test, column, config)
-        return Judged(fit, held, None, notes)
+        return Judged(fit, held, None, notes + unit_notes(store, [*fit.index, *held.index], config, column))
     train, test, elsewhere, left_out = apart(store, shift, np.asarray(train), np.asarray(test))
     fit, held, notes = held_out(store, train, test, column, config)
     try:
         shifted, more = unseen(store, fit, elsewhere, column, config)
     except InputError as error:
         raise InputError(f"--shift {shift}: {error}") from None
+    notes += unit_notes(store, [*fit.index, *held.index], config, column)
     return Judged(fit, held, shifted, notes + left_out + [f"{shift}: {note}" for note in more])
 
 

@@ -15,7 +15,7 @@ from foretell.errors import InputError
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import fractions_of
 from foretell.transfer.images import cases
-from foretell.transfer.images.compare import compare, held_out
+from foretell.transfer.images.compare import compare, held_out, judged_parts
 from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.fit import finetune_once
 from foretell.transfer.images.labelled import Labelled
@@ -197,6 +197,26 @@ def test_cases_of_no_group_are_kept_whole_where_images_are_judged(grouped) -> No
         tally = cases.tally_of(data, "mean", drawn=True)
         tally.add(p, data.truth)
         assert len(set(tally.result()["draws"])) > 1
+
+
+def test_who_judges_images_of_cases_with_one_label_is_told_once(grouped) -> None:
+    store, train, test = grouped
+    by_image = BY_CASE.model_copy(update={"unit": "image"})
+    (note,) = judged_parts(store, train, test, config=by_image).notes
+    assert note == "every case has one label: transfer.unit=case judges cases; now each image is judged by itself"
+    assert judged_parts(store, train, test, config=BY_CASE).notes == []
+    rows, table = range(len(store)), store.table
+    of_patients = Table({"label": table.column("label"), "group": table.column("case")})
+    assert cases.unit_notes(store.with_table(of_patients), rows, by_image)[0].startswith(
+        "every group (patient) has one"
+    )
+    alone = table.with_column("case", [str(row) for row in rows])
+    bare = Table({"label": table.column("label")})
+    several = table.with_column(
+        "label", ["other" if row == 2 else own for row, own in enumerate(table.column("label"))]
+    )
+    for other in (alone, bare, several):
+        assert cases.unit_notes(store.with_table(other), rows, by_image) == []
 
 
 def test_a_limited_test_part_keeps_cases_whole(grouped) -> None:
