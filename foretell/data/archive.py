@@ -41,7 +41,7 @@ def unpack(path: Path, cache: Path) -> Path:
             inside = [item for item in archive.infolist() if not item.is_dir()]
             _check(path, inside, status.st_size)
             _write(archive, inside, place)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
         raise InputError(
             f"{path}: not a zip file, or a damaged one ({error}); pack it again, or give a folder"
         ) from None

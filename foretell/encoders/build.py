@@ -94,8 +94,9 @@ def build_encoder(config: EncoderConfig, channels: int, side: int) -> TimmEncode
         stem=config.stem,
         architecture=architecture,
         arguments=arguments,
+        norm=config.norm,
+        patch=config.patch,
     )
-    encoder.norm, encoder.patch = config.norm, config.patch
     if config.weights is not None:
         load_weights(encoder, config.weights)
         encoder.untrained = False
@@ -106,7 +107,7 @@ def renewed(like: TimmEncoder) -> TimmEncoder:
     """The network of ``like`` to the last layer (its stem, normalisation and patch too), its weights drawn anew from
     torch's global generator.
     """
-    encoder = TimmEncoder(
+    return TimmEncoder(
         create(like.architecture, like.arguments, like.name),
         name=like.name,
         channels=like.channels,
@@ -114,9 +115,9 @@ def renewed(like: TimmEncoder) -> TimmEncoder:
         stem=like.stem,
         architecture=like.architecture,
         arguments=like.arguments,
+        norm=like.norm,
+        patch=like.patch,
     )
-    encoder.norm, encoder.patch = like.norm, like.patch
-    return encoder
 
 
 def create(architecture: str, arguments: dict[str, Any], name: str) -> nn.Module:

@@ -84,8 +84,9 @@ def load_encoder(folder: str | Path) -> tuple[TimmEncoder, dict[str, Any]]:
         stem=own.pop("stem", "standard"),
         architecture=config["architecture"],
         arguments=arguments,
+        norm=own.pop("norm", "batch"),
+        patch=own.pop("patch", None),
     )
-    encoder.norm, encoder.patch = own.pop("norm", "batch"), own.pop("patch", None)
     fit(encoder.net, read_tensors(path / WEIGHTS), path / WEIGHTS, name)
     encoder.untrained = False
     return encoder.eval(), {**own, **asdict(entry)}

@@ -30,13 +30,15 @@ class TimmEncoder(Encoder):
         stem: str,
         architecture: str,
         arguments: dict[str, Any],
+        norm: str = "batch",
+        patch: int | None = None,
     ) -> None:
         super().__init__(name, 0, channels, side, stem)
         self.net = net
         self.architecture = architecture
         self.arguments = arguments
-        self.norm = "batch"
-        self.patch: int | None = None
+        self.norm = norm
+        self.patch = patch
         self.untrained = True
         self._measure()
 

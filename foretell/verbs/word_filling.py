@@ -36,7 +36,8 @@ def contexts(sentence: str, config: Word2Vec.Config, rows: Mapping[str, int]) ->
 def fill(place: Path, text: str, top: int) -> Filled:
     """The likeliest words for each gap of ``text``, from the words of the vocabulary within the window on both sides.
 
-    As in training no window goes beyond the gap's own sentence, found by the rule of the run's data. Raises InputError for vectors without a run, a run of skip-gram, a text without a gap, and a gap with no known word
+    As in training no window goes beyond the gap's own sentence, found by the rule of the run's data. Raises InputError
+    for vectors without a run, a run of skip-gram, a text without a gap, and a gap with no known word
     beside it.
     """
     config = _config(place)

@@ -102,7 +102,7 @@ class Comparison(Engine[Labelled]):
         self._strength: dict[tuple[str, Amount], float] = {}
         self._weights = {name: weights_hash(module) for name, module in self.encoders.items()}
         shapes = fingerprint([[name, list(tensor.shape)] for name, tensor in encoder.state_dict().items()])
-        self._weights["scratch"] = f"{encoder.name} {shapes}, network 2"
+        self._weights["scratch"] = f"{encoder.name} {shapes}"
 
     # what the engine asks -------------------------------------------------------------------------------------------
 

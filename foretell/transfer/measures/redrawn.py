@@ -39,8 +39,8 @@ class Redrawn:
     """``scores`` with the values of their headline metric on ``DRAWS`` drawn test parts beside them, as ``KEY``.
 
     ``groups`` (N,) of all samples that will be added, in their order, by numbers that are the groups' own in every test part
-    (``labelled.group_codes``): parts of the same groups share their draws (``seed_of``). ``reduce`` turns probabilities and truth of a batch
-    into what ``statistic`` needs of each sample (N, ...), so that no more than that is kept.
+    (``labelled.group_codes``): parts of the same groups share their draws (``seed_of``). ``reduce`` turns
+    probabilities and truth of a batch into what ``statistic`` needs of each sample (N, ...), so that no more than that is kept.
     """
 
     def __init__(
