@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from foretell import __version__, claims
-from foretell.claims.base import Claim, overall, signed
+from foretell.claims.base import Claim, Finding, overall, signed
 from foretell.claims.fetch import Unavailable
+from foretell.claims.jobs import Piece, threads_for, work_ahead
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.claims.locks import held
 from foretell.errors import InputError
@@ -40,37 +41,39 @@ def reproduce(
     seeds: Sequence[int] = tuple(range(DEFAULT_SEEDS)),
     budget: float | None = None,
     device: str = "auto",
+    jobs: int = 1,
     say: Callable[[str], None] = print,
 ) -> Reproduction:
     """Work out the claims named, sharing trained runs in ``folder``/work; ``budget`` in seconds for this call.
 
+    With ``jobs`` above 1 that many processes work at seeds and claims side by side, each with its part of the cores.
+
     A call that was ended by its budget or killed goes on where it was when it is made again. Several processes may share
     ``folder``, each with seeds of its own: with one seed there is no interval, and its work is kept for a later call with
-    all. Raises InputError for an unknown claim.
+    all. Raises InputError for an unknown claim or less than one job.
     """
+    if jobs < 1:
+        raise InputError(f"--jobs {jobs}: expected how many processes work side by side, 1 or more")
+    began = time.monotonic()
     _outcomes(folder)  # a damaged file is told before hours of work, not after
-    chosen = [claims.get(name)(seeds=tuple(seeds)) for name in (claims.names() if list(wanted) == ["all"] else wanted)]
-    deadline = None if budget is None else time.monotonic() + budget
+    chosen = [claims.get(name) for name in (claims.names() if list(wanted) == ["all"] else wanted)]
+    deadline = None if budget is None else began + budget
     lab = Lab(folder / "work", device=device, deadline=deadline, say=say)
+    if jobs > 1:
+        pieces = [
+            Piece(kind.name, seed, str(folder.absolute()), device, deadline, jobs) for kind in chosen for seed in seeds
+        ]
+        say(f"{len(pieces)} pieces of work, {jobs} at a time, each with {threads_for(jobs)} of the cores")
+        work_ahead(pieces, jobs, say)
     made = Reproduction(folder)
-    for claim in chosen:
-        began = time.monotonic()
-        say(f"\n{claim.name}: {claim.statement}\n  ({claim.source}; about {claim.minutes:g} minutes on two cores)")
-        try:
-            findings = claim.work(lab)
-        except OutOfBudget:
-            say(f"  the budget ended before {claim.name} was worked out; the same command goes on from here")
-            made.outcomes[claim.name] = None
+    for kind in chosen:
+        say(f"\n{kind.name}: {kind.statement}\n  ({kind.source}; about {kind.minutes:g} minutes on two cores)")
+        claim, findings, seconds = worked_out(lab, kind.name, seeds)
+        made.outcomes[claim.name] = None
+        if findings is None:
             continue
-        except Unavailable as reason:
-            say(f"  skipped, since its data cannot be had: {reason}")
-            made.outcomes[claim.name] = None
-            continue
-        finally:
-            seconds = _spent(lab, claim, time.monotonic() - began)
         if len(seeds) < 2:
             say(f"  seed {seeds[0]} is worked out and kept in {lab.folder}; a call with all seeds tells what came out")
-            made.outcomes[claim.name] = None
             continue
         outcome = overall(findings)
         for finding in findings:
@@ -92,10 +95,33 @@ def reproduce(
             "seconds": seconds,
             "machine": model_of(named_device(device)),
             "date": time.strftime("%Y-%m-%d"),
-            "command": f"foretell reproduce {claim.name}{options_of(seeds, device)}",
+            "command": f"foretell reproduce {claim.name}{options_of(seeds, device, jobs)}",
         }
         _keep(folder, claim, record)
+    if len(chosen) > 1:
+        say(f"\n{len(chosen)} claims, {(time.monotonic() - began) / 60:.1f} minutes of this call")
     return made
+
+
+def worked_out(
+    lab: Lab, name: str, seeds: Sequence[int], share: float = 1.0
+) -> tuple[Claim, list[Finding] | None, float]:
+    """(the claim, its findings, seconds spent on it in this lab); no findings where the time ended or data cannot be had.
+
+    ``share`` of the machine that this process has: its seconds count by so much.
+    """
+    claim = claims.get(name)(seeds=tuple(seeds))
+    began = time.monotonic()
+    findings: list[Finding] | None = None
+    try:
+        findings = claim.work(lab)
+    except OutOfBudget:
+        lab.say(f"  the budget ended before {name} was worked out; the same command goes on from here")
+    except Unavailable as reason:
+        lab.say(f"  skipped, since its data cannot be had: {reason}")
+    finally:
+        seconds = _spent(lab, claim, share * (time.monotonic() - began))
+    return claim, findings, seconds
 
 
 def _spent(lab: Lab, claim: Claim, seconds: float) -> float:
@@ -116,9 +142,9 @@ def named(seeds: Sequence[int]) -> str:
     return f" --seeds {','.join(map(str, seeds))}{',' if len(seeds) == 1 else ''}"
 
 
-def options_of(seeds: Sequence[int], device: str) -> str:
-    """The options that give ``seeds`` and ``device``; none for those of the default."""
-    return named(seeds) + ("" if device == "auto" else f" --device {device}")
+def options_of(seeds: Sequence[int], device: str, jobs: int = 1) -> str:
+    """The options that give ``seeds``, ``device`` and ``jobs``; none for those of the default."""
+    return named(seeds) + ("" if device == "auto" else f" --device {device}") + (f" --jobs {jobs}" if jobs > 1 else "")
 
 
 def _keep(folder: Path, claim: Claim, record: dict[str, Any]) -> None:

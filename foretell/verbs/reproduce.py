@@ -43,12 +43,14 @@ def reproduce(
     budget: Annotated[str | None, Arg("begin no new training after this time, as 10m", "TIME", "-b")] = None,
     seeds: Annotated[int | str, Arg("how many seeds each claim has, or which, as 0,4,7 (one alone: 4,)", "N")] = 3,
     device: Annotated[str, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = "auto",
+    jobs: Annotated[int, Arg("seeds and claims worked out side by side, each with its part of the cores", "N")] = 1,
 ) -> Reproduction | list[str]:
     """Try published claims on real data.
 
     Each holds, does not hold, or the interval spans zero and it is undecided. Without a claim, list them. An
-    interrupted try goes on where it stopped. Several processes may share a folder, each with seeds of its own; a last
-    one that names them all takes what they found.
+    interrupted try goes on where it stopped. ``jobs`` processes work side by side (on two cores, two of one thread are
+    faster than one of two). Several calls may share a folder, each with seeds of its own; a last one that names them all
+    takes what they found.
 
     Returns a ``Reproduction``, or the names of the claims. Raises InputError for an unknown claim.
     """
@@ -70,9 +72,11 @@ def reproduce(
     allowed = None if budget is None else seconds_of(budget)
     wanted = [claim] if isinstance(claim, str) else list(claim)
     try:
-        made = work_out(wanted, folder, seeds=chosen, budget=allowed, device=device)
+        made = work_out(wanted, folder, seeds=chosen, budget=allowed, device=device, jobs=jobs)
     except KeyboardInterrupt as error:
-        error.add_note(f"go on with: foretell reproduce {' '.join(wanted)} --out {folder}{options_of(chosen, device)}")
+        error.add_note(
+            f"go on with: foretell reproduce {' '.join(wanted)} --out {folder}{options_of(chosen, device, jobs)}"
+        )
         raise
     if any(made.outcomes.values()):
         print(f"results: {folder / 'RESULTS.md'}")

@@ -95,7 +95,6 @@ def recipe(seed: int, source: str = SOURCE, steps: int = STEPS, rate: float = RA
         "training.optimizer": "adamw",
         "training.rate": rate,
         "training.weight_decay": 1e-4,
-        "training.schedule": "constant",
         "training.precision": "float32",
         "training.layout": "channels_last",
         "training.checkpoint_every": 1000,

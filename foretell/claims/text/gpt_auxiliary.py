@@ -13,7 +13,7 @@ from foretell.transfer.text.tuning import TextStart, tune
 from foretell.transfer.watch import Watch
 
 FEW, MANY = 10, 90  # labels a class
-LOOKS = 20  # at the test examples, during a fine-tuning
+LOOKS = 60  # at the test examples, during a fine-tuning
 LOOKED_AT = 500  # of them
 SHARE = 0.9  # of the lower of both arms' last scores: the target
 

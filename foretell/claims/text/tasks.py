@@ -33,7 +33,7 @@ from foretell.transfer.text_config import TextTuning
 from foretell.transfer.trials import Trial
 
 TRIALS = 3  # learning rates (or penalties) tried for each arm
-STEPS, BATCH = 100, 16  # of a fine-tuning
+STEPS, BATCH = 600, 16  # of a fine-tuning; from random weights 100 are too few to judge by
 RATES = (1e-4, 2e-3)
 TESTED = 1000  # test examples
 

@@ -1,0 +1,93 @@
+"""Seeds worked out side by side: what comes out is what one process finds, and what stops it is told in a line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from foretell.claims import jobs
+from foretell.claims.jobs import threads_for
+from foretell.claims.reproduce import options_of, reproduce
+from foretell.errors import ForetellError, InputError
+
+QUICK = "context-encoder-channelwise"
+
+
+def test_jobs_find_what_one_process_finds(tmp_path: Path) -> None:
+    said: list[str] = []
+    made = reproduce([QUICK], tmp_path / "two", device="cpu", jobs=2, say=said.append)
+    assert made.outcomes == reproduce([QUICK], tmp_path / "one", device="cpu", say=lambda text: None).outcomes
+    both = [json.loads((tmp_path / name / "outcomes.json").read_text())[QUICK] for name in ("two", "one")]
+    assert both[0]["findings"] == both[1]["findings"]
+    assert both[0]["command"] == f"foretell reproduce {QUICK} --device cpu --jobs 2"
+    assert said[0].startswith("3 pieces of work, 2 at a time")
+
+
+def test_the_pieces_are_worked_out_before_they_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered: list[str] = []
+    work_ahead = jobs.work_ahead
+
+    def seen(*given: object) -> None:
+        work_ahead(*given)  # type: ignore[arg-type]
+        gathered.extend(sorted(path.name for path in (tmp_path / "work").iterdir()))
+
+    monkeypatch.setattr("foretell.claims.reproduce.work_ahead", seen)
+    reproduce(["autoencoder-copying"], tmp_path, device="cpu", jobs=2, budget=0.001, say=lambda text: None)
+    assert "spent.json" in gathered
+
+
+def test_what_stops_a_piece_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "spent.json").write_text("{")
+    with pytest.raises(InputError, match=r"spent.json: not valid JSON .*; delete it"):
+        reproduce([QUICK], tmp_path, device="cpu", jobs=2, say=lambda text: None)
+    (tmp_path / "work" / "spent.json").unlink()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ForetellError, match=rf"worked at {QUICK}, seed \d, ended \(status 1\); .* with fewer --jobs"):
+        reproduce([QUICK], tmp_path, device="cpu", jobs=2, say=lambda text: None)
+
+
+def test_no_job_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--jobs 0: expected how many processes"):
+        reproduce([QUICK], tmp_path, jobs=0, say=lambda text: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_job_has_its_part_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "usable_cores", lambda: 8)
+    assert [threads_for(count) for count in (1, 2, 3, 16)] == [8, 4, 2, 1]
+    assert options_of((0, 1, 2), "auto", 1) == ""
+    assert options_of((0, 1), "cuda", 4) == " --seeds 2 --device cuda --jobs 4"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_of_it_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "foretell", "reproduce", "simclr-head", "--out", str(tmp_path), "--jobs", "2"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        begun: set[str] = set()
+        for line in process.stdout:
+            if "training simclr" in line:
+                begun.add(line.split(":")[0])
+            if len(begun) == 2:
+                break
+        runs = tmp_path / "work" / "runs"
+        until = time.monotonic() + 120
+        while len(list(runs.glob("*/metrics.jsonl"))) < 2 and time.monotonic() < until:
+            time.sleep(0.2)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"go on with: foretell reproduce simclr-head --out {tmp_path} --jobs 2" in told
+    states = [json.loads(path.read_text())["state"] for path in runs.glob("*/status.json")]
+    assert states == ["stopped"] * 2
