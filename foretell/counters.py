@@ -21,6 +21,16 @@ def seed_of(*parts: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
+def others(count: int, seed: int) -> Tensor:
+    """(count,) int64: for each of ``count`` samples, in whatever order they lie, another one at random; each once.
+
+    >>> sorted(others(4, 0).tolist()), bool((others(4, 0) == torch.arange(4)).any())
+    ([0, 1, 2, 3], False)
+    """
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    return torch.empty_like(order).scatter_(0, order, order.roll(1))
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows ``start`` to ``stop`` (exclusive) of a global batch of ``total`` that this process works on."""

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foretell.counters import Rng, Rows, seed_of
+from foretell.counters import Rng, Rows, others, seed_of
 from foretell.data.store import ImageStore
 from foretell.objectives.base import Exhibit
 from foretell.views import plain
@@ -167,7 +167,7 @@ def filled_by_all(
     mean = objective.filler.mean.cpu().expand_as(truth)
     fills: dict[str, Callable[[], Tensor]] = {
         "context_encoder": lambda: fill_with(objective, truth, mask),
-        "shuffled": lambda: fill_with(objective, truth, mask, truth.roll(1, 0)),
+        "shuffled": lambda: fill_with(objective, truth, mask, truth[others(len(truth), seed)]),
         "neighbour": lambda: nearest_fill(truth, mask, candidates, torch.from_numpy(~same)),
         "mean": lambda: truth * (1 - mask) + mean * mask,
     }

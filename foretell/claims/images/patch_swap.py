@@ -7,6 +7,7 @@ import torch
 from foretell.claims.base import Claim, Finding
 from foretell.claims.images import patch_localization as shared
 from foretell.claims.lab import Lab
+from foretell.counters import others
 from foretell.views.patches import pairs
 
 SOURCE = "@emoji"
@@ -57,7 +58,7 @@ class PatchSwap(Claim):
         swapped = torch.tensor([where[int(b), int(a)] for a, b in places])
         answer = shared.logits_on(objective, shared.test_part(lab, made), draws=2).argmax(-1)
         other = answer[:, swapped]
-        unrelated = other.roll(1, 0)  # the same pair of another picture
+        unrelated = other[others(len(other), seed)]  # the same pair of another picture
         shuffled = unrelated[:, torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
         return {
             "labels": 100 * float((labels[swapped] == 7 - labels).float().mean()),
