@@ -31,11 +31,11 @@ def split(table: Table, shares: Mapping[str, float], seed: int, *, stratify: boo
 
     ``shares`` maps a part's name to its share of the rows; the shares sum to at most 1, and what is left over is in no
     part. A ``split`` column is honoured: its rows go where it says, rows without a value nowhere; a part that it does
-    not name is cut out of its ``train`` rows, at the proportion of the two shares. Rows of one ``group`` stay together, and
-    of one ``case`` where they have no group (``Table.identities``); with ``stratify`` each part gets its share of every
+    not name is cut out of its ``train`` rows, at the proportion of the two shares. Rows of one ``group`` stay together, where
+    they have none of one ``case`` or else ``study`` (``Table.identities``); with ``stratify`` each part gets its share of every
     label (rows without one count as a label of their own).
 
-    Raises InputError when a group or case is in two parts of the column, a part would be empty, or the shares make no sense.
+    Raises InputError when a group, case or study is in two parts of the column, a part would be empty, or the shares make no sense.
     """
     _check(shares)
     groups = _groups(table)
@@ -47,7 +47,7 @@ def split(table: Table, shares: Mapping[str, float], seed: int, *, stratify: boo
         parts = _cut(rows, labels, groups, shares, seed)
     for name, index in parts.items():
         if not len(index):
-            units = f"{table.identity}s" if groups is not None else "rows"
+            units = "rows" if table.identity is None else IDENTITIES[table.identity]
             count = len(np.unique(groups)) if groups is not None else len(table)
             raise InputError(
                 f"part '{name}' of the data would be empty: {count} {units} are too few for shares "
@@ -62,8 +62,8 @@ def _check(shares: Mapping[str, float]) -> None:
 
 
 def _groups(table: Table) -> Index | None:
-    """(N,) numbers of what must stay together; rows of no group and no case are groups of their own. None for a table
-    with neither column.
+    """(N,) numbers of what must stay together; rows of no group, case or study are groups of their own. None for a
+    table without such a column.
     """
     identities = table.identities()
     if identities is None:
@@ -107,7 +107,7 @@ def _honoured(
 
 
 def check_groups(table: Table, given: list[str | None]) -> None:
-    """Raises InputError naming the groups (or cases of no group) that have rows in two of the parts ``given``, the first with
+    """Raises InputError naming the groups (or cases and studies of no group) that have rows in two of the parts ``given``, the first with
     two of its files, or rows where the table has no paths.
     """
     identities = table.identities()

@@ -20,7 +20,7 @@ from foretell.json_files import parsed_line
 
 COLUMNS = ("path", "label", "group", "case", "study", "order", "domain", "lang", "split")
 LABEL_NAMES = ("class", "klass", "category", "target", "diagnosis", "species", "kind", "y")  # what others call it
-IDENTITIES = ("group", "case")  # what a split must not cut: of each row the first that it has
+IDENTITIES = {"group": "groups", "case": "cases", "study": "studies"}  # a split cuts none: of each row the first it has
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 Index = NDArray[np.int64]
@@ -34,7 +34,7 @@ class Table:
 
     The names in ``COLUMNS`` have a meaning: ``label`` (class), ``group`` (patient, document: never split), ``case`` (a
     bag of images; it stands for the group of rows that have none), ``study``, ``order`` (frame, slice), ``domain``
-    (hospital, camera), ``lang``, ``split``. Others are kept.
+    (hospital, camera), ``lang``, ``split``. Others are kept. A ``study`` stands for the group of rows without group and case.
     """
 
     columns: dict[str, list[str | None]] = field(default_factory=dict)
@@ -71,13 +71,13 @@ class Table:
 
     @property
     def identity(self) -> str | None:
-        """What a split keeps whole, in a word: "group", "case" where there is no such column, None where there is neither."""
+        """What a split keeps whole, in a word: the first of ``IDENTITIES`` that is a column, None where none is."""
         return next((name for name in IDENTITIES if name in self), None)
 
     def identities(self) -> list[Identity | None] | None:
-        """What each row must stay together with: the rows of its ``group``, or where it has none of its ``case``.
+        """What each row must stay together with: the rows of its ``group``, where it has none of its ``case``, else ``study``.
 
-        None for a row that has neither, which may go anywhere, and for a table with neither column.
+        None for a row that has none of them, which may go anywhere, and for a table without such a column.
         """
         columns = [
             [None if value is None else (name, value) for value in self.columns[name]]

@@ -187,7 +187,7 @@ def _divide(store: ImageStore, data: DataConfig) -> Parts:
     if identities is not None and len(test):
         tested = {identities[row] for row in test} - {None}
         held |= np.array([own in tested for own in identities])
-    whole = "" if identities is None else f", {table.identity}s kept whole"
+    whole = "" if table.identity is None else f", {tables.IDENTITIES[table.identity]} kept whole"
     how = f"{len(test):,} labelled images held out at random by class{whole} (seed {data.split_seed})"
     return Parts(rows[~held], test, how)
 

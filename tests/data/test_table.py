@@ -85,6 +85,8 @@ def test_rows_stay_with_their_group_or_else_with_their_case() -> None:
     assert (table.identity, table.identities()) == ("case", [("case", "1"), ("case", "1"), None, ("case", "1")])
     grouped = table.with_column("group", ["1", None, None, "p"])
     assert (grouped.identity, grouped.identities()) == ("group", [("group", "1"), ("case", "1"), None, ("group", "p")])
+    visits = Table({"case": ["1", None, None], "study": ["1", "1", None]})
+    assert (visits.identity, visits.identities()) == ("case", [("case", "1"), ("study", "1"), None])
     bare = Table({"label": ["a"]})
     assert (bare.identity, bare.identities()) == (None, None)
 

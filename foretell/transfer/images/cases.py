@@ -67,7 +67,12 @@ def labelled_cases(store: ImageStore, index: Index, column: str = "label") -> La
 def unit_notes(store: ImageStore, rows: Iterable[int], config: TransferConfig, column: str = "label") -> list[str]:
     """What to tell who judges the images ``rows`` where each case of several has one label throughout: one note, or none."""
     table = store.table
-    if config.unit == "case" or config.findings or table.identity is None or column not in table:
+    if (
+        config.unit == "case"
+        or config.findings
+        or column not in table
+        or not any(name in table for name in COLUMNS["case"])
+    ):
         return []
     cases, own = Bags(table, COLUMNS["case"]).of_row, table.column(column)
     labels: dict[int, list[str]] = {}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foretell.data.table import IDENTITIES
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.run import Run
@@ -37,21 +38,22 @@ if TYPE_CHECKING:
     from foretell.data.store import ImageStore
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _counted(count: int, what: str, several: str | None = None) -> str:
+    return f"{count} {what if count == 1 else several or f'{what}s'}"
 
 
 def _check_apart(store: ImageStore, fit: Labelled, held: Labelled) -> None:
-    """Raise InputError when a group, or a case of no group, has samples in both."""
+    """Raise InputError when a group, or a case or study of no group, has samples in both."""
     identities = store.table.identities()
     if identities is None:
         return
     learnt = {own: int(row) for row in fit.index if (own := identities[row]) is not None}
     shared = learnt.keys() & {identities[row] for row in held.index}
     if shared:
-        first, noun = min(shared), store.table.identity
+        first = min(shared)
+        noun = first[0]
         raise InputError(
-            f"{store.source}: {_counted(len(shared), str(noun))} both in the training and in the test part (the first is "
+            f"{store.source}: {_counted(len(shared), noun, IDENTITIES[noun])} both in the training and in the test part (the first is "
             f"'{first[1]}', with '{store.names[learnt[first]]}'); keep every {noun} in one split; images that a run was "
             "pretrained on keep its split, so pretrain on this table"
         )
