@@ -21,8 +21,6 @@ from pathlib import Path
 from foretell.data.store import usable_cores
 from foretell.errors import ForetellError, InputError
 
-Event = tuple[str, str] | Exception | None
-
 
 @dataclass(frozen=True)
 class Piece:
@@ -34,6 +32,9 @@ class Piece:
     device: str
     deadline: float | None
     jobs: int
+
+
+Event = str | Piece | Exception | None  # what is said, what is done, what stopped a piece; a worker has no more
 
 
 def threads_for(jobs: int) -> int:
@@ -79,7 +80,7 @@ class _Worker:
                     raise ForetellError(answer["failed"])
                 if "end" in answer:
                     return
-                told((f"{piece.claim}, seed {piece.seed}", answer["say"]))
+                told(f"{piece.claim}, seed {piece.seed}: {answer['say']}")
         status = process.wait()
         raise ForetellError(
             f"the process that worked at {piece.claim}, seed {piece.seed}, ended (status {status}); what it finished is "
@@ -108,6 +109,11 @@ def work_ahead(pieces: Sequence[Piece], jobs: int, say: Callable[[str], None]) -
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     ending = threading.Event()
     workers = [_Worker(jobs) for _ in range(min(jobs, len(pieces)))]
+    threads_each = threads_for(jobs)
+    say(
+        f"{len(pieces)} pieces of work (a claim, a seed), {len(workers)} side by side, each on {threads_each} "
+        f"{'core' if threads_each == 1 else 'cores'}"
+    )
 
     def serve(worker: _Worker) -> None:
         try:
@@ -117,6 +123,7 @@ def work_ahead(pieces: Sequence[Piece], jobs: int, say: Callable[[str], None]) -
                 except queue.Empty:
                     break
                 worker.work(piece, events.put)
+                events.put(piece)
         except Exception as error:
             events.put(error)
         events.put(None)
@@ -127,15 +134,18 @@ def work_ahead(pieces: Sequence[Piece], jobs: int, say: Callable[[str], None]) -
     try:
         for thread in threads:
             thread.start()
-        running = len(threads)
+        running, done = len(threads), 0
         while running:
             event = events.get()
             if event is None:
                 running -= 1
             elif isinstance(event, Exception):
                 raise event
+            elif isinstance(event, Piece):
+                done += 1
+                say(f"{event.claim}, seed {event.seed}: ended ({done} of {len(pieces)})")
             else:
-                say(f"{event[0]}: {event[1]}")
+                say(event)
     finally:
         ending.set()
         for worker in workers:

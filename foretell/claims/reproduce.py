@@ -12,7 +12,7 @@ from typing import Any
 from foretell import __version__, claims
 from foretell.claims.base import Claim, Finding, overall, signed
 from foretell.claims.fetch import Unavailable
-from foretell.claims.jobs import Piece, threads_for, work_ahead
+from foretell.claims.jobs import Piece, work_ahead
 from foretell.claims.lab import Lab, OutOfBudget
 from foretell.claims.locks import held
 from foretell.errors import InputError
@@ -60,11 +60,10 @@ def reproduce(
     deadline = None if budget is None else began + budget
     lab = Lab(folder / "work", device=device, deadline=deadline, say=say)
     if jobs > 1:
-        pieces = [
-            Piece(kind.name, seed, str(folder.absolute()), device, deadline, jobs) for kind in chosen for seed in seeds
-        ]
-        say(f"{len(pieces)} pieces of work, {jobs} at a time, each with {threads_for(jobs)} of the cores")
-        work_ahead(pieces, jobs, say)
+        place = str(folder.absolute())
+        work_ahead(
+            [Piece(kind.name, seed, place, device, deadline, jobs) for kind in chosen for seed in seeds], jobs, say
+        )
     made = Reproduction(folder)
     for kind in chosen:
         say(f"\n{kind.name}: {kind.statement}\n  ({kind.source}; about {kind.minutes:g} minutes on two cores)")

@@ -27,7 +27,9 @@ def test_jobs_find_what_one_process_finds(tmp_path: Path) -> None:
     both = [json.loads((tmp_path / name / "outcomes.json").read_text())[QUICK] for name in ("two", "one")]
     assert both[0]["findings"] == both[1]["findings"]
     assert both[0]["command"] == f"foretell reproduce {QUICK} --device cpu --jobs 2"
-    assert said[0].startswith("3 pieces of work, 2 at a time")
+    assert said[0].startswith("3 pieces of work (a claim, a seed), 2 side by side")
+    ended = [line.split(": ")[1] for line in said if "ended" in line]
+    assert ended == [f"ended ({number} of 3)" for number in (1, 2, 3)]
 
 
 def test_the_pieces_are_worked_out_before_they_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
