@@ -17,7 +17,7 @@ from foretell.data.medical_audit import lines as medical_lines
 from foretell.data.sequences import summary
 from foretell.data.splits import canonical
 from foretell.data.store import ImageStore, open_images
-from foretell.data.table import Identity, check_labels, many
+from foretell.data.table import IDENTITIES, Identity, check_labels, many
 from foretell.errors import InputError
 
 SHOWN = 5  # examples of each finding in the text; the data class holds all
@@ -28,8 +28,8 @@ FEW = 10  # images of a class below which its figures mean little
 class Leak:
     """Images or groups that stand on both sides of a line that must not be crossed.
 
-    ``what``: "equal" or "alike" images in two splits, a "group" in two splits or a "case" of no group, "equal across groups"
-    (or such cases), "labels disagree".
+    ``what``: "equal" or "alike" images in two splits, a "group" in two splits or a "case" or "study" of no group, "equal across
+    groups" (or such cases and studies), "labels disagree".
     """
 
     what: str
@@ -233,9 +233,8 @@ def render(found: Audit) -> str:
     titles = {
         "equal": "LEAK: equal images in two splits",
         "alike": "LEAK: images alike to the eye in two splits",
-        "group": "LEAK: groups in two splits",
-        "case": "LEAK: cases in two splits",
-        "equal across groups": "equal images in two groups or cases: is the grouping whole?",
+        **{name: f"LEAK: {several} in two splits" for name, several in IDENTITIES.items()},
+        "equal across groups": "equal images in two groups, cases or studies: is the grouping whole?",
         "labels disagree": "equal images with different labels",
     }
     for what, title in titles.items():

@@ -114,6 +114,16 @@ def test_everything_wrong_is_found(messy: Path) -> None:
     assert json.loads(json.dumps(found.as_dict()))["missing"] == ["gone.png"]
 
 
+@pytest.mark.parametrize(("column", "several"), [("group", "groups"), ("case", "cases"), ("study", "studies")])
+def test_what_two_splits_divide_is_told(tmp_path: Path, column: str, several: str) -> None:
+    fill(tmp_path, 12, height=48, width=48)
+    rows = [f"{i:03d}.png,{'ab'[i % 2]},c{i // 3},{'train' if i < 7 else 'test'}" for i in range(12)]
+    (tmp_path / "table.csv").write_text(f"path,label,{column},split\n" + "\n".join(rows) + "\n")
+    text = render(audit(tmp_path / "table.csv"))
+    assert f"LEAK: {several} in two splits: 1\n    c2 (test and train)" in text
+    assert "nothing wrong was found" not in text
+
+
 def test_a_case_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     fill(tmp_path, 12, height=48, width=48)
     save(tmp_path / "copy.png", picture(0, 48, 48))

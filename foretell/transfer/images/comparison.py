@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from foretell.transfer.images import cases
 from foretell.transfer.images.arms import ARMS, TUNED
 from foretell.transfer.images.evaluate import at_most, judge_frozen
 from foretell.transfer.images.features import FeatureBank, Given, PlainViews, embed, pixels, random_encoder
-from foretell.transfer.images.finetune import augmented
+from foretell.transfer.images.finetune import Classifier, augmented
 from foretell.transfer.images.fit import Look, Start, TestSet, fine_tune, search
 from foretell.transfer.images.frozen import fit_frozen, probe_of
 from foretell.transfer.images.labelled import Index, Labelled
@@ -174,6 +175,10 @@ class Comparison(Engine[Labelled]):
 
     def _fit(self, start: Start, data: Labelled, trial: Trial, seed: int, curve: bool) -> dict[str, Any]:
         every = max(1, trial.steps // max(1, self.config.curve_points))
+
+        def headline(classifier: Classifier) -> float:
+            return self.looked_at.scored(classifier, self.metrics[0])
+
         fitted = fine_tune(
             start,
             data,
@@ -181,7 +186,7 @@ class Comparison(Engine[Labelled]):
             config=self.config,
             trial=trial,
             seed=seed,
-            look=(lambda: Look(every, self.looked_at.accuracy)) if curve else None,
+            look=(lambda: Look(every, headline)) if curve else None,
         )
         tally = self.held.tally(fitted.classifier, trial.thresholds, drawn=True)
         return {
@@ -193,7 +198,7 @@ class Comparison(Engine[Labelled]):
             "flops": fitted.flops,
             "peak_memory_bytes": fitted.peak_memory_bytes,
             "rate": trial.rate,
-            "curve": [list(point) for point in fitted.curve],
+            "curve": [list(point) for point in fitted.curve if not math.isnan(point[2])],
             **confusion_of(tally.matrix),
         }
 

@@ -52,8 +52,9 @@ class TestSet:
     def of(cls, data: Labelled, views: ViewConfig, crop: float, pooling: str = "mean") -> TestSet:
         return cls(data, PlainViews(data.reader, data.index, views, crop=crop), pooling)
 
-    def accuracy(self, classifier: Classifier) -> float:
-        return float(self.tally(classifier).result()["accuracy"])
+    def scored(self, classifier: Classifier, metric: str) -> float:
+        """``metric`` of the classifier on the set; NaN where it is undefined there."""
+        return float(self.tally(classifier).result()[metric])
 
     def tally(
         self, classifier: Classifier, thresholds: Sequence[float | None] | None = None, *, drawn: bool = False

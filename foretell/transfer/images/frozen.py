@@ -65,16 +65,22 @@ def probe_of(
     trials: int,
     fresh: Callable[[], tuple[Array, NDArray[Any]]] | None = None,
 ) -> tuple[Probe, list[dict[str, Any]]]:
-    """``linear_probe`` of ``data`` with features ``x`` (N, D); where cases have the labels they weigh and are judged."""
+    """``linear_probe`` of ``data`` with features ``x`` (N, D); where cases have the labels they weigh and are judged.
+
+    On ``fresh`` views images are judged, by their class probabilities alone.
+    """
+    of_classes = len(data.classes)
     return linear_probe(
         x,
         data.truth,
-        len(data.classes),
+        of_classes,
         splits=splits,
         trials=trials,
         span=config.strengths,
         fresh=fresh,
         fit=lambda rows, strength, start: fit_frozen(data.take(rows), x[rows], strength, config.pooling, start),
         judged=lambda rows, p: cases.judged(data.take(rows), p, config.pooling)[:2],
-        judgement=lambda made: judgement(made, config.specificity if splits else None),
+        judgement=lambda made: judgement(
+            [(p[:, :of_classes], truth) for p, truth in made], config.specificity if splits else None
+        ),
     )

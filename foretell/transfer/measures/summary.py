@@ -29,13 +29,29 @@ PAIRS = (
 
 
 LOWER = ("brier", "ece")  # whose lower value is the better one
+MOST = {"brier": 2.0}  # the largest value of a metric; of those that are not named, shares, 1
 _OTHER: dict[Verdict, Verdict] = {"better": "worse", "worse": "better", "undecided": "undecided"}
+
+
+def _named(metric: str) -> str:
+    """``metric`` without "shift_" or "image_" before it."""
+    return metric.removeprefix("shift_").removeprefix("image_")
 
 
 def verdict_of(interval: Interval, metric: str) -> Verdict:
     """Whether a difference of ``metric`` (with or without "image_" or "shift_" before it) speaks for the first arm."""
-    lower = metric.removeprefix("shift_").removeprefix("image_") in LOWER
-    return _OTHER[interval.verdict] if lower else interval.verdict
+    return _OTHER[interval.verdict] if _named(metric) in LOWER else interval.verdict
+
+
+def bounded(interval: Interval, metric: str) -> Interval:
+    """The interval of a mean of ``metric``, cut to the values that are possible."""
+    return interval.within(0, MOST.get(_named(metric), 1.0))
+
+
+def bounded_difference(interval: Interval, metric: str) -> Interval:
+    """The interval of a difference of ``metric``, cut to the values that are possible."""
+    most = MOST.get(_named(metric), 1.0)
+    return interval.within(-most, most)
 
 
 def _value(row: Row, metric: str) -> float:
@@ -49,13 +65,13 @@ def _points(rows: Sequence[Row]) -> list[int | None]:
 
 
 def summarise(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row]:
-    """Mean and 95% t interval over seeds, within [0, 1], for every arm, fraction and metric (all are shares)."""
+    """Mean and 95% t interval over seeds, within its bounds, for every arm, fraction and metric."""
     summary = []
     for arm in dict.fromkeys(row["arm"] for row in rows):
         for per_class in _points(rows):
             own = [row for row in rows if row["arm"] == arm and row["per_class"] == per_class]
             for metric in metrics if own else ():
-                interval = t_interval([_value(row, metric) for row in own]).within(0, 1)
+                interval = bounded(t_interval([_value(row, metric) for row in own]), metric)
                 summary.append(
                     {
                         "arm": arm,
@@ -70,7 +86,7 @@ def summarise(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row
 
 def differences(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row]:
     """Paired differences over seeds for the pairs of arms in ``PAIRS``, with "better", "worse" or "undecided"; their 95% t
-    intervals within [-1, 1]."""
+    intervals within their bounds."""
     found = []
     for per_class in _points(rows):
         for arm, against in PAIRS:
@@ -78,9 +94,10 @@ def differences(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[R
             others = {row["seed"]: row for row in rows if row["arm"] == against and row["per_class"] == per_class}
             seeds = sorted(ours.keys() & others.keys())
             for metric in metrics if seeds else ():
-                interval = paired(
+                raw = paired(
                     [_value(ours[seed], metric) for seed in seeds], [_value(others[seed], metric) for seed in seeds]
-                ).within(-1, 1)
+                )
+                interval = bounded_difference(raw, metric)
                 found.append(
                     {
                         "per_class": per_class,

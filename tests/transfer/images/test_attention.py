@@ -10,6 +10,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
 from foretell.transfer.images.attention import fit_attention
 from foretell.transfer.images.compare import compare
+from foretell.transfer.images.frozen import probe_of
 from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.measures.probe import fit_probe
 
@@ -46,6 +47,20 @@ def test_it_finds_the_image_that_tells() -> None:
     assert with_attention > 0.95
     assert with_attention > with_mean + 0.1
     assert head.attention[2] > 5 * np.abs(head.attention[[0, 1, 3, 4]]).max()
+
+
+def test_views_of_the_training_images_are_judged_by_their_classes() -> None:
+    x, y, of = needles(20, 0)
+    data = Labelled(None, np.arange(len(y)), y, ["a", "b"], cases=of)  # type: ignore[arg-type]
+    config = TransferConfig(unit="case", pooling="attention", strengths=(1e-2, 1e-1))
+    fresh_x, fresh_y, _ = needles(30, 1)
+    fresh_x[:, 2] += 50  # marked all over: as logarithms of weights far above every probability
+    _, records = probe_of(data, x, [], config=config, trials=2, fresh=lambda: (fresh_x, fresh_y))
+    for record in records:
+        head = fit_attention(x, y, of, 2, record["strength"], np.ones(len(y), np.float32) / 6)
+        classes = head.probabilities(fresh_x)[:, :2].argmax(axis=1)
+        assert record["validation"] == pytest.approx(float((classes == fresh_y).mean()), abs=0.02)
+        assert record["validation"] > 0.4
 
 
 def test_images_without_weights_count_alike() -> None:

@@ -157,9 +157,16 @@ def test_metrics_are_scikit_learns_over_what_is_known() -> None:
 def test_a_comparison_of_findings(digits: Digits, found: ImageStore, views: ViewConfig) -> None:
     result = compare(
         new_encoder(), found, train=digits.train, test=digits.test, views=views, per_class=(4, None), seeds=(0, 1), trials=2,
-        training=BY_FINDING,
+        training=BY_FINDING.model_copy(update={"curve_points": 2}),
     )  # fmt: skip
     assert result["metric"] == "auroc"
+    curves = {
+        (row["arm"], row["per_class"]): (row["curve"][-1][2], row["auroc"])
+        for row in result["rows"]
+        if row.get("curve")
+    }
+    assert {arm for arm, _ in curves} == {"pretrained", "scratch"}
+    assert all(last == pytest.approx(headline, abs=1e-6) for last, headline in curves.values())
     assert result["classes"] == FINDINGS
     probe = [row["auroc"] for row in result["rows"] if row["arm"] == "probe" and row["per_class"] is None]
     assert min(probe) > 0.7

@@ -34,6 +34,20 @@ def said(scores: dict[str, dict[int, list[float]]]) -> str:
 WINS, LOSES, TIES = [0.60, 0.62, 0.61], [0.40, 0.41, 0.42], [0.60, 0.63, 0.60]
 
 
+def test_an_interval_is_cut_to_what_its_metric_can_be() -> None:
+    rows = rows_of({"pretrained": {1: WINS}, "scratch": {1: LOSES}})
+    for row, brier in zip(rows, (1.30, 1.42, 1.36, 0.0, 0.1, 0.2), strict=True):
+        row |= {"brier": brier, "shift_brier": brier, "accuracy": 0.9 + brier / 20}
+    (wide, *_) = summarise(rows, ("brier",))
+    assert (wide["mean"], wide["low"] < 1.36 < wide["high"] < 2) == (pytest.approx(1.36), True)
+    assert summarise(rows, ("shift_brier",))[0]["high"] == wide["high"]
+    assert summarise(rows, ("brier",))[1]["low"] == 0
+    assert all(row["high"] <= 1 for row in summarise(rows, ("accuracy",)))
+    (more,) = differences(rows, ("brier",))
+    assert more["difference"] == pytest.approx(1.26)
+    assert 1 < more["high"] < 2
+
+
 def test_summary_has_every_arm_fraction_and_metric() -> None:
     rows = rows_of({"pretrained": {1: WINS, 5: WINS}, "scratch": {1: LOSES}})
     rows[0]["auroc"] = None
