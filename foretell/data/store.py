@@ -351,7 +351,7 @@ def _cached(
         key = build.key_of(Source(found.name, found.kind, found.root, [], found.table), side)
     else:
         key = build.key_of(found, side, how)
-    folder = cache / "images" / (key if channels is None else f"{key}-{channels}")
+    folder = _folder_of(cache / "images", key, channels)
     if not _made(folder):  # a finished one is read from a cache that may not be written, too
         with alone(folder.parent / f"{key}.lock"):
             work = folder.parent / f"{key}.building"
@@ -366,6 +366,18 @@ def _cached(
     limit = build.Limit(max_unreadable, len(found))
     limit.check(found, store.unreadable)
     return store
+
+
+def _folder_of(images: Path, key: str, channels: int | None) -> Path:
+    """Where the store of ``key`` with so many channels lies; one that has them without being asked is decoded once."""
+    plain = images / key
+    if channels is None:
+        return plain
+    if _made(plain):
+        with whole(plain, "the stored images were"):
+            if json.loads((plain / "meta.json").read_text())["channels"] == channels:
+                return plain
+    return images / f"{key}-{channels}"
 
 
 def _made(folder: Path) -> bool:

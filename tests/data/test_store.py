@@ -17,7 +17,7 @@ from pictures import fill, picture, save
 from PIL import Image
 
 from foretell.data import build, pool
-from foretell.data.store import ImageStore, open_images
+from foretell.data.store import ImageStore, cache_folder, open_images
 from foretell.data.table import Table
 from foretell.errors import ForetellError, InputError
 
@@ -278,6 +278,17 @@ def test_rows_for_files_that_are_not_there(tmp_path: Path) -> None:
     store = open_images(tmp_path / "table.csv")
     assert store.unreadable == [("008.png", "does not exist")]
     assert len(store) == len(store.table) == 8
+
+
+def test_images_that_have_the_channels_asked_for_are_decoded_once(tmp_path: Path) -> None:
+    fill(tmp_path / "colour", 3)
+    before = set((cache_folder() / "images").glob("*/meta.json"))
+    whole = open_images(tmp_path / "colour")
+    made = set((cache_folder() / "images").glob("*/meta.json")) - before
+    assert np.array_equal(open_images(tmp_path / "colour", channels=3).image(1), whole.image(1))
+    assert set((cache_folder() / "images").glob("*/meta.json")) - before == made
+    open_images(tmp_path / "colour", channels=1)
+    assert len(set((cache_folder() / "images").glob("*/meta.json")) - before) == len(made) + 1 == 2
 
 
 def test_grey_beside_colour_becomes_colour(tmp_path: Path) -> None:
