@@ -8,9 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from foretell.counters import seed_of
 from foretell.encoders.base import Encoder
 from foretell.train.cost import PeakMemory, forward_flops
 from foretell.train.machine import named_device
@@ -21,10 +18,10 @@ from foretell.transfer.fractions import Amount, Fraction
 from foretell.transfer.images import cases
 from foretell.transfer.images.arms import ARMS, TUNED
 from foretell.transfer.images.evaluate import at_most, judge_frozen
-from foretell.transfer.images.features import FeatureBank, Given, PlainViews, embed, pixels, random_encoder
-from foretell.transfer.images.finetune import Classifier, augmented
-from foretell.transfer.images.fit import Look, Start, TestSet, fine_tune, search
-from foretell.transfer.images.frozen import fit_frozen, probe_of
+from foretell.transfer.images.features import FeatureBank, PlainViews, embed, pixels, random_encoder
+from foretell.transfer.images.finetune import Classifier
+from foretell.transfer.images.fit import Look, Start, TestSet, fine_tune, search, search_probe
+from foretell.transfer.images.frozen import fit_frozen
 from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.images.shift import PREFIX
 from foretell.transfer.measures.calibration import EXTRA
@@ -219,18 +216,15 @@ class Comparison(Engine[Labelled]):
         data = self.labelled_at(fraction, seed)
 
         def work() -> dict[str, Any]:
-            splits, how = self.splits(data)
-
-            def fresh() -> tuple[Any, Index]:
-                made = list(augmented(data, self.views, seed_of(seed, "validation"), 4))
-                encoder = self.encoder_of(name)
-                x = np.concatenate([embed(encoder, Given([x])) for x, _ in made])
-                return x, np.concatenate([codes for _, codes in made])
-
-            x = self.features(name, data.index)
-            probe, records = probe_of(data, x, splits, config=self.config, trials=self.trials, fresh=fresh)
-            limits = next((one.get("thresholds") for one in records if one["strength"] == probe.strength), None)
-            return {"how": how, "trials": records, "chosen": {"strength": probe.strength, "thresholds": limits}}
+            return search_probe(
+                self.encoder_of(name),
+                data,
+                self.features(name, data.index),
+                views=self.views,
+                config=self.config,
+                trials=self.trials,
+                seed=seed,
+            )
 
         weights = self._weights_of(name)
         key = self.key(kind="probe search", weights=weights, labels=fingerprint(data.index.tolist()), seed=seed)

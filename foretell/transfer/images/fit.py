@@ -21,9 +21,9 @@ from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
-from foretell.transfer.images.features import PlainViews, calibrate, embed, fresh_encoder
+from foretell.transfer.images.features import Given, PlainViews, calibrate, embed, fresh_encoder
 from foretell.transfer.images.finetune import Classifier, augmented, probabilities
-from foretell.transfer.images.frozen import fit_frozen, judgement
+from foretell.transfer.images.frozen import fit_frozen, judgement, probe_of
 from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.measures.metrics import METRICS, Scores
 from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
@@ -293,6 +293,32 @@ def fits_of_search(data: Labelled, config: TransferConfig, trials: int, seed: in
     return count * max(1, len(splits))
 
 
+def search_probe(
+    encoder: Encoder,
+    data: Labelled,
+    x: NDArray[np.float32],
+    *,
+    views: ViewConfig,
+    config: TransferConfig,
+    trials: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The search of the probe of ``data`` with features ``x`` (N, D) of ``encoder``: {"how", "trials", "chosen"}.
+
+    Judged on labels held out, or on fresh views of the training images where there are too few (``search``).
+    """
+    splits, how = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
+
+    def fresh() -> tuple[NDArray[np.float32], Index]:
+        made = list(augmented(data, views, seed_of(seed, "validation"), 4))
+        seen = np.concatenate([embed(encoder, Given([images])) for images, _ in made])
+        return seen, np.concatenate([codes for _, codes in made])
+
+    probe, records = probe_of(data, x, splits, config=config, trials=trials, fresh=fresh)
+    limits = next((one.get("thresholds") for one in records if one["strength"] == probe.strength), None)
+    return {"how": how, "trials": records, "chosen": {"strength": probe.strength, "thresholds": limits}}
+
+
 def search_once(
     encoder: Encoder,
     data: Labelled,
@@ -315,8 +341,14 @@ def search_once(
     require(config.search)
     encoder.to(named_device(config.device))
     start = Start(encoder, scratch)
+    if not scratch and config.head == "probe":  # as the compared arm's
+        x = embed(encoder, PlainViews(data.reader, data.index, views, crop=config.crop))
+        count = trials_of(config.search, trials)
+        found = search_probe(encoder, data, x, views=views, config=config, trials=count, seed=seed)
+        start = Start(encoder, strength=found["chosen"]["strength"])
     key = {
-        "version": 1,
+        "version": 2,
+        "strength": start.strength,
         "kind": "finetune",
         "data": data.reader.fingerprint,
         "classes": data.classes,
@@ -331,7 +363,7 @@ def search_once(
     chosen, record = search(
         start, data, views=views, config=config, trials=trials, seed=seed, keep=keep, advance=advance
     )
-    return start, chosen, record
+    return start, chosen, {**record, "strength": start.strength}
 
 
 def finetune_once(

@@ -18,7 +18,16 @@ from foretell.transfer.config import ClassifierConfig, TransferConfig
 from foretell.transfer.fractions import subset
 from foretell.transfer.images.features import PlainViews, embed, extract, fresh_encoder, random_encoder
 from foretell.transfer.images.finetune import Classifier, blocks
-from foretell.transfer.images.fit import Look, Start, TestSet, fine_tune, finetune_once, search
+from foretell.transfer.images.fit import (
+    Look,
+    Start,
+    TestSet,
+    fine_tune,
+    finetune_once,
+    search,
+    search_once,
+    search_probe,
+)
 from foretell.transfer.images.labelled import labelled
 from foretell.transfer.images.saved import load_classifier, predict, save_classifier
 from foretell.transfer.measures.probe import fit_probe
@@ -302,6 +311,20 @@ def test_pruning_changes_no_trial_that_is_complete(digits, views, encoder) -> No
             assert 0 < trial["training_seconds"] < trial["seconds"]
         else:
             assert 0 < trial["share"] < 1
+
+
+@pytest.mark.parametrize("per_class", [1, 10])
+def test_the_model_a_person_keeps_starts_at_the_probe_that_does_best(digits, views, trained, per_class: int) -> None:
+    data = few(digits, per_class)
+    config = CPU.model_copy(update={"steps": 2, "strengths": (1e-5, 1e-4)})
+    start, _, record = search_once(trained, data, views=views, config=config, trials=3)
+    x = embed(trained, PlainViews(data.reader, data.index, views))
+    found = search_probe(trained, data, x, views=views, config=config, trials=3, seed=0)
+    assert start.strength == record["strength"] == found["chosen"]["strength"] <= 1e-4
+    best = max(found["trials"], key=lambda one: (one["validation"], -one["validation_loss"]))
+    assert best["strength"] == start.strength
+    without = CPU.model_copy(update={"steps": 2, "strengths": (1e-5, 1e-4), "head": "zero"})
+    assert search_once(trained, data, views=views, config=without, trials=2)[0].strength == Start(trained).strength
 
 
 def test_the_search_of_the_model_a_person_keeps_goes_on(digits, views, trained, tmp_path: Path) -> None:
