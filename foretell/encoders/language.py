@@ -53,7 +53,8 @@ class NetworkConfig(Settings):
 class Shape(Settings):
     """A network with nothing left open; what config.json of an exported folder says.
 
-    ``ordered``: positions have embeddings; otherwise ``positions`` is only the longest text.
+    ``ordered``: positions have embeddings; otherwise ``positions`` is only the longest text. ``first_position``: the row of
+    the public table of positions that the first one is in; RoBERTa's is the number of its padding token plus one.
     """
 
     vocabulary: int
@@ -63,6 +64,7 @@ class Shape(Settings):
     inner: int
     positions: int
     ordered: bool = True
+    first_position: int = 0
     segments: int = 0
     languages: int = 0
     causal: bool = False

@@ -23,7 +23,6 @@ from foretell.encoders.public_config import config_of, shape_from
 from foretell.encoders.public_names import (
     PAIR_RULES,
     PREFIX,
-    ROBERTA_OFFSET,
     TIED,
     Rule,
     encoder_rules,
@@ -98,9 +97,7 @@ def _given(rule: Rule, value: Tensor) -> Sequence[Tensor]:
         return [value.T]
     if rule.how == "joined":
         return value.chunk(3)
-    if rule.how == "positions":
-        return [torch.cat([value.new_zeros(ROBERTA_OFFSET, value.shape[1]), value])]
-    return [value]
+    return [torch.cat([value.new_zeros(rule.before, *value.shape[1:]), value])]
 
 
 def _taken(rule: Rule, values: Sequence[Tensor]) -> Tensor:
@@ -108,9 +105,7 @@ def _taken(rule: Rule, values: Sequence[Tensor]) -> Tensor:
         return values[0].T
     if rule.how == "joined":
         return torch.cat(list(values))
-    if rule.how == "positions":
-        return values[0][ROBERTA_OFFSET:]
-    return values[0]
+    return values[0][rule.before :]
 
 
 def load_public(folder: str | Path) -> tuple[LanguageModel, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from foretell.encoders.language import Shape
-from foretell.encoders.public_names import LAYOUTS, ROBERTA_OFFSET
+from foretell.encoders.public_names import LAYOUTS
 from foretell.errors import InputError
 
 ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
@@ -45,19 +45,32 @@ def _activation(name: Any, file: Path) -> str:
     return ACTIVATIONS[name]
 
 
+def _padding(config: Mapping[str, Any], file: Path) -> int:
+    """The number of RoBERTa's padding token, from which its positions are counted."""
+    number, tokens = config.get("pad_token_id", 1), config["vocab_size"]
+    if not isinstance(number, int) or not 0 <= number < tokens:
+        raise InputError(
+            f"{file}: pad_token_id is {number}, from which roberta counts positions; expected 0 to {tokens - 1}, as the model "
+            "was trained"
+        )
+    return number
+
+
 def _bert(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
     kind = config.get("position_embedding_type", "absolute")
     if kind != "absolute":
         raise InputError(f"{file}: position_embedding_type is '{kind}'; Foretell reads absolute (learned) positions")
     if config.get("is_decoder"):
         raise InputError(f"{file}: is_decoder is true; Foretell reads {layout} as an encoder")
+    first = _padding(config, file) + 1 if layout == "roberta" else 0
     return Shape(
         vocabulary=config["vocab_size"],
         layers=config["num_hidden_layers"],
         width=config["hidden_size"],
         heads=config["num_attention_heads"],
         inner=config["intermediate_size"],
-        positions=config["max_position_embeddings"] - (ROBERTA_OFFSET if layout == "roberta" else 0),
+        positions=config["max_position_embeddings"] - first,
+        first_position=first,
         segments=config.get("type_vocab_size", 2),
         activation=_activation(config.get("hidden_act", "gelu"), file),
         epsilon=config.get("layer_norm_eps", 1e-12),
@@ -91,29 +104,33 @@ def _gpt(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
 
 
 def config_of(layout: str, shape: Shape, specials: Mapping[str, int], *, masked: bool, pair: bool) -> dict[str, Any]:
-    """config.json for a network of ``shape``. Raises InputError when the layout has no place for it."""
+    """config.json for a network of ``shape``. Raises InputError when the layout has no place for it.
+
+    The padding token of RoBERTa is the one that the positions of ``shape`` are counted from.
+    """
     names = {name: kind for kind, name in ACTIVATIONS.items() if kind != "gelu_pytorch_tanh"}
     wanted = {"bert": "post", "roberta": "post", "gpt2": "pre", "openai-gpt": "post"}[layout]
     if shape.norm != wanted or shape.languages or shape.crossed or shape.causal != (layout in ("gpt2", "openai-gpt")):
         raise InputError(f"the {layout} layout has no place for this network ({shape.norm}-norm); keep the run folder")
+    if (shape.first_position > 0) != (layout == "roberta"):
+        raise InputError(
+            f"the {layout} layout has no place for positions from row {shape.first_position} on; keep the run folder"
+        )
     common: dict[str, Any] = {"model_type": layout, "vocab_size": shape.vocabulary, "dtype": "float32"}
     if layout in ("bert", "roberta"):
         title = {"bert": "Bert", "roberta": "Roberta"}[layout]
         kind = "ForPreTraining" if pair and masked else "ForMaskedLM" if masked else "Model"
-        roles = (
-            {"pad_token_id": "pad", "bos_token_id": "cls", "eos_token_id": "sep"}
-            if layout == "roberta"
-            else {"pad_token_id": "pad"}
-        )
+        roles = {"bos_token_id": "cls", "eos_token_id": "sep"} if layout == "roberta" else {"pad_token_id": "pad"}
         return {
             "architectures": [title + kind],
             **common,
             **{key: specials[role] for key, role in roles.items() if role in specials},
+            **({"pad_token_id": shape.first_position - 1} if layout == "roberta" else {}),
             "num_hidden_layers": shape.layers,
             "hidden_size": shape.width,
             "num_attention_heads": shape.heads,
             "intermediate_size": shape.inner,
-            "max_position_embeddings": shape.positions + (ROBERTA_OFFSET if layout == "roberta" else 0),
+            "max_position_embeddings": shape.positions + shape.first_position,
             "type_vocab_size": shape.segments,
             "hidden_act": names[shape.activation],
             "layer_norm_eps": shape.epsilon,

@@ -1,7 +1,7 @@
 """Which tensor of the public BERT, RoBERTa, GPT and GPT-2 layouts is which of ours.
 
-A rule is (our name, public names, how): "same"; "transposed" (the GPT layouts keep linear layers as (in, out)); "joined"
-(queries, keys and values are three tensors there and one here).
+A rule is (our name, public names, how): "same", behind ``before`` rows that are never used; "transposed" (the GPT layouts
+keep linear layers as (in, out)); "joined" (queries, keys and values are three tensors there and one here).
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Literal, NamedTuple
 from foretell.encoders.language import Shape
 
 LAYOUTS = ("bert", "roberta", "gpt2", "openai-gpt")
-# RoBERTa counts positions from the number of its padding token plus one; the rows before are never used.
-ROBERTA_OFFSET = 2
 
 
 class Rule(NamedTuple):
@@ -20,7 +18,8 @@ class Rule(NamedTuple):
 
     ours: str
     public: tuple[str, ...]
-    how: Literal["same", "transposed", "joined", "positions"] = "same"
+    how: Literal["same", "transposed", "joined"] = "same"
+    before: int = 0
 
 
 def _both(ours: str, public: str) -> list[Rule]:
@@ -33,17 +32,13 @@ def _turned(ours: str, public: str) -> list[Rule]:
 
 def encoder_rules(layout: str, shape: Shape) -> list[Rule]:
     """The transformer's own tensors, public names as in the bare model (without "bert." and the like)."""
-    return _bert(layout, shape) if layout in ("bert", "roberta") else _gpt(layout, shape)
+    return _bert(shape) if layout in ("bert", "roberta") else _gpt(layout, shape)
 
 
-def _bert(layout: str, shape: Shape) -> list[Rule]:
+def _bert(shape: Shape) -> list[Rule]:
     rules = [
         Rule("tokens.weight", ("embeddings.word_embeddings.weight",)),
-        Rule(
-            "positions.weight",
-            ("embeddings.position_embeddings.weight",),
-            "positions" if layout == "roberta" else "same",
-        ),
+        Rule("positions.weight", ("embeddings.position_embeddings.weight",), before=shape.first_position),
         Rule("segments.weight", ("embeddings.token_type_embeddings.weight",)),
         *_both("embedding_norm", "embeddings.LayerNorm"),
     ]

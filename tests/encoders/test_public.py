@@ -21,7 +21,7 @@ transformers = pytest.importorskip("transformers")
 BASE = {"vocabulary": 40, "layers": 2, "width": 16, "heads": 2, "inner": 48, "positions": 24}
 SHAPES = {
     "bert": Shape(**BASE, segments=2),
-    "roberta": Shape(**BASE, segments=1, epsilon=1e-5),
+    "roberta": Shape(**BASE, segments=1, first_position=2, epsilon=1e-5),
     "gpt2": Shape(**BASE, causal=True, norm="pre", embedding_norm=False, activation="gelu_tanh", epsilon=1e-5),
     "openai-gpt": Shape(
         **{**BASE, "inner": 64}, causal=True, embedding_norm=False, activation="gelu_tanh", epsilon=1e-5
@@ -100,6 +100,50 @@ def test_what_transformers_writes_is_read_back(layout: str, tmp_path: Path) -> N
         states = model.net(ids, segment=segment)
         more = {"token_type_ids": segment} if layout == "bert" else {}
         assert (states - peer(ids, output_hidden_states=True, **more).hidden_states[-1]).abs().max() < 1e-4
+
+
+def roberta_of(folder: Path, **settings: object):
+    """A small RoBERTa that transformers made, written to ``folder``."""
+    torch.manual_seed(5)
+    config = transformers.RobertaConfig(
+        vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=30, type_vocab_size=1, **settings,
+    )  # fmt: skip
+    model = transformers.RobertaForMaskedLM(config).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer())
+    return model
+
+
+@pytest.mark.parametrize("pad", [0, 1, 4])
+def test_the_positions_of_roberta_count_from_its_padding_token(pad: int, tmp_path: Path) -> None:
+    theirs = roberta_of(tmp_path / "theirs", pad_token_id=pad)
+    model, text = load_public(tmp_path / "theirs")
+    assert model.shape.positions == 30 - pad - 1
+    save_public(model, tmp_path / "ours", text)
+    ids, _ = inputs("roberta")
+    with torch.no_grad():
+        wanted = theirs(ids).logits
+        assert (model.logits(model.net(ids)) - wanted).abs().max() < 1e-4
+        assert (peer_of("roberta", tmp_path / "ours")(ids).logits - wanted).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("pad", [None, -1, 40, "1"])
+def test_a_roberta_without_a_padding_token_is_refused(pad: object, tmp_path: Path) -> None:
+    save_public(model_of("roberta"), tmp_path, tokenizer())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"pad_token_id": pad}))
+    with pytest.raises(InputError, match=f"config.json: pad_token_id is {pad}, .*expected 0 to 39"):
+        load_public(tmp_path)
+
+
+@pytest.mark.parametrize(("layout", "first"), [("roberta", 0), ("bert", 2)])
+def test_positions_that_a_layout_cannot_tell_are_refused(layout: str, first: int, tmp_path: Path) -> None:
+    shape = SHAPES[layout].model_copy(update={"first_position": first})
+    with pytest.raises(InputError, match=f"the {layout} layout has no place for positions from row {first} on"):
+        save_public(LanguageModel(shape, layout), tmp_path, tokenizer())
 
 
 def test_a_bare_model_is_read_without_its_heads(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from foretell.transfer.trials import Trial
 def roberta() -> tuple[LanguageModel, Layout]:
     tokenizer = tokenizer_of("<s>", "<pad>", "</s>", "<mask>")  # RoBERTa counts positions from its padding token's id
     torch.manual_seed(0)
-    shape = Shape.of(NetworkConfig(layers=1, width=32, heads=2), tokenizer.get_vocab_size(), 48, segments=1)
+    network = NetworkConfig(layers=1, width=32, heads=2)
+    shape = Shape.of(network, tokenizer.get_vocab_size(), 48, segments=1, first_position=2)
     made = LanguageModel(shape, "roberta", specials=specials_of(tokenizer))
     return made.eval(), Layout.of(made, tokenizer, 32)
 
