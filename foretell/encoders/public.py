@@ -112,7 +112,8 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     """(model in evaluation mode, text of its tokenizer.json) of a folder in one of the public layouts.
 
     Heads that the checkpoint lacks are None. Raises InputError, naming file and tensor: no such folder, another kind of
-    model, a missing tensor or one of another shape, a pickle that holds more than tensors.
+    model, a missing tensor or one of another shape, an output layer of its own (not tied to the token table), a pickle that
+    holds more than tensors.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -133,6 +134,7 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     with torch.device("meta"):  # what config.json says takes no memory before the weights agree with it
         described = LanguageModel(shape, layout, masked=masked, pair=pair)
     states = [_state(part, prefix, rules, tensors, file, layout) for part, prefix, rules in _parts(described)]
+    _check_tied(tensors, layout, file)
     with torch.random.fork_rng(devices=[]):  # its first weights are replaced: no draw of the caller's is used up
         model = LanguageModel(shape, layout, masked=masked, pair=pair)
     for (part, _, _), state in zip(_parts(model), states, strict=True):
@@ -180,6 +182,21 @@ def _state(
     return state
 
 
+def _check_tied(tensors: Mapping[str, Tensor], layout: str, file: Path) -> None:
+    """Raises InputError for an output layer that is another one than the token table and the bias of the head."""
+    for name, shared in TIED[layout].items():
+        if name not in tensors or shared not in tensors or _equal(tensors[name], tensors[shared]):
+            continue
+        raise InputError(
+            f"{file}: '{name}' differs from '{shared}', but Foretell has one for both; to go on without the output layer, save "
+            f"the network alone: model.{PREFIX[layout]}save_pretrained(FOLDER)"
+        )
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and bool((one == other).all())
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of ``folder``. Raises InputError."""
     if not (folder / CONFIG).exists():
@@ -189,13 +206,11 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _bare(tensors: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
-    """With the prefix of the bare model, which a checkpoint of that model alone lacks, and without tied copies."""
+    """With the prefix of the bare model, which a checkpoint of that model alone lacks."""
     prefix, heads = PREFIX[layout], ("cls.", "lm_head.", "classifier.", "score.")
     bare = not any(name.startswith(prefix) for name in tensors)
     found = {}
     for name, value in tensors.items():
-        if name.startswith(TIED[layout] + "."):
-            continue
         # names of the first releases
         name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
         found[prefix + name if bare and not name.startswith(heads) else name] = value

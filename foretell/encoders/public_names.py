@@ -89,5 +89,16 @@ def masked_rules(layout: str) -> list[Rule]:
 
 PAIR_RULES = [*_both("pooler", "bert.pooler.dense"), *_both("answer", "cls.seq_relationship")]
 PREFIX = {"bert": "bert.", "roberta": "roberta.", "gpt2": "transformer.", "openai-gpt": "transformer."}
-# the tied output layer, written again under its own name by some versions: the token table is read, this is not needed
-TIED = {"bert": "cls.predictions.decoder", "roberta": "lm_head.decoder", "gpt2": "lm_head", "openai-gpt": "lm_head"}
+# what the output layer shares, by the names under which some versions write it again
+TIED = {
+    "bert": {
+        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    },
+    "roberta": {
+        "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
+        "lm_head.decoder.bias": "lm_head.bias",
+    },
+    "gpt2": {"lm_head.weight": "transformer.wte.weight"},
+    "openai-gpt": {"lm_head.weight": "transformer.tokens_embed.weight"},
+}

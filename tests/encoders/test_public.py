@@ -156,6 +156,50 @@ def test_a_bare_model_is_read_without_its_heads(tmp_path: Path) -> None:
     assert torch.equal(model.net.tokens.weight, model_of("bert").net.tokens.weight)
 
 
+def untied(layout: str, folder: Path, changed: str | None):
+    """What transformers writes of a network whose output layer is its own, ``changed`` where that is a part of it."""
+    save_public(model_of(layout), folder / "ours", tokenizer())
+    peer = peer_of(layout, folder / "ours")
+    layer = peer.get_output_embeddings()
+    for name, value in dict(layer.named_parameters()).items():
+        own = torch.nn.Parameter(value.detach().clone())
+        setattr(layer, name, own)
+        if name == changed:
+            torch.nn.init.normal_(own)
+    peer.config.tie_word_embeddings = False
+    peer.save_pretrained(folder / "theirs")
+    (folder / "theirs" / "tokenizer.json").write_text(tokenizer())
+    return peer
+
+
+@pytest.mark.parametrize(
+    ("layout", "changed"),
+    [*((layout, "weight") for layout in SHAPES), ("bert", "bias"), ("roberta", "bias")],
+)
+def test_an_output_layer_of_its_own_is_refused(layout: str, changed: str, tmp_path: Path) -> None:
+    bare = {"bert": "bert", "roberta": "roberta"}.get(layout, "transformer")
+    peer = untied(layout, tmp_path, changed)
+    with pytest.raises(InputError, match=rf"{changed}' differs from '.*: model\.{bare}\.save_pretrained") as told:
+        load_public(tmp_path / "theirs")
+    assert "\n" not in str(told.value)
+    getattr(peer, bare).save_pretrained(tmp_path / "bare")  # what the message says
+    (tmp_path / "bare" / "tokenizer.json").write_text(tokenizer())
+    model, _ = load_public(tmp_path / "bare")
+    assert model.head is None
+    assert torch.equal(model.net.layers[0].wide.weight, model_of(layout).net.layers[0].wide.weight)
+
+
+@pytest.mark.parametrize("layout", SHAPES)
+def test_an_output_layer_that_is_the_token_table_again_is_read(layout: str, tmp_path: Path) -> None:
+    peer = untied(layout, tmp_path, None)
+    model, _ = load_public(tmp_path / "theirs")
+    ids, segment = inputs(layout)
+    with torch.no_grad():
+        made = peer(ids, **({"token_type_ids": segment} if layout == "bert" else {}))
+        logits = made.prediction_logits if layout == "bert" else made.logits
+        assert (model.logits(model.net(ids, segment=segment)) - logits).abs().max() < 1e-4
+
+
 def test_the_tokenizer_of_an_export_is_one_for_transformers(tmp_path: Path) -> None:
     save_public(model_of("bert"), tmp_path, tokenizer())
     loaded = transformers.AutoTokenizer.from_pretrained(tmp_path)
