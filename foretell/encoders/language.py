@@ -239,12 +239,13 @@ def start_weights(module: nn.Module) -> None:
 class MaskedHead(nn.Module):
     """States (N, width) -> what the token table is multiplied with: dense, activation, norm; and a bias a token.
 
-    Logits are ``head(states) @ tokens.T + head.bias`` (Devlin et al. 2018); the table is the transformer's own.
+    Logits are ``head(states) @ tokens.T + head.bias`` (Devlin et al. 2018); the table is the transformer's own. In the public
+    RoBERTa ``layout`` the activation is the exact GELU, whatever that of the layers is.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, layout: str) -> None:
         super().__init__()
-        self.activation = shape.activation
+        self.activation = "gelu" if layout == "roberta" else shape.activation
         self.dense = nn.Linear(shape.width, shape.width)
         self.norm = nn.LayerNorm(shape.width, eps=shape.epsilon)
         self.bias = nn.Parameter(torch.zeros(shape.vocabulary))
@@ -288,7 +289,7 @@ class LanguageModel(nn.Module):
         self.layout = layout
         self.specials = dict(specials or {})
         self.net = Transformer(shape)
-        self.head = MaskedHead(shape) if masked else None
+        self.head = MaskedHead(shape, layout) if masked else None
         self.pair = PairHead(shape) if pair else None
 
     @property

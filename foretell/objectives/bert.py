@@ -89,7 +89,7 @@ class Bert(TextObjective):
     @classmethod
     def continued(cls, config: Bert.Config, model: LanguageModel) -> LanguageModel:
         if model.head is None and config.tasks != "sentences":
-            model.head = MaskedHead(model.shape)
+            model.head = MaskedHead(model.shape, model.layout)
         if model.pair is None and config.tasks != "words":
             model.pair = PairHead(model.shape)
         if config.tasks == "sentences":

@@ -130,6 +130,15 @@ def test_the_positions_of_roberta_count_from_its_padding_token(pad: int, tmp_pat
         assert (peer_of("roberta", tmp_path / "ours")(ids).logits - wanted).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu_new"])
+def test_the_head_of_roberta_has_the_exact_gelu(activation: str, tmp_path: Path) -> None:
+    theirs = roberta_of(tmp_path, hidden_act=activation)
+    model, _ = load_public(tmp_path)
+    ids, _ = inputs("roberta")
+    with torch.no_grad():
+        assert (model.logits(model.net(ids)) - theirs(ids).logits).abs().max() < 1e-4
+
+
 @pytest.mark.parametrize("pad", [None, -1, 40, "1"])
 def test_a_roberta_without_a_padding_token_is_refused(pad: object, tmp_path: Path) -> None:
     save_public(model_of("roberta"), tmp_path, tokenizer())
