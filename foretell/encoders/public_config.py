@@ -13,6 +13,7 @@ from foretell.encoders.public_names import LAYOUTS
 from foretell.errors import InputError
 
 ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
+FIRST_GPT = {"gelu": "gelu_tanh"}  # what it calls GELU is the one by tanh
 
 
 def shape_from(config: Mapping[str, Any], file: Path) -> tuple[str, Shape]:
@@ -39,10 +40,16 @@ def shape_from(config: Mapping[str, Any], file: Path) -> tuple[str, Shape]:
     return layout, shape
 
 
-def _activation(name: Any, file: Path) -> str:
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise InputError(f"{file}: activation '{name}'; Foretell has {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
+def _activations(layout: str) -> dict[str, str]:
+    """What the layout calls them -> what they are here."""
+    return FIRST_GPT if layout == "openai-gpt" else ACTIVATIONS
+
+
+def _activation(name: Any, layout: str, file: Path) -> str:
+    known = _activations(layout)
+    if not isinstance(name, str) or name not in known:
+        raise InputError(f"{file}: activation '{name}'; Foretell has {', '.join(known)} in the {layout} layout")
+    return known[name]
 
 
 def _padding(config: Mapping[str, Any], file: Path) -> int:
@@ -72,7 +79,7 @@ def _bert(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
         positions=config["max_position_embeddings"] - first,
         first_position=first,
         segments=config.get("type_vocab_size", 2),
-        activation=_activation(config.get("hidden_act", "gelu"), file),
+        activation=_activation(config.get("hidden_act", "gelu"), layout, file),
         epsilon=config.get("layer_norm_eps", 1e-12),
         dropout=config.get("hidden_dropout_prob", 0.1),
         attention_dropout=config.get("attention_probs_dropout_prob", 0.1),
@@ -84,8 +91,7 @@ def _gpt(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
         if config.get(name, usual) is not usual:
             raise InputError(f"{file}: {name} is {config[name]}; Foretell reads {usual}")
     first = layout == "openai-gpt"
-    # GPT-1 calls its GELU by tanh "gelu"
-    activation = "gelu_tanh" if first else _activation(config.get("activation_function", "gelu_new"), file)
+    activation = config.get("afn", "gelu") if first else config.get("activation_function", "gelu_new")
     return Shape(
         vocabulary=config["vocab_size"],
         layers=config["n_layer"],
@@ -96,7 +102,7 @@ def _gpt(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
         causal=True,
         norm="post" if first else "pre",
         embedding_norm=False,
-        activation=activation,
+        activation=_activation(activation, layout, file),
         epsilon=config.get("layer_norm_epsilon", 1e-5),
         dropout=config.get("resid_pdrop", 0.1),
         attention_dropout=config.get("attn_pdrop", 0.1),
@@ -108,7 +114,6 @@ def config_of(layout: str, shape: Shape, specials: Mapping[str, int], *, masked:
 
     The padding token of RoBERTa is the one that the positions of ``shape`` are counted from.
     """
-    names = {name: kind for kind, name in ACTIVATIONS.items() if kind != "gelu_pytorch_tanh"}
     wanted = {"bert": "post", "roberta": "post", "gpt2": "pre", "openai-gpt": "post"}[layout]
     if shape.norm != wanted or shape.languages or shape.crossed or shape.causal != (layout in ("gpt2", "openai-gpt")):
         raise InputError(f"the {layout} layout has no place for this network ({shape.norm}-norm); keep the run folder")
@@ -116,6 +121,9 @@ def config_of(layout: str, shape: Shape, specials: Mapping[str, int], *, masked:
         raise InputError(
             f"the {layout} layout has no place for positions from row {shape.first_position} on; keep the run folder"
         )
+    activation = next((name for name, kind in _activations(layout).items() if kind == shape.activation), None)
+    if activation is None:
+        raise InputError(f"the {layout} layout has no place for the activation {shape.activation}; keep the run folder")
     common: dict[str, Any] = {"model_type": layout, "vocab_size": shape.vocabulary, "dtype": "float32"}
     if layout in ("bert", "roberta"):
         title = {"bert": "Bert", "roberta": "Roberta"}[layout]
@@ -132,7 +140,7 @@ def config_of(layout: str, shape: Shape, specials: Mapping[str, int], *, masked:
             "intermediate_size": shape.inner,
             "max_position_embeddings": shape.positions + shape.first_position,
             "type_vocab_size": shape.segments,
-            "hidden_act": names[shape.activation],
+            "hidden_act": activation,
             "layer_norm_eps": shape.epsilon,
             "hidden_dropout_prob": shape.dropout,
             "attention_probs_dropout_prob": shape.attention_dropout,
@@ -149,7 +157,7 @@ def config_of(layout: str, shape: Shape, specials: Mapping[str, int], *, masked:
         "n_layer": shape.layers,
         "n_embd": shape.width,
         "n_head": shape.heads,
-        **({"afn": "gelu"} if first else {"n_inner": shape.inner, "activation_function": names[shape.activation]}),
+        **({"afn": activation} if first else {"n_inner": shape.inner, "activation_function": activation}),
         "n_positions": shape.positions,
         "layer_norm_epsilon": shape.epsilon,
         "resid_pdrop": shape.dropout,

@@ -276,6 +276,20 @@ def test_an_edited_config_takes_no_memory_and_is_refused(
         load_public(tmp_path)
 
 
+@pytest.mark.parametrize("activation", ["relu", "swish", "gelu_new", None])
+def test_another_activation_of_the_first_gpt_is_refused(activation: str | None, tmp_path: Path) -> None:
+    save_public(model_of("openai-gpt"), tmp_path / "made", tokenizer())
+    config = json.loads((tmp_path / "made" / "config.json").read_text())
+    (tmp_path / "made" / "config.json").write_text(json.dumps(config | {"afn": activation}))
+    with pytest.raises(
+        InputError, match=f"config.json: activation '{activation}'; Foretell has gelu in the openai-gpt"
+    ):
+        load_public(tmp_path / "made")
+    exact = LanguageModel(SHAPES["openai-gpt"].model_copy(update={"activation": "gelu"}), "openai-gpt")
+    with pytest.raises(InputError, match="the openai-gpt layout has no place for the activation gelu"):
+        save_public(exact, tmp_path / "exact", tokenizer())
+
+
 def test_a_token_beyond_the_network_is_refused(tmp_path: Path) -> None:
     made = json.loads(tokenizer())
     made["model"]["vocab"]["w34"] = 70_000
