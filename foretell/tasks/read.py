@@ -201,10 +201,18 @@ def _answers(values: Cells, suffixes: list[str], place: str) -> dict[str, str]:
 
 
 def _right(label: str, answers: dict[str, str], place: str) -> int:
-    """Which answer ``label`` names: by what follows 'choice' in its column (in a list: from 0), or by its text."""
-    if label in answers:
-        return list(answers).index(label)
+    """Which answer ``label`` names: by what follows 'choice' in its column (in a list: from 0), or by its text.
+
+    Raises InputError where it names none, and where it is the name of one answer and the text of another.
+    """
     texts = list(answers.values())
+    if label in answers:
+        if label in texts and answers[label] != label:
+            raise InputError(
+                f"{place}: label '{label}' is the name of the answer '{answers[label][:40]}' and the text of another; give "
+                "the answers in columns choice_a, choice_b, ... and a, b, ... as the label"
+            )
+        return list(answers).index(label)
     if texts.count(label) == 1:
         return texts.index(label)
     raise InputError(

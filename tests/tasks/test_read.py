@@ -40,6 +40,28 @@ def test_the_columns_say_which_task_it_is(tmp_path: Path) -> None:
     assert read_labelled(quoted).texts == [("red", "a", "b")]
 
 
+def test_a_label_that_names_two_answers_is_refused(tmp_path: Path) -> None:
+    told = "label '{}' is the name of the answer '{}' and the text of another; give the answers in columns choice_a"
+    for label in ("2", 2):  # as a number from 0 it is the answer 3
+        rows = [{"context": "1 + 1", "choices": ["1", "2", "3"], "label": one} for one in ("3", label)]
+        file = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+        with pytest.raises(InputError, match=rf"a\.jsonl, .* 2: {told.format(2, 3)}"):
+            read_labelled(file)
+    for choices, label, right in (
+        (["1", "2", "3"], "3", "2"),  # no answer has the number 3
+        (["1", "2", "3"], "0", "0"),  # no answer is 0
+        (["0", "1", "2"], "1", "1"),  # both readings agree
+        (["1", "1"], "1", "1"),
+    ):
+        row = {"context": "1 + 1", "choices": choices, "label": label}
+        assert read_labelled(written(tmp_path, "b.jsonl", json.dumps(row))).labels == [right]
+    table = "context,choice_{},choice_{},label\n1 + 1,2,1,{}\n"
+    with pytest.raises(InputError, match=rf"c\.csv, row 1: {told.format(1, 2)}"):
+        read_labelled(written(tmp_path, "c.csv", table.format(1, 2, 1)))
+    # what the message says
+    assert read_labelled(written(tmp_path, "d.csv", table.format("a", "b", "a"))).labels == ["0"]
+
+
 def test_columns_of_other_names_are_mapped(tmp_path: Path) -> None:
     file = written(tmp_path, "a.csv", "sent1,ending0,ending1,gold\nthe cat,sits,runs,1\n")
     found = read_labelled(file, {"context": "sent1", "choice": "ending", "label": "gold"}, "choice")
