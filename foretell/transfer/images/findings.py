@@ -26,23 +26,31 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-VALUES = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "positive": 1.0, "negative": 0.0}
-UNCERTAIN = ("-1", "u", "uncertain")
+WORDS = {"true": 1, "yes": 1, "positive": 1, "false": 0, "no": 0, "negative": 0, "uncertain": -1, "u": -1}
 UNCERTAIN_AS = {"ignore": math.nan, "zeros": 0.0, "ones": 1.0}
+
+
+def _number(word: str) -> float | None:
+    if word in WORDS:
+        return WORDS[word]
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def _target(text: str | None, uncertain: str, where: str) -> float:
     if text is None:
         return math.nan
-    word = text.lower()
-    if word in UNCERTAIN:
+    number = _number(text.lower())
+    if number == -1:
         return UNCERTAIN_AS[uncertain]
-    if word not in VALUES:
+    if number not in (0, 1):
         raise InputError(
             f"{where} is '{text}': expected 1 or 0 (yes or no, true or false, positive or negative), -1 where it is uncertain, "
             "or nothing where it is not known"
         )
-    return VALUES[word]
+    return float(number)
 
 
 def _of_cases(targets: Array, cases: Index) -> Array:

@@ -47,7 +47,7 @@ def found(digits: Digits) -> ImageStore:
 
 
 def test_values_are_there_or_not_or_not_known() -> None:
-    store = store_of(a=["1", "0", None, "-1", None], b=["yes", "No", "0", "uncertain", None])
+    store = store_of(a=["1.0", "0.0", None, "-1.0", None], b=["yes", "No", "0", "uncertain", None])
     for uncertain, value in (("ignore", NAN), ("zeros", 0.0), ("ones", 1.0)):
         data = findings.labelled_findings(store, np.arange(5), ["a", "b"], uncertain=uncertain)
         rows = 4 if uncertain != "ignore" else 3
@@ -61,6 +61,9 @@ def test_values_are_there_or_not_or_not_known() -> None:
 def test_what_is_not_understood_is_refused_in_words() -> None:
     with pytest.raises(InputError, match=r"a of 'memory\[1\]' is 'maybe': expected 1 or 0"):
         findings.labelled_findings(store_of(a=["1", "maybe"]), np.arange(2), ["a"])
+    for other in ("2", "0.5", "nan", "inf", "-1.5", "1,0"):
+        with pytest.raises(InputError, match=rf"a of 'memory\[1\]' is '{other}': expected 1 or 0"):
+            findings.labelled_findings(store_of(a=["1", other]), np.arange(2), ["a"])
     with pytest.raises(InputError, match=r"column of transfer\.findings"):
         findings.labelled_findings(store_of(a=["1", "0"]), np.arange(2), ["b"])
     with pytest.raises(InputError, match="none of 2 samples has a value of a"):
