@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer
 from foretell.tasks.inputs import Index
 
 AT_ONCE = 1_000  # texts tokenised at a time
+WORD_END = re.compile(r"\S*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,14 @@ class Pieces:
     def text(self, whole: str, first: int, last: int) -> str:
         """What the pieces ``first`` to ``last`` stand for in ``whole``, without white space round it.
 
-        Characters that belong to no piece (an accent that the tokenizer strips) are counted to the piece before.
+        Characters that belong to no piece (an accent that the tokenizer strips) are counted to the piece before, up to the
+        first white space: what comes after it (a space of no width before the next word) is of another word.
         """
+        end = int(self.end[last])
         after = int(self.start[last + 1]) if last + 1 < len(self) else len(whole)
-        return whole[int(self.start[first]) : max(int(self.end[last]), after)].strip()
+        loose = WORD_END.match(whole, end, max(end, after))
+        assert loose is not None  # it matches nothing, too
+        return whole[int(self.start[first]) : loose.end()].strip()
 
 
 def pieces_of(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Pieces]:

@@ -85,6 +85,16 @@ def test_pieces_give_words_back_letter_for_letter(kind: str, words: list[str], d
     assert pieces.text(text, first, last) == " ".join(words[begin : end + 1])
 
 
+@pytest.mark.parametrize("loose", ["\u200b", "\u00ad", "\ufeff", "\u0301 \u200b", "\u200b \u200b"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_word_ends_before_what_another_begins_with(kind: str, loose: str) -> None:
+    for text in (f"The dog {loose}was here", f"The dog {loose}", f"The dog\u00a0{loose}was"):
+        pieces = one(KINDS[kind], text)
+        first, last = pieces.first_at(np.array([4]))[0], pieces.last_before(np.array([7]))[0]
+        assert pieces.text(text, first, last) == "dog"
+        assert pieces.text(text, 0, last) == "The dog"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=30)
 @given(text=st.text(max_size=30), data=st.data())
