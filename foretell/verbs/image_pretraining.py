@@ -24,6 +24,7 @@ from foretell.train.cost import forward_flops
 from foretell.train.loop import FitResult
 from foretell.train.machine import named_device
 from foretell.train.monitor import Monitor
+from foretell.transfer.images.compare import held_out
 from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.features import random_encoder
 from foretell.transfer.images.labelled import labelled
@@ -147,7 +148,19 @@ def measure_untrained(run: Run, setting: Setting, monitors: Sequence[Monitor]) -
         say(f"{monitor.name} accuracy before training (random features): {value:.1%}")
 
 
+def unmeasured(recipe: Recipe, store: ImageStore, parts: Parts) -> str | None:
+    """Why the labels cannot measure the encoder, and what to do, in one line; None where they can or there are none."""
+    if not common.class_names(store) or not len(parts.test):
+        return None
+    try:
+        held_out(store, parts.train, parts.test, config=recipe.transfer)
+    except InputError as error:
+        return f"the labels do not measure this run: {error}; pretraining needs none"
+    return None
+
+
 def measure(setting: Setting, run: Run) -> dict[str, float]:
+    """Draw and judge what was learnt, and return the accuracy of each arm's neighbours: none where labels cannot say."""
     encoder, store, parts, views = setting.encoder.eval(), setting.store, setting.parts, setting.views
     seed = setting.recipe.training.seed
     # Neighbours and a map need many images to lie among. What a task foretells of images that it learnt from says little
@@ -159,6 +172,10 @@ def measure(setting: Setting, run: Run) -> dict[str, float]:
         run, setting.objective.findings(store, parts.test if len(parts.test) >= least else parts.train, seed)
     )
     if not common.class_names(store) or not len(parts.test):
+        return {}
+    reason = unmeasured(setting.recipe, store, parts)
+    if reason is not None:
+        say(reason)
         return {}
     result = worth.frozen(encoder, store, parts, views=views, config=setting.recipe.transfer, probe=False)
     worth.keep(run, result)
@@ -186,7 +203,8 @@ class Images(kinds.Kind[Setting]):
             store.table.classes("label")
         parts = common.divide(store, asked.data)
         settled, notes = settle(asked, store, parts)
-        return build(settled, store, parts), notes
+        reason = unmeasured(settled, store, parts)
+        return build(settled, store, parts), notes if reason is None else [*notes, reason]
 
     def monitors(self, setting: Setting, run: Run) -> Sequence[KnnMonitor | ProbeMonitor]:
         """kNN and a probe on the training part, when it has labels enough."""

@@ -80,7 +80,7 @@ def unseen(
 ) -> tuple[Labelled, list[str]]:
     """Labelled samples among ``rows``, the ``part`` in words, to test what is trained on ``fit``, and notes on what was left out.
 
-    Raises InputError when they share a group or a case with ``fit``, or have no usable labels.
+    Raises InputError when they share a group or a case with ``fit``, have no usable labels, or none that ``fit`` has.
     """
     held = _read(store, rows, column, config, part)
     _check_apart(store, fit, held)
@@ -88,10 +88,13 @@ def unseen(
     known = np.isin(held.codes, fit.codes)
     if held.targets is None and not known.all():
         names = sorted({held.classes[code] for code in held.codes[~known]})
-        notes.append(
-            f"{_counted(int((~known).sum()), 'test sample')} left out: no training label names "
-            f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}"
-        )
+        listed = f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}"
+        if not known.any():
+            raise InputError(
+                f"{store.source}: no training label names {listed}, the labels of all test samples; give both parts the "
+                "same labels"
+            )
+        notes.append(f"{_counted(int((~known).sum()), 'test sample')} left out: no training label names {listed}")
         held = held.take(np.flatnonzero(known))
     return held, notes
 

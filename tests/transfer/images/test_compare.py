@@ -318,6 +318,12 @@ def test_what_is_left_out_is_counted() -> None:
     ]
 
 
+def test_a_test_part_without_a_training_label_is_refused() -> None:
+    store = store_with(["a", "b", "a", "b", "c", "d", "c", "d"])
+    with pytest.raises(InputError, match="photos: no training label names c, d, the labels of all test samples; give"):
+        held_out(store, np.arange(4), np.arange(4, 8))
+
+
 def test_samples_and_groups_in_both_parts_are_refused() -> None:
     store = store_with(["a", "b"] * 4, ["p", "q", "r", "s", "s", "t", "u", None])
     with pytest.raises(InputError, match=r"1 sample both in .*'photos\[3\]'"):

@@ -1,0 +1,73 @@
+"""Labels only measure: those that cannot be judged are told, before and after a pretraining that goes its whole way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_words import SMALL, Said, refused
+
+Call = Callable[..., Said]
+COUNT, TRAINED = 40, 28
+FEW = (*SMALL, "--batch", "8")
+
+
+def _only_tested(at: int) -> str:
+    return "ab"[at % 2] if at >= TRAINED else ""
+
+
+def _only_learnt(at: int) -> str:
+    return "ab"[at % 2] if at < TRAINED else ""
+
+
+def _apart(at: int) -> str:
+    return ("ab" if at < TRAINED else "cd")[at % 2]
+
+
+CASES = {
+    "none of 28 samples has a label; label some of them (of the training part)": _only_tested,
+    "none of 12 samples has a label; label some of them (of the test part)": _only_learnt,
+    "no training label names c, d, the labels of all test samples; give both parts the same labels": _apart,
+}
+
+
+def _manifest(place: Path, flat: Path, label: Callable[[int], str]) -> Path:
+    files = sorted(flat.iterdir())[:COUNT]
+    rows = [f"{file},{label(at)},{'train' if at < TRAINED else 'test'}\n" for at, file in enumerate(files)]
+    table = place / "manifest.csv"
+    table.write_text("path,label,split\n" + "".join(rows))
+    return table
+
+
+def _told_twice(said: Said, reason: str, run: Path) -> None:
+    assert said.status == 0, said.err
+    lines = said.out.splitlines()
+    told = [at for at, line in enumerate(lines) if "the labels do not measure this run: " in line and reason in line]
+    trained = next(at for at, line in enumerate(lines) if line.startswith("encoder: "))
+    assert len(told) == 2, said.out
+    assert told[0] < trained < told[1]
+    assert (run / "report.html").is_file()
+    assert not (run / "results" / "evaluation.json").exists()
+
+
+@pytest.mark.parametrize("reason", CASES)
+def test_pretraining_goes_on_without_labels_that_cannot_be_judged(
+    foretell: Call, flat: Path, tmp_path: Path, reason: str
+) -> None:
+    run = tmp_path / "run"
+    _told_twice(foretell("pretrain", _manifest(tmp_path, flat, CASES[reason]), "--out", run, *FEW), reason, run)
+    refused(foretell("evaluate", run, "--trials", 1), reason)
+    again = foretell("pretrain", "--resume", run)
+    assert again.status == 0, again.err
+    assert reason in again.out
+
+
+def test_rare_labels_that_all_fall_into_the_training_part(foretell: Call, flat: Path, tmp_path: Path) -> None:
+    names = [file.name for file in sorted(flat.iterdir())[:COUNT]]
+    table = tmp_path / "labels.csv"
+    rows = [f"{name},{'normal' if at < COUNT - 2 else 'defect'}\n" for at, name in enumerate(names)]
+    table.write_text("path,label\n" + "".join(rows))
+    run = tmp_path / "run"
+    said = foretell("pretrain", flat, "--labels", table, "--out", run, *FEW)
+    _told_twice(said, "one class only ('normal', 8 samples)", run)
