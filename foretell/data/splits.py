@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,10 +83,19 @@ def canonical(name: str) -> str:
     return SPLITS.get(name.lower(), name)
 
 
+def kept_apart(shares: Iterable[str]) -> set[str]:
+    """The parts that no group is divided between: train, validation and test, and those that ``shares`` names. Rows that a
+    ``split`` column calls otherwise, as "unlabeled", are in no part of it.
+    """
+    return {*SPLITS.values(), *map(canonical, shares)}
+
+
 def _honoured(
     table: Table, shares: Mapping[str, float], seed: int, rows: Index, labels: Index, groups: Index | None
 ) -> dict[str, Index]:
-    given = [None if value is None else canonical(value) for value in table.column("split")]
+    apart = kept_apart(shares)
+    found = [None if value is None else canonical(value) for value in table.column("split")]
+    given = [value if value in apart else None for value in found]
     check_groups(table, given)
     named = {name: np.array([i for i, value in enumerate(given) if value == name], np.int64) for name in set(given)}
     parts = {name: named[canonical(name)] for name in shares if canonical(name) in named}
@@ -95,7 +104,7 @@ def _honoured(
         return parts
     source = next((name for name in parts if canonical(name) == "train"), None)
     if source is None:
-        have = ", ".join(sorted(name for name in named if name is not None)) or "none"
+        have = ", ".join(sorted(name for name in set(found) if name is not None)) or "none"
         raise InputError(
             f"column 'split' names {have} and no train; expected train rows to cut '{next(iter(absent))}' from"
         )
@@ -133,7 +142,8 @@ def check_groups(table: Table, given: list[str | None]) -> None:
 
 def _cut(rows: Index, labels: Index, groups: Index | None, shares: Mapping[str, float], seed: int) -> dict[str, Index]:
     rng = np.random.default_rng(seed_of("split", seed))
-    names, share = list(shares), np.array([*shares.values(), max(0.0, 1 - sum(shares.values()))])
+    left = 1 - sum(shares.values())
+    names, share = list(shares), np.array([*shares.values(), left if left > 1e-9 else 0.0])
     if groups is None or len(np.unique(groups)) == len(rows):
         part = _assign_rows(labels, share, rng)
     else:

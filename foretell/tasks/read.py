@@ -11,6 +11,7 @@ import numpy as np
 
 from foretell.data import textfile
 from foretell.data.corpus import open_corpus
+from foretell.data.division import by_column
 from foretell.data.rows import TABLES, Cells, cells
 from foretell.data.source import SPLITS
 from foretell.data.splits import split
@@ -242,7 +243,11 @@ def divide_labelled(found: LabelledText, shares: Mapping[str, float], seed: int)
     table.rows = len(found)
     known = np.array([row for row, label in enumerate(found.labels) if label is not None], np.int64)
     with of(found.source):
-        parts = split(table.subset(known), shares, seed)
+        if "split" in table:
+            own = by_column(table.subset(known), shares, seed, "labelled row", pretrain=False)
+            parts = {"train": own.train, "test": own.test}
+        else:
+            parts = split(table.subset(known), shares, seed)
     test = parts.get("test", parts.get("validation", known[:0]))
     if not len(test):
         raise InputError(
@@ -250,7 +255,7 @@ def divide_labelled(found: LabelledText, shares: Mapping[str, float], seed: int)
         )
     how = f"{len(test):,} labelled rows held out at random{' by class' if found.classified else ''} (seed {seed})"
     if "split" in table:
-        how = "the split column of the data"
+        how = own.how
     return Division(np.sort(known[parts["train"]]), np.sort(known[test]), how)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from foretell import distributed
 from foretell.data import table as tables
+from foretell.data.division import by_column
 from foretell.data.domains import rows_outside
 from foretell.data.splits import Parts as Parts
 from foretell.data.splits import split
@@ -168,10 +169,7 @@ def divide(store: ImageStore, data: DataConfig) -> Parts:
 def _divide(store: ImageStore, data: DataConfig) -> Parts:
     table, rows = store.table, np.arange(len(store), dtype=np.int64)
     if "split" in table:
-        parts = split(table, data.split, data.split_seed)
-        test = parts.get("test", parts.get("validation", rows[:0]))
-        how = "the split column of the data"
-        return Parts(np.sort(parts["train"]), np.sort(test), how)
+        return by_column(table, data.split, data.split_seed, "image")
     if not class_names(store) and data.frames:
         return _divide_sequences(store, data)
     if not class_names(store):

@@ -90,6 +90,8 @@ def settle(asked: Recipe, store: ImageStore, parts: Parts) -> tuple[Recipe, list
             notes.append(f"batches of {batch}, since there are {samples:,} {what} to learn from; --batch changes it")
     if len(parts.test):
         notes.append(f"{len(parts.train):,} images to learn from; for measuring only: {parts.how}")
+    elif len(parts.train) < len(store):
+        notes.append(f"{len(parts.train):,} images to learn from: {parts.how}")
     return asked.changed(changes), notes
 
 

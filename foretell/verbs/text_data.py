@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from foretell import distributed
 from foretell.counters import seed_of
 from foretell.data.corpus import Corpus, open_corpus
+from foretell.data.division import by_column
 from foretell.data.splits import split
 from foretell.data.table import Table, many
 from foretell.data.tokenise import open_tokens
@@ -115,9 +116,7 @@ def divide_text(store: TokenStore, data: DataConfig) -> Parts:
 
 def _divided(rows: NDArray[np.int64], table: Table, data: DataConfig) -> Parts:
     if "split" in table:
-        parts = split(table, data.split, data.split_seed)
-        test = parts.get("test", parts.get("validation", rows[:0]))
-        return Parts(np.sort(parts["train"]), np.sort(test), "the split column of the data")
+        return by_column(table, data.split, data.split_seed, "document")
     if "label" in table and len(table.codes("label")[1]) > 1:
         known = rows[np.asarray(table.codes("label")[0]) >= 0]
         test = np.sort(known[split(table.subset(known), data.split, data.split_seed).get("test", known[:0])])

@@ -169,10 +169,17 @@ def _cut(layout: Layout, found: LabelledText) -> str:
     return f"{many(layout.cut, 'sequence')} longer than {layout.length} tokens and cut ({share:.1%})"
 
 
+def _documents(place: Path) -> int | None:
+    """How many documents the run in ``place`` found in its text, None where it does not say."""
+    facts = Run.read(place).read_json("facts.json") or {}
+    count = facts.get("data", {}).get("count")
+    return count if isinstance(count, int) else None
+
+
 def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) -> Division:
     """The split of the pretraining where the texts are the run's own, else a new one; the rule says which."""
     kept = kept_split.read(place) if own else None
-    if kept is not None and len(kept.parts.train) + len(kept.parts.test) == len(found):
+    if kept is not None and _documents(place) == len(found):
         labelled = np.flatnonzero([label is not None for label in found.labels])
         train, test = (np.intersect1d(labelled, rows) for rows in (kept.parts.train, kept.parts.test))
         if len(train) and len(test):

@@ -199,6 +199,20 @@ def test_the_labels_of_the_runs_own_text_keep_its_split(made: Path, tmp_path: Pa
     assert kept["test"] == {"samples": len(split["test"]), "split": split["how"]}
 
 
+def test_texts_of_a_part_that_is_neither_learnt_nor_tested_change_no_split(made: Path, tmp_path: Path) -> None:
+    lines = (made / "topics.csv").read_text().splitlines()
+    part = ["train"] * 60 + ["validation"] * 10 + ["test"] * 20
+    table = tmp_path / "parts.csv"
+    rows = [f"{line},{own}" for line, own in zip(lines[1:], part, strict=True)]
+    table.write_text("\n".join([f"{lines[0]},split", *rows]))
+    run = tmp_path / "labelled"
+    foretell.pretrain(table, objective="bert", out=run, budget="4 steps", set=[*TINY, *TRAINING, "training.batch=8"])
+    foretell.evaluate(run, trials=1, set=QUICK)
+    kept = json.loads((run / "results" / "evaluation.json").read_text())
+    how = "the split column of the data; 10 documents in no part (10 validation)"
+    assert kept["test"] == {"samples": 20, "split": how}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told_"),
     [

@@ -1,0 +1,90 @@
+"""Rows to learn from and rows to test on, as the ``split`` column of a table has them.
+
+No label is read but to say which rows are tested. Rows without one are learnt from, unless what they belong to is tested.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.data.splits import Index, Parts, canonical, kept_apart, split
+from foretell.data.table import Table, many
+from foretell.errors import InputError
+
+Mask = NDArray[np.bool_]
+
+
+def by_column(table: Table, shares: Mapping[str, float], seed: int, what: str, *, pretrain: bool = True) -> Parts:
+    """The parts that the column ``split`` names; ``what`` is a row in words, as "image".
+
+    Where it names no test part its validation part is tested, and where it names neither, a part of its train rows that
+    is cut at ``shares``. With ``pretrain`` rows that it puts into no part and that have no label are learnt from. Raises
+    InputError as ``splits.split``.
+    """
+    wanted, given = asked(shares), [value and canonical(value) for value in table.column("split")]
+    named = set(given)
+    if "test" in wanted and "test" not in named and "validation" in named:
+        wanted.setdefault("validation", wanted.pop("test"))
+        wanted.pop("test", None)
+    apart = kept_apart(wanted)
+    free = _unlabelled(table) & np.array([value not in apart for value in given]) & pretrain
+    if "train" not in named and free.any():
+        del wanted["train"]
+    parts = split(table, wanted, seed) if wanted else {}
+    test = _tested(parts)
+    tested = _with_tested(table, test)
+    train = np.sort(np.concatenate([parts.get("train", test[:0]), np.flatnonzero(free & ~tested)]))
+    how = "the split column of the data"
+    if len(test) and not named & {"test", "validation"}:
+        how = f"{how}, with {many(len(test), what)} of its train part held out at random, as it names no test (seed {seed})"
+    elif len(test) and "test" not in parts:
+        how = f"{how}, with its validation part as the test"
+    reasons = [value or "without a split" for value in given]
+    return Parts(train, test, how + _left_out(train, test, _because_tested(reasons, free & tested), what))
+
+
+def asked(shares: Mapping[str, float]) -> dict[str, float]:
+    """``shares`` by the usual names of the parts; train is what is left where it has none. Raises InputError for nothing."""
+    found = {canonical(name): share for name, share in shares.items()}
+    rest = 1 - sum(found.values())
+    if "train" in found:
+        return found
+    if rest < 1e-9:
+        raise InputError(f"data.split {dict(shares)}: leaves nothing for train; expected shares as train=0.8,test=0.2")
+    return {"train": rest, **found}
+
+
+def _unlabelled(table: Table) -> Mask:
+    if "label" not in table:
+        return np.ones(len(table), dtype=bool)
+    return np.array([value is None for value in table.column("label")], dtype=bool)
+
+
+def _tested(parts: Mapping[str, Index]) -> Index:
+    return np.sort(parts.get("test", parts.get("validation", np.zeros(0, np.int64))))
+
+
+def _with_tested(table: Table, test: Index) -> Mask:
+    """Which rows belong together with one of ``test``."""
+    identities = table.identities()
+    if identities is None:
+        return np.zeros(len(table), dtype=bool)
+    tested = {identities[row] for row in test} - {None}
+    return np.array([own in tested for own in identities], dtype=bool)
+
+
+def _because_tested(reasons: list[str], rows: Mask) -> list[str]:
+    return ["of what is tested" if row else reason for reason, row in zip(reasons, rows.tolist(), strict=True)]
+
+
+def _left_out(train: Index, test: Index, reasons: list[str], what: str) -> str:
+    """How many rows are in neither part, and for which of the ``reasons``: "" where all are in one."""
+    left = np.setdiff1d(np.arange(len(reasons)), np.concatenate([train, test]))
+    if not len(left):
+        return ""
+    counts = Counter(reasons[row] for row in left).most_common()
+    return f"; {many(len(left), what)} in no part ({', '.join(f'{count:,} {reason}' for reason, count in counts)})"
