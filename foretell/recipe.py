@@ -65,7 +65,8 @@ class DataConfig(Settings):
     workers: int | None = Field(None, ge=0, description="decoding processes; default: one a core")
     split: dict[str, float] = Field(
         {"train": 0.8, "test": 0.2},
-        description="shares of the split made when there are labels and no split column; groups stay whole",
+        description="shares of the labelled rows in the split made when there is no split column, what they leave over being in "
+        "no part; groups stay whole, and unlabelled rows are learnt from",
     )
     split_seed: int = Field(0, ge=0, description="seed of the split, apart from the training seed")
     held_out: list[str] = Field(

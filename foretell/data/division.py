@@ -1,4 +1,4 @@
-"""Rows to learn from and rows to test on, as the ``split`` column of a table has them.
+"""Rows to learn from and rows to test on: as the ``split`` column of a table has them, or labelled ones at random.
 
 No label is read but to say which rows are tested. Rows without one are learnt from, unless what they belong to is tested.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.data.splits import Index, Parts, canonical, kept_apart, split
-from foretell.data.table import Table, many
+from foretell.data.table import IDENTITIES, Table, many
 from foretell.errors import InputError
 
 Mask = NDArray[np.bool_]
@@ -44,6 +44,29 @@ def by_column(table: Table, shares: Mapping[str, float], seed: int, what: str, *
     elif len(test) and "test" not in parts:
         how = f"{how}, with its validation part as the test"
     reasons = [value or "without a split" for value in given]
+    return Parts(train, test, how + _left_out(train, test, _because_tested(reasons, free & tested), what))
+
+
+def by_label(table: Table, shares: Mapping[str, float], seed: int, what: str) -> Parts:
+    """Labelled rows cut at ``shares``, of every class alike (of a table without labels all rows); ``what`` is a row in words.
+
+    A part that is neither train nor test, and what the shares leave over, are in neither. Raises InputError as
+    ``splits.split``.
+    """
+    known = np.flatnonzero(~_unlabelled(table)) if "label" in table else np.arange(len(table), dtype=np.int64)
+    parts = {name: known[rows] for name, rows in split(table.subset(known), asked(shares), seed).items()}
+    test = _tested(parts)
+    tested = _with_tested(table, test)
+    free = np.ones(len(table), dtype=bool)
+    free[known] = False
+    train = np.sort(np.concatenate([parts["train"], np.flatnonzero(free & ~tested)]))
+    alike = " by class" if "label" in table else ""
+    whole = "" if table.identity is None else f", {IDENTITIES[table.identity]} kept whole"
+    reasons = ["beyond the shares"] * len(table)
+    for name, rows in parts.items():
+        for row in rows.tolist():
+            reasons[row] = name
+    how = f"{many(len(test), f'labelled {what}')} held out at random{alike}{whole} (seed {seed})"
     return Parts(train, test, how + _left_out(train, test, _because_tested(reasons, free & tested), what))
 
 

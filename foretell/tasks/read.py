@@ -11,10 +11,9 @@ import numpy as np
 
 from foretell.data import textfile
 from foretell.data.corpus import open_corpus
-from foretell.data.division import by_column
+from foretell.data.division import by_column, by_label
 from foretell.data.rows import TABLES, Cells, cells
 from foretell.data.source import SPLITS
-from foretell.data.splits import split
 from foretell.data.table import Table, many, text_of
 from foretell.errors import InputError, of, unknown
 from foretell.json_files import parsed
@@ -242,21 +241,17 @@ def divide_labelled(found: LabelledText, shares: Mapping[str, float], seed: int)
     table = Table({name: values for name, values in columns.items() if any(value is not None for value in values)})
     table.rows = len(found)
     known = np.array([row for row, label in enumerate(found.labels) if label is not None], np.int64)
+    rows = table.subset(known)
     with of(found.source):
         if "split" in table:
-            own = by_column(table.subset(known), shares, seed, "labelled row", pretrain=False)
-            parts = {"train": own.train, "test": own.test}
+            parts = by_column(rows, shares, seed, "labelled row", pretrain=False)
         else:
-            parts = split(table.subset(known), shares, seed)
-    test = parts.get("test", parts.get("validation", known[:0]))
-    if not len(test):
+            parts = by_label(rows, shares, seed, "row")
+    if not len(parts.test):
         raise InputError(
             f"{found.source}: no test part; give a split column with test rows, or -s data.split=train=0.8,test=0.2"
         )
-    how = f"{len(test):,} labelled rows held out at random{' by class' if found.classified else ''} (seed {seed})"
-    if "split" in table:
-        how = own.how
-    return Division(np.sort(known[parts["train"]]), np.sort(known[test]), how)
+    return Division(known[parts.train], known[parts.test], parts.how)
 
 
 # tasks ----------------------------------------------------------------------------------------------------------------

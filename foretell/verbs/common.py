@@ -14,7 +14,7 @@ import numpy as np
 
 from foretell import distributed
 from foretell.data import table as tables
-from foretell.data.division import by_column
+from foretell.data.division import by_column, by_label
 from foretell.data.domains import rows_outside
 from foretell.data.splits import Parts as Parts
 from foretell.data.splits import split
@@ -153,8 +153,8 @@ def class_names(store: ImageStore) -> list[str]:
 
 
 def divide(store: ImageStore, data: DataConfig) -> Parts:
-    """The split of a store: its own split column, or labelled rows by ``data.split``, groups (and
-    cases of no group) kept whole.
+    """The split of a store: its own split column (``division.by_column``), or labelled rows by ``data.split``
+    (``division.by_label``), groups (and cases of no group) kept whole.
 
     Unlabelled rows belong to pretraining, unless their group or case is in the test part. Without labels and without a split
     column every row does. Rows of the domains ``data.held_out`` are in neither part.
@@ -174,20 +174,7 @@ def _divide(store: ImageStore, data: DataConfig) -> Parts:
         return _divide_sequences(store, data)
     if not class_names(store):
         return Parts(rows, rows[:0], "no labels: all images are used for pretraining, none is held out")
-    codes = np.asarray(table.codes("label")[0])
-    known = rows[codes >= 0]
-    parts = split(table.subset(known), data.split, data.split_seed)
-    chosen = parts.get("test", known[:0])
-    test = np.sort(known[chosen])
-    held = np.zeros(len(store), dtype=bool)
-    held[test] = True
-    identities = table.identities()
-    if identities is not None and len(test):
-        tested = {identities[row] for row in test} - {None}
-        held |= np.array([own in tested for own in identities])
-    whole = "" if table.identity is None else f", {tables.IDENTITIES[table.identity]} kept whole"
-    how = f"{len(test):,} labelled images held out at random by class{whole} (seed {data.split_seed})"
-    return Parts(rows[~held], test, how)
+    return by_label(table, data.split, data.split_seed, "image")
 
 
 def _divide_sequences(store: ImageStore, data: DataConfig) -> Parts:

@@ -15,8 +15,7 @@ from tokenizers import Tokenizer
 from foretell import distributed
 from foretell.counters import seed_of
 from foretell.data.corpus import Corpus, open_corpus
-from foretell.data.division import by_column
-from foretell.data.splits import split
+from foretell.data.division import by_column, by_label
 from foretell.data.table import Table, many
 from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import TokenizerConfig, load_tokenizer, trained
@@ -118,11 +117,7 @@ def _divided(rows: NDArray[np.int64], table: Table, data: DataConfig) -> Parts:
     if "split" in table:
         return by_column(table, data.split, data.split_seed, "document")
     if "label" in table and len(table.codes("label")[1]) > 1:
-        known = rows[np.asarray(table.codes("label")[0]) >= 0]
-        test = np.sort(known[split(table.subset(known), data.split, data.split_seed).get("test", known[:0])])
-        held = np.isin(rows, test) | _grouped(table, test)
-        how = f"{many(len(test), 'labelled document')} held out at random by class (seed {data.split_seed})"
-        return Parts(rows[~held], test, how)
+        return by_label(table, data.split, data.split_seed, "document")
     if len(rows) < FEWEST:
         return Parts(rows, rows[:0], "too few documents to hold any out")
     count = max(2, min(round(HELD_OUT[0] * len(rows)), HELD_OUT[1]))

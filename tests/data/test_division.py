@@ -1,11 +1,11 @@
-"""What is learnt from and what is tested, by a split column."""
+"""What is learnt from and what is tested: by a split column, or labelled rows at random."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from foretell.data.division import by_column
+from foretell.data.division import by_column, by_label
 from foretell.data.splits import Parts
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
@@ -79,6 +79,41 @@ def test_rows_that_belong_to_what_is_tested_are_in_no_part() -> None:
     assert parts.how == "the split column of the data; 1 image in no part (1 of what is tested)"
     with pytest.raises(InputError, match="group 'r' is in two splits"):
         by_column(Table({"split": ["train", "test"], "group": ["r", "r"]}), SHARES, 0, "image")
+
+
+# labelled rows at random -------------------------------------------------------------------------------------
+
+
+def test_each_share_is_that_of_the_labelled_rows() -> None:
+    table = Table({"label": [*labels(40), *[None] * 10]})
+    known = np.arange(40)
+    few = by_label(table, {"train": 0.1, "test": 0.2}, 0, "image")
+    assert (len(np.intersect1d(few.train, known)), len(few.test)) == (4, 8)
+    assert set(range(40, 50)) <= set(few.train)
+    assert few.how.endswith("held out at random by class (seed 0); 28 images in no part (28 beyond the shares)")
+    three = by_label(table, {"train": 0.6, "validation": 0.2, "test": 0.2}, 0, "image")
+    assert (len(np.intersect1d(three.train, known)), len(three.test)) == (24, 8)
+    assert three.how.endswith("; 8 images in no part (8 validation)")
+    for shares in ({"training": 0.75, "val": 0.25}, {"test": 0.25}):
+        two = by_label(table, shares, 0, "image")
+        assert (len(two.train), len(two.test)) == (40, 10)
+        assert two.how == "10 labelled images held out at random by class (seed 0)"
+    with pytest.raises(InputError, match=r"data\.split \{'test': 1\.0\}: leaves nothing for train; expected shares as"):
+        by_label(table, {"test": 1.0}, 0, "image")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_shares_that_sum_to_one_leave_no_group_over(seed: int) -> None:
+    table = Table({"label": labels(90), "group": [f"g{row // 2}" for row in range(90)]})
+    parts = by_label(table, {"train": 0.7, "validation": 0.1, "test": 0.2}, seed, "image")
+    assert "beyond the shares" not in parts.how
+    assert "at random by class, groups kept whole" in parts.how
+
+
+def test_without_labels_rows_are_drawn_from_all() -> None:
+    parts = by_label(Table({"group": [str(row // 2) for row in range(40)]}), SHARES, 0, "row")
+    assert sorted([*parts.train, *parts.test]) == list(range(40))
+    assert parts.how == "8 labelled rows held out at random, groups kept whole (seed 0)"
 
 
 # images ------------------------------------------------------------------------------------------------------
