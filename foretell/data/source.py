@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -181,22 +181,60 @@ def _folder(name: str, root: Path, suffixes: frozenset[str]) -> Source:
 
 
 def folder_columns(names: list[str], notes: list[str], what: str = "images") -> dict[str, list[str | None]]:
-    """Labels and splits that the folders' names say: ``class/x.jpg`` or ``train/class/x.jpg``."""
-    parts = [name.split("/")[:-1] for name in names]
-    first = {part[0] if part else "" for part in parts}
+    """Labels and splits that the folders' names say: ``class/x.jpg`` or ``train/class/x.jpg``.
+
+    What lies beside folders of splits, as in ``unlabeled/``, has neither.
+    """
+    folders = [name.split("/")[:-1] for name in names]
     columns: dict[str, list[str | None]] = {}
-    split = len(first) > 1 and all(name.lower() in SPLITS for name in first)
-    if split:
-        columns["split"] = [SPLITS[part[0].lower()] for part in parts]
-        notes.append(f"folders {', '.join(sorted(first))} are understood as splits")
-        parts = [part[1:] for part in parts]
-        first = {part[0] if part else "" for part in parts}
+    splits = _split_folders(folders)
+    inside = [not splits or (bool(folder) and folder[0] in splits) for folder in folders]
+    if splits:
+        columns["split"] = [
+            SPLITS[folder[0].lower()] if own else None for folder, own in zip(folders, inside, strict=True)
+        ]
+        listed = ", ".join(sorted(splits))
+        one = len(splits) == 1
+        notes.append(
+            f"folder {listed} is understood as a split" if one else f"folders {listed} are understood as splits"
+        )
+        rest = sorted(_first(folders) - splits)
+        if rest:
+            where = tables.some([name or "the folder itself" for name in rest])
+            notes.append(f"{what} beside them, of {where}, have no label and no split: pretraining alone uses them")
+        folders = [folder[1:] for folder in folders]
+    first = _first(folder for folder, own in zip(folders, inside, strict=True) if own)
     if len(first) > 1 and "" not in first:
-        columns["label"] = [part[0] for part in parts]
+        columns["label"] = [folder[0] if own else None for folder, own in zip(folders, inside, strict=True)]
         notes.append(f"{len(first)} folders are understood as classes")
+        called = sorted(name for name in first if name.lower() in SPLITS)
+        if called and not splits:
+            notes.append(f"{', '.join(called)} too is understood as a class, since no other folder is named as a split")
     elif len(first) > 1:
         notes.append(f"{what} lie beside folders, so that the folders are not understood as classes")
     return columns
+
+
+def _first(folders: Iterable[list[str]]) -> set[str]:
+    """The outermost folders, "" for what lies in none."""
+    return {folder[0] if folder else "" for folder in folders}
+
+
+def _split_folders(folders: list[list[str]]) -> set[str]:
+    """The outermost folders that are splits by their names.
+
+    A single such name may be that of a class, as ``train/`` beside ``bus/``, or of all there is: it is a split where it alone
+    holds folders of classes, and alone in the source only as ``train``.
+    """
+    first = _first(folders)
+    named = {name for name in first if name.lower() in SPLITS}
+    parts = {SPLITS[name.lower()] for name in named}
+    if len(parts) > 1 or (len(named) > 1 and named == first):
+        return named
+    below = _first(folder[1:] for folder in folders if folder and folder[0] in named)
+    plain = all(len(folder) < 2 for folder in folders if not folder or folder[0] not in named)
+    holds_classes = len(below) > 1 and "" not in below
+    return named if holds_classes and plain and (named != first or parts == {"train"}) else set()
 
 
 def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Source:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pictures import fill
 
-from foretell.data.source import scan, with_labels
+from foretell.data.source import folder_columns, scan, with_labels
 from foretell.errors import InputError
 
 
@@ -50,6 +50,47 @@ def test_split_folders(tmp_path: Path) -> None:
     found = scan(tmp_path)
     assert found.table.column("split") == ["train", "train", "validation", "validation"]
     assert found.table.column("label") == ["a", "b", "a", "b"]
+
+
+def columns_of(*names: str) -> tuple[dict[str, list[str | None]], list[str]]:
+    notes: list[str] = []
+    return folder_columns(list(names), notes), notes
+
+
+def test_folders_beside_splits_have_no_label() -> None:
+    found, notes = columns_of(
+        "test/a/0.png", "test/b/1.png", "top.png", "train/a/2.png", "train/b/3.png", "unlabeled/4.png"
+    )
+    assert found == {
+        "split": ["test", "test", None, "train", "train", None],
+        "label": ["a", "b", None, "a", "b", None],
+    }
+    assert notes == [
+        "folders test, train are understood as splits",
+        "images beside them, of the folder itself, unlabeled, have no label and no split: pretraining alone uses them",
+        "2 folders are understood as classes",
+    ]
+    one, _ = columns_of("extra/0.png", "train/a/1.png", "train/b/2.png")
+    assert one == {"split": [None, "train", "train"], "label": [None, "a", "b"]}
+
+
+def test_a_class_may_be_called_train() -> None:
+    found, notes = columns_of("bus/0.png", "car/1.png", "train/2.png")
+    assert found == {"label": ["bus", "car", "train"]}
+    assert notes[-1] == "train too is understood as a class, since no other folder is named as a split"
+    assert columns_of("bus/old/0.png", "train/old/1.png", "train/new/2.png")[0] == {"label": ["bus", "train", "train"]}
+
+
+def test_a_lone_folder_of_training_classes() -> None:
+    found, notes = columns_of("train/a/0.png", "train/b/1.png")
+    assert found == {"split": ["train", "train"], "label": ["a", "b"]}
+    assert notes == ["folder train is understood as a split", "2 folders are understood as classes"]
+    for alone in (
+        ("train/0.png", "train/1.png"),
+        ("test/a/0.png", "test/b/1.png"),
+        ("photos/a/0.png", "photos/b/1.png"),
+    ):
+        assert columns_of(*alone) == ({}, [])
 
 
 def test_a_link_back_up_ends(tmp_path: Path) -> None:
