@@ -251,9 +251,7 @@ def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Sourc
         if "\0" in value:
             raise InputError(f"{name}: row {row + 1}: its path holds a NUL, which no file's name has")
     names = [value.replace("\\", "/") for value in given if value is not None]
-    twice = [value for value, count in Counter(names).items() if count > 1]
-    if twice:
-        raise InputError(f"{name}: {twice[0]} is named in {names.count(twice[0])} rows; expected one row a file")
+    _check_named_once(name, path.parent, names)
     mapped = columns or {}
     used = [
         f"{known} (from {mapped[known]})" if known in mapped else known for known in tables.COLUMNS if known in table
@@ -266,6 +264,18 @@ def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Sourc
         table = table.with_column("split", [SPLITS.get((v or "").lower(), v) for v in table.column("split")])
     table = table.with_column("path", list(names))
     return Source(name, "manifest", path.parent, names, table, notes, extra=_not_named(path.parent, names))
+
+
+def _check_named_once(name: str, root: Path, names: list[str]) -> None:
+    """Raises InputError for a file that two rows name, however they spell its path (``a.png``, ``./a.png``)."""
+    files = [os.path.normpath(os.path.join(root, value)) for value in names]
+    twice = next((file for file, count in Counter(files).items() if count > 1), None)
+    if twice is None:
+        return
+    spelled = [value for value, file in zip(names, files, strict=True) if file == twice]
+    also = [value for value in dict.fromkeys(spelled) if value != spelled[0]]
+    more = f" (also as {', '.join(also[:3])})" if also else ""
+    raise InputError(f"{name}: {spelled[0]} is named in {len(spelled)} rows{more}; expected one row a file")
 
 
 _PATH_NAMES = ("file", "filename", "file_name", "image", "image_path", "filepath", "img", "name", "image_id", "id")

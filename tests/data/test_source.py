@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,12 @@ def test_manifests_that_are_wrong(tmp_path: Path) -> None:
     path.write_text("path,label\na.png,x\na.png,y\n")
     with pytest.raises(InputError, match=r"a\.png is named in 2 rows; expected one row a file"):
         scan(path)
+    for other in ("./a.png", "in/../a.png", str(tmp_path / "a.png")):
+        path.write_text(f"path,label\na.png,x\nb.png,x\n{other},y\n")
+        with pytest.raises(
+            InputError, match=rf"a\.png is named in 2 rows \(also as {re.escape(other)}\); expected one"
+        ):
+            scan(path)
     path.write_text("path,label\na.png,x\n,y\n")
     with pytest.raises(InputError, match="row 2 has no path"):
         scan(path)
