@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -302,8 +303,8 @@ def _not_named(root: Path, names: list[str]) -> list[str]:
 def with_labels(source: Source, labels: str | Path, columns: Mapping[str, str] | None = None) -> Source:
     """The source with the columns of a table joined by ``path``; files without a row get missing values.
 
-    A path in the table may be relative to the source's folder or to the table's, or a bare file name (with or without
-    its suffix) that only one file has. Rows for files that are not in the source are noted. Raises InputError when no
+    A path in the table may be whole, also through links, relative to the source's folder or to the table's, or a bare file
+    name (with or without its suffix) that only one file has. Rows for files that are not in the source are noted. Raises InputError when no
     row matches, or when two rows name one file.
     """
     found, missing = join(source.names, source.root, Path(labels), columns)
@@ -341,15 +342,23 @@ def join(
             short[key] = file if short.get(key, file) == file else None
     rows = [-1] * len(names)
     missing = []
+    bases = (root, labels.resolve().parent)
+    real = cache(os.path.realpath)
+
+    def unlinked(place: str) -> str:
+        folder, name = os.path.split(place)
+        return os.path.join(real(folder), name)
+
     for row, value in enumerate(given.column("path")):
         if value is None:
             raise InputError(f"{labels}: row {row + 1} has no path")
         value = value.replace("\\", "/")
-        at = where.get(os.path.normpath(root / value))
-        if at is None:
-            at = where.get(os.path.normpath(labels.resolve().parent / value))
+        places = [os.path.normpath(base / value) for base in bases]
+        at = next((where[place] for place in places if place in where), None)
         if at is None and "/" not in value:
             at = where.get(short.get(value) or "")
+        if at is None:  # a path through a link: the folder's own is known without
+            at = next((where[place] for place in map(unlinked, places) if place in where), None)
         if at is None:
             missing.append(value)
             continue

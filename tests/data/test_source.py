@@ -146,6 +146,17 @@ def test_labels_are_joined_by_path_or_by_name(tmp_path: Path) -> None:
     assert any("1 row names a file not among the images (none.png)" in note for note in found.notes)
 
 
+def test_labels_are_joined_through_a_link_to_the_folder(tmp_path: Path) -> None:
+    fill(tmp_path / "in" / "deep", 3)
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"path,label\n{tmp_path}/link/deep/000.png,x\nlink/deep/001.png,y\n{tmp_path}/link/none.png,z\n")
+    for source in ("link", "in"):
+        found = with_labels(scan(tmp_path / source), labels)
+        assert found.table.column("label") == ["x", "y", None]
+        assert any("1 row names a file not among the images" in note for note in found.notes)
+
+
 def test_labels_that_match_nothing_or_twice(tmp_path: Path) -> None:
     fill(tmp_path / "in", 2)
     labels = tmp_path / "labels.csv"
