@@ -16,21 +16,23 @@ from foretell.data.table import IDENTITIES, Table, many
 from foretell.errors import InputError
 
 Mask = NDArray[np.bool_]
+TESTED = ("test", "validation")  # the first of these that there is is tested
 
 
 def by_column(table: Table, shares: Mapping[str, float], seed: int, what: str, *, pretrain: bool = True) -> Parts:
     """The parts that the column ``split`` names; ``what`` is a row in words, as "image".
 
     Where it names no test part its validation part is tested, and where it names neither, a part of its train rows that
-    is cut at ``shares``. With ``pretrain`` rows that it puts into no part and that have no label are learnt from. Raises
-    InputError as ``splits.split``.
+    is cut at ``shares``, which say nothing else here. With ``pretrain`` rows that it puts into no part and that have no label
+    are learnt from. Raises InputError as ``splits.split``.
     """
-    wanted, given = asked(shares), [value and canonical(value) for value in table.column("split")]
-    named = set(given)
-    if "test" in wanted and "test" not in named and "validation" in named:
-        wanted.setdefault("validation", wanted.pop("test"))
-        wanted.pop("test", None)
-    apart = kept_apart(wanted)
+    given = [value and canonical(value) for value in table.column("split")]
+    named, wanted = set(given), asked(shares)
+    judged = next((part for known in (named, wanted) for part in TESTED if part in known), None)
+    if judged in named:
+        wanted = dict.fromkeys(("train", str(judged)), 0.5)  # both are as the column has them, whatever their shares
+    wanted = {name: share for name, share in wanted.items() if name in ("train", judged)}
+    apart = kept_apart(())
     free = _unlabelled(table) & np.array([value not in apart for value in given]) & pretrain
     if "train" not in named and free.any():
         del wanted["train"]
@@ -39,12 +41,12 @@ def by_column(table: Table, shares: Mapping[str, float], seed: int, what: str, *
     tested = _with_tested(table, test)
     train = np.sort(np.concatenate([parts.get("train", test[:0]), np.flatnonzero(free & ~tested)]))
     how = "the split column of the data"
-    if len(test) and not named & {"test", "validation"}:
+    if len(test) and judged not in named:
         how = f"{how}, with {many(len(test), what)} of its train part held out at random, as it names no test (seed {seed})"
-    elif len(test) and "test" not in parts:
+    elif judged == "validation":
         how = f"{how}, with its validation part as the test"
     reasons = [value or "without a split" for value in given]
-    return Parts(train, test, how + _left_out(train, test, _because_tested(reasons, free & tested), what))
+    return Parts(train, test, how + _left_out(table, train, test, reasons, free & tested, what))
 
 
 def by_label(table: Table, shares: Mapping[str, float], seed: int, what: str) -> Parts:
@@ -67,7 +69,7 @@ def by_label(table: Table, shares: Mapping[str, float], seed: int, what: str) ->
         for row in rows.tolist():
             reasons[row] = name
     how = f"{many(len(test), f'labelled {what}')} held out at random{alike}{whole} (seed {seed})"
-    return Parts(train, test, how + _left_out(train, test, _because_tested(reasons, free & tested), what))
+    return Parts(train, test, how + _left_out(table, train, test, reasons, free & tested, what))
 
 
 def asked(shares: Mapping[str, float]) -> dict[str, float]:
@@ -88,7 +90,7 @@ def _unlabelled(table: Table) -> Mask:
 
 
 def _tested(parts: Mapping[str, Index]) -> Index:
-    return np.sort(parts.get("test", parts.get("validation", np.zeros(0, np.int64))))
+    return np.sort(next((parts[part] for part in TESTED if part in parts), np.zeros(0, np.int64)))
 
 
 def _with_tested(table: Table, test: Index) -> Mask:
@@ -100,14 +102,10 @@ def _with_tested(table: Table, test: Index) -> Mask:
     return np.array([own in tested for own in identities], dtype=bool)
 
 
-def _because_tested(reasons: list[str], rows: Mask) -> list[str]:
-    return ["of what is tested" if row else reason for reason, row in zip(reasons, rows.tolist(), strict=True)]
-
-
-def _left_out(train: Index, test: Index, reasons: list[str], what: str) -> str:
-    """How many rows are in neither part, and for which of the ``reasons``: "" where all are in one."""
+def _left_out(table: Table, train: Index, test: Index, reasons: list[str], of_tested: Mask, what: str) -> str:
+    """How many rows are in neither part, and for which of the ``reasons``, or for being ``of_tested``; "" where all are in one."""
     left = np.setdiff1d(np.arange(len(reasons)), np.concatenate([train, test]))
     if not len(left):
         return ""
-    counts = Counter(reasons[row] for row in left).most_common()
+    counts = Counter(f"of a tested {table.identity}" if of_tested[row] else reasons[row] for row in left).most_common()
     return f"; {many(len(left), what)} in no part ({', '.join(f'{count:,} {reason}' for reason, count in counts)})"

@@ -52,6 +52,14 @@ def test_a_validation_part_beside_a_test_part_is_told_to_be_in_neither() -> None
     assert parts.how == "the split column of the data; 3 images in no part (3 validation)"
 
 
+def test_a_part_that_the_column_names_is_kept_whatever_the_shares() -> None:
+    table = Table({"label": labels(12), "split": ["train"] * 9 + ["test"] * 3})
+    for shares in ({"train": 0.5, "validation": 0.5}, {"train": 0.1, "validation": 0.2, "test": 0.7}, {"train": 1.0}):
+        assert rows(by_column(table, shares, 0, "image")) == (list(range(9)), [9, 10, 11])
+    alone = by_column(table.subset(range(9)), {"train": 1.0}, 0, "image")
+    assert (rows(alone), alone.how) == ((list(range(9)), []), "the split column of the data")
+
+
 def test_rows_of_no_part_are_learnt_from_where_they_have_no_label() -> None:
     label: Values = [*labels(12), None, None, "a", None]
     split: Values = ["train"] * 8 + ["test"] * 4 + [None, "unlabeled", None, "extra"]
@@ -76,7 +84,7 @@ def test_rows_that_belong_to_what_is_tested_are_in_no_part() -> None:
     label: Values = ["a", "b", "a", "b", None, None, None]
     parts = by_column(Table({"label": label, "split": split, "group": group}), SHARES, 0, "image")
     assert rows(parts) == ([0, 1, 5, 6], [2, 3])
-    assert parts.how == "the split column of the data; 1 image in no part (1 of what is tested)"
+    assert parts.how == "the split column of the data; 1 image in no part (1 of a tested group)"
     with pytest.raises(InputError, match="group 'r' is in two splits"):
         by_column(Table({"split": ["train", "test"], "group": ["r", "r"]}), SHARES, 0, "image")
 
