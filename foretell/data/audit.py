@@ -15,7 +15,7 @@ from foretell.data.duplicates import clusters, exact_groups, near_pairs
 from foretell.data.medical_audit import MedicalAudit, case_sizes, examine, is_medical
 from foretell.data.medical_audit import lines as medical_lines
 from foretell.data.sequences import summary
-from foretell.data.splits import canonical
+from foretell.data.splits import canonical, kept_apart
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import IDENTITIES, Identity, check_labels, many
 from foretell.errors import InputError
@@ -179,8 +179,9 @@ def _leaks(store: ImageStore, equal: list[list[int]], near: list[tuple[int, int]
         if len(first | second) > 1 and first != second:
             leaks.append(Leak("alike", sorted(first | second), [names[row] for row in rows]))
     members: dict[Identity, list[int]] = {}
+    apart = kept_apart(())
     for row, own in enumerate(identities):
-        if own is not None and split[row] is not None:
+        if own is not None and split[row] in apart:
             members.setdefault(own, []).append(row)
     for (column_of, name), rows in members.items():
         kinds = _kinds(split, rows)

@@ -117,7 +117,8 @@ def test_everything_wrong_is_found(messy: Path) -> None:
 @pytest.mark.parametrize(("column", "several"), [("group", "groups"), ("case", "cases"), ("study", "studies")])
 def test_what_two_splits_divide_is_told(tmp_path: Path, column: str, several: str) -> None:
     fill(tmp_path, 12, height=48, width=48)
-    rows = [f"{i:03d}.png,{'ab'[i % 2]},c{i // 3},{'train' if i < 7 else 'test'}" for i in range(12)]
+    rows = [f"{i:03d}.png,{'ab'[i % 2]},c{i // 3},{'train' if i < 7 else 'test'}" for i in range(11)]
+    rows.append("011.png,,c3,unlabeled")  # in no part that is learnt from by its label or tested
     (tmp_path / "table.csv").write_text(f"path,label,{column},split\n" + "\n".join(rows) + "\n")
     text = render(audit(tmp_path / "table.csv"))
     assert f"LEAK: {several} in two splits: 1\n    c2 (test and train)" in text
