@@ -20,7 +20,7 @@ import numpy as np
 
 from foretell.data.dicom_form import Form, form_of, greys_of, syntax_of, tags_of
 from foretell.data.dicom_values import Tones, ends_of, ranged
-from foretell.data.pixels import MEMORY, Pixels, Unreadable
+from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_finite
 from foretell.data.window import FILE, Window
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -125,7 +125,14 @@ def frames(path: Path, window: Window = FILE) -> Iterator[Pixels]:
         for image in several:
             yield palette[np.clip(image.astype(np.int64) - first, 0, len(palette) - 1)]
     else:
-        yield from _grey(several, dataset, form, window)
+        yield from _grey(_finite(several), dataset, form, window)
+
+
+def _finite(several: Iterable[Pixels]) -> Iterator[Pixels]:
+    """Stored values as they are. Raises Unreadable for a frame that holds NaN or infinity."""
+    for image in several:
+        check_finite(image, "pixels")
+        yield image
 
 
 def _colour(image: Pixels) -> Pixels:

@@ -32,6 +32,7 @@ from foretell.data.window import parse
 from foretell.errors import InputError
 
 VERSION = 2
+READING = 2  # of how pixels are read: a store that another one made is built anew
 FACTS = ("modality", "vendor", "view", "plane", "spacing", "burned")
 
 PACKAGES = {"dicom": "pydicom", "nifti": "nibabel"}

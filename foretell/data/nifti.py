@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size, finish
+from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_finite, check_size, finish
 from foretell.data.window import Window, share, span
 
 PLANES = ("sagittal", "coronal", "axial")  # across which axis of the body: right, front, head
@@ -140,13 +140,7 @@ def tones(path: Path, window: Window) -> Pixels:
     if values.dtype.kind not in "iufb":
         raise Unreadable(f"holds values of type {values.dtype}; expected whole numbers or floats")
     whole = values[..., None] if values.ndim == 4 else values[..., None, None]
-    if whole.dtype.kind == "f":
-        unknown = int((~np.isfinite(whole)).sum())
-        if unknown:
-            raise Unreadable(
-                f"has {unknown:,} voxels that are NaN or infinite; expected finite numbers: replace them, as by "
-                "numpy.nan_to_num, and save it again"
-            )
+    check_finite(whole, "voxels")
     if whole.dtype == np.uint8 and window.kind == "file":
         return whole
     low, high = _ends(path, whole, window)

@@ -29,6 +29,18 @@ def check_size(height: int, width: int) -> None:
         raise Unreadable(f"claims {width} x {height} pixels; expected at most {LONGEST} a side")
 
 
+def check_finite(values: Pixels, what: str) -> None:
+    """Raises Unreadable for floats some of which are NaN or infinite; ``what`` they are, in the plural."""
+    if values.dtype.kind != "f":
+        return
+    unknown = int((~np.isfinite(values)).sum())
+    if unknown:
+        raise Unreadable(
+            f"has {unknown:,} {what} that are NaN or infinite; expected finite numbers: replace them, as by "
+            "numpy.nan_to_num, and save it again"
+        )
+
+
 def whole_numbers(array: Pixels) -> Pixels:
     """uint8 as it is; other numbers as uint16: whole ones in 0 to 65535, floats in [0, 1] times 65535.
 

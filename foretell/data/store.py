@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from foretell.data import build
 from foretell.data.content import content_hash
 from foretell.data.images import Images
-from foretell.data.medical import describe, has_medical
+from foretell.data.medical import READING, describe, has_medical
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.medical_labels import join_by_identifier
 from foretell.data.ordering import arrange
@@ -294,7 +294,7 @@ def open_images(
     with Crew(workers or usable_cores()) as crew:
         if has_medical(found):
             found = describe(found, chosen, columns, sequences=frames > 0, cache=root, crew=crew, progress=progress)
-            how = f" {chosen.window}"
+            how = f" {READING} {chosen.window}"
             if Path(source).suffix.lower() == ".zip":
                 found.notes.append(f"unpacked as it is, with names and all that headers say, into {found.root}")
             if found.kind != "manifest":  # the others are columns of the labels

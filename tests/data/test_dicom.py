@@ -337,6 +337,19 @@ def test_a_name_is_in_no_message(tmp_path: Path) -> None:
         assert "4711" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("window", ["file", "1/2"])
+def test_floats_that_are_not_finite_are_refused(tmp_path: Path, value: float, window: str) -> None:
+    values = np.linspace(0, 1, 64, dtype="<f4")
+    made = small(BitsAllocated=32, FloatPixelData=values.tobytes())
+    del made.PixelData
+    assert read(saved(tmp_path, made), window).max() > 0
+    values[27] = value
+    made.FloatPixelData = values.tobytes()
+    with pytest.raises(Unreadable, match=r"has 1 pixels that are NaN or infinite.*nan_to_num"):
+        read(saved(tmp_path, made), window)
+
+
 @pytest.mark.parametrize("text", ["bone", "99-1", "40/0", "1-101", "40/-3", ""])
 def test_a_window_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"data\.medical\.window"):
