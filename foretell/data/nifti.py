@@ -141,13 +141,14 @@ def tones(path: Path, window: Window) -> Pixels:
         raise Unreadable(f"holds values of type {values.dtype}; expected whole numbers or floats")
     whole = values[..., None] if values.ndim == 4 else values[..., None, None]
     check_finite(whole, "voxels")
-    if whole.dtype == np.uint8 and window.kind == "file":
-        return whole
     low, high = _ends(path, whole, window)
+    if whole.dtype == np.uint8 and window.kind == "file":  # without a window in the header they stay as they are
+        return np.asarray(np.rint(share(np.arange(256), low, high) * 255), np.uint8)[whole]
     return np.asarray(np.rint(share(whole, low, high) * 65535), np.uint16)
 
 
 def _ends(path: Path, values: Pixels, window: Window) -> tuple[float, float]:
+    """(black, white); of a file without a window of its own, bytes from 0 to 255, and the range of other values."""
     if window.kind == "given":
         return window.low, window.high
     if window.kind == "file":
@@ -155,6 +156,8 @@ def _ends(path: Path, values: Pixels, window: Window) -> tuple[float, float]:
         low, high = float(header.get("cal_min", 0)), float(header.get("cal_max", 0))
         if low < high:
             return low, high
+        if values.dtype == np.uint8:
+            return 0, 255
     return span(values.ravel(), None, window)
 
 

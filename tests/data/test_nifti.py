@@ -90,6 +90,18 @@ def test_greys_fill_16_bits_by_volume_and_bytes_stay(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_the_window_of_the_header_is_obeyed_for_bytes_too(tmp_path: Path, dtype: type) -> None:
+    values = (counted() % 200).astype(dtype)
+    image = nibabel.Nifti1Image(values, np.diag([*SPACING, 1.0]))
+    image.header["cal_min"], image.header["cal_max"] = 50, 150
+    nibabel.save(image, tmp_path / "a.nii")
+    wanted = np.clip((nifti.shown(values.astype(float), "axial", 4) - 50) / 100, 0, 1)
+    for window in (FILE, parse("100/100")):
+        seen = nifti.read(f"{tmp_path / 'a.nii'}[axial 4]", 64, window)[:, :, 0]
+        assert np.abs(seen / np.iinfo(seen.dtype).max - wanted).max() <= 0.51 / 255
+
+
 def test_a_series_in_time(tmp_path: Path) -> None:
     values = np.stack([counted(), counted() + 5000], axis=-1)
     volume(tmp_path / "film.nii.gz", values)
