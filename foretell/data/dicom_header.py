@@ -21,6 +21,7 @@ from typing import Any
 
 from foretell.data import dicom
 from foretell.data.dicom_form import object_of, tags_of
+from foretell.data.dicom_values import narrow
 from foretell.data.nifti import PLANES
 from foretell.data.pixels import Unreadable
 from foretell.errors import ForetellError
@@ -35,7 +36,9 @@ READ = (
     *("InstanceNumber", "Modality", "Manufacturer", "ViewPosition", "ImageLaterality", "Laterality"),
     *("BurnedInAnnotation", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
     *("ImageOrientationPatient", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated"),
+    *("WindowWidth", "VOILUTFunction"),
 )
+WIDE = re.compile(rb" *0*[1-9]")  # a width as it lies in the file: at least 1
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Header:
     """One file: ``frames`` 0 where it holds no image (``what`` says what it is, else ""), and its plain facts.
 
     ``patient``, ``study``, ``series`` and ``instance`` are the file's own identifiers: hash them before they are kept.
-    ``issuer`` says whose number ``patient`` is.
+    ``issuer`` says whose number ``patient`` is. ``narrow``: its window has a width that the standard does not allow.
     """
 
     frames: int
@@ -55,6 +58,7 @@ class Header:
     instance: str | None = None
     order: str | None = None
     facts: dict[str, str | None] | None = None
+    narrow: bool = False
 
     @property
     def person(self) -> str | None:
@@ -68,6 +72,7 @@ def read(path: Path) -> Header:
     with dicom.quiet():
         if not dataset.get("Rows", None) or not dataset.get("Columns", None):
             return Header(0, object_of(dataset))
+        narrow_window = _narrow(dataset)
         frames = dicom.checked(dataset, path).frames
         number = _text(dataset, "InstanceNumber")
         return Header(
@@ -87,7 +92,19 @@ def read(path: Path) -> Header:
                 "spacing": _spacing(dataset),
                 "burned": (_text(dataset, "BurnedInAnnotation") or "").lower() or None,
             },
+            narrow_window,
         )
+
+
+def _narrow(dataset: Any) -> bool:
+    """``narrow``; the width is taken out, since the images of a series differ in it and shall share a form all the same."""
+    tag = tags_of(("WindowWidth",))[0]
+    element = dataset.get_item(tag)
+    if element is None:
+        return False
+    found = not (isinstance(element.value, bytes) and WIDE.match(element.value)) and narrow(dataset)
+    del dataset[tag]
+    return found
 
 
 def _text(dataset: Any, name: str) -> str | None:

@@ -93,10 +93,23 @@ def inverted(head: Any) -> bool:
     return turned or str(head.get("PhotometricInterpretation", "")) == "MONOCHROME1"
 
 
+def narrow(head: Any) -> bool:
+    """Whether the header's window has a width that the standard does not allow (PS3.3 C.11.2.1.2 and C.11.2.1.3).
+
+    A width is at least 1, and above 0 for the functions LINEAR_EXACT and SIGMOID.
+    """
+    width = head.get("WindowWidth", None)
+    if width in (None, ""):
+        return False
+    first = float(width if isinstance(width, float | int) else width[0])
+    linear = str(head.get("VOILUTFunction", "LINEAR")).upper() == "LINEAR"
+    return not (first >= 1 if linear else first > 0)
+
+
 def windowed(head: Any) -> bool:
-    """Whether the header has a window or a table of the viewer."""
+    """Whether the header has a window that can be used, or a table of the viewer."""
     complete = head.get("WindowWidth", None) not in (None, "") and head.get("WindowCenter", None) not in (None, "")
-    return complete or bool(head.get("VOILUTSequence", None))
+    return (complete and not narrow(head)) or bool(head.get("VOILUTSequence", None))
 
 
 def ranged(head: Any, window: Window) -> bool:

@@ -31,7 +31,7 @@ from foretell.data.table import Table, many
 from foretell.data.window import parse
 from foretell.errors import InputError
 
-VERSION = 2
+VERSION = 3
 READING = 2  # of how pixels are read: a store that another one made is built anew
 FACTS = ("modality", "vendor", "view", "plane", "spacing", "burned")
 
@@ -118,6 +118,11 @@ def _read(
             "images, slices or frames"
         )
     notes = _notes(found, empty, config)
+    narrow = sum(header.narrow for header in headers.values() if header is not None)
+    if narrow and config.window == "file":
+        notes.append(
+            f"{many(narrow, 'DICOM file')} with a window of no width, not used: shown by the range of values instead"
+        )
     read = {"rows": rows, "names": [name for name, _ in found], "values": [values for _, values in found]}
     patients = {
         pseudonyms("patient", header.person): pseudonyms("patient", header.patient)

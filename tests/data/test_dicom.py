@@ -137,6 +137,28 @@ def test_windows_of_the_header(tmp_path: Path, function: str) -> None:
     assert np.abs(seen - wanted).max() < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("width", "function", "used"),
+    [
+        (0, "LINEAR", False),
+        (0.5, "LINEAR", False),
+        (1, "LINEAR", True),
+        (-4, "SIGMOID", False),
+        ([0, 800], "LINEAR", False),
+        (0, "LINEAR_EXACT", False),
+        (0.5, "LINEAR_EXACT", True),
+    ],
+)
+def test_a_window_without_width_is_not_used(
+    tmp_path: Path, width: float | list[float], function: str, used: bool
+) -> None:
+    centre = 1000 if isinstance(width, int | float) else [1000, 1000]
+    path = saved(tmp_path, small(WindowCenter=centre, WindowWidth=width, VOILUTFunction=function))
+    wanted = np.arange(64) * 64 > 1000 if used else np.arange(64) / 63
+    assert np.abs(read(path).ravel() / 65535 - wanted).max() < 1e-4
+    assert dicom_header.read(path).narrow is not used
+
+
 def test_a_table_of_the_viewer(tmp_path: Path) -> None:
     item = pydicom.dataset.Dataset()
     item.LUTDescriptor = [4096, 0, 8]

@@ -93,6 +93,16 @@ def test_a_window_is_part_of_the_store(tmp_path: Path) -> None:
         open_images(folder, medical=MedicalConfig(window="lung"))
 
 
+def test_a_window_without_width_is_said(tmp_path: Path) -> None:
+    for at, width in enumerate((0, 400, 500)):
+        saved(tmp_path, small(WindowCenter=1000, WindowWidth=width, SOPInstanceUID=f"1.2.{at}"), f"{at}.dcm")
+    store = open_images(tmp_path)
+    assert not store.unreadable
+    assert any(note.startswith("1 DICOM file with a window of no width") for note in store.notes)
+    given = open_images(tmp_path, medical=MedicalConfig(window="1000/400"))
+    assert not any("of no width" in note for note in given.notes)
+
+
 def test_a_window_means_the_same_in_every_store(tmp_path: Path) -> None:
     folder = study(tmp_path / "s")
     store = open_images(folder, medical=MedicalConfig(window="10000/20000"))
