@@ -293,6 +293,28 @@ def test_a_mapped_key(tmp_path: Path) -> None:
     store = open_images(study(tmp_path / "s"), labels=table, columns={"group": "who", "label": "finding"})
     assert store.table.column("label") == ["well"] * 2 + ["ill"] * 2 + [None] * 2
     assert all(str(value).startswith("patient-") for value in store.table.column("group"))
+    assert "who" not in store.table
+
+
+@pytest.mark.parametrize("key", ["StudyInstanceUID", "series_id", "path"])
+def test_no_identifier_or_name_comes_from_a_table_of_labels(tmp_path: Path, key: str) -> None:
+    values = {
+        "path": "{0}/IM0000", "series_id": "1.2.{0}.1", "StudyInstanceUID": "1.2.{0}", "patient_id": "ID-{0}",
+        "PatientName": NAME, "Patient's Name": NAME, "PatientBirthDate": "1970", "PatientSex": "F", "ward": "A", "label": "ab{0}",
+    }  # fmt: skip
+    chosen = list(values)[list(values).index(key) :]
+    rows = [",".join(values[name].format(patient) for name in chosen) for patient in range(3)]
+    folder, table = study(tmp_path / "s"), labels(tmp_path / "t.csv", ",".join(chosen), *rows)
+    own = open_images(folder)
+    store = open_images(folder, labels=table)
+    assert store.table.columns.keys() - own.table.columns.keys() == {"ward", "label"}
+    for column, kept in own.table.columns.items():
+        assert store.table.column(column) == kept
+    mapped = {"case": "patient_id", "domain": "PatientSex", "order": "PatientName"}
+    again = open_images(folder, labels=table, columns=mapped)
+    assert again.table.column("case")[0] == own.table.column("group")[0]  # hashed as the images' own are
+    assert again.table.column("domain")[0] == "F"
+    assert again.table.column("order")[0].startswith("patient-")  # type: ignore[union-attr]
 
 
 def test_processes_that_start_while_headers_are_read_decode_the_same(
