@@ -46,6 +46,13 @@ class DataConfig(Settings):
     )
     side: int = Field(512, ge=4, description="pixels of the longest side kept in the store")
     channels: int | None = Field(None, ge=1, description="channels to convert to; default: what the images have")
+    scale: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="of 16-bit PNG, TIFF and .npy: what values are multiplied by; default: the power of two that the largest "
+        "one allows, which a run keeps for other data",
+    )
     frames: int = Field(
         0,
         ge=0,

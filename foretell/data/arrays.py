@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.data.pixels import SMALLEST, Pixels
+from foretell.data.scale import check_scale
 from foretell.data.source import SPLITS
 from foretell.data.table import COLUMNS, Table, text_of
 from foretell.errors import InputError
@@ -200,22 +201,25 @@ def channels_of(member: Member) -> int:
 
 @dataclass
 class Scale:
-    """How values become pixels: multiplied by ``factor``, rounded, as ``dtype``."""
+    """How values become pixels: multiplied by ``factor``, rounded, as ``dtype``. ``raw``: nothing says which value is white."""
 
     dtype: type[np.uint8] | type[np.uint16]
-    factor: float
+    factor: int
     note: str
+    raw: bool = False
 
     def pixels(self, values: NDArray[Any]) -> Pixels:
         if values.dtype.kind == "f":
             return np.asarray(np.rint(values.astype(np.float64) * self.factor), self.dtype)
-        if self.factor != 1:
-            return np.asarray(values * self.factor, self.dtype)
-        return values.astype(self.dtype)
+        pixels: Pixels = values.astype(self.dtype)
+        return pixels if self.factor == 1 else pixels * np.asarray(self.factor, self.dtype)
 
 
-def scale_of(images: list[Member]) -> Scale:
-    """The rule at the top of this file, settled by one pass over the values. Raises InputError naming array and row."""
+def scale_of(images: list[Member], asked: int | None = None) -> Scale:
+    """The rule at the top of this file, settled by one pass over the values; 16-bit ones are multiplied by ``asked``.
+
+    Raises InputError naming array and row.
+    """
     low, high, whole = np.inf, -np.inf, True
     for member in images:
         kind = member.dtype.kind
@@ -251,7 +255,10 @@ def scale_of(images: list[Member]) -> Scale:
         return Scale(np.uint8, 1, f"floats up to {high:g} understood as 0 to 255, stored as 8-bit")
     if high <= 255:
         return Scale(np.uint8, 1, "")
-    return Scale(np.uint16, 1, f"whole numbers up to {high:g} stored as 16-bit")
+    if asked is not None:
+        check_scale(name, int(high), asked)
+    told = "" if asked is None else f", multiplied by {asked} (data.scale)"
+    return Scale(np.uint16, asked or 1, f"whole numbers up to {high:g} stored as 16-bit{told}", raw=True)
 
 
 def image_parts(images: list[Member], scale: Scale) -> Iterator[Pixels]:

@@ -25,6 +25,7 @@ from foretell.data.content import content_hash
 from foretell.data.frames import split_name
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import Crew, decode_all
+from foretell.data.scale import WINDOWED, settle_scale
 from foretell.data.settled import mark, torn
 from foretell.data.source import Source
 from foretell.data.stores import whole
@@ -100,15 +101,16 @@ def build_files(
     crew: Crew,
     max_unreadable: float,
     channels: int | None,
+    scale: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Build the store of ``source`` at ``folder`` by way of ``work``, which a later call for the same files resumes.
 
-    Raises InputError for too many unreadable files or mixed channels.
+    Raises InputError for too many unreadable files, mixed channels and values beyond ``scale``.
     """
     plan = work / "join.json"
-    if torn(work) or (plan.exists() and _joined(work)[2] != channels):
-        shutil.rmtree(work)  # half built when the machine stopped, or half joined for other channels
+    if torn(work) or (plan.exists() and _joined(work)[2:] != (channels, scale)):
+        shutil.rmtree(work)  # half built when the machine stopped, or half joined for other channels or another scale
     work.mkdir(parents=True, exist_ok=True)
     mark(work)
     size = _shard_size(work, len(source), crew.count)
@@ -136,14 +138,14 @@ def build_files(
     with whole(work, "the half built store was"):
         facts = _facts(source, work, size, len(shards))
     limit.check(source, facts.bad)
-    _join(source, folder, work, facts, side, channels)
+    _join(source, folder, work, facts, side, channels, scale)
 
 
-def _joined(work: Path) -> tuple[int, int, int | None]:
-    """(shards that are joined, bytes of them, channels asked for), as a join that was cut off left them."""
+def _joined(work: Path) -> tuple[int, int, int | None, int | None]:
+    """(shards that are joined, bytes of them, channels and scale asked for), as a join that was cut off left them."""
     with whole(work, "the half built store was"):
-        shard, written, channels = json.loads((work / "join.json").read_text())
-        return int(shard), int(written), channels
+        shard, written, channels, scale = json.loads((work / "join.json").read_text())
+        return int(shard), int(written), channels, scale
 
 
 class _TooMany(Exception):
@@ -242,8 +244,8 @@ def _channel_name(count: int) -> str:
     return {1: "grey", 3: "RGB"}.get(count, _channels(count))
 
 
-def convert(image: Pixels, channels: int, depth: int, shift: int) -> Pixels:
-    """(C, H, W) in the store's channels and depth: 8-bit values times 257, 16-bit ones shifted up by ``shift`` bits."""
+def convert(image: Pixels, channels: int, depth: int, scale: int) -> Pixels:
+    """(C, H, W) in the store's channels and depth: 8-bit values times 257, 16-bit ones times ``scale``."""
     if image.shape[0] != channels:
         if image.shape[0] == 1 and channels == 3:
             image = np.repeat(image, 3, axis=0)
@@ -254,28 +256,26 @@ def convert(image: Pixels, channels: int, depth: int, shift: int) -> Pixels:
     if depth == 2:
         if image.dtype == np.uint8:
             return image.astype(np.uint16) * 257
-        return image << np.uint16(shift) if shift else image
+        return image * np.uint16(scale) if scale > 1 else image
     return image
 
 
-def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, channels: int | None) -> None:
+def _join(
+    source: Source, folder: Path, work: Path, facts: Facts, side: int, channels: int | None, scale: int | None
+) -> None:
     """Turn shards into the store. Each shard is deleted once its pixels are in place; a resumed join goes on there."""
     names = [source.names[int(row)] for row in facts.rows]
     target, notes = settle_channels(source, names, facts.channels, channels)
     depth = int(facts.depths.max())
-    shift = 0
-    if depth == 2:
-        peak = int(facts.peaks.max())
-        shift = 16 - max(1, peak.bit_length())
-        if shift:
-            notes.append(f"16-bit pixels reach {peak}: shifted up by {shift} bits (scale {1 << shift})")
-        shallow = int((facts.depths == 1).sum())
-        if shallow:
-            notes.append(f"{many(shallow, '8-bit image')} beside 16-bit ones: stored as 16-bit")
+    own, told = settle_scale(source.name, names, facts.peaks, facts.depths == 2, scale)
+    notes += told
+    shallow = int((facts.depths == 1).sum())
+    if depth == 2 and shallow:
+        notes.append(f"{many(shallow, '8-bit image')} beside 16-bit ones: stored as 16-bit")
     plan = work / "join.json"
     next_shard, written = 0, 0
     if plan.exists():
-        next_shard, written, _ = _joined(work)
+        next_shard, written = _joined(work)[:2]
     pixels = work / "pixels.bin"
     try:
         with open(pixels, "r+b" if pixels.exists() else "w+b") as out:
@@ -285,15 +285,15 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
             out.seek(written)
             done = sum(facts.counts[:next_shard])
             for shard in range(next_shard, len(facts.counts)):
-                own = slice(done, done + facts.counts[shard])
-                done = own.stop
-                _append(out, shard_paths(work, shard)[0], facts, own, target, depth, shift)
+                rows = slice(done, done + facts.counts[shard])
+                done = rows.stop
+                _append(out, shard_paths(work, shard)[0], facts, rows, target, depth, own or 1)
                 out.flush()
-                replace_text(plan, json.dumps([shard + 1, out.tell(), channels]), lasting=False)  # see mark
+                replace_text(plan, json.dumps([shard + 1, out.tell(), channels, scale]), lasting=False)  # see mark
                 shard_paths(work, shard)[0].unlink(missing_ok=True)
         sizes = facts.sizes.astype(np.int64)
         meta = {"source": source.name, "kind": source.kind, "notes": notes, "unreadable": facts.bad, "side": side}
-        meta |= {"scale": 1 << shift}
+        meta |= {"scale": own or 1, "raw": own is not None}
         write_facts(work, sizes, target, depth, facts.hashes, facts.rows, meta)
     except OSError as error:
         raise ForetellError(
@@ -305,16 +305,18 @@ def _join(source: Source, folder: Path, work: Path, facts: Facts, side: int, cha
     publish(work, folder)
 
 
-def _append(out: Any, path: Path, facts: Facts, own: slice, channels: int, depth: int, shift: int) -> None:
-    same = bool((facts.channels[own] == channels).all() and (facts.depths[own] == depth).all() and not shift)
+def _append(out: Any, path: Path, facts: Facts, rows: slice, channels: int, depth: int, scale: int) -> None:
+    same = bool((facts.channels[rows] == channels).all() and (facts.depths[rows] == depth).all() and scale == 1)
     with open(path, "rb") as shard:
         if same:
             copy_file(shard, out)
             return
-        for (height, width), count, size in zip(facts.sizes[own], facts.channels[own], facts.depths[own], strict=True):
+        factors = np.where(facts.peaks[rows] == WINDOWED, 1, scale)
+        parts = facts.sizes[rows], facts.channels[rows], facts.depths[rows], factors
+        for (height, width), count, size, factor in zip(*parts, strict=True):
             data = shard.read(int(height) * int(width) * int(count) * int(size))
             image = np.frombuffer(data, np.uint8 if size == 1 else np.uint16).reshape(count, height, width)
-            out.write(np.ascontiguousarray(convert(image, channels, depth, shift)).data)
+            out.write(np.ascontiguousarray(convert(image, channels, depth, int(factor))).data)
 
 
 def copy_file(source: Any, out: Any) -> None:
@@ -385,14 +387,15 @@ def build_array(
     work: Path,
     side: int,
     channels: int | None,
+    scale: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Build the store of an array, a part at a time; an unfinished one is begun anew. Raises InputError."""
-    scale = scale_of(images)
+    how = scale_of(images, scale)
     have = channels_of(images[0])
     target, notes = settle_channels(source, source.names[:1], np.array([have], np.int32), channels)
-    if scale.note:
-        notes.append(scale.note)
+    if how.note:
+        notes.append(how.note)
     form = "(N, channels, height, width)" if channels_first(images[0]) else "(N, height, width, channels)"
     if len(images[0].shape) == 4:
         notes.append(f"shape {images[0].shape} understood as {form}")
@@ -405,10 +408,10 @@ def build_array(
     done = 0
     try:
         with open(work / "pixels.bin", "wb") as out:
-            for part in image_parts(images, scale):
+            for part in image_parts(images, how):
                 for image in part:
                     small = shrink(image, side)
-                    planes = convert(np.ascontiguousarray(small.transpose(2, 0, 1)), target, small.itemsize, 0)
+                    planes = convert(np.ascontiguousarray(small.transpose(2, 0, 1)), target, small.itemsize, 1)
                     sizes[done] = planes.shape[1:]
                     hashes[done] = np.frombuffer(content_hash(small), np.uint8)
                     out.write(planes.data)
@@ -416,8 +419,9 @@ def build_array(
                 if progress:
                     progress(done, total)
         meta: dict[str, Any] = {"source": source.name, "kind": source.kind, "notes": notes, "side": side}
+        meta |= {"scale": how.factor if how.raw else 1, "raw": how.raw}
         rows = np.arange(total, dtype=np.int64)
-        write_facts(work, sizes, target, np.dtype(scale.dtype).itemsize, hashes, rows, meta)
+        write_facts(work, sizes, target, np.dtype(how.dtype).itemsize, hashes, rows, meta)
     except OSError as error:
         shutil.rmtree(work, ignore_errors=True)
         raise ForetellError(

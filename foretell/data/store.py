@@ -37,7 +37,8 @@ class ImageStore:
     """Images of one channel number and depth, each of its own size, and the table that goes with them.
 
     ``sizes`` (N, 2) int64 are heights and widths, ``names`` what a person calls each image, ``table`` has one row an
-    image, ``unreadable`` lists (name, reason) of the files passed over, ``hashes`` (N, 16) uint8 identify content.
+    image, ``unreadable`` lists (name, reason) of the files passed over, ``hashes`` (N, 16) uint8 identify content. ``scale`` is
+    what 16-bit values were multiplied by that say nothing of their white (``data.scale``), None where there are none.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class ImageStore:
         self.fingerprint: str = fingerprint or meta["fingerprint"]
         self.channels: int = int(meta["channels"])
         self.dtype: np.dtype[Any] = pixels.dtype
+        raw = pixels.dtype == np.uint16 and meta.get("raw", "scale" in meta)
+        self.scale: int | None = int(meta["scale"]) if raw else None
         self.sizes = sizes if rows is None else sizes[rows]
         self.hashes = hashes if rows is None else hashes[rows]
         self.source: str = meta["source"]
@@ -256,6 +259,7 @@ def open_images(
     workers: int | None = None,
     max_unreadable: float = 0.01,
     channels: int | None = None,
+    scale: int | None = None,
     frames: int = 0,
     medical: MedicalConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -271,6 +275,7 @@ def open_images(
         workers: decoding processes; the number of usable cores by default.
         max_unreadable: share of the files that may be unreadable; up to 3 are passed over unless it is 0.
         channels: number to bring all images to; see ``foretell.data.build.settle_channels``.
+        scale: what 16-bit values are multiplied by; see ``foretell.data.scale``.
         frames: above 0, the source is one of sequences: every ``frames``-th frame of animations, DICOM and video is an
             image, and the columns ``group`` and ``order`` are completed from the names (``data.sequences.arrange``).
         medical: how DICOM and NIfTI become images, and what of their headers becomes columns (``data.medical.describe``).
@@ -305,7 +310,7 @@ def open_images(
         if found.kind == "embedded":
             store = _embedded(found, side)
         else:
-            store = _cached(found, root, side, how, chosen.window, crew, max_unreadable, channels, progress)
+            store = _cached(found, root, side, how, chosen.window, crew, max_unreadable, channels, scale, progress)
     store.found = found
     store.notes = [*found.notes, *store.notes]
     if frames and found.kind == "array" and not {"group", "order"} & store.table.columns.keys():
@@ -339,6 +344,7 @@ def _cached(
     crew: Crew,
     max_unreadable: float,
     channels: int | None,
+    scale: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> ImageStore:
     from foretell.data import arrays
@@ -351,16 +357,16 @@ def _cached(
         key = build.key_of(Source(found.name, found.kind, found.root, [], found.table), side)
     else:
         key = build.key_of(found, side, how)
-    folder = _folder_of(cache / "images", key, channels)
+    folder = _folder_of(cache / "images", key, channels, scale)
     if not _made(folder):  # a finished one is read from a cache that may not be written, too
         with alone(folder.parent / f"{key}.lock"):
             work = folder.parent / f"{key}.building"
             if _made(folder):  # by the process that was waited for
                 pass
             elif found.kind == "array":
-                build.build_array(found, images, folder, work, side, channels, progress)
+                build.build_array(found, images, folder, work, side, channels, scale, progress)
             else:
-                build.build_files(found, folder, work, side, window, crew, max_unreadable, channels, progress)
+                build.build_files(found, folder, work, side, window, crew, max_unreadable, channels, scale, progress)
     settle(folder)
     store = _open(folder, found)
     limit = build.Limit(max_unreadable, len(found))
@@ -368,20 +374,30 @@ def _cached(
     return store
 
 
-def _folder_of(images: Path, key: str, channels: int | None) -> Path:
-    """Where the store of ``key`` with so many channels lies; one that has them without being asked is decoded once."""
-    plain = images / key
-    if channels is None:
-        return plain
-    if _made(plain):
-        with whole(plain, "the stored images were"):
-            if json.loads((plain / "meta.json").read_text())["channels"] == channels:
-                return plain
-    return images / f"{key}-{channels}"
+def _folder_of(images: Path, key: str, channels: int | None, scale: int | None) -> Path:
+    """Where the store of ``key`` with so many channels and this scale lies.
+
+    One that has them without being asked is decoded once: a run's own data mostly has its scale.
+    """
+    of_channels = key if channels is None else f"{key}-{channels}"
+    for name in dict.fromkeys((key, of_channels)):
+        if _has(images / name, channels, scale):
+            return images / name
+    return images / (of_channels if scale is None else f"{of_channels}-x{scale}")
 
 
 def _made(folder: Path) -> bool:
     return (folder / "meta.json").exists() and not torn(folder)
+
+
+def _has(folder: Path, channels: int | None, scale: int | None) -> bool:
+    """Whether there is a store that is as these would make it."""
+    if not _made(folder):
+        return False
+    with whole(folder, "the stored images were"):
+        meta = json.loads((folder / "meta.json").read_text())
+        same = scale is None or meta["dtype"] == "uint8" or meta.get("scale", 1) == scale
+        return same and channels in (None, meta["channels"])
 
 
 def _open(folder: Path, found: Source) -> ImageStore:

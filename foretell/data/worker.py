@@ -19,9 +19,8 @@ import numpy as np
 
 from foretell.data.content import content_hash
 from foretell.data.decode import decode
-from foretell.data.frames import split_name
-from foretell.data.medical_files import kind_of
 from foretell.data.pixels import Pixels, Unreadable
+from foretell.data.scale import WINDOWED, silent
 from foretell.data.window import Window, parse
 
 EVERY = 16  # images between two reports
@@ -33,10 +32,10 @@ def shard_paths(work: Path, shard: int) -> tuple[Path, Path]:
 
 
 def _peak(path: Path, image: Pixels) -> int:
-    """The largest value of a 16-bit image; of one whose window has said what is white, that."""
+    """The largest value of a 16-bit image, or that its window has said what is white; of others 0."""
     if image.dtype != np.uint16:
         return 0
-    return 65535 if kind_of(Path(split_name(str(path))[0])) else int(image.max())
+    return int(image.max()) if silent(path) else WINDOWED
 
 
 def decode_shard(

@@ -61,6 +61,7 @@ def check(
         labels=chosen.labels,
         side=chosen.side,
         channels=chosen.channels,
+        scale=chosen.scale,
         frames=chosen.frames,
         medical=chosen.medical,
         workers=chosen.workers,

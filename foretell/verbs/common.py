@@ -78,6 +78,7 @@ def open_data(data: DataConfig) -> ImageStore:
         workers=data.workers,
         max_unreadable=data.max_unreadable,
         channels=data.channels,
+        scale=data.scale,
         frames=data.frames,
         medical=data.medical,
         progress=counting("reading images"),
@@ -259,6 +260,8 @@ def data_for(
 ) -> DataConfig:
     """The run's own data settings, or those of other data given to a verb, brought to the encoder's channels.
 
+    How greys are read (``data.scale`` and ``data.medical``) is the run's for either.
+
     ``overrides``: what was given now, and the run's recipe has too: how other data is read is told by that alone.
 
     Raises InputError when the run's own data is no longer in its place.
@@ -316,6 +319,7 @@ def data_facts(store: ImageStore, parts: Parts) -> dict[str, Any]:
         "count": len(store),
         "unreadable": len(store.unreadable),
         "channels": store.channels,
+        "scale": store.scale,
         "side": store.usual_side,
         "classes": class_names(store) or None,
         "mean": mean,
@@ -324,6 +328,17 @@ def data_facts(store: ImageStore, parts: Parts) -> dict[str, Any]:
         "test": len(parts.test),
         "split": parts.how,
     }
+
+
+def kept_reading(store: ImageStore, data: DataConfig) -> dict[str, Any]:
+    """What an exported encoder's config says of how its images' greys were read, for other images (``as_kept``)."""
+    return {"scale": data.scale if store.scale is None else store.scale, "window": data.medical.window}
+
+
+def as_kept(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that ``kept_reading`` wrote; none for an encoder from elsewhere."""
+    settings = {"data.scale": facts.get("scale"), "data.medical.window": facts.get("window")}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def versions() -> dict[str, str]:

@@ -336,6 +336,7 @@ def finetune(
             progress=telling(),
         )
         extra = {"labels": facts["labels"], "pretrained_in": str(found.read.run.path)}
+        extra |= common.kept_reading(found.store, found.read.recipe.data)
         save_classifier(classifier, target, crop=found.config.crop, extra=extra)
         scores = facts["test"]
         say(f"classifier: {target}")

@@ -47,7 +47,7 @@ def _open(
         encoder, facts = load_encoder(place)
         if data is None:
             raise InputError(f"{place}: is an encoder without a run, so it has no images of its own; give DATA")
-        given = Recipe.load(None, {}, common.data_overrides(overrides)).data
+        given = Recipe.load(None, common.as_kept(facts), common.data_overrides(overrides)).data
         chosen = given.model_copy(update={"source": common.absolute(str(data)), "channels": encoder.channels})
         run = None
     store = common.open_data(chosen)
@@ -208,7 +208,7 @@ def _query(
             raise InputError(f"{name}: {error}; expected an image file") from None
         if pixels.shape[2] < encoder.channels and pixels.shape[2] != 1:
             raise InputError(f"{name}: has {pixels.shape[2]} channels, the encoder takes {encoder.channels}")
-        planes = convert(pixels.transpose(2, 0, 1), encoder.channels, pixels.dtype.itemsize, 0)
+        planes = convert(pixels.transpose(2, 0, 1), encoder.channels, pixels.dtype.itemsize, 1)
         one, own = ImageStore.of([planes.transpose(1, 2, 0)], source=name), None
     else:
         import difflib

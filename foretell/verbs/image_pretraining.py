@@ -62,6 +62,8 @@ def settle(asked: Recipe, store: ImageStore, parts: Parts) -> tuple[Recipe, list
     device = named_device(asked.training.device)
     views = getattr(asked.objective, "views", None) or ViewConfig()
     changes: dict[str, Any] = {"data.source": common.absolute(str(asked.data.source))}
+    if store.scale is not None:
+        changes["data.scale"] = store.scale
     if asked.data.labels is not None:
         changes["data.labels"] = common.absolute(asked.data.labels)
     if asked.encoder.weights is not None:
@@ -239,7 +241,12 @@ class Images(kinds.Kind[Setting]):
             run.path / "encoder",
             mean=views.mean,
             std=views.std,
-            extra={"objective": trained, "steps": result.steps, "source": setting.store.source},
+            extra={
+                "objective": trained,
+                "steps": result.steps,
+                "source": setting.store.source,
+                **common.kept_reading(setting.store, recipe.data),
+            },
             interpolation=views.interpolation,
         )
         say(f"encoder: {folder}")

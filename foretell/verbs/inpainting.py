@@ -46,7 +46,7 @@ def inpaint(
             f"that kind, or a run that was trained with data.channels={picture.shape[2]}"
         )
     common.make_place(out)
-    planes = convert(picture.transpose(2, 0, 1), channels, picture.dtype.itemsize, 0)
+    planes = convert(picture.transpose(2, 0, 1), channels, picture.dtype.itemsize, 1)
     peak = float(np.iinfo(picture.dtype).max)
     filled = inpainter.fill(torch.from_numpy(planes.astype(np.float32) / peak), hole).numpy()
     result = picture.copy()

@@ -186,7 +186,7 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, cache: Path) -> Non
         "worker.decode = slow\n"
         "found, images = source.scan(sys.argv[1]), pathlib.Path(sys.argv[2]) / 'images'\n"
         "key = build.key_of(found, 512)\n"
-        "build.build_files(found, images / key, images / f'{key}.building', 512, 'file', pool.Crew(1), 0.01, None, None)\n"
+        "build.build_files(found, images / key, images / f'{key}.building', 512, 'file', pool.Crew(1), 0.01, None, None, None)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(source), str(cache)])
     try:

@@ -33,7 +33,7 @@ from foretell.data.store import open_images
 from foretell.transfer.images.saved import load_classifier, predict
 
 classifier, facts = load_classifier("classifier")  # the name of this folder
-store = open_images("photos", channels=facts["channels"])
+store = open_images("photos", channels=facts["channels"], scale=facts.get("scale"))
 shares = predict(classifier, store, np.arange(len(store)), crop=facts["crop"])  # one row an image, as classifier.classes
 ```
 """
