@@ -11,15 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from foretell.data.build import convert
-from foretell.data.decode import decode
-from foretell.data.pixels import Unreadable
+from foretell.data.outside import read_outside
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.encoders import load_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
 from foretell.options import Overrides
-from foretell.recipe import Recipe
+from foretell.recipe import DataConfig, Recipe
 from foretell.report import build as build_report
 from foretell.report.exhibits import fitted, neighbours_grid, write_neighbours
 from foretell.run import Run, write_aside
@@ -35,8 +34,8 @@ PICTURE = ".png"
 
 def _open(
     place: Path, data: str | Path | None, device: str, overrides: Overrides = ()
-) -> tuple[TimmEncoder, dict[str, Any], ImageStore, Run | None]:
-    """(encoder, how images enter it, images, the run when the images are its own)."""
+) -> tuple[TimmEncoder, dict[str, Any], ImageStore, DataConfig, Run | None]:
+    """(encoder, how images enter it, images, how these were read, the run when the images are its own)."""
     if (place / "recipe.toml").is_file():
         read = common.read_run(place)
         read.recipe = Recipe.load(read.run.path / "recipe.toml", {}, overrides)
@@ -55,7 +54,7 @@ def _open(
         kept = kept_split.read(run.path)
         run = run if kept is not None and kept.fingerprint == store.fingerprint else None
     encoder.to(named_device(device))
-    return encoder, facts, store, run
+    return encoder, facts, store, chosen, run
 
 
 def _features(encoder: TimmEncoder, facts: dict[str, Any], store: ImageStore) -> Features:
@@ -71,7 +70,7 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str, o
         raise InputError(f"{out}: unknown suffix '{out.suffix}'; expected one of {', '.join(SUFFIXES)}")
     if text_transfer.reads_text(place):
         return _embed_text(place, data, out, device, overrides)
-    encoder, facts, store, run = _open(place, data, device, overrides)
+    encoder, facts, store, _, run = _open(place, data, device, overrides)
     if out is None:
         out = (run.path if run is not None else Path()) / "features.npz"
     common.make_place(out)
@@ -135,14 +134,14 @@ def neighbours(
     """See ``foretell.verbs.neighbours``."""
     if k < 1:
         raise InputError(f"--k {k}: expected at least 1 neighbour")
-    encoder, facts, store, run = _open(place, data, device)
+    encoder, facts, store, chosen, run = _open(place, data, device)
     if out is not None and out.suffix.lower() != PICTURE:
         raise InputError(
             f"{out}: unknown suffix '{out.suffix}'; expected {PICTURE}, for the pictures of the neighbours"
         )
     if out is not None:
         common.make_place(out)
-    asked, pictures, own = _query(image, encoder, facts, store)
+    asked, pictures, own = _query(image, encoder, facts, store, chosen)
     if asked is None and run is None and out is None:
         raise InputError("--out is missing: where to write the pictures of the neighbours in other data")
     features = _features(encoder, facts, store)
@@ -192,7 +191,7 @@ def neighbours(
 
 
 def _query(
-    image: str | Path | None, encoder: TimmEncoder, facts: dict[str, Any], store: ImageStore
+    image: str | Path | None, encoder: TimmEncoder, facts: dict[str, Any], store: ImageStore, data: DataConfig
 ) -> tuple[Features | None, list[Any], torch.Tensor | None]:
     """(features (1, D), picture, its row in the store or None) of the image asked for; (None, [], None) for none."""
     if image is None:
@@ -202,13 +201,11 @@ def _query(
         row = store.names.index(name)
         one, own = store.subset([row]), torch.tensor([row])
     elif Path(name).exists():
-        try:
-            pixels = decode(Path(name), max(512, facts["side"]))
-        except Unreadable as error:
-            raise InputError(f"{name}: {error}; expected an image file") from None
+        known = store.scale if data.scale is None else data.scale
+        pixels, scale = read_outside(Path(name), max(512, facts["side"]), data.medical.window, known)
         if pixels.shape[2] < encoder.channels and pixels.shape[2] != 1:
             raise InputError(f"{name}: has {pixels.shape[2]} channels, the encoder takes {encoder.channels}")
-        planes = convert(pixels.transpose(2, 0, 1), encoder.channels, pixels.dtype.itemsize, 1)
+        planes = convert(pixels.transpose(2, 0, 1), encoder.channels, pixels.dtype.itemsize, scale)
         one, own = ImageStore.of([planes.transpose(1, 2, 0)], source=name), None
     else:
         import difflib

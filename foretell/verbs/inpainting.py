@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from foretell.data.build import convert
-from foretell.data.decode import decode
-from foretell.data.pixels import LONGEST, Pixels, Unreadable
+from foretell.data.outside import read_outside
+from foretell.data.pixels import LONGEST, Pixels
 from foretell.errors import InputError
+from foretell.recipe import DataConfig, Recipe
 from foretell.report.exhibits import fitted, picture_grid
-from foretell.run import write_aside
+from foretell.run import Run, write_aside
 from foretell.train.machine import named_device
 from foretell.transfer.images.filling import load_inpainter
 from foretell.verbs import common
@@ -34,7 +35,7 @@ def inpaint(
     out = out if out is not None else place / "filled" / f"{image.stem}.png"  # not beside the image: its folder is data
     _check_out(out, image, mask)
     chosen = named_device(device)
-    picture = _read(image)
+    picture, scale = _read(image, Recipe.load(Run.read(place).path / "recipe.toml").data)
     if _transparent(image):
         print(f"{image}: transparent pixels are laid over white")
     hole = _hole(image, picture, mask, box)
@@ -46,15 +47,16 @@ def inpaint(
             f"that kind, or a run that was trained with data.channels={picture.shape[2]}"
         )
     common.make_place(out)
-    planes = convert(picture.transpose(2, 0, 1), channels, picture.dtype.itemsize, 1)
+    planes = convert(picture.transpose(2, 0, 1), channels, picture.dtype.itemsize, scale)
     peak = float(np.iinfo(picture.dtype).max)
     filled = inpainter.fill(torch.from_numpy(planes.astype(np.float32) / peak), hole).numpy()
     result = picture.copy()
     fill = filled.mean(0)[:, :, None] if picture.shape[2] == 1 else filled.transpose(1, 2, 0)
-    result[hole] = np.rint(fill[hole] * peak).astype(picture.dtype)
+    result[hole] = np.rint(fill[hole] * peak / scale).astype(picture.dtype)  # as bright as the file has it
     write_aside(out, _packed(result, out))
     beside = out.with_name(f"{out.stem}-beside.png")
-    _exhibit(picture, result, hole, inpainter.filler.mean.flatten().tolist(), beside)
+    seen = picture.dtype.type(scale)
+    _exhibit(picture * seen, result * seen, hole, inpainter.filler.mean.flatten().tolist(), beside)
     print(f"filled: {out} ({int(hole.sum()):,} of {hole.size:,} pixels)")
     print(f"side by side: {beside}")
     return Inpainting(out, beside, int(hole.sum()))
@@ -71,14 +73,12 @@ def _check_out(out: Path, image: Path, mask: str | Path | None) -> None:
             raise InputError(f"{out}: is the picture or the mask itself; choose another --out")
 
 
-def _read(path: Path) -> Pixels:
-    try:
-        pixels = decode(path, LONGEST)
-    except Unreadable as error:
-        raise InputError(f"{path}: {error}; expected an image file") from None
+def _read(path: Path, data: DataConfig) -> tuple[Pixels, int]:
+    """(as the file has it, what its values are multiplied by where ``data`` is read)."""
+    pixels, scale = read_outside(path, LONGEST, data.medical.window, data.scale)
     if pixels.dtype == np.uint16 and pixels.shape[2] > 1:
         raise InputError(f"{path}: has 16 bits a channel in {pixels.shape[2]} channels; save it with 8, or in grey")
-    return pixels
+    return pixels, scale
 
 
 def _transparent(path: Path) -> bool:
@@ -91,7 +91,7 @@ def _transparent(path: Path) -> bool:
 
 def _over_black(path: Path) -> NDArray[np.float32]:
     """(H, W) the largest channel in [0, 1]; what is transparent is black, since nothing is painted there."""
-    pixels = _read(path)
+    pixels, _ = _read(path, DataConfig())
     shade: NDArray[np.float32] = pixels.max(2).astype(np.float32) / np.iinfo(pixels.dtype).max
     if not _transparent(path):
         return shade

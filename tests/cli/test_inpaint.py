@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from cli_words import Said, refused
+from dicom_files import saved, small
 from PIL import Image
 
 import foretell as api
 from foretell.cli import main
-from foretell.data import embedded
+from foretell.data import dicom, embedded
+from foretell.data.window import parse
 from foretell.recipe import Recipe
 from foretell.report.gather import gather
 from foretell.run import Run
@@ -123,6 +126,37 @@ def test_grey_pictures_stay_grey(filler: Path, photo: Path, tmp_path: Path, mode
     hole[10:22, 10:22] = True
     assert (after[~hole] == before[~hole]).all()
     assert (after[hole] != before[hole]).any()
+
+
+def changed(run: Path, place: Path, **settings: object) -> Path:
+    """A copy of a run whose recipe says other ``settings`` of its data."""
+    shutil.copytree(run, place)
+    recipe = Recipe.load(place / "recipe.toml")
+    recipe.changed({f"data.{name}": value for name, value in settings.items()}).save(place / "recipe.toml")
+    return place
+
+
+def test_16_bit_greys_are_seen_by_the_scale_of_the_run(
+    foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path
+) -> None:
+    grey = np.asarray(Image.open(photo).convert("L")).astype(np.uint16)
+    found = []
+    for scale in (16, 1):
+        Image.fromarray(grey * (256 // scale)).save(tmp_path / f"{scale}.png")
+        run = changed(filler, tmp_path / f"run{scale}", scale=scale)
+        api.inpaint(run, tmp_path / f"{scale}.png", box="10,10,12,12", out=tmp_path / f"{scale}-filled.png")
+        found.append(pixels_of(tmp_path / f"{scale}-filled.png").astype(int) * scale)
+    assert np.abs(found[0] - found[1]).max() <= 16
+    refused(foretell("inpaint", tmp_path / "run16", tmp_path / "1.png", "--box", "1,1,4,4"), "1.png: its values reach")
+
+
+def test_a_medical_picture_is_seen_by_the_window_of_the_run(filler: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    path = saved(tmp_path, small())
+    run = changed(filler, tmp_path / "run", medical={"window": "1000/400"})
+    api.inpaint(run, path, box="6,6,2,2", out=tmp_path / "filled.png")
+    expected = next(iter(dicom.frames(path, parse("1000/400"))))[:, :, 0]
+    assert (pixels_of(tmp_path / "filled.png")[:6, :6] == expected[:6, :6]).all()
 
 
 def test_transparency_is_told(foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ from dicom_files import saved, small
 from PIL import Image
 
 from foretell.data import dicom
+from foretell.data.outside import read_outside
+from foretell.data.pixels import LONGEST
 from foretell.data.store import open_images
+from foretell.data.window import parse
 from foretell.errors import InputError
 
 
@@ -88,3 +91,18 @@ def test_what_a_window_has_scaled_and_bytes_stay(tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "t" / "a.png")
     assert open_images(tmp_path / "t", scale=16).scale is None
+
+
+def test_an_image_outside_a_store_is_read_as_there(tmp_path: Path) -> None:
+    (path,) = folder_of(tmp_path / "a", "png", 3999).iterdir()
+    for scale, found in ((None, 16), (4, 4)):
+        pixels, factor = read_outside(path, LONGEST, "file", scale)
+        assert np.array_equal(pixels[:, :, 0], grey(3999))
+        assert factor == found
+    with pytest.raises(InputError, match=r"0\.png: its values reach 3999, and data\.scale=32"):
+        read_outside(path, LONGEST, "file", 32)
+    pytest.importorskip("pydicom")
+    film = saved(tmp_path, small())
+    pixels, factor = read_outside(film, LONGEST, "1000/400", 16)
+    assert factor == 1
+    assert np.array_equal(pixels, next(iter(dicom.frames(film, parse("1000/400")))))
