@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from foretell.data.dicom_header import Pseudonyms
 from foretell.data.source import Source
-from foretell.data.table import Table, many, read_table
+from foretell.data.table import COLUMNS, Table, many, read_table
 from foretell.errors import InputError
 
 # column of the images -> (kind of identifier, names that tables give it); the finest one that a table has is its key
@@ -17,6 +18,45 @@ KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "study": ("study", ("study", "StudyInstanceUID", "study_id")),
     "group": ("patient", ("group", "patient", "PatientID", "patient_id")),
 }
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z]", "", name.lower())
+
+
+KINDS = {_plain(name): kind for kind, names in KEYS.values() for name in names}
+OF_A_PATIENT = ("patient", "otherpatient", "issuerofpatient")  # how names of columns begin that say who a patient is
+
+
+def without_identifiers(
+    joined: Mapping[str, list[str | None]], columns: Mapping[str, str] | None, salt: str | None
+) -> dict[str, list[str | None]]:
+    """The columns of a table of labels without those that say whose the images are, which the images' own columns do.
+
+    One that ``columns`` takes for a known one (``{"case": "PatientID"}``) is hashed with ``salt`` where it holds identifiers
+    or names; its other columns are left out where they are called as ``KEYS`` or begin with ``Patient``.
+    """
+    taken = dict(columns or {})
+    keys = {own for known, own in taken.items() if known in KEYS}
+    hashed = Pseudonyms(salt)
+    kept = {}
+    for name, values in joined.items():
+        kind = _kind(taken[name]) if name in taken else None
+        if kind is not None:
+            kept[name] = [hashed(kind, value) for value in values]
+        elif name in COLUMNS or not (name in keys or _identifies(name)):
+            kept[name] = values
+    return kept
+
+
+def _kind(name: str) -> str | None:
+    """What kind of identifier a column of this name holds; a patient's name is one, too."""
+    plain = _plain(name)
+    return KINDS.get(plain) or ("patient" if plain.startswith(OF_A_PATIENT) and "name" in plain else None)
+
+
+def _identifies(name: str) -> bool:
+    return _plain(name) in KINDS or _plain(name).startswith(OF_A_PATIENT)
 
 
 def join_by_identifier(

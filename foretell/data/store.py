@@ -20,7 +20,7 @@ from foretell.data.content import content_hash
 from foretell.data.images import Images
 from foretell.data.medical import READING, describe, has_medical
 from foretell.data.medical_config import MedicalConfig
-from foretell.data.medical_labels import join_by_identifier
+from foretell.data.medical_labels import join_by_identifier, without_identifiers
 from foretell.data.ordering import arrange
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import Crew
@@ -190,6 +190,8 @@ class ImageStore:
         root = found.root if found is not None else Path(self.source)
         joined, missing = by_identifier or join(self.names, root, Path(labels), columns)
         added = {name: values for name, values in joined.columns.items() if name != "path"}
+        if found is not None and found.salt is not None:
+            added = without_identifiers(added, columns, found.salt)
         return self.with_table(Table({**self.table.columns, **added}, rows=len(self))), missing
 
     @property
