@@ -137,11 +137,21 @@ def saved(savings: Sequence[analysis.Saving]) -> Markup | None:
     return on_both("saved", draw)
 
 
+def reached_at(comparison: Json) -> Json | None:
+    """The entry of "to_reach_scratch" whose curves are drawn: the number of labels of the key figures where it has curves, else
+    the fewest."""
+    entries = (comparison.get("to_reach_scratch") or {}).get("all") or []
+    few = analysis.few_labels(comparison)
+    return next((entry for entry in entries if few and entry["labels"] == few[0]), entries[0] if entries else None)
+
+
 def reaching(comparison: Json) -> Markup | None:
     """The score while fine-tuning, and the scratch arm's final score that the others are measured against."""
-    reached = comparison.get("to_reach_scratch") or {}
-    curves = analysis.curves_at(comparison, int(reached["labels"])) if reached.get("labels") else {}
-    curves = {arm: curve for arm, curve in curves.items() if arm in (reached.get("steps") or {})}
+    reached = reached_at(comparison)
+    if reached is None:
+        return None
+    curves = analysis.curves_at(comparison, int(reached["labels"]))
+    curves = {arm: curve for arm, curve in curves.items() if arm in reached["steps"]}
     if not curves:
         return None
     series = [

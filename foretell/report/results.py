@@ -151,41 +151,50 @@ def _in_one(comparison: Json) -> str:
     return " in the first seed" if len(comparison.get("seeds") or []) > 1 else ""
 
 
+def _reached_sentence(entries: list[Json], arm: str, comparison: Json) -> str:
+    """At which numbers of labels the arm gets to the final score of training from scratch, and at which it does not."""
+    there = [words.count(entry["labels"]) for entry in entries if entry["steps"][arm] is not None]
+    not_there = [words.count(entry["labels"]) for entry in entries if entry["steps"][arm] is None]
+    told = [f"reaches it with {words.listed(there, 99)} labels"] if there else []
+    if not_there:
+        told.append(f"does not reach it with {words.listed(not_there, 99)} labels")
+    return (
+        f"The score that training from scratch ends at{_in_one(comparison)}: fine-tuning the pretrained encoder "
+        f"{' and '.join(told)}. Pretraining is counted neither in steps nor in time."
+    )
+
+
 def reaching(run: Gathered) -> Json | None:
-    """Steps and time until each arm has the scratch arm's final score."""
+    """Steps and time until each arm has the scratch arm's final score, at every number of labels."""
     comparison = run.comparison
     reached = comparison.get("to_reach_scratch") or {}
-    steps, seconds = reached.get("steps") or {}, reached.get("seconds") or {}
-    if not steps:
+    entries = reached.get("all") or []
+    if not entries:
         return None
+    arm, against = reached.get("arm", "pretrained"), reached.get("against", "scratch")
+    head: list[Cell | str] = [Cell("Labels"), Cell("score", "to reach")]
+    for what in ("steps", "time"):
+        head += [Cell(what, analysis.arm_name(comparison, name)) for name in (arm, against)]
     rows: list[list[Cell | str]] = [
         [
-            Cell(analysis.arm_name(comparison, arm), kind=f"c-{charts.key_of(arm)}"),
-            words.count(steps[arm]) if words.known(steps[arm]) else "not reached",
-            words.duration(seconds.get(arm)),
+            words.count(entry["labels"]),
+            words.percent(entry["score"]),
+            *(_steps(entry["steps"][name]) for name in (arm, against)),
+            *(words.duration(entry["seconds"][name]) for name in (arm, against)),
         ]
-        for arm in steps
+        for entry in entries
     ]
-    own, other = steps.get("pretrained"), steps.get("scratch")
-    where = f"{words.percent(reached.get('score'))} with {words.counted(reached.get('labels'), 'label')}{_in_one(comparison)}"
-    if words.known(own) and words.known(other) and own:
-        ratio = other / own
-        pace = f"{words.number(ratio, 2)} times as fast" if ratio >= 1 else f"{words.number(1 / ratio, 2)} times slower"
-        sentence = (
-            f"Training from scratch ends at {where}. Fine-tuning the pretrained encoder gets there in "
-            f"{words.counted(own, 'step')} instead of {words.count(other)}, {pace} (pretraining not counted)."
-        )
-        if own == other:
-            sentence = (
-                f"Training from scratch ends at {where}. Both arms take {words.counted(own, 'step')} to get there."
-            )
-    else:
-        sentence = f"Training from scratch ends at {where}; fine-tuning the pretrained encoder does not get there."
+    shown = charts.reached_at(comparison)
     return {
-        "sentence": sentence,
+        "sentence": _reached_sentence(entries, arm, comparison),
         "chart": charts.reaching(comparison),
-        "table": Table(["Arm", "Steps", "Time"], rows),
+        "shown": words.counted(shown["labels"], "label") if shown else "",
+        "table": Table(head, rows),
     }
+
+
+def _steps(steps: int | None) -> str:
+    return words.count(steps) if words.known(steps) else "not reached"
 
 
 def neighbours(run: Gathered) -> Json | None:

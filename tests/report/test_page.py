@@ -220,7 +220,7 @@ def test_what_another_test_part_or_one_seed_says_is_named(tmp_path: Path) -> Non
     text = re.sub(r"\s+", " ", build(run).read_text())
     assert "the same 27 test images (at random), never trained on; 43 more have no label and are left out." in text
     assert "retrieval were evaluated apart from that, on 70 test images (at random)." in text
-    assert "Training from scratch ends at 60.0% with 50 labels in the first seed." in text
+    assert "The score that training from scratch ends at in the first seed: fine-tuning" in text
     assert "arm with 100 labels in the first seed, on the test images" in text
     assert "lines: 95% intervals over the test images" in text
 
@@ -241,6 +241,14 @@ def test_a_share_has_whole_ticks_that_are_possible(tmp_path: Path) -> None:
         drawn = str(curve("probe", "probe", lines, ["value"], share=True, until=1))
         assert re.findall(r">(\d+%)<", drawn) == expected
         assert re.findall(r">(\d+)<", drawn) == ["0", "1"]
+
+
+def test_every_number_of_labels_says_whether_scratch_is_reached(whole: Path) -> None:
+    section = whole.read_text().partition('<section id="reaching-scratch"')[2].partition("</section>")[0]
+    assert "reaches it with 10 and 50 labels and does not reach it with 500 labels" in section
+    rows = re.findall(r"<tr><th scope=\"row\">([^<]*)</th>(.*?)</tr>", section.replace("\n", ""))
+    assert [(name, "not reached" in cells) for name, cells in rows] == [("10", False), ("50", False), ("500", True)]
+    assert "With 50 labels." in section
 
 
 def test_one_seed_and_one_number_of_labels(tmp_path: Path) -> None:

@@ -163,8 +163,8 @@ def to_reach(rows: Sequence[Row], arm: str = "pretrained", against: str = "scrat
     """Steps and seconds each of two arms takes to reach the final score of ``against``, from the curves of the
     first seed.
 
-    The largest number of labels at which ``arm`` gets there is named first; "all" holds every number of labels.
-    None without curves.
+    "all" has an entry for each number of labels, ascending; steps and seconds are None where an arm does not get
+    there. None without curves.
     """
     found = []
     for per_class in _points(rows):
@@ -181,8 +181,7 @@ def to_reach(rows: Sequence[Row], arm: str = "pretrained", against: str = "scrat
         for name, row in ((arm, ours), (against, others)):
             at = next((point for point in row["curve"] if point[2] >= score), None)
             steps[name], seconds[name] = (None, None) if at is None else (at[0], at[1])
-        found.append({"labels": ours["labels"], "score": score, "steps": steps, "seconds": seconds})
-    if not found:
-        return None
-    reached = [entry for entry in found if entry["steps"][arm] is not None]
-    return {**(reached or found)[-1], "all": found}
+        found.append(
+            {"labels": ours["labels"], "per_class": per_class, "score": score, "steps": steps, "seconds": seconds}
+        )
+    return {"arm": arm, "against": against, "all": found} if found else None

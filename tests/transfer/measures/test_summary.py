@@ -98,12 +98,22 @@ def test_steps_to_reach_scratch() -> None:
     rows[1]["curve"] = [[10, 1.5, 0.2], [20, 3.0, 0.5]]
     found = to_reach(rows)
     assert found is not None
-    assert found["steps"] == {"pretrained": 20, "scratch": 20}
-    assert found["seconds"] == {"pretrained": 2.0, "scratch": 3.0}
+    assert found["all"][0]["steps"] == {"pretrained": 20, "scratch": 20}
+    assert found["all"][0]["seconds"] == {"pretrained": 2.0, "scratch": 3.0}
     rows[1]["curve"][-1][2] = 0.7
     found = to_reach(rows)
     assert found is not None
-    assert found["steps"]["pretrained"] is None
+    assert found["all"][0]["steps"]["pretrained"] is None
+
+
+def test_steps_to_reach_scratch_favour_no_number_of_labels() -> None:
+    rows = rows_of({"pretrained": {1: [0.5], 10: [0.5]}, "scratch": {1: [0.5], 10: [0.5]}})
+    for row in rows:
+        row["curve"] = [[10, 1.0, 0.6 if row["arm"] == "scratch" or row["per_class"] == 1 else 0.5]]
+    found = to_reach(rows)
+    assert found is not None
+    assert found.keys() == {"arm", "against", "all"}
+    assert [(entry["per_class"], entry["steps"]["pretrained"]) for entry in found["all"]] == [(1, 10), (10, None)]
 
 
 @pytest.mark.parametrize(
