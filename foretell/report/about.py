@@ -257,7 +257,13 @@ def method(run: Gathered) -> list[str]:
         left = (
             f"; {words.count(test['unlabelled'])} more have no label and are left out" if test.get("unlabelled") else ""
         )
-        out.append(f"Every score is on the same {_tested(run, test)}{split}, never trained on{left}.")
+        reached = comparison.get("to_reach_scratch") or {}
+        curves = (
+            f"; the looks during a fit are on {words.count(reached['samples'])} of them"
+            if words.known(reached.get("samples")) and reached["samples"] < (test.get("samples") or 0)
+            else ""
+        )
+        out.append(f"Every score is on the same {_tested(run, test)}{split}, never trained on{curves}{left}.")
     frozen = comparison.get("frozen_test") or test
     if any(frozen.get(name) != test.get(name) for name in ("samples", "split")):
         how = f" ({frozen['split']})" if frozen.get("split") else ""

@@ -164,6 +164,20 @@ def _reached_sentence(entries: list[Json], arm: str, comparison: Json) -> str:
     )
 
 
+def _looks(run: Gathered, reached: Json) -> str:
+    """How finely, and on what, the steps are told; "" where a comparison does not hold it."""
+    samples, whole = reached.get("samples"), (run.comparison.get("test") or {}).get("samples")
+    if not isinstance(samples, int):
+        return ""
+    of = f" of the {words.count(whole)}" if isinstance(whole, int) and samples < whole else ""
+    on = f" on {words.count(samples)}{of} test {run.judged}s"
+    return (
+        f"The score was looked at before the first step, then at intervals, the same for both arms, and at the end{on}: "
+        "steps are those of the first look that finds it, so that a difference of less than one interval says nothing. "
+        "Times begin with the making of the network, the probe included where its head starts from one."
+    )
+
+
 def reaching(run: Gathered) -> Json | None:
     """Steps and time until each arm has the scratch arm's final score, at every number of labels."""
     comparison = run.comparison
@@ -172,13 +186,14 @@ def reaching(run: Gathered) -> Json | None:
     if not entries:
         return None
     arm, against = reached.get("arm", "pretrained"), reached.get("against", "scratch")
-    head: list[Cell | str] = [Cell("Labels"), Cell("score", "to reach")]
+    head: list[Cell | str] = [Cell("Labels"), Cell("score", "to reach"), Cell("looks", "every so many steps")]
     for what in ("steps", "time"):
         head += [Cell(what, analysis.arm_name(comparison, name)) for name in (arm, against)]
     rows: list[list[Cell | str]] = [
         [
             words.count(entry["labels"]),
             words.percent(entry["score"]),
+            words.count(entry.get("every")),
             *(_steps(entry["steps"][name]) for name in (arm, against)),
             *(words.duration(entry["seconds"][name]) for name in (arm, against)),
         ]
@@ -188,6 +203,7 @@ def reaching(run: Gathered) -> Json | None:
     return {
         "sentence": _reached_sentence(entries, arm, comparison),
         "chart": charts.reaching(comparison),
+        "looks": _looks(run, reached),
         "shown": words.counted(shown["labels"], "label") if shown else "",
         "table": Table(head, rows),
     }

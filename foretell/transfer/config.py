@@ -108,7 +108,10 @@ class TransferConfig(ClassifierConfig):
     )
     neighbours: int = Field(20, ge=1, description="k of the nearest-neighbour classifier")
     curve_points: int = Field(
-        6, ge=0, description="how often the test score is looked at during a fit of the first seed, for the report"
+        6,
+        ge=0,
+        description="how often the test score is looked at during a fit of the first seed with the most steps of its number of labels, "
+        "beside once before it, for the report; fits with fewer steps are looked at after the same steps",
     )
     curve_samples: int = Field(500, ge=1, description="test samples for those looks")
     crop: float = Field(1.0, gt=0, le=1, description="share of the side that the evaluation view keeps")

@@ -31,14 +31,15 @@ class Engine(ABC, Generic[Data]):
 
     ``arms``: what each arm is, in words; ``tuned_arms``: those that are trained by steps, the others are fits of a
     linear model on features. ``metrics`` of each row, the headline first; ``test_parts`` are the prefixes that they have on
-    every test part. ``looks``: how many fits ``with_all_labels`` makes; 0: it is left out. ``folder``: that of the run, where
-    searches are kept; None: nowhere.
+    every test part. ``curve_samples``: how many test samples the curves of fits are scored on. ``looks``: how many fits
+    ``with_all_labels`` makes; 0: it is left out. ``folder``: that of the run, where searches are kept; None: nowhere.
     """
 
     arms: Mapping[str, dict[str, str]]
     tuned_arms: tuple[str, ...]
     metrics: tuple[str, ...]
     test_parts: tuple[str, ...] = ("",)
+    curve_samples: int
     looks: int
     classes: list[str]
 
@@ -87,8 +88,8 @@ class Engine(ABC, Generic[Data]):
         """The settings chosen on labels out of ``data``, and a record of all that were tried."""
 
     @abstractmethod
-    def _fit(self, start: Any, data: Data, trial: Trial, seed: int, curve: bool) -> dict[str, Any]:
-        """One training and its test scores; with ``curve`` looked at on the way."""
+    def _fit(self, start: Any, data: Data, trial: Trial, seed: int, every: int) -> dict[str, Any]:
+        """One training and its test scores, looked at before the first step, every ``every`` steps and at the end (0: not)."""
 
     @abstractmethod
     def searched(self, arm: str, fraction: Fraction) -> dict[str, Any]:
@@ -150,6 +151,11 @@ class Engine(ABC, Generic[Data]):
             fewest=min(2, max(1, len(self.classes))),
         )
 
+    def look_every(self, data: Data) -> int:
+        """Steps between two looks at a fit on ``data``, the same for every arm, however many steps it chose; 0: no looks."""
+        points = self.config.curve_points
+        return max(1, self.config.steps_for(len(data)) // points) if points else 0
+
     # arms ------------------------------------------------------------------------------------------------------------
 
     def searched_tuned(self, arm: str, fraction: Fraction) -> tuple[Any, Trial, dict[str, Any]]:
@@ -176,10 +182,16 @@ class Engine(ABC, Generic[Data]):
         for seed in self.seeds:
             data = self.labelled_at(fraction, seed)
             # Looks at the test set cost time: those of one seed draw the curve.
-            curve = seed == self.seeds[0] and self.config.curve_points > 0
+            every = self.look_every(data) if seed == self.seeds[0] else 0
             answer = self.cache.get(
-                {**self.key_of(arm, start, data), "kind": "fit", "seed": seed, **trial.record(), "curve": curve},
-                lambda data=data, seed=seed, curve=curve: self._fit(start, data, trial, seed, curve),  # type: ignore[misc]
+                {
+                    **self.key_of(arm, start, data),
+                    "kind": "fit",
+                    "seed": seed,
+                    **trial.record(),
+                    "curve": every or False,
+                },
+                lambda data=data, seed=seed, every=every: self._fit(start, data, trial, seed, every),  # type: ignore[misc]
             )
             rows.append(self._row(arm, fraction, data, seed, answer))
             self.advance(self.samples_for(len(data)), f"{title}, {self.labels_in(data)} labels, seed {seed}")
@@ -254,7 +266,7 @@ class Engine(ABC, Generic[Data]):
             "search": searches,
             "labels_saved": labels_saved(summary, metric),
             "crossing": crossings(rows, metric, self.redrawn),
-            "to_reach_scratch": to_reach(rows),
+            "to_reach_scratch": to_reach(rows, samples=self.curve_samples),
             "confusion": {"arm": shown, "labels": rows[largest]["labels"], "matrix": matrices[largest]},
             "knn": neighbours,
             "linear_probe": probes,

@@ -152,10 +152,10 @@ def comparison(classes: list[str], fractions: tuple[int, ...] = (1, 2, 5, 10, 20
             ],
         },
         "to_reach_scratch": {
-            "arm": "pretrained", "against": "scratch",
+            "arm": "pretrained", "against": "scratch", "samples": 500,
             "all": [
                 {"labels": labels, "per_class": labels // n, "score": score, "steps": {"pretrained": own, "scratch": 300},
-                 "seconds": {"pretrained": own and own * 0.031, "scratch": 9.3}}
+                 "seconds": {"pretrained": own and own * 0.031, "scratch": 9.3}, "every": 10}
                 for labels, score, own in ((n, 0.42, 10), (5 * n, 0.60, 30), (50 * n, 0.95, None))
             ],
         },

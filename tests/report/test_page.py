@@ -249,6 +249,8 @@ def test_every_number_of_labels_says_whether_scratch_is_reached(whole: Path) -> 
     rows = re.findall(r"<tr><th scope=\"row\">([^<]*)</th>(.*?)</tr>", section.replace("\n", ""))
     assert [(name, "not reached" in cells) for name, cells in rows] == [("10", False), ("50", False), ("500", True)]
     assert "With 50 labels." in section
+    assert "and at the end on 500 of the 1,943 test images" in section
+    assert "the looks during a fit are on 500 of them" in whole.read_text()
 
 
 def test_one_seed_and_one_number_of_labels(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ class Comparison(Engine[Labelled]):
         self.held = TestSet.of(test, views, config.crop, config.pooling)
         some = at_most(test, config.curve_samples, seed=1)
         self.looked_at = self.held if len(some) == len(test) else TestSet.of(some, views, config.crop, config.pooling)
+        self.curve_samples = cases.count(some)
         self._banks: dict[str, FeatureBank] = {}
         self._test_features: dict[tuple[str, bool], Any] = {}
         self._strength: dict[tuple[str, Amount], float] = {}
@@ -170,9 +171,7 @@ class Comparison(Engine[Labelled]):
 
     # arms -----------------------------------------------------------------------------------------------------------
 
-    def _fit(self, start: Start, data: Labelled, trial: Trial, seed: int, curve: bool) -> dict[str, Any]:
-        every = max(1, trial.steps // max(1, self.config.curve_points))
-
+    def _fit(self, start: Start, data: Labelled, trial: Trial, seed: int, every: int) -> dict[str, Any]:
         def headline(classifier: Classifier) -> float:
             return self.looked_at.scored(classifier, self.metrics[0])
 
@@ -183,7 +182,7 @@ class Comparison(Engine[Labelled]):
             config=self.config,
             trial=trial,
             seed=seed,
-            look=(lambda: Look(every, headline)) if curve else None,
+            look=(lambda: Look(every, headline, from_start=True)) if every else None,
         )
         tally = self.held.tally(fitted.classifier, trial.thresholds, drawn=True)
         return {

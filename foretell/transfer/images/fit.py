@@ -73,8 +73,10 @@ class TestSet:
 class Look(Watch):
     """Follows a score of a classifier of images, with batch norm settled; its averages are put back after each look."""
 
-    def __init__(self, every: int, score: Callable[[Classifier], float], most: int | None = None) -> None:
-        super().__init__(every, self._settled, most)
+    def __init__(
+        self, every: int, score: Callable[[Classifier], float], most: int | None = None, *, from_start: bool = False
+    ) -> None:
+        super().__init__(every, self._settled, most, from_start=from_start)
         self.of_settled = score
         self.settle: Callable[[Classifier], None] = lambda classifier: None
 
@@ -148,6 +150,7 @@ def fine_tune(
     embedded = 0  # images that are embedded beside the steps
     with PeakMemory(device_of(start.encoder)) as making:
         began = time.perf_counter()
+        watch = look() if look is not None else None  # its clock counts what the head's start takes
         encoder = fresh_encoder(start.encoder, seed_of(seed, "scratch")) if start.scratch else copied(start.encoder)
         probe = _head(start, data, views, config)
         embedded += len(data) if probe is not None else 0
@@ -175,7 +178,7 @@ def fine_tune(
 
     before = time.perf_counter()
     each = flops_per_sample(classifier, training, Rows.of_rank(batch), device_of(classifier))
-    counting = time.perf_counter() - before
+    left_out = time.perf_counter() - before
 
     rows = Rows.of_rank(max(batch, 32))
     turns = -(-256 // len(rows))
@@ -187,17 +190,19 @@ def fine_tune(
         views_of = (trained.hide(b, Rng(seeded, at, rows, where)).visible["view"] for at, b in enumerate(drawn))
         calibrate(trained.encoder, trained.encoder.pooled, views_of)
 
-    watch = look() if look is not None else None
     frozen = classifier.config.freeze_norm or classifier.config.freeze_encoder
     lagging = config.recalibrate and not frozen
-    if watch is not None and lagging:
-        watch.settle = settle
+    if watch is not None:
+        watch.spent = left_out
+        if lagging:
+            watch.settle = settle
+        watch.start(classifier, device_of(classifier))
     trained = fit(classifier, training, monitors=[watch] if watch is not None else [])
     if lagging:
         settle(classifier)
         embedded += turns * len(rows)
     classifier.eval()
-    spent = time.perf_counter() - began - counting - (watch.spent if watch is not None else 0.0)
+    spent = time.perf_counter() - began - (watch.spent if watch is not None else left_out)
     assert views.side is not None
     return Fitted(
         classifier,

@@ -159,12 +159,19 @@ def labels_saved(summary: Sequence[Row], metric: str, arm: str = "pretrained", a
     return {"arm": arm, "against": against, "points": points}
 
 
-def to_reach(rows: Sequence[Row], arm: str = "pretrained", against: str = "scratch") -> Row | None:
-    """Steps and seconds each of two arms takes to reach the final score of ``against``, from the curves of the
-    first seed.
+def _widest(curves: Sequence[Sequence[Sequence[float]]]) -> int:
+    """The most steps between two looks of any of the curves of (step, ...), or before the first."""
+    return max(
+        int(later[0] - earlier[0]) for curve in curves for earlier, later in zip([[0], *curve], curve, strict=False)
+    )
 
-    "all" has an entry for each number of labels, ascending; steps and seconds are None where an arm does not get
-    there. None without curves.
+
+def to_reach(rows: Sequence[Row], arm: str = "pretrained", against: str = "scratch", *, samples: int) -> Row | None:
+    """Steps and seconds each of two arms takes to reach the final score of ``against``, from the curves of the
+    first seed, which are scored on ``samples`` test samples.
+
+    "all" has an entry for each number of labels, ascending; steps and seconds are those of the first look at which an arm
+    is there, and None where it does not get there. "every" is the most steps between two looks. None without curves.
     """
     found = []
     for per_class in _points(rows):
@@ -182,6 +189,13 @@ def to_reach(rows: Sequence[Row], arm: str = "pretrained", against: str = "scrat
             at = next((point for point in row["curve"] if point[2] >= score), None)
             steps[name], seconds[name] = (None, None) if at is None else (at[0], at[1])
         found.append(
-            {"labels": ours["labels"], "per_class": per_class, "score": score, "steps": steps, "seconds": seconds}
+            {
+                "labels": ours["labels"],
+                "per_class": per_class,
+                "score": score,
+                "steps": steps,
+                "seconds": seconds,
+                "every": _widest([ours["curve"], others["curve"]]),
+            }
         )
-    return {"arm": arm, "against": against, "all": found} if found else None
+    return {"arm": arm, "against": against, "samples": samples, "all": found} if found else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -83,6 +84,7 @@ class TextComparison(Engine[Task]):
         self.model, self.test, self.classes, self.metrics = model, test, train.classes, train.metrics
         self.looks = 5 if isinstance(train, Classification) else 3
         self.looked_at = at_most(test, config.curve_samples, seed=1)
+        self.curve_samples = len(self.looked_at)
         self._weights = {"pretrained": weights, "scratch": "fresh"}
         self._banks: dict[str, Bank] = {}
 
@@ -128,16 +130,14 @@ class TextComparison(Engine[Task]):
             advance=advance,
         )
 
-    def _fit(self, start: TextStart, data: Task, trial: Trial, seed: int, curve: bool) -> dict[str, Any]:
-        every = max(1, trial.steps // max(1, self.config.curve_points))
-
+    def _fit(self, start: TextStart, data: Task, trial: Trial, seed: int, every: int) -> dict[str, Any]:
         def look() -> Watch:
             def score(trainable: Any) -> float:
                 found = self.looked_at.score()
                 trainable.judged(self.looked_at, found)
                 return found.result()[self.metrics[0]]
 
-            return Watch(every, score)
+            return Watch(every, score, from_start=True)
 
         fitted = tune(
             start,
@@ -146,7 +146,7 @@ class TextComparison(Engine[Task]):
             trial=trial,
             seed=seed,
             precision=self.precision,
-            look=look if curve else None,
+            look=look if every else None,
         )
         test, settled = self.judged_on(start, data, trial, seed)
         score = test.score()
@@ -161,7 +161,7 @@ class TextComparison(Engine[Task]):
             "flops": fitted.flops,
             "peak_memory_bytes": fitted.peak_memory_bytes,
             "rate": trial.rate,
-            "curve": [list(point) for point in fitted.curve],
+            "curve": [list(point) for point in fitted.curve if not math.isnan(point[2])],
             **_matrix(score),
         }
 

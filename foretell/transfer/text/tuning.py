@@ -292,11 +292,13 @@ def tune(
     from foretell.train import fit
 
     began = time.perf_counter()
+    watch = look() if look is not None else None
     with PeakMemory(device_of(start.model)) as making:
         model = fresh_model(start.model, seed_of(seed, "scratch")) if start.scratch else bare(start.model)
         tuner = TextTuner(config.text, model, data, data, scratch=start.scratch, frozen=start.frozen)
     training = training_of(config, len(data), trial, seed, precision)
-    watch = look() if look is not None else None
+    if watch is not None:
+        watch.start(tuner, device_of(start.model))
     trained = fit(tuner, training, monitors=[watch] if watch is not None else [])
     tuner.eval()
     spent = time.perf_counter() - began - (watch.spent if watch is not None else 0.0)

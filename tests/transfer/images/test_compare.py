@@ -22,6 +22,7 @@ from foretell.transfer.images.evaluate import evaluate_encoder
 from foretell.transfer.images.labelled import labelled
 from foretell.transfer.measures.metrics import METRICS
 from foretell.transfer.search_config import SearchConfig
+from foretell.transfer.trials import Trial
 
 QUICK = TransferConfig(device="cpu", steps=12, batch=16, curve_points=3, rates=(1e-3, 3e-3))
 
@@ -109,7 +110,7 @@ def test_the_file_has_what_the_report_reads(result) -> None:
     assert found["confusion"]["labels"] == 40
     assert found["test"] == {"samples": 300, "split": "at random"}
     assert found["knn"]["random"]["k"] == 20
-    assert [len(row["curve"]) for row in found["rows"] if row["arm"] == "scratch"] == [3, 0, 0, 3, 0, 0]
+    assert [len(row["curve"]) for row in found["rows"] if row["arm"] == "scratch"] == [4, 0, 0, 4, 0, 0]
 
 
 def test_arms_are_treated_alike(result) -> None:
@@ -146,6 +147,28 @@ def test_the_work_of_every_arm_is_counted(result, trained) -> None:
             assert 0 < row["flops"] - counted < 1e-3 * counted
         else:
             assert row["flops"] == row["labels"] * forward
+
+
+def test_arms_are_looked_at_after_the_same_steps_however_many_they_choose(
+    digits, views, trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short_for_pretrained(start, data, *, keep, **given):
+        chosen = Trial(1e-3, 12 if start.scratch else 6, 0.0)
+        return chosen, {"how": "given", "method": "grid", "trials": [], "chosen": chosen.record()}
+
+    monkeypatch.setattr(comparison, "search", short_for_pretrained)
+    found = small(
+        digits, views, trained, arms=("pretrained", "scratch"), per_class=(2,), seeds=(0,), all_labels=False,
+        training=QUICK.model_copy(update={"curve_samples": 100}),
+    )  # fmt: skip
+    steps = {row["arm"]: [point[0] for point in row["curve"]] for row in found["rows"]}
+    assert steps == {"pretrained": [0, 4, 6], "scratch": [0, 4, 8, 12]}
+    reached = found["to_reach_scratch"]
+    assert 90 < reached["samples"] <= 100
+    assert reached["all"][0]["every"] == 4
+    assert reached["all"][0]["steps"]["pretrained"] == 0, (
+        "the probe it starts from is better than training from scratch"
+    )
 
 
 def test_progress_ends_where_it_said_it_would(result) -> None:

@@ -132,10 +132,11 @@ def test_training_learns_and_leaves_the_start_alone(digits, views, trained) -> N
         config=CPU,
         trial=Trial(1e-3, 20, 0.0),
         seed=0,
-        look=lambda: Look(10, test.accuracy),
+        look=lambda: Look(10, lambda classifier: test.scored(classifier, "accuracy"), from_start=True),
     )
     assert weights_hash(trained) == before
-    assert [point[0] for point in fitted.curve] == [10, 20]
+    assert [point[0] for point in fitted.curve] == [0, 10, 20]
+    assert fitted.curve[0][2] > 0.8, "the head starts from the probe"
     assert fitted.curve[-1][2] == pytest.approx(test.tally(fitted.classifier).result()["accuracy"])
     assert fitted.curve[-1][2] > 0.9
     assert 0 < fitted.curve[0][1] < fitted.curve[1][1] <= fitted.seconds
@@ -156,7 +157,7 @@ def test_looking_does_not_change_the_training(digits, views, encoder) -> None:
                 look=look,
             ).classifier
         )
-        for look in (None, lambda: Look(2, test.accuracy))
+        for look in (None, lambda: Look(2, lambda classifier: test.scored(classifier, "accuracy"), from_start=True))
     }
     assert len(hashes) == 1
 

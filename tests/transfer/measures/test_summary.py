@@ -93,26 +93,37 @@ def test_labels_saved_are_read_off_the_curve_of_scratch() -> None:
 
 def test_steps_to_reach_scratch() -> None:
     rows = rows_of({"pretrained": {1: [0.5]}, "scratch": {1: [0.5]}})
-    assert to_reach(rows) is None
+    assert to_reach(rows, samples=200) is None
     rows[0]["curve"] = [[10, 1.0, 0.3], [20, 2.0, 0.6]]
     rows[1]["curve"] = [[10, 1.5, 0.2], [20, 3.0, 0.5]]
-    found = to_reach(rows)
+    found = to_reach(rows, samples=200)
     assert found is not None
     assert found["all"][0]["steps"] == {"pretrained": 20, "scratch": 20}
     assert found["all"][0]["seconds"] == {"pretrained": 2.0, "scratch": 3.0}
     rows[1]["curve"][-1][2] = 0.7
-    found = to_reach(rows)
+    found = to_reach(rows, samples=200)
     assert found is not None
     assert found["all"][0]["steps"]["pretrained"] is None
+    assert found["samples"] == 200
+
+
+def test_steps_to_reach_scratch_say_how_finely_they_are_told() -> None:
+    rows = rows_of({"pretrained": {1: [0.5]}, "scratch": {1: [0.5]}})
+    rows[0]["curve"] = [[0, 0.1, 0.6], [16, 1.0, 0.6], [25, 1.4, 0.6]]
+    rows[1]["curve"] = [[0, 0.0, 0.1], [16, 1.0, 0.2], [32, 2.0, 0.5]]
+    found = to_reach(rows, samples=200)
+    assert found is not None
+    assert found["all"][0]["steps"] == {"pretrained": 0, "scratch": 32}
+    assert found["all"][0]["every"] == 16
 
 
 def test_steps_to_reach_scratch_favour_no_number_of_labels() -> None:
     rows = rows_of({"pretrained": {1: [0.5], 10: [0.5]}, "scratch": {1: [0.5], 10: [0.5]}})
     for row in rows:
         row["curve"] = [[10, 1.0, 0.6 if row["arm"] == "scratch" or row["per_class"] == 1 else 0.5]]
-    found = to_reach(rows)
+    found = to_reach(rows, samples=200)
     assert found is not None
-    assert found.keys() == {"arm", "against", "all"}
+    assert found.keys() == {"arm", "against", "samples", "all"}
     assert [(entry["per_class"], entry["steps"]["pretrained"]) for entry in found["all"]] == [(1, 10), (10, None)]
 
 
