@@ -233,7 +233,8 @@ def cost(run: Gathered) -> Json | None:
             "scratch once; the encoder is paid for once and serves every later task on such data."
         )
     return {
-        "sentence": sentence, "table": _known_columns(Table(head, rows)), "arms": len(spent) > 1, "chart": charts.spent(spent),
+        "sentence": sentence, "table": _known_columns(Table(head, rows)), "arms": len(spent) > 1,
+        "whole": spent[-1].key == "comparison", "chart": charts.spent(spent),
         "peak": words.operations(analysis.peak_of(run), "FLOP/s"),
         "precision": run.part("measured").get("precision", "float32"),
     }  # fmt: skip

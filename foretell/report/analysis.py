@@ -286,14 +286,21 @@ def costs(run: Gathered) -> list[Cost]:
                 _mean(rows, "samples"), _mean(rows, "peak_memory_bytes"), flops, _share(flops, seconds, peak),
             )
         )  # fmt: skip
-    whole = comparison.get("cost") or {}
-    if whole.get("seconds"):
-        done = f" ({words.count(whole['evaluations'])} trainings)" if whole.get("evaluations") else ""
+    whole = (comparison.get("cost") or {}).get("work")
+    if whole:
         most = max(
             (r["peak_memory_bytes"] for r in comparison.get("rows", []) if "peak_memory_bytes" in r), default=None
         )
-        out.append(Cost("comparison", f"the whole comparison{done}", seconds=whole["seconds"], memory=most))
+        out.append(Cost("comparison", f"the whole comparison ({_fits(whole)})", seconds=whole["seconds"], memory=most))
     return out
+
+
+def _fits(work: Json) -> str:
+    """How many fits a comparison holds: "24 fine-tunings, 64 more in searches, 24 linear fits"."""
+    tuned = words.counted(work["fine_tunings"], "fine-tuning")
+    searched = f"{words.count(work['in_searches'])} more in searches" if work["in_searches"] else ""
+    linear = words.counted(work["linear"], "linear fit") if work["linear"] else ""
+    return ", ".join(filter(None, [tuned, searched, linear]))
 
 
 def _share(flops: float | None, seconds: float | None, peak: float | None) -> float | None:

@@ -4,6 +4,8 @@ hash of what it depends on. What is compared (images, text) is a subclass.
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,7 +61,9 @@ class Engine(ABC, Generic[Data]):
         self.train, self.seeds, self.config = train, seeds, config
         self.trials = trials_of(config.search, trials)
         self.cache, self.progress, self.folder = cache, progress, folder
-        self.evaluations = self.done = self.total = 0
+        self.done = self.total = 0
+        self.fits = {"fine_tunings": 0, "in_searches": 0, "linear": 0}
+        self._in_studies = 0.0  # seconds of trials that lie in a study, not in the cache
         self.redrawn: list[dict[str, Any]] = []  # after ``run``: see ``redrawn.taken_from``
         self._base = {**base, "trials": self.trials}
 
@@ -172,6 +176,10 @@ class Engine(ABC, Generic[Data]):
                 count * self.samples_for(len(data)), f"{title}, {labels} labels: choosing settings"
             ),
         )
+        parts = max(1, self.fits_of_search(data) // self.trials)
+        self.fits["in_searches"] += sum(math.ceil(tried.get("share", 1) * parts) for tried in record["trials"])
+        if self.config.search.in_study:
+            self._in_studies += sum(tried["seconds"] for tried in record["trials"])
         return start, trial, {"arm": arm, "labels": labels, **record}
 
     def tuned(self, arm: str, fraction: Fraction) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -194,6 +202,7 @@ class Engine(ABC, Generic[Data]):
                 lambda data=data, seed=seed, every=every: self._fit(start, data, trial, seed, every),  # type: ignore[misc]
             )
             rows.append(self._row(arm, fraction, data, seed, answer))
+            self.fits["fine_tunings"] += 1
             self.advance(self.samples_for(len(data)), f"{title}, {self.labels_in(data)} labels, seed {seed}")
         return rows, record
 
@@ -210,13 +219,27 @@ class Engine(ABC, Generic[Data]):
                 lambda data=data, seed=seed: self._probe(arm, data, seed, chosen),  # type: ignore[misc]
             )
             rows.append(self._row(arm, fraction, data, seed, answer))
+            self.fits["linear"] += 1
         labels = rows[0]["labels"]
         self.advance(FROZEN, f"{self.arms[arm]['title']}, {labels} labels")
         return rows, {"arm": arm, "labels": labels, **record}
 
     def _row(self, arm: str, fraction: Fraction, data: Data, seed: int, answer: dict[str, Any]) -> dict[str, Any]:
-        self.evaluations += 1
         return {"arm": arm, "per_class": fraction.per_class, "labels": self.labels_in(data), "seed": seed, **answer}
+
+    def cost(self, began: float) -> dict[str, Any]:
+        """What the comparison took: "seconds" of this call, which began at ``began`` (``time.perf_counter``); its
+        "evaluations" (rows), and how many answers it "reused"; and under "work" the "seconds" of everything it holds,
+        earlier calls and other processes of its searches included (None where they were not kept), and how many fits
+        there were: "fine_tunings" and "linear" ones of the rows, and the trainings "in_searches".
+        """
+        kept = self.cache.seconds
+        return {
+            "seconds": time.perf_counter() - began,
+            "evaluations": self.fits["fine_tunings"] + self.fits["linear"],
+            "reused": self.cache.reused,
+            "work": {"seconds": None if kept is None else kept + self._in_studies, **self.fits},
+        }
 
     # the whole -------------------------------------------------------------------------------------------------------
 

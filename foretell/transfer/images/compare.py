@@ -245,11 +245,7 @@ def compare(
     if draws:
         result["redrawn"] = work.redrawn
     result["notes"] = notes + more
-    result["cost"] = {
-        "seconds": time.perf_counter() - began,
-        "evaluations": work.evaluations,
-        "reused": work.cache.reused,
-    }
+    result["cost"] = work.cost(began)
     if run is not None:
         run.write_json("results/comparison.json", result)
     return result

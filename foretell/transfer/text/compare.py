@@ -76,11 +76,7 @@ def compare_text(
         **_about(work, split, data),
         "notes": notes,
         "precision": work.precision,
-        "cost": {
-            "seconds": time.perf_counter() - began,
-            "evaluations": work.evaluations,
-            "reused": work.cache.reused,
-        },
+        "cost": work.cost(began),
     }
     if run is not None:
         run.write_json("results/comparison.json", result)

@@ -113,6 +113,16 @@ def test_the_file_has_what_the_report_reads(result) -> None:
     assert [len(row["curve"]) for row in found["rows"] if row["arm"] == "scratch"] == [4, 0, 0, 4, 0, 0]
 
 
+def test_every_training_is_counted(result) -> None:
+    _, found, _ = result
+    # 2 tuned and 2 frozen arms, 2 amounts of labels, 3 seeds; 2 trials on 1 (of one label a class) and on 2 parts
+    work = found["cost"]["work"]
+    assert {name: work[name] for name in work if name != "seconds"} == {
+        "fine_tunings": 12, "in_searches": 2 * 2 * (1 + 2), "linear": 12,
+    }  # fmt: skip
+    assert sum(row["seconds"] for row in found["rows"]) < work["seconds"] < found["cost"]["seconds"]
+
+
 def test_arms_are_treated_alike(result) -> None:
     _, found, _ = result
     by_arm = {arm: [row for row in found["rows"] if row["arm"] == arm] for arm in ("pretrained", "scratch")}
@@ -207,6 +217,8 @@ def test_an_interrupted_comparison_goes_on(digits, views, trained, run: Run, mon
         assert {m: ours[m] for m in METRICS} == pytest.approx({m: others[m] for m in METRICS})
     again = small(digits, views, trained, **settings)
     assert fits == 9
+    assert again["cost"]["work"] == resumed["cost"]["work"], "what lies in the run took what it took"
+    assert again["cost"]["seconds"] < again["cost"]["work"]["seconds"]
     assert again["summary"] == resumed["summary"]
     small(digits, views, trained, **{**settings, "training": QUICK.model_copy(update={"batch": 24}), "seeds": (0,)})
     assert fits == 11, "other settings are other fits"
@@ -220,6 +232,8 @@ def test_a_drawn_search_is_the_same_for_every_arm_and_lies_in_the_run(digits, vi
     assert len(ours["trials"]) == len(theirs["trials"]) == found["trials"] == 4
     for name in ("rate", "steps", "weight_decay"):
         assert [trial[name] for trial in ours["trials"]] == [trial[name] for trial in theirs["trials"]]
+    tried = sum(trial["seconds"] for entry in found["search"] for trial in entry["trials"])
+    assert found["cost"]["work"]["seconds"] > tried
     assert ours["pruning"]["spared"] == theirs["pruning"]["spared"] == 3
     assert {trial["state"] for trial in ours["trials"]} <= {"complete", "pruned"}
     best = max(trial["validation"] for trial in ours["trials"] if trial["state"] == "complete")
