@@ -310,6 +310,11 @@ def finetune(
         )
     _no_task(task)
     found = _open(run, data, labels, device, overrides)
+    if out is None and not found.own:
+        raise InputError(
+            f"{found.store.source}: is not the data of {found.read.run.path}, whose own classifier stays; name the folder of this "
+            "one with --out FOLDER"
+        )
     target = Path(out) if out is not None else found.read.run.path / "classifier"
     _hold(found, searches=True)
     try:
@@ -347,7 +352,7 @@ def finetune(
         if found.own:
             found.read.run.write_json("results/finetune.json", {**facts, "folder": str(target)})
         result = _compare(found, per_class, seeds, trials, "") if compare else None
-        page = _report(found)
+        page = _report(found) if found.own else None
         return Finetuned(target, page, {key: value for key, value in scores.items() if key != "confusion"}, result)
     finally:
         found.read.run.close()

@@ -15,7 +15,10 @@ def finetune(
     *,
     labels: Annotated[Where | None, Arg("CSV with path and label (default: the labels of the data)", "CSV")] = None,
     data: Annotated[Where | None, Arg("other labelled data (default: the run's own)", "DATA")] = None,
-    out: Annotated[Where | None, Arg("folder of the classifier (default: RUN/classifier)", "FOLDER", "-o")] = None,
+    out: Annotated[
+        Where | None,
+        Arg("folder of the classifier (default: RUN/classifier; to be given with other images)", "FOLDER", "-o"),
+    ] = None,
     compare: Annotated[bool, Arg("compare with training from scratch at growing numbers of labels")] = True,
     per_class: Annotated[
         str,
@@ -40,7 +43,8 @@ def finetune(
     format of SQuAD.
     The classifier is trained on all labels of the training part, with settings chosen within them, and tested on the
     held-out part. The comparison is with training from scratch, with equal augmentation, search and steps; --no-compare
-    leaves it out. How settings are searched is transfer.search; with a method that shares its trials, the same command
+    leaves it out. With other images than the run's own nothing is written into the run, so that --out must be given, and the
+    results are only printed. How settings are searched is transfer.search; with a method that shares its trials, the same command
     in a second process takes part in the search.
 
     Returns a ``Finetuned``. Raises InputError for labels that cannot be used, ForetellError when training fails.

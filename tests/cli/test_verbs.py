@@ -364,6 +364,23 @@ def test_finetune_gives_a_classifier_and_a_comparison(foretell: Call, run: Path)
     assert "held out at random by class" in comparison["test"]["split"]
 
 
+def test_a_classifier_of_other_images_is_not_put_into_the_run(
+    foretell: Call, run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    own, other = tmp_path / "run", tmp_path / "other"
+    shutil.copytree(run, own)
+    shutil.copytree(pictures, other)
+    next(other.glob("*/*.png")).unlink()
+    before = {path: path.stat().st_mtime_ns for path in own.rglob("*")}
+    quick = ["--no-compare", "--trials", 1, "--set", "transfer.steps=1"]
+    refused(foretell("finetune", own, "--data", other, *quick), "name the folder of this one with --out FOLDER")
+    said = foretell("finetune", own, "--data", other, "--out", tmp_path / "tuned", *quick)
+    assert said.status == 0, said.err
+    assert "report:" not in said.out
+    assert (tmp_path / "tuned").is_dir()
+    assert {path: path.stat().st_mtime_ns for path in own.rglob("*")} == before
+
+
 def test_scores_of_other_test_images_are_not_mixed(foretell: Call, run: Path, pictures: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
