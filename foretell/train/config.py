@@ -50,7 +50,10 @@ class TrainingConfig(Settings):
     health_every: int = Field(100, ge=1, description="steps between health measurements")
     keep: int = Field(1, ge=1, description="how many latest checkpoints are kept beside the best")
     patience: int | None = Field(
-        None, ge=1, description="early stop after this many monitor rounds without improvement"
+        None,
+        ge=1,
+        description="early stop after this many rounds of the first monitor (kNN where images have labels, the loss on held-out "
+        "text) without improvement; a run then ends with the weights of its best round, and exports them",
     )
     tensorboard: bool = Field(False, description="also write TensorBoard files into the run folder (extra: track)")
     mlflow: bool = Field(

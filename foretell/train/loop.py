@@ -43,7 +43,8 @@ class FitResult:
     """What ``fit`` did, over all its parts when it was resumed.
 
     ``seconds`` of training with its measurements; ``samples`` seen; ``state``: "finished", "early" (no improvement for
-    ``patience`` rounds) or "stopped" (by a signal); ``best`` of the first monitor; ``peak_memory_bytes`` as
+    ``patience`` rounds) or "stopped" (by a signal); ``best`` of the first monitor; ``weights``: the step that the trainable's
+    weights are of, the last one, or with ``patience`` in a run the best one; ``peak_memory_bytes`` as
     ``cost.PeakMemory`` counts, of the last part; ``flops`` as ``cost.count_flops`` counts, None where
     nobody reads it (no run, no progress, nothing measured); ``curve``: (step, seconds, value) of the first monitor;
     ``loss`` of the last step; ``measured``: the fields of ``measure.Measured``, such as precision and layout.
@@ -54,6 +55,7 @@ class FitResult:
     samples: int
     state: Literal["finished", "early", "stopped"]
     best: Best | None
+    weights: int
     peak_memory_bytes: int
     flops: float | None
     curve: list[tuple[int, float, float]] = field(default_factory=list)
@@ -164,6 +166,8 @@ class _Fit:
         if resume is not False:
             self._forget_later()
         self._write_facts()
+        if self.first and self.config.patience is not None and not self.monitors:
+            self._tell("training.patience has no effect: nothing is monitored (no usable labels, or no text held out)")
         if saved is None:
             self._save()
         with Interruption(distributed.broadcast_object(self.run is not None)) as interruption:
@@ -211,9 +215,12 @@ class _Fit:
         told = self.trainable.notice(parts)
         if told is None or not self.first:
             return
+        self._tell(told)
+
+    def _tell(self, told: str) -> None:
         self.journal.event(f"step {self.step}: {told}", self.step)
         if not self.journal.wanted:
-            warnings.warn(f"step {self.step}: {told}", ForetellWarning, stacklevel=2)
+            warnings.warn(f"step {self.step}: {told}", ForetellWarning, stacklevel=3)
 
     def _look(self, last: bool) -> None:
         """Health and monitors that are due, on the first process."""
@@ -423,6 +430,25 @@ class _Fit:
         facts["machine"] = describe(self.device)
         self.run.write_json("facts.json", facts | more)
 
+    def _weights(self, state: str) -> int:
+        """Give the trainable of a run with ``patience`` the weights of its best round back; the step that its weights are of."""
+        best = self.best
+        if self.run is None or self.config.patience is None or state == "stopped":
+            return self.step
+        if best is None or best.step in (0, self.step):
+            return self.step
+        path = self.run.path / "checkpoints" / "best.pt"
+        saved = checkpoint.load(path)
+        if saved["step"] != best.step:
+            self._tell(
+                f"the weights stay those of the last step: {path.name} is not of step {best.step}, which was best"
+            )
+            return self.step
+        with checkpoint.restoring(path):
+            self.trainable.load_state_dict(saved["module"])
+        self._tell(f"the weights are those of step {best.step}, whose {best.monitor} was best ({best.value:.4g})")
+        return best.step
+
     def _result(self, state: Literal["finished", "early", "stopped"]) -> FitResult:
         samples = self.step * self.config.batch
         per_sample = self.measured.flops_per_sample
@@ -432,6 +458,7 @@ class _Fit:
             samples=samples,
             state=state,
             best=self.best,
+            weights=self._weights(state),
             peak_memory_bytes=self.memory.bytes,
             flops=None if per_sample is None else per_sample * samples,
             curve=self.curve,

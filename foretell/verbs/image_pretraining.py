@@ -243,7 +243,7 @@ class Images(kinds.Kind[Setting]):
             std=views.std,
             extra={
                 "objective": trained,
-                "steps": result.steps,
+                "steps": result.weights,
                 "source": setting.store.source,
                 **common.kept_reading(setting.store, recipe.data),
             },

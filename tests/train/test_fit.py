@@ -230,6 +230,28 @@ def test_early_stop():
     score = Score([5.0, 4.0, 4.5, 4.1, 4.2, 4.3], every=5, higher_is_better=False)
     result = fit(Classes(), settings(steps=100, patience=3), monitors=[score])
     assert (result.state, result.steps, result.best.step) == ("early", 25, 10)
+    assert result.weights == 25, "there is no run that keeps the best ones"
+
+
+def test_a_run_that_may_stop_early_ends_with_its_best_weights(tmp_path):
+    trained, ten_steps = Classes(), Classes()
+    with new_run(tmp_path / "run") as run:
+        score = Score([5.0, 4.0, 4.5, 4.1, 4.2, 4.3], every=5, higher_is_better=False)
+        result = fit(trained, settings(steps=100, patience=3), run, monitors=[score])
+        told = [line["text"] for line in run.metrics("event")]
+    assert (result.state, result.steps, result.weights) == ("early", 25, 10)
+    best = torch.load(tmp_path / "run" / "checkpoints" / "best.pt", weights_only=True)
+    ten_steps.load_state_dict(best["module"])
+    assert same(weights(trained), weights(ten_steps))
+    assert told[-1] == "step 25: the weights are those of step 10, whose score was best (4)"
+
+
+def test_patience_without_a_monitor_is_told(tmp_path):
+    with new_run(tmp_path / "run") as run:
+        result = fit(Classes(), settings(steps=4, patience=3), run)
+        told = [line["text"] for line in run.metrics("event")]
+    assert (result.state, result.weights) == ("finished", 4)
+    assert any("training.patience has no effect: nothing is monitored" in text for text in told)
 
 
 # budget -------------------------------------------------------------------------------------------------------------------
