@@ -11,6 +11,8 @@ from functools import partial
 from foretell.report import analysis, charts, leaks, searching, words
 from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table, image, inscription, pixel_width
+from foretell.transfer.measures.metrics import MOST_CONFUSION
+from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 
 
 def data(run: Gathered) -> Json | None:
@@ -317,6 +319,34 @@ def versions(run: Gathered) -> list[tuple[str, str]]:
     return rows
 
 
+def _of_findings(run: Gathered) -> bool:
+    """Whether images have several findings and not one class: asked for in the recipe, or measured so."""
+    asked = (run.recipe.get("transfer") or {}).get("findings")
+    return bool(asked) or analysis.metric_of(run.comparison) == METRICS_OF_FINDINGS[0]
+
+
+def _no_matrix(run: Gathered) -> str:
+    """Why there can be no confusion matrix; "" where there can."""
+    if _of_findings(run):
+        return "images have several findings here, and it is of one class each"
+    if len(run.classes) > MOST_CONFUSION:
+        return f"one of {len(run.classes)} classes is too large to be read; it is kept for {MOST_CONFUSION} at most"
+    return ""
+
+
+def left_out(run: Gathered) -> list[tuple[str, str]]:
+    """Parts that no command would add, and why."""
+    if run.kind != "image":
+        return []
+    out = []
+    if _of_findings(run):
+        why = "images have several findings here, and these are of one class each; a linear probe of findings is an arm of the comparison"
+        out.append(("Nearest-neighbour and linear-probe scores with all labels", why))
+    if _no_matrix(run):
+        out.append(("The confusion matrix", _no_matrix(run)))
+    return out
+
+
 def missing(run: Gathered) -> list[tuple[str, str]]:
     """What the report leaves out, and the command that would add it."""
     path = shlex.quote(str(run.path))
@@ -332,7 +362,7 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
     if not run.comparison.get("summary"):
         out.append(("The label-efficiency curve, labels saved, steps to reach training from scratch", compare))
     scores = ("Nearest-neighbour scores", "knn"), ("Linear-probe scores", "linear_probe")
-    absent = [title for title, name in scores if not run.comparison.get(name)]
+    absent = [title for title, name in scores if not run.comparison.get(name) and not _of_findings(run)]
     if absent:
         title = words.listed([absent[0], *(title.lower() for title in absent[1:])])
         out.append((title, f"foretell evaluate {path}{labels}"))
@@ -340,7 +370,7 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
         out.append(("Nearest neighbours as pictures", f"foretell neighbours {path}"))
     if not (run.results.get("map") or {}).get("x"):
         out.append(("The map of the embeddings", f"foretell embed {path}"))
-    if not (run.comparison.get("confusion") or {}).get("matrix"):
+    if not _no_matrix(run) and not (run.comparison.get("confusion") or {}).get("matrix"):
         out.append(("The confusion matrix", compare))
     if leaks.can_be_probed(run):
         out.append(("Whether the views show where they lie", f"foretell check {path} --shortcuts"))

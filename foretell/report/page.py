@@ -113,6 +113,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "search": searching.section(run),
         "versions": about.versions(run),
         "missing": about.missing(run),
+        "left_out": about.left_out(run),
         "snippet": snippet(run),
     }
     return {**shown, "glossary": glossary(shown, run.noun)}
@@ -158,6 +159,7 @@ def numbers(run: Gathered) -> dict[str, Any]:
         "words": run.results.get("words"),
         "facts": run.facts,
         "missing": [{"part": part, "command": command} for part, command in about.missing(run)],
+        "left_out": [{"part": part, "why": why} for part, why in about.left_out(run)],
         "foretell": __version__,
     }
 

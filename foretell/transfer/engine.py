@@ -15,6 +15,7 @@ from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Fraction, Index, Samples, validation_splits
 from foretell.transfer.measures.crossing import crossings
+from foretell.transfer.measures.metrics import MOST_CONFUSION
 from foretell.transfer.measures.redrawn import add_spreads, taken_from
 from foretell.transfer.measures.summary import differences, labels_saved, summarise, to_reach
 from foretell.transfer.measures.verdict import verdict
@@ -22,7 +23,6 @@ from foretell.transfer.search import require
 from foretell.transfer.trials import Keep, Trial, trials_of
 
 Progress = Callable[[int, int, str], None]
-_MOST_CONFUSION = 64
 FROZEN = 1000  # samples of training that take about as long as a probe
 
 Data = TypeVar("Data", bound=Samples)
@@ -299,4 +299,4 @@ class Engine(ABC, Generic[Data]):
 
 def confusion_of(matrix: Any) -> dict[str, Any]:
     """A confusion matrix for a row, {} where it is too large to be looked at."""
-    return {"confusion": matrix.tolist()} if len(matrix) <= _MOST_CONFUSION else {}
+    return {"confusion": matrix.tolist()} if len(matrix) <= MOST_CONFUSION else {}

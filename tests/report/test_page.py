@@ -253,6 +253,27 @@ def test_every_number_of_labels_says_whether_scratch_is_reached(whole: Path) -> 
     assert "the looks during a fit are on 500 of them" in whole.read_text()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"classes": [f"kind {number}" for number in range(65)]},
+            "The confusion matrix: one of 65 classes is too large",
+        ),
+        ({"metric": "auroc", "knn": {}, "linear_probe": {}}, "The confusion matrix: images have several findings here"),
+    ],
+)
+def test_what_no_command_would_add_is_said_with_its_reason(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    write(run / "results" / "comparison.json", {**comparison(ANIMALS), "confusion": None, **change})
+    page = build(run).read_text()
+    assert said in page
+    told = json.loads((run / "report.json").read_text())
+    offered = [entry["part"].lower() for entry in told["missing"]]
+    assert not [part for part in offered if "confusion" in part or ("metric" in change and "scores" in part)]
+    assert told["left_out"]
+
+
 def test_one_seed_and_one_number_of_labels(tmp_path: Path) -> None:
     run = make(tmp_path / "run", exhibits=False, compared=False)
     found: dict[str, Any] = comparison(ANIMALS, fractions=(5,))

@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 from foretell.transfer.measures.calibration import cells
 from foretell.transfer.measures.intervals import bootstrap
 
+MOST_CONFUSION = 64  # classes of which a confusion matrix is kept: larger ones cannot be read
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 _EXACT_SCORES = 1 << 25
 _BINS = 8192
