@@ -228,16 +228,24 @@ def savings(comparison: Json) -> list[Saving]:
     return sorted(out, key=lambda saving: saving.labels)
 
 
+def rows_at(comparison: Json, arm: str, labels: int) -> list[Json]:
+    """The rows of ``arm`` at the amount that the summary calls ``labels``, of every seed: where a label is one of a whole
+    group, seeds draw other numbers of images.
+    """
+    own = (row for row in comparison.get("summary", []) if row.get("arm") == arm and row.get("labels") == labels)
+    amounts = {row.get("per_class") for row in own}
+    return [row for row in comparison.get("rows", []) if row.get("arm") == arm and row.get("per_class") in amounts]
+
+
 def curves_at(comparison: Json, labels: int) -> dict[str, list[tuple[float, float]]]:
     """arm -> (step, score) while fine-tuning at ``labels``, of the first seed that has a curve."""
     out = {}
     for arm in arms_of(comparison):
-        for row in comparison.get("rows", []):
-            if row.get("arm") == arm and row.get("labels") == labels:
-                points = [(p[0], p[2]) for p in row.get("curve") or [] if len(p) >= 3 and all(map(words.known, p[:3]))]
-                if len(points) > 1:
-                    out[arm] = points
-                    break
+        for row in rows_at(comparison, arm, labels):
+            points = [(p[0], p[2]) for p in row.get("curve") or [] if len(p) >= 3 and all(map(words.known, p[:3]))]
+            if len(points) > 1:
+                out[arm] = points
+                break
     return out
 
 
@@ -277,7 +285,7 @@ def costs(run: Gathered) -> list[Cost]:
     few = few_labels(comparison)
     cells = summary_of(comparison)
     for arm in arms_of(comparison) if few else []:
-        rows = [r for r in comparison.get("rows", []) if r.get("arm") == arm and few and r.get("labels") == few[0]]
+        rows = rows_at(comparison, arm, few[0]) if few else []
         seconds, flops = _mean(rows, "seconds"), _mean(rows, "flops")
         cell = at_labels(cells.get(arm, []), few[0]) if few else None
         out.append(

@@ -107,6 +107,24 @@ def test_costs_take_the_mean_over_seeds(tmp_path: Path) -> None:
     assert found["comparison"].seconds == 71.0
 
 
+def test_seeds_that_drew_other_numbers_of_images_are_in_the_mean(tmp_path: Path) -> None:
+    found = comparison(ANIMALS)
+    for row in found["rows"]:
+        row["labels"] += row["seed"]  # a label is one of a whole group
+        row["seconds"] = float(row["seed"])
+    for row in found["rows"]:
+        row["curve"] = row["curve"] or ([[0, 0.0, 0.1], [10, 1.0, 0.5]] if row["seed"] == 1 else [])
+    run = make(tmp_path / "run", compared=False)
+    write(run / "results" / "comparison.json", found)
+    by_key = {cost.key: cost for cost in analysis.costs(gather(run))}
+    assert by_key["scratch"].seconds == 2.0, "the mean over seeds 0 to 4"
+    assert analysis.rows_at(found, "scratch", 50) == [
+        row for row in found["rows"] if row["arm"] == "scratch" and row["per_class"] == 5
+    ]
+    found["rows"] = [row for row in found["rows"] if row["seed"]]
+    assert analysis.curves_at(found, 50)["scratch"] == [(0, 0.1), (10, 0.5)]
+
+
 def test_the_verdict_before_a_comparison_says_what_is_known(tmp_path: Path) -> None:
     run = make(tmp_path / "run", exhibits=False, compared=False)
     assert analysis.verdict(gather(run)) == (
