@@ -23,8 +23,8 @@ def demo(
     """The whole way on pictures that come with Foretell, in minutes.
 
     Pretrains on 28-pixel pictures of ten animals, compares with training from scratch and writes the report.
-    Needs no data and no network. There is something to see from the first half minute, and the same command goes on
-    with a demo that was cut short.
+    Needs no data and no network. There is something to see from the first half minute. A demo that was cut short goes
+    on with --out RUN, the folder it was in, and without --budget and --set.
 
     Returns the comparison, as ``foretell.evaluate(..., compare=True)`` does.
     """
