@@ -274,6 +274,7 @@ def write_neighbours(
     features: Any,
     labels: Any = None,
     *,
+    apart: Array | None = None,
     queries: int = 8,
     k: int = 8,
     side: int | None = None,
@@ -282,17 +283,16 @@ def write_neighbours(
     """Write results/neighbours.json and exhibits/neighbours.png: a few samples and their nearest others by cosine.
 
     Row i of ``features`` (N, D) and ``labels`` (N,) int, -1 for missing, is image i of ``store``. Queries are drawn
-    evenly over the classes by ``seed``; a sample is never its own neighbour. ``share`` is how many of all the
+    evenly over the classes by ``seed``; a sample is never its own neighbour, nor is one with the same number in ``apart``
+    (N,), as of its patient. ``k`` is cut to what every query has. ``share`` is how many of all the
     neighbours have their query's class (None without labels).
     ``side``: pixels of a picture (default: the store's usual side, at most 96).
+    Raises ValueError when a query has no neighbour.
     """
     unit = _unit(features)
     if len(unit) != len(store):
         raise ValueError(f"{len(unit)} rows of features for {len(store)} images")
-    if len(unit) < 2:
-        raise ValueError("nearest neighbours need 2 samples or more")
     codes = _codes(labels, len(unit))
-    k = min(k, len(unit) - 1)
     may_ask = np.arange(len(unit)) if codes is None else np.flatnonzero(codes >= 0)
     drawn = _spread(
         None if codes is None else codes[may_ask],
@@ -302,7 +302,11 @@ def write_neighbours(
     )
     asked = may_ask[drawn]
     likeness = unit[asked] @ unit.T
-    likeness[np.arange(len(asked)), asked] = -np.inf
+    own = np.arange(len(unit)) if apart is None else apart
+    likeness[own[asked][:, None] == own] = -np.inf
+    k = min(k, int((likeness > -np.inf).sum(axis=1).min()))
+    if k < 1:
+        raise ValueError("nearest neighbours need 2 samples or more that are apart")
     nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :k]
     same = None if codes is None else (codes[nearest] == codes[asked][:, None]) & (codes[nearest] >= 0)
 
@@ -322,6 +326,7 @@ def write_neighbours(
             for row, query in enumerate(asked)
         ],
         "share": None if same is None else float(same.mean()),
+        "apart": apart is not None,
         "note": note,
     }
     run.write_json("results/neighbours.json", written)

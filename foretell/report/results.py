@@ -228,6 +228,8 @@ def neighbours(run: Gathered) -> Json | None:
         told = f"{sum(same)} of the {len(same)} neighbours shown have the class of their query."
     elif picture:
         told = "No labels were given, so only the eye can judge."
+    if picture and found.get("apart"):
+        told += " Images of a query's own group (patient, case or study) are left out."
     k = next((arm.get("k") for arm in knn.values() if isinstance(arm, dict) and arm.get("k")), None)
     return {
         "sentence": told, "picture": picture, "chart": chart, "k": k, "width": pixel_width(run, "neighbours"),

@@ -18,6 +18,7 @@ from foretell.transfer.images.compare import held_out
 from foretell.transfer.images.evaluate import at_most, judge_frozen, retrieval
 from foretell.transfer.images.features import extract, pixels, random_encoder
 from foretell.transfer.images.labelled import Index
+from foretell.transfer.images.nearby import kept_whole
 from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import with_intervals
 from foretell.verbs.common import Parts
@@ -142,7 +143,7 @@ def table(result: dict[str, Any]) -> list[str]:
 
 
 def draw(run: Run, encoder: Encoder, store: ImageStore, views: ViewConfig, rows: Index, seed: int = 0) -> None:
-    """Write the map and the neighbours of ``rows``, of at most ``SHOWN`` of them."""
+    """Write the map and the neighbours of ``rows``, of at most ``SHOWN`` of them; an image of a query's own group is none."""
     if len(rows) < 3:
         return
     if len(rows) > SHOWN:
@@ -154,4 +155,4 @@ def draw(run: Run, encoder: Encoder, store: ImageStore, views: ViewConfig, rows:
     if "label" in part.table:
         codes, classes = part.table.codes("label")
     write_map(run, features, codes, classes, names=part.names, seed=seed)
-    write_neighbours(run, part, features, codes, seed=seed)
+    write_neighbours(run, part, features, codes, apart=kept_whole(part), seed=seed)

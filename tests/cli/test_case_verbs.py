@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from cli_words import refused
 
+import foretell as package
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.recipe import DataConfig
@@ -107,6 +108,68 @@ def test_a_split_of_pretraining_that_cuts_cases_is_refused(
     whole.write_text(table.read_text() + more)
     said = foretell("evaluate", run, whole, "-s", "transfer.unit=case")
     refused(said, "both in the training and in the test part", "so pretrain on this table")
+
+
+def test_a_case_is_found_once_and_never_its_own(
+    run: Path, table: Path, pictures: Path, foretell: Call, tmp_path: Path
+) -> None:
+    asked = str(sorted(pictures.rglob("*.png"))[0])
+    own = f"{Path(asked).parent.name} 0"
+    found = package.neighbours(run, asked, data=table, by="case", k=200, out=tmp_path / "cases.png")[0]
+    assert found["query"] == asked
+    named = [one["case"] for one in found["neighbours"]]
+    assert len(named) == len(set(named)) == 98
+    assert own not in named
+    for one in found["neighbours"]:
+        assert one["images"] == 2
+        assert one["case"].startswith(f"{one['label']} ")
+        assert one["label"] in one["name"]
+    values = [one["similarity"] for one in found["neighbours"]]
+    assert values == sorted(values, reverse=True)
+    assert (tmp_path / "cases.png").stat().st_size > 0
+    said = foretell("neighbours", run, asked, "--data", table, "--by", "case", "--apart", "image", "-k", 99)
+    assert said.status == 0, said.err
+    assert f"{own}  ({Path(asked).parent.name}, 1 image, nearest: " in said.out
+    assert "left out" not in said.out
+
+
+def test_the_nearest_images_are_of_other_cases_unless_asked_for(
+    run: Path, table: Path, pictures: Path, foretell: Call
+) -> None:
+    asked, twin = (str(path) for path in sorted(pictures.rglob("*.png"))[:2])
+
+    def names(*words: object) -> list[str]:
+        said = foretell("neighbours", run, asked, "--data", table, "-k", 200, *words)
+        assert said.status == 0, said.err
+        assert ("left out: a query's own case" in said.out) == (words == ())
+        return [line.split("  ")[2] for line in said.out.splitlines() if line.startswith("  ")]
+
+    assert not {asked, twin} & set(names())
+    alone = names("--apart", "image")
+    assert twin in alone
+    assert asked not in alone
+
+
+def test_cases_near_a_picture_from_outside_are_all_cases(
+    run: Path, table: Path, pictures: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(sorted(pictures.rglob("*.png"))[0].read_bytes())
+    found = package.neighbours(run, outside, data=table, by="case", k=200)[0]["neighbours"]
+    assert len(found) == 99
+    assert Path(found[0]["name"]).name == sorted(path.name for path in pictures.rglob("*.png"))[0]
+
+
+def test_cases_without_a_column_and_a_query_that_leaves_nothing_are_refused(
+    run: Path, table: Path, pictures: Path, foretell: Call, tmp_path: Path
+) -> None:
+    refused(foretell("neighbours", run, "--by", "case"), f"--by case: {pictures} has no column case or group")
+    refused(foretell("neighbours", run, "--apart", "study"), f"--apart study: {pictures} has no column study")
+    one = tmp_path / "one.csv"
+    some = [line.split(",") for line in table.read_text().splitlines()[1:5]]
+    one.write_text("path,label,case\n" + "".join(f"{line[0]},{line[1]},all\n" for line in some))
+    said = foretell("neighbours", run, some[0][0], "--data", one, "--by", "case")
+    refused(said, f"{some[0][0]}: nothing is left to find but its own case", "give --apart image")
 
 
 def test_pretraining_keeps_cases_of_no_patient_whole() -> None:

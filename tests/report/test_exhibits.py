@@ -154,6 +154,18 @@ def test_neighbours_are_the_nearest_by_cosine_and_never_oneself(run: Run) -> Non
     assert Image.open(run.path / "exhibits" / "neighbours.png").width > 6 * 72
 
 
+def test_no_neighbour_is_of_the_group_of_its_query(run: Run) -> None:
+    store = Digits(40)
+    group = np.arange(40) % 4
+    written = write_neighbours(run, store, store.features(), store.codes, apart=group, queries=8, k=35)
+    assert written["apart"] is True
+    for row in written["rows"]:
+        assert sorted(row["neighbours"]) == [j for j in range(40) if group[j] != group[row["query"]]]
+    assert write_neighbours(run, store, store.features(), store.codes)["apart"] is False
+    with pytest.raises(ValueError, match="that are apart"):
+        write_neighbours(run, store, store.features(), store.codes, apart=np.zeros(40, dtype=np.int64))
+
+
 def test_neighbours_without_labels_and_with_missing_ones(run: Run) -> None:
     store = Digits(60)
     bare = write_neighbours(run, store, torch.from_numpy(store.features()), None, queries=3, k=200)
