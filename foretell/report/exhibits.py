@@ -201,7 +201,7 @@ def _codes(labels: Any, length: int) -> npt.NDArray[np.int64] | None:
     return codes if (codes >= 0).any() else None
 
 
-def _spread(codes: npt.NDArray[np.int64] | None, length: int, take: int, seed: int) -> npt.NDArray[np.int64]:
+def spread(codes: npt.NDArray[np.int64] | None, length: int, take: int, seed: int) -> npt.NDArray[np.int64]:
     """``take`` of ``length`` rows, even over the classes (-1 is one, too), sorted by class; no other state is read."""
     order = np.random.default_rng(seed).permutation(length)
     if codes is None:
@@ -238,7 +238,7 @@ def write_map(
 
     unit = _unit(features)
     codes = _codes(labels, len(unit))
-    take = _spread(codes, len(unit), min(most, len(unit)), seed_of(seed, "map"))
+    take = spread(codes, len(unit), min(most, len(unit)), seed_of(seed, "map"))
     rows = unit[take]
     if len(rows) < 3:
         raise ValueError("a map needs 3 samples or more")
@@ -294,7 +294,7 @@ def write_neighbours(
         raise ValueError(f"{len(unit)} rows of features for {len(store)} images")
     codes = _codes(labels, len(unit))
     may_ask = np.arange(len(unit)) if codes is None else np.flatnonzero(codes >= 0)
-    drawn = _spread(
+    drawn = spread(
         None if codes is None else codes[may_ask],
         len(may_ask),
         min(queries, len(may_ask)),

@@ -1,8 +1,11 @@
-"""What a pretext task showed after training: its pictures and figures, kept in the run and laid out for the page."""
+"""What a pretext task or a classifier showed after training: its pictures and figures, kept in the run and laid out for
+the page.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from foretell.objectives.base import Exhibit
 from foretell.report.exhibits import picture_grid
@@ -14,19 +17,30 @@ FILE = "results/findings.json"
 WIDE = 96  # pixels a picture is enlarged to, where it is smaller
 
 
-def write_findings(run: Run, exhibits: Sequence[Exhibit]) -> None:
-    """Write exhibits/NAME.png for each of ``exhibits``, and results/findings.json with their words and tables."""
-    if not exhibits:
-        return
+def write_picture(exhibit: Exhibit, path: Path) -> None:
+    """Write the panels of ``exhibit`` as one PNG, a row a sample; small pictures are enlarged."""
+    side = max(pictures.shape[3] for _, pictures in exhibit.panels)
+    picture_grid(exhibit.panels, path, scale=max(1, round(WIDE / side)), blocks=1)
+
+
+def write_findings(run: Run, exhibits: Sequence[Exhibit], *, without: Collection[str] = ()) -> None:
+    """Write exhibits/NAME.png for each of ``exhibits``, and results/findings.json with their words and tables.
+
+    What was written before stays, but for the same names and for those of ``without``, whose pictures are deleted.
+    """
     for exhibit in exhibits:
-        side = max(pictures.shape[3] for _, pictures in exhibit.panels)
-        scale = max(1, round(WIDE / side))
-        picture_grid(exhibit.panels, run.path / "exhibits" / f"{exhibit.name}.png", scale=scale, blocks=1)
+        write_picture(exhibit, run.path / "exhibits" / f"{exhibit.name}.png")
+    names = {exhibit.name for exhibit in exhibits}
+    for gone in set(without) - names:
+        (run.path / "exhibits" / f"{gone}.png").unlink(missing_ok=True)
+    before = (run.read_json(FILE) or {}).get("findings", [])
+    kept = [one for one in before if one.get("name") not in {*names, *without}]
     told = [
         {"name": one.name, "title": one.title, "caption": one.caption, "table": [list(row) for row in one.table]}
         for one in exhibits
     ]
-    run.write_json(FILE, {"findings": told})
+    if before or told:
+        run.write_json(FILE, {"findings": kept + told})
 
 
 def findings(run: Gathered) -> list[Json]:

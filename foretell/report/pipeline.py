@@ -16,6 +16,7 @@ from foretell.report.page import HERE, environment
 from foretell.report.parts import Cell, Table
 from foretell.run import json_text, write_aside
 from foretell.transfer.fractions import in_words
+from foretell.transfer.images import saliency
 from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
@@ -54,7 +55,10 @@ def build(folder: Path, done: Sequence[StepDone]) -> tuple[Path, Json]:
             },
             pictures=_pictures(done),
             comparisons=[_comparison(one) for one in found["comparisons"]],
-            classifiers=[_classifier(one) for one in found["classifiers"]],
+            classifiers=[
+                _classifier(one) | {"looks": _looks(step)}
+                for one, step in zip(found["classifiers"], _of_kind(done, "finetune"), strict=True)
+            ],
         )
     )
     write_aside(folder / "report.json", json_text(found))
@@ -70,16 +74,18 @@ def numbers(folder: Path, done: Sequence[StepDone]) -> Json:
         "comparisons": [
             {"name": one.step.name, "title": one.step.called, **{key: one.facts.get(key) for key in KEPT}}
             | {"costs": _costs(one.facts, {step["name"]: step for step in steps})}
-            for one in done
-            if one.step.kind == "compare"
+            for one in _of_kind(done, "compare")
         ],
         "classifiers": [
             {"name": one.step.name, "title": one.step.called, "after": one.step.after, "scores": one.facts["scores"]}
-            for one in done
-            if one.step.kind == "finetune"
+            for one in _of_kind(done, "finetune")
         ],
         "foretell": __version__,
     }
+
+
+def _of_kind(done: Sequence[StepDone], kind: str) -> list[StepDone]:
+    return [one for one in done if one.step.kind == kind]
 
 
 def _step(folder: Path, one: StepDone) -> Json:
@@ -236,13 +242,24 @@ def _classifier(one: Json) -> Json:
     return {"name": one["name"], "title": one["title"], "after": one["after"], "table": Table(["Score", samples], rows)}
 
 
+def _data(picture: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+
+
+def _looks(one: StepDone) -> Json | None:
+    """What the classifier of a step looks at, where that was drawn."""
+    place = one.folder / f"{saliency.NAME}.png"
+    if not place.is_file():
+        return None
+    return {"title": saliency.TITLE, "told": saliency.CAPTION, "data": _data(place)}
+
+
 def _pictures(done: Sequence[StepDone]) -> list[Json]:
     """What each pretraining step hides, as its run shows it."""
     found = []
-    for one in done:
+    for one in _of_kind(done, "pretrain"):
         place = one.folder / "exhibits" / "views.png"
-        if one.step.kind == "pretrain" and place.is_file():
-            data = "data:image/png;base64," + base64.b64encode(place.read_bytes()).decode()
+        if place.is_file():
             told = str((one.facts.get("objective") or {}).get("shown") or "")
-            found.append({"name": one.step.called, "data": data, "told": told})
+            found.append({"name": one.step.called, "data": _data(place), "told": told})
     return found

@@ -29,7 +29,7 @@ from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
 from foretell.transfer.measures import crossing
 from foretell.transfer.search import counting
-from foretell.verbs import common, kept_split, text_transfer, worth
+from foretell.verbs import common, kept_split, looking, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say
 from foretell.verbs.outcomes import Finetuned
 from foretell.verbs.word_vectors import vectors_of
@@ -289,6 +289,7 @@ def finetune(
     out: str | Path | None,
     compare: bool,
     per_class: str,
+    saliency: bool,
     seeds: int,
     trials: int,
     device: str | None,
@@ -351,6 +352,8 @@ def finetune(
         )
         if found.own:
             found.read.run.write_json("results/finetune.json", {**facts, "folder": str(target)})
+        looked = looking.maps(classifier, test, found.store.names, found.config.crop) if saliency else None
+        looking.keep(looked, target, found.read.run if found.own else None)
         result = _compare(found, per_class, seeds, trials, "") if compare else None
         page = _report(found) if found.own else None
         return Finetuned(target, page, {key: value for key, value in scores.items() if key != "confusion"}, result)

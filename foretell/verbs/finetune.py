@@ -24,6 +24,7 @@ def finetune(
         str,
         Arg("numbers of labels a class to compare at, or shares as 10%,30%; 'all' is every label", "N,N,..."),
     ] = "1,5,10,50",
+    saliency: Annotated[bool, Arg("show of a few test images which pixels the answer depends on")] = True,
     seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 8,
     task: Annotated[
@@ -43,8 +44,11 @@ def finetune(
     format of SQuAD.
     The classifier is trained on all labels of the training part, with settings chosen within them, and tested on the
     held-out part. The comparison is with training from scratch, with equal augmentation, search and steps; --no-compare
-    leaves it out. With other images than the run's own nothing is written into the run, so that --out must be given, and the
-    results are only printed. How settings are searched is transfer.search; with a method that shares its trials, the same command
+    leaves it out. Of images, the report and saliency.png beside the classifier show which pixels of a few test images its
+    answers depend on; --no-saliency leaves that out. With other images than the run's own nothing is written into the run, so
+    that --out must be given, and the results are only printed.
+
+    How settings are searched is transfer.search; with a method that shares its trials, the same command
     in a second process takes part in the search.
 
     Returns a ``Finetuned``. Raises InputError for labels that cannot be used, ForetellError when training fails.
@@ -52,6 +56,6 @@ def finetune(
     from foretell.verbs import comparing
 
     return comparing.finetune(
-        run, data, labels=labels, out=out, compare=compare, per_class=per_class, seeds=seeds, trials=trials,
-        device=device, task=task, overrides=set,
+        run, data, labels=labels, out=out, compare=compare, per_class=per_class, saliency=saliency, seeds=seeds,
+        trials=trials, device=device, task=task, overrides=set,
     )  # fmt: skip

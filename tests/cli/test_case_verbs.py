@@ -201,3 +201,5 @@ def test_a_classifier_of_cases_is_kept(run: Path, table: Path, foretell: Call, t
     assert said.status == 0, said.err
     assert "test cases: accuracy" in said.out
     assert len(load_classifier(tmp_path / "kept")[0].classes) == 4
+    assert (tmp_path / "kept" / "saliency.png").is_file()
+    assert not (run / "exhibits" / "saliency.png").exists(), "the images are not the run's own"

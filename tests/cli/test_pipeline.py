@@ -145,7 +145,7 @@ def test_the_report_shows_the_four_figures_and_what_they_cost(done: Path) -> Non
         assert f'<svg id="comparison-{figure}"' in page
     for text in (
         "Steps and their cost", "SimCLR + MICLe − domain", "Peak MB", "SimCLR + MICLe equals training from scratch with all",
-        "give --weights FILE", "Cost beside quality", "that no step saw", "40%", "groups ",
+        "give --weights FILE", "Cost beside quality", "that no step saw", "40%", "groups ", "What the classifier looks at",
     ):  # fmt: skip
         assert text in page, text
     for link in re.findall(r'href="([^"]+)"', page):

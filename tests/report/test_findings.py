@@ -47,3 +47,19 @@ def test_no_findings_leave_no_trace(run: Run) -> None:
     write_findings(run, [])
     assert not (run.path / "results/findings.json").exists()
     assert "report.html" in str(build(run.path))
+
+
+def test_findings_of_others_stay_and_those_that_are_no_longer_so_go(run: Run) -> None:
+    write_findings(run, [exhibit("near"), exhibit("saliency")])
+    write_findings(run, [exhibit("saliency")], without=["saliency"])
+    assert [one["name"] for one in kept(run)] == ["near", "saliency"]
+    write_findings(run, [], without=["saliency"])
+    assert [one["name"] for one in kept(run)] == ["near"]
+    page = build(run.path).read_text()
+    assert page.count("data:image/png") == 1
+    assert 'id="near-picture"' in page
+
+
+def kept(run: Run) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads((run.path / "results/findings.json").read_text())["findings"]
+    return found
