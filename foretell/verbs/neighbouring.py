@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,20 +59,30 @@ def _of_file(path: Path, encoder: TimmEncoder, side: int, store: ImageStore, dat
     return Asked([str(path)], ImageStore.of([planes.transpose(1, 2, 0)], source=str(path)), None)
 
 
+def _row_of(name: str, store: ImageStore) -> int | None:
+    """The row of the image that is called ``name`` or lies in that file."""
+    if name in store.names:
+        return store.names.index(name)
+    if store.found is None:
+        return None
+    root, file = os.path.abspath(store.found.root), os.path.abspath(name)
+    return next((row for row, own in enumerate(store.names) if os.path.normpath(os.path.join(root, own)) == file), None)
+
+
 def _asked(image: str | Path | None, encoder: TimmEncoder, side: int, store: ImageStore, data: DataConfig) -> Asked:
     """The image asked for, or a few of the data at random. Raises InputError for one that is not there."""
-    name = str(image)
     if image is None:
         rows = np.sort(np.random.default_rng(0).permutation(len(store))[:AT_RANDOM])
-    elif name in store.names:
-        rows = np.array([store.names.index(name)])
-    elif Path(name).exists():
+        return Asked([store.names[row] for row in rows], store.subset(rows), rows)
+    name = str(image)
+    row = _row_of(name, store)
+    if row is not None:
+        return Asked([name], store.subset([row]), np.array([row]))
+    if Path(name).exists():
         return _of_file(Path(name), encoder, side, store, data)
-    else:
-        near = difflib.get_close_matches(name, store.names, n=1, cutoff=0.5)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise InputError(f"{name}: neither a file nor an image of {store.source}{hint}")
-    return Asked([store.names[row] for row in rows], store.subset(rows), rows.astype(np.int64))
+    near = difflib.get_close_matches(name, store.names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise InputError(f"{name}: neither a file nor an image of {store.source}{hint}")
 
 
 def _among(asked: Asked, apart: Sequence[Index], unit: str) -> list[Index]:
@@ -175,7 +186,7 @@ def neighbours(
         for query, rows in zip(queries, among, strict=True)
     ]
     labels = store.table.column("label") if "label" in store.table else [None] * len(store)
-    answer = [
+    answer: list[dict[str, Any]] = [
         {"query": name, "neighbours": _told(near, store, by, labels)}
         for name, near in zip(asked.names, found, strict=True)
     ]

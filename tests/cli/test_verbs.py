@@ -472,10 +472,15 @@ def test_neighbours_of_a_file_of_the_data_and_of_another(
     foretell: Call, run: Path, pictures: Path, tmp_path: Path
 ) -> None:
     path = next(iter(sorted(pictures.glob("*/*.png"))))
-    found = package.neighbours(run, path, k=3)
-    assert found[0]["query"] == str(path)
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(path.read_bytes())
+    found = package.neighbours(run, copy, k=3)
+    assert found[0]["query"] == str(copy)
     assert found[0]["neighbours"][0]["name"] == str(path.relative_to(pictures))
     assert found[0]["neighbours"][0]["similarity"] == pytest.approx(1, abs=1e-4)
+    own = package.neighbours(run, path, k=2)  # the same file in its place is an image of the data
+    assert own[0]["query"] == str(path)
+    assert [one["name"] for one in own[0]["neighbours"]] == [one["name"] for one in found[0]["neighbours"][1:]]
     named = foretell("neighbours", run, path.relative_to(pictures), "-k", 3, "--out", tmp_path / "n.png")
     assert named.status == 0, named.err
     assert named.out.count(".png  (") == 3
