@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tempfile
 import tomllib
 from pathlib import Path
@@ -302,12 +303,27 @@ def test_a_saved_recipe_loads_from_its_folder(tmp_path: Path) -> None:
     assert "scale = [0.08, 1.0]" in (tmp_path / "recipe.toml").read_text()
 
 
+RECIPES = sorted((Path(objectives.__file__).parents[1] / "recipes").glob("*.toml"))
+UNMEASURED = {"dermatology", "xray"}  # views for data that cannot be shipped
+
+
 def test_packaged_recipes_are_valid() -> None:
-    folder = Path(objectives.__file__).parents[1] / "recipes"
-    names = [path.stem for path in folder.glob("*.toml")]
-    assert names
-    for name in names:
-        Recipe.load(name)
+    assert RECIPES
+    for path in RECIPES:
+        Recipe.load(path.stem)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_packaged_recipe_names_the_figure_it_reached_at_its_top(path: Path) -> None:
+    text = path.read_text()
+    top = " ".join(line.removeprefix("#").strip() for line in text[: text.index("\n\n")].splitlines())
+    assert all(line.startswith("#") for line in text[: text.index("\n\n")].splitlines())
+    if path.stem in UNMEASURED:
+        assert "Not measured:" in top
+        return
+    reached = top[top.index("Reached") :]
+    assert re.search(r"\d", reached)
+    assert re.search(r"foretell (pretrain|demo)\b", top)
 
 
 def test_the_schema_comes_from_the_model() -> None:

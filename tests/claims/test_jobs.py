@@ -69,12 +69,22 @@ def test_each_job_has_its_part_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> 
     assert options_of((0, 1), "cuda", 4) == " --seeds 2 --device cuda --jobs 4"
 
 
+def _heeds_interrupts() -> None:
+    """What a shell starts in the background ignores SIGINT, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all_of_it_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "foretell", "reproduce", "simclr-head", "--out", str(tmp_path), "--jobs", "2"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=_heeds_interrupts,
     ) as process:
         assert process.stdout is not None
         begun: set[str] = set()
