@@ -201,11 +201,15 @@ class Recipe(Settings):
 
 
 def read_toml(file: str | Path, kind: Literal["recipe", "pipeline"] = "recipe") -> tuple[str, dict[str, Any]]:
-    """(what to call it, its tables) of a recipe or pipeline file, or of a packaged one by its name. Raises InputError."""
+    """(what to call it, its tables) of a packaged recipe or pipeline by its name, or of a file or run. Raises InputError.
+
+    A bare name is the packaged one's even where a run is called so, too: that one is ``./name``.
+    """
     path = Path(file)
-    if not path.suffix and not path.is_file() and not (path / "recipe.toml").is_file() and path.name == str(file):
-        folder = resources.files("foretell") / f"{kind}s"
-        packaged = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
+    folder = resources.files("foretell") / f"{kind}s"
+    packaged = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
+    bare = not path.suffix and isinstance(file, str) and path.name == file
+    if bare and (str(file) in packaged or not (path.is_file() or (path / "recipe.toml").is_file())):
         if str(file) not in packaged:
             raise unknown(kind, str(file), packaged)
         text, where = packaged[str(file)].read_text(), f"{kind} {file}"

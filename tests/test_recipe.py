@@ -326,6 +326,16 @@ def test_a_packaged_recipe_names_the_figure_it_reached_at_its_top(path: Path) ->
     assert re.search(r"foretell (pretrain|demo)\b", top)
 
 
+def test_a_run_of_the_same_name_does_not_take_a_packaged_recipe_s_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "recipe.toml").write_text("[training]\nsteps = 7\n")
+    monkeypatch.chdir(tmp_path)
+    assert Recipe.load("demo").training.steps == 400
+    assert Recipe.load("./demo").training.steps == Recipe.load(Path("demo")).training.steps == 7
+
+
 def test_the_schema_comes_from_the_model() -> None:
     schema = Recipe.json_schema()
     json.dumps(schema)
