@@ -60,9 +60,11 @@ def reproduce(
     deadline = None if budget is None else began + budget
     lab = Lab(folder / "work", device=device, deadline=deadline, say=say)
     if jobs > 1:
-        place = str(folder.absolute())
+        place, side_by_side = str(folder.absolute()), min(jobs, len(chosen) * len(seeds))
         work_ahead(
-            [Piece(kind.name, seed, place, device, deadline, jobs) for kind in chosen for seed in seeds], jobs, say
+            [Piece(kind.name, seed, place, device, deadline, side_by_side) for kind in chosen for seed in seeds],
+            side_by_side,
+            say,
         )
     made = Reproduction(folder)
     for kind in chosen:
