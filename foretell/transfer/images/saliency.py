@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from foretell.counters import seed_of
-from foretell.encoders.base import Encoder
 from foretell.objectives.base import Exhibit
 from foretell.transfer.images.features import batch_for
 from foretell.transfer.images.finetune import Classifier
@@ -31,12 +30,6 @@ CAPTION = (
     "shows neither why an answer was given nor that it can be trusted: a gradient tells of small changes alone, a square of "
     "losing one place alone, and nothing where another place says the same."
 )
-
-
-def likeness(encoder: Encoder, to: Tensor) -> Score:
-    """The cosine between an image's embedding and ``to`` (D,): what makes it like a class, a case or its neighbour."""
-    goal = torch.nn.functional.normalize(to, dim=0)
-    return lambda x: torch.nn.functional.normalize(encoder.pooled(x), dim=1) @ goal
 
 
 def of_class(classifier: Classifier, code: int) -> Score:

@@ -10,7 +10,7 @@ from foretell.encoders.base import Encoder
 from foretell.report.findings import write_picture
 from foretell.transfer.config import ClassifierConfig
 from foretell.transfer.images.finetune import Classifier
-from foretell.transfer.images.saliency import by_gradient, by_occlusion, exhibit, likeness, of_class
+from foretell.transfer.images.saliency import by_gradient, by_occlusion, exhibit, of_class
 from foretell.views.config import ViewConfig
 
 
@@ -50,16 +50,6 @@ def test_covering_finds_the_corner_and_nothing_else() -> None:
 
 def test_a_square_that_raises_the_score_counts_nothing() -> None:
     assert not by_occlusion(corner, -torch.ones(1, 1, 16, 16), patch=4, stride=4).any()
-
-
-def test_what_an_embedding_is_like_for() -> None:
-    torch.manual_seed(0)
-    encoder = Corners()
-    x = torch.rand(2, 1, 12, 12)
-    found = by_gradient(likeness(encoder, torch.tensor([1.0, 0.0])), x)
-    assert bool((found[:, :6, :6] > 0).all())
-    assert bool((found[:, 6:, 6:] > 0).all()), "what makes it unlike"
-    assert not found[:, :6, 6:].any()
 
 
 class Corners(Encoder):
