@@ -14,6 +14,7 @@ ALL = (
     *("masked_words", "causal", "generation", "tokenising", "word2vec", "text_memory"),
     "dicom_reading",
     "finetune_search",
+    "side_by_side",
 )
 
 

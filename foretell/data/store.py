@@ -29,6 +29,7 @@ from foretell.data.source import Source, join, not_among, scan
 from foretell.data.stores import alone, whole
 from foretell.data.table import Table
 from foretell.errors import InputError
+from foretell.side_by_side import usable_cores
 
 MEASURED = 20_000  # images that channel statistics are measured on, evenly spaced, where there are more
 
@@ -78,10 +79,30 @@ class ImageStore:
         self.notes: list[str] = list(meta.get("notes", []))
         self.unreadable: list[tuple[str, str]] = [(name, reason) for name, reason in meta.get("unreadable", [])]
         self._statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+        self._grid = self._as_grid()
+
+    def _as_grid(self) -> Pixels | None:
+        """(N, C, H, W) of images of one size, else None."""
+        sizes = self._all_sizes
+        if not bool((sizes == sizes[0]).all()):
+            return None
         height, width = (int(length) for length in sizes[0])
-        self._grid: Pixels | None = None
-        if bool((sizes == sizes[0]).all()):
-            self._grid = pixels.reshape(len(sizes), self.channels, height, width)
+        return self._flat.reshape(len(sizes), self.channels, height, width)
+
+    # pickled for another process of this machine: what lies in a folder is mapped there again, not copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        del state["_grid"]
+        if self._folder is not None:
+            del state["_flat"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._folder is not None:
+            self._flat = _mapped(self._folder, self.dtype)
+        self._grid = self._as_grid()
 
     @classmethod
     def of(
@@ -238,11 +259,6 @@ def _kept_statistics(path: Path, channels: int) -> tuple[tuple[float, ...], tupl
     if not ((mean >= 0) & (mean <= 1) & (std > 0) & (std <= 1)).all():
         return None
     return tuple(mean.tolist()), tuple(std.tolist())
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cache_folder() -> Path:
@@ -402,14 +418,18 @@ def _has(folder: Path, channels: int | None, scale: int | None) -> bool:
         return same and channels in (None, meta["channels"])
 
 
+def _mapped(folder: Path, dtype: np.dtype[Any]) -> Pixels:
+    # a plain array over the mapping: memmap's own subclass costs time at every index
+    return np.asarray(np.memmap(folder / "pixels.bin", dtype, "r"))
+
+
 def _open(folder: Path, found: Source) -> ImageStore:
     with whole(folder, "the stored images were"):
         meta = json.loads((folder / "meta.json").read_text())
         dtype = np.dtype(meta["dtype"])
         sizes, offsets = np.load(folder / "sizes.npy"), np.load(folder / "offsets.npy")
         hashes, rows = np.load(folder / "hashes.npy"), np.load(folder / "rows.npy")
-        # a plain array over the mapping: memmap's own subclass costs time at every index
-        pixels = np.asarray(np.memmap(folder / "pixels.bin", dtype, "r"))
+        pixels = _mapped(folder, dtype)
         if not np.array_equal(offsets, build.offsets_of(sizes, meta["channels"])) or len(pixels) != int(offsets[-1]):
             raise ValueError("its pixels are cut short")
         scale = {"scale": meta["scale"]} if "scale" in meta else {}

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,14 @@ def finite(value: Any) -> Any:
     return value
 
 
+Entry = dict[str, Any]
+"""{"key": the fingerprint of what it depends on, "answer": a JSON object, "seconds": what the work took}."""
+
+
+class Missing(LookupError):
+    """No answer is kept."""
+
+
 class Cache:
     """Answers by key. With ``path`` they outlive the process; a last line cut short by a crash is passed over."""
 
@@ -49,6 +57,33 @@ class Cache:
                 except (json.JSONDecodeError, KeyError, TypeError):
                     continue
         self.reused = 0
+        self._new: list[Entry] = []
+        self._added: set[str] = set()
+        self._sealed = False
+
+    def copied(self) -> Cache:
+        """The same answers in memory."""
+        copy = Cache(None)
+        copy._answers, copy._took = dict(self._answers), dict(self._took)
+        return copy
+
+    def sealed(self) -> Cache:
+        """The same answers in memory; asked for another it raises ``Missing``."""
+        copy = self.copied()
+        copy._sealed = True
+        return copy
+
+    def news(self) -> list[Entry]:
+        """What was worked out since this was last asked."""
+        new, self._new = self._new, []
+        return new
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Take up what another process worked out for this one. Raises ForetellError when it cannot be written."""
+        for entry in entries:
+            if entry["key"] not in self._answers:
+                self._store(entry)
+                self._added.add(entry["key"])
 
     @property
     def seconds(self) -> float | None:
@@ -64,16 +99,24 @@ class Cache:
         name = fingerprint(key)
         self._given.add(name)
         if name in self._answers:
-            self.reused += 1
+            self.reused += name not in self._added
+            self._added.discard(name)
             return dict(self._answers[name])
+        if self._sealed:
+            raise Missing(name)
         began = time.perf_counter()
         answer = finite(work())
-        self._answers[name], self._took[name] = answer, time.perf_counter() - began
+        entry = {"key": name, "answer": answer, "seconds": time.perf_counter() - began}
+        self._store(entry)
+        self._new.append(entry)
+        return dict(answer)
+
+    def _store(self, entry: Entry) -> None:
+        self._answers[entry["key"]], self._took[entry["key"]] = entry["answer"], entry["seconds"]
         if self._path is not None:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 whole = not self._path.is_file() or self._path.read_bytes()[-1:] in (b"", b"\n")
-                entry = {"key": name, "answer": answer, "seconds": self._took[name]}
                 with open(self._path, "a", encoding="utf-8") as file:
                     file.write(("" if whole else "\n") + json.dumps(entry) + "\n")
             except OSError as error:
@@ -81,4 +124,3 @@ class Cache:
                     f"{self._path}: could not be written ({error.strerror}); free some space and compare again: "
                     "what is finished is kept"
                 ) from error
-        return dict(answer)

@@ -7,9 +7,11 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+from torch import nn
 
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
@@ -62,6 +64,7 @@ class Engine(ABC, Generic[Data]):
         self.trials = trials_of(config.search, trials)
         self.cache, self.progress, self.folder = cache, progress, folder
         self.done = self.total = 0
+        self.ahead = 0  # how much of it other processes have done for this one, and told
         self.fits = {"fine_tunings": 0, "in_searches": 0, "linear": 0}
         self._in_studies = 0.0  # seconds of trials that lie in a study, not in the cache
         self.redrawn: list[dict[str, Any]] = []  # after ``run``: see ``redrawn.taken_from``
@@ -76,6 +79,22 @@ class Engine(ABC, Generic[Data]):
     @abstractmethod
     def samples_for(self, labels: int) -> int:
         """Samples that one training on ``labels`` labelled samples sees."""
+
+    @property
+    @abstractmethod
+    def on_cpu(self) -> bool:
+        """Whether trainings run on processor cores."""
+
+    @abstractmethod
+    def flops_of(self, labels: int) -> float:
+        """Operations of training on one sample once, where there are ``labels``."""
+
+    @abstractmethod
+    def networks(self) -> Iterable[nn.Module]:
+        """Every module that trainings start at, and their parts."""
+
+    def settle(self) -> None:
+        """Measure what every process must find alike."""
 
     @abstractmethod
     def start(self, arm: str, fraction: Fraction) -> Any:
@@ -116,7 +135,7 @@ class Engine(ABC, Generic[Data]):
     def advance(self, samples: int, what: str) -> None:
         """Progress counts samples, since a training on many labels takes many times as long as one on few."""
         self.done += samples
-        if self.progress is not None:
+        if self.progress is not None and self.done > self.ahead:
             self.progress(min(self.done, self.total), self.total, what)
 
     def key(self, **parts: Any) -> dict[str, Any]:
@@ -188,23 +207,25 @@ class Engine(ABC, Generic[Data]):
         start, trial, record = self.searched_tuned(arm, fraction)
         rows = []
         for seed in self.seeds:
-            data = self.labelled_at(fraction, seed)
-            # Looks at the test set cost time: those of one seed draw the curve.
-            every = self.look_every(data) if seed == self.seeds[0] else 0
-            answer = self.cache.get(
-                {
-                    **self.key_of(arm, start, data),
-                    "kind": "fit",
-                    "seed": seed,
-                    **trial.record(),
-                    "curve": every or False,
-                },
-                lambda data=data, seed=seed, every=every: self._fit(start, data, trial, seed, every),  # type: ignore[misc]
-            )
+            data, answer = self.fitted(arm, start, trial, fraction, seed)
             rows.append(self._row(arm, fraction, data, seed, answer))
             self.fits["fine_tunings"] += 1
             self.advance(self.samples_for(len(data)), f"{title}, {self.labels_in(data)} labels, seed {seed}")
         return rows, record
+
+    def fitted(self, arm: str, start: Any, trial: Trial, fraction: Fraction, seed: int) -> tuple[Data, dict[str, Any]]:
+        """The labelled samples of one seed, and what a tuned arm that starts at ``start`` comes to on them."""
+        data = self.labelled_at(fraction, seed)
+        # Looks at the test set cost time: those of one seed draw the curve.
+        every = self.look_every(data) if seed == self.seeds[0] else 0
+        key = {
+            **self.key_of(arm, start, data),
+            "kind": "fit",
+            "seed": seed,
+            **trial.record(),
+            "curve": every or False,
+        }
+        return data, self.cache.get(key, lambda: self._fit(start, data, trial, seed, every))
 
     def frozen(self, arm: str, fraction: Fraction) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The rows of a frozen arm at one fraction, and its search."""
@@ -251,13 +272,18 @@ class Engine(ABC, Generic[Data]):
             self.total += len(tuned) * self.fits_of_search(data) * self.samples_for(len(data))
         return [self.searched_tuned(arm, fraction)[2] for fraction in fractions for arm in tuned]
 
-    def run(self, arms: tuple[str, ...], fractions: list[Fraction]) -> dict[str, Any]:
-        """What ``results/comparison.json`` holds."""
-        self.total = self.looks * FROZEN
+    def work_of(self, arms: tuple[str, ...], fractions: list[Fraction]) -> int:
+        """Samples of all trainings, as ``advance`` counts them."""
+        total = self.looks * FROZEN
         for fraction in fractions:
             data = self.labelled_at(fraction, self.seeds[0])
             tuned = (self.fits_of_search(data) + len(self.seeds)) * self.samples_for(len(data))
-            self.total += sum(tuned if arm in self.tuned_arms else FROZEN for arm in arms)
+            total += sum(tuned if arm in self.tuned_arms else FROZEN for arm in arms)
+        return total
+
+    def run(self, arms: tuple[str, ...], fractions: list[Fraction]) -> dict[str, Any]:
+        """What ``results/comparison.json`` holds."""
+        self.total = self.work_of(arms, fractions)
         neighbours, probes = self.with_all_labels() if self.looks else ({}, {})
         rows: list[dict[str, Any]] = []
         searches = []

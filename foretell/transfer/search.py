@@ -99,7 +99,8 @@ def searched(
     "workers", "pruning" and "budget".
 
     ``trials`` as ``trials_of`` counts them; a single one is not judged, whatever the method: it takes the geometric mean of
-    the rates. ``tried`` is told once for each trial of the search. Raises InputError for a storage that cannot be opened or
+    the rates. ``tried`` is told once for each trial of the search. Where ``keep`` wants one trial of a grid alone, that is
+    judged and nothing is chosen. Raises InputError for a storage that cannot be opened or
     a missing optuna, ForetellError when every trial failed.
     """
     keep = keep or Keep()
@@ -113,6 +114,10 @@ def searched(
         records, facts = shared(space, judge, config=config, trials=trials, seed=seed, keep=keep, tried=tried)
     else:
         candidates, facts = listed(config, space, trials), {}
+        if keep.only is not None:
+            candidates = candidates[keep.only : keep.only + 1]
+            records = choose(candidates, judge, seed=seed, remember=keep.remember, tried=tried)
+            return candidates[0], {"method": config.method, "trials": records, "chosen": None}
         records = choose(candidates, judge, seed=seed, remember=keep.remember, tried=tried)
     chosen = best(records)
     return chosen, {"method": config.method, "trials": records, "chosen": chosen.record(), **facts}

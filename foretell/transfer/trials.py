@@ -200,12 +200,13 @@ def no_memory(key: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[s
 @dataclass(frozen=True)
 class Keep:
     """Where the trials of one search are kept: one process's answers by key, or the study ``name`` in ``storage``, which
-    several open (None: in memory).
+    several open (None: in memory). ``only``: the number of the one trial that is wanted, where others work at the rest.
     """
 
     remember: Remember = no_memory
     name: str = "search"
     storage: str | None = None
+    only: int | None = None
 
     @classmethod
     def of(cls, cache: Cache, key: Mapping[str, Any], config: SearchConfig, folder: Path | None) -> Keep:

@@ -142,8 +142,17 @@ def _leave_out(found: Labelled, domain: str) -> None:
 
 
 def _compare(
-    found: Labelled, per_class: str, seeds: int, trials: int, arms: str, domain: str | None = None
+    found: Labelled,
+    per_class: str,
+    seeds: int,
+    trials: int,
+    arms: str,
+    domain: str | None = None,
+    *,
+    jobs: int | None,
+    frozen: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
+    """``frozen``: what ``worth.frozen`` has just found with all labels, which is not worked out again."""
     say("comparing with training from scratch, with equal augmentation, search and steps:")
     for note in unit_notes(found.store, [*found.parts.train, *found.parts.test], found.config):
         say(f"  {note}")
@@ -164,9 +173,13 @@ def _compare(
         split=found.parts.how,
         shift=domain,
         join=found.joins,
+        jobs=jobs,
+        all_labels=frozen is None,
     )
     if found.joins:
         return result
+    if frozen is not None:
+        result |= {name: frozen[name] for name in worth.FROZEN}
     if found.own:  # scores of an earlier evaluate on the same test images stay
         for name, scores in worth.earlier_frozen(before, result["test"], result["classes"]).items():
             result[name] = result.get(name) or scores
@@ -235,6 +248,7 @@ def evaluate(
     seeds: int,
     trials: int,
     arms: str,
+    jobs: int | None,
     device: str | None,
     task: str | None,
     domain: str | None,
@@ -250,7 +264,7 @@ def evaluate(
             raise InputError(f"--shift {domain}: is for images; {run} is a run of text")
         return text_transfer.evaluate(
             Path(run), _of_text(data, labels), task=task, compare=compare, per_class=points, seeds=chosen, trials=trials,
-            arms=arms, device=device, overrides=overrides, telling=telling,
+            arms=arms, jobs=jobs, device=device, overrides=overrides, telling=telling,
         )  # fmt: skip
     _no_task(task)
     arms_of(arms)  # before the work that comes before the comparison
@@ -260,7 +274,7 @@ def evaluate(
     _hold(found, searches=compare)
     try:
         if found.joins:
-            joined = _compare(found, per_class, seeds, trials, arms, domain)
+            joined = _compare(found, per_class, seeds, trials, arms, domain, jobs=jobs)
             say(JOINED)
             return {"comparison": joined}
         encoder = found.read.encoder.to(named_device(found.config.device))
@@ -273,7 +287,10 @@ def evaluate(
             say(line)
         if found.own:
             worth.keep(found.read.run, result)
-        result["comparison"] = _compare(found, per_class, seeds, trials, arms, domain) if compare else None
+        if compare:
+            result["comparison"] = _compare(found, per_class, seeds, trials, arms, domain, jobs=jobs, frozen=result)
+        else:
+            result["comparison"] = None
         if found.own:
             _report(found)
         return result
@@ -292,6 +309,7 @@ def finetune(
     saliency: bool,
     seeds: int,
     trials: int,
+    jobs: int | None,
     device: str | None,
     task: str | None,
     overrides: Overrides,
@@ -302,7 +320,7 @@ def finetune(
     if text_transfer.is_text(Path(run)):
         return text_transfer.finetune(
             Path(run), _of_text(data, labels), task=task, out=out, compare=compare, per_class=points, seeds=chosen,
-            trials=trials, device=device, overrides=overrides, telling=telling,
+            trials=trials, jobs=jobs, device=device, overrides=overrides, telling=telling,
         )  # fmt: skip
     if vectors_of(Path(run)) is not None:
         raise InputError(
@@ -327,7 +345,7 @@ def finetune(
         say(f"fine-tuning on {count(train):,} labels of {len(train.classes)} classes:")
         if found.joins:
             _join_search(found, train, trials)
-            joined = _compare(found, per_class, seeds, trials, "") if compare else None
+            joined = _compare(found, per_class, seeds, trials, "", jobs=jobs) if compare else None
             say(JOINED)
             return Finetuned(target, None, {}, joined)
         classifier, facts = finetune_once(
@@ -354,7 +372,7 @@ def finetune(
             found.read.run.write_json("results/finetune.json", {**facts, "folder": str(target)})
         looked = looking.maps(classifier, test, found.store.names, found.config.crop) if saliency else None
         looking.keep(looked, target, found.read.run if found.own else None)
-        result = _compare(found, per_class, seeds, trials, "") if compare else None
+        result = _compare(found, per_class, seeds, trials, "", jobs=jobs) if compare else None
         page = _report(found) if found.own else None
         return Finetuned(target, page, {key: value for key, value in scores.items() if key != "confusion"}, result)
     finally:

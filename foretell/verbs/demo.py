@@ -18,6 +18,9 @@ def demo(
     per_class: Annotated[str, Arg("numbers of labels a class to compare at", "N,N,...")] = "1,10,200",
     seeds: Annotated[int, Arg("seeds of the comparison")] = 3,
     trials: Annotated[int, Arg("settings searched, the same for every arm")] = 2,
+    jobs: Annotated[
+        int | None, Arg("trainings side by side, each with its part of the cores (default: as many as pay)", "N")
+    ] = None,
     set: Annotated[Overrides, Arg("any other setting of the recipe", "KEY=VALUE", "-s")] = (),
 ) -> dict[str, Any]:
     """The whole way on pictures that come with Foretell, in minutes.
@@ -35,13 +38,15 @@ def demo(
 
     began = time.monotonic()
     print("1. Pretraining on unlabelled pictures: no label is read.")
-    if out is not None and (Path(out) / "recipe.toml").is_file() and budget is None and not set:
+    again = out is not None and (Path(out) / "recipe.toml").is_file() and budget is None and not set
+    if out is not None and again:
         made = pretrain(out, resume=True)  # an earlier demo that was cut short, or is shown again
     else:
         made = pretrain(recipe="demo", out=out, budget=budget, device=device, set=set)
     print("\n2. What that was worth: few labels, with and without the pretraining.")
-    found = evaluate(made.run, compare=True, per_class=per_class, seeds=seeds, trials=trials, device=device)
+    found = evaluate(made.run, compare=True, per_class=per_class, seeds=seeds, trials=trials, jobs=jobs, device=device)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
-    print(f"\nThe demo took {minutes} min {seconds} s. Open {made.report} in a browser.")
+    what = "What was left of the demo" if again else "The demo"
+    print(f"\n{what} took {minutes} min {seconds} s. Open {made.report} in a browser.")
     print("On your own images: foretell pretrain DATA --budget 5m")
     return found

@@ -46,6 +46,9 @@ def evaluate(
             "TASK",
         ),
     ] = None,
+    jobs: Annotated[
+        int | None, Arg("trainings side by side, each with its part of the cores (default: as many as pay)", "N")
+    ] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
     set: Annotated[Overrides, Arg("a setting, as transfer.steps=200; may be repeated", "KEY=VALUE", "-s")] = (),
 ) -> dict[str, Any]:
@@ -54,7 +57,8 @@ def evaluate(
     Nearest neighbours, linear probe and retrieval, beside random features and raw pixels; of text beside TF-IDF.
     --compare adds the label-efficiency curve: every arm with equal augmentation, search and steps. The results are put
     into the run and its report; with other data they are only printed. With --shift domain=B the tuned models are applied
-    to the images of that domain with no training: what each arm loses there, and what pretraining gains. Word vectors (of a run or a file) are measured
+    to the images of that domain with no training: what each arm loses there, and what pretraining gains. Small networks are
+    trained side by side, as --jobs says. Word vectors (of a run or a file) are measured
     by --similarity and --analogies, or as encoders of labelled texts, which are the mean of their words.
 
     Returns the scores, {"knn": {arm: scores}, "linear_probe": ..., "retrieval": ..., "comparison": ...}. Raises
@@ -69,5 +73,5 @@ def evaluate(
         raise InputError("--similarity and --analogies take no labelled texts: evaluate these by themselves")
     return comparing.evaluate(
         run, data, labels=labels, compare=compare, per_class=per_class, seeds=seeds, trials=trials, arms=arms,
-        device=device, task=task, domain=shift, overrides=set,
+        jobs=jobs, device=device, task=task, domain=shift, overrides=set,
     )  # fmt: skip

@@ -34,6 +34,10 @@ def finetune(
             "TASK",
         ),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        Arg("trainings of the comparison side by side, each with its part of the cores (default: as many as pay)", "N"),
+    ] = None,
     device: Annotated[str | None, Arg("auto, cpu, cuda or cuda:N", "DEVICE")] = None,
     set: Annotated[Overrides, Arg("a setting, as transfer.steps=200; may be repeated", "KEY=VALUE", "-s")] = (),
 ) -> Finetuned:
@@ -57,5 +61,5 @@ def finetune(
 
     return comparing.finetune(
         run, data, labels=labels, out=out, compare=compare, per_class=per_class, saliency=saliency, seeds=seeds,
-        trials=trials, device=device, task=task, overrides=set,
+        trials=trials, jobs=jobs, device=device, task=task, overrides=set,
     )  # fmt: skip

@@ -154,6 +154,7 @@ def _compared(step: Step, ground: _Ground, encoder: TimmEncoder, views: ViewConf
         split=ground.parts.how,
         shift=step.shift,
         draws=True,
+        jobs=None,
     )
 
 

@@ -203,6 +203,7 @@ def finetune(
     per_class: list[Amount],
     seeds: list[int],
     trials: int,
+    jobs: int | None,
     device: str | None,
     overrides: Overrides,
     telling: Callable[[], Callable[[int, int, str], None]],
@@ -218,7 +219,7 @@ def finetune(
         say(f"fine-tuning on {len(train):,} labels{kinds}:")
         if opened.joins:
             search_text(opened.model, train, config=opened.config, trials=trials, folder=opened.folder)
-            joined = _compare(opened, per_class, seeds, trials, "", telling) if compare else None
+            joined = _compare(opened, per_class, seeds, trials, "", telling, jobs) if compare else None
             say(JOINED)
             return Finetuned(target, None, {}, joined)
         tuner, facts = finetune_text(
@@ -236,7 +237,7 @@ def finetune(
             say(f"  answers of the test part, for the official evaluation: {target / ANSWERS}")
         say(f"  on {len(test):,} test rows: {told}")
         opened.write("results/finetune.json", {**facts, "folder": str(target)})
-        result = _compare(opened, per_class, seeds, trials, "", telling) if compare else None
+        result = _compare(opened, per_class, seeds, trials, "", telling, jobs) if compare else None
         return Finetuned(target, opened.report(), scores, result)
     finally:
         opened.close()
@@ -258,6 +259,7 @@ def evaluate(
     seeds: list[int],
     trials: int,
     arms: str,
+    jobs: int | None,
     device: str | None,
     overrides: Overrides,
     telling: Callable[[], Callable[[int, int, str], None]],
@@ -266,12 +268,13 @@ def evaluate(
     opened = open_labelled(place, data, task, device, overrides, searches=compare)
     try:
         if opened.joins:
-            joined = _compare(opened, per_class, seeds, trials, arms, telling)
+            joined = _compare(opened, per_class, seeds, trials, arms, telling, jobs)
             say(JOINED)
             return {"comparison": joined}
         result = frozen_text(
             opened.model, train=opened.train, test=opened.test, trials=trials, training=opened.config,
             progress=telling(), split=opened.how, data=opened.found.source,
+            fits=opened.run.path / "results" / "comparison.jsonl" if opened.run is not None else None,
         )  # fmt: skip
         say(f"on {len(opened.test):,} test rows, with {len(opened.train):,} labels:")
         for line in _table(result, opened.test.metric):
@@ -280,7 +283,7 @@ def evaluate(
         same = before.get("data") == result["data"] and before.get("task") == result["task"]
         opened.write("results/evaluation.json", result)
         opened.write("results/comparison.json", {**(before if same else {}), **result})
-        result["comparison"] = _compare(opened, per_class, seeds, trials, arms, telling) if compare else None
+        result["comparison"] = _compare(opened, per_class, seeds, trials, arms, telling, jobs) if compare else None
         opened.report()
         return result
     finally:
@@ -294,6 +297,7 @@ def _compare(
     trials: int,
     arms: str,
     telling: Callable[[], Callable[[int, int, str], None]],
+    jobs: int | None,
 ) -> dict[str, Any]:
     chosen = tuple(arm.strip() for arm in arms.split(",")) if arms else None
     say(f"comparing with training from scratch and with {always_there(opened.train)}, with equal search and steps:")
@@ -311,6 +315,7 @@ def _compare(
         split=opened.how,
         data=opened.found.source,
         join=opened.joins,
+        jobs=jobs,
     )
     if not opened.joins:
         say(result["verdict"])

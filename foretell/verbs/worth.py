@@ -79,6 +79,7 @@ def frozen(
             found = {"knn": votes.cpu().numpy()}
         for name, probabilities in found.items():
             result[name][arm] = with_intervals(*cases.judged(test, probabilities, config.pooling), seed=seed)
+            result[name][arm]["labels"] = cases.count(train)
         result["knn"][arm]["k"] = min(config.neighbours, len(train))
         if probe:
             group = None if test.groups is None else retrieval(test_x, test.groups)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from foretell import side_by_side
 from foretell.claims import jobs
-from foretell.claims.jobs import threads_for
 from foretell.claims.reproduce import options_of, reproduce
 from foretell.errors import ForetellError, InputError
+from foretell.side_by_side import threads_for
 
 QUICK = "context-encoder-channelwise"
 
@@ -52,7 +53,7 @@ def test_what_stops_a_piece_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest
         reproduce([QUICK], tmp_path, device="cpu", jobs=2, say=lambda text: None)
     (tmp_path / "work" / "spent.json").unlink()
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(ForetellError, match=rf"worked at {QUICK}, seed \d, ended \(status 1\); .* with fewer --jobs"):
+    with pytest.raises(ForetellError, match=rf"worked at {QUICK}, seed \d ended \(status 1\); .* with fewer --jobs"):
         reproduce([QUICK], tmp_path, device="cpu", jobs=2, say=lambda text: None)
 
 
@@ -63,7 +64,7 @@ def test_no_job_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_job_has_its_part_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "usable_cores", lambda: 8)
+    monkeypatch.setattr(side_by_side, "usable_cores", lambda: 8)
     assert [threads_for(count) for count in (1, 2, 3, 16)] == [8, 4, 2, 1]
     assert options_of((0, 1, 2), "auto", 1) == ""
     assert options_of((0, 1), "cuda", 4) == " --seeds 2 --device cuda --jobs 4"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+import torch
 from digit_samples import Digits, new_encoder
 from sklearn.datasets import load_digits
 
@@ -38,6 +41,15 @@ def digits() -> Digits:
 def views(digits: Digits) -> ViewConfig:
     config = ViewConfig(scale=(0.6, 1.0), flip=0, brightness=0.2, contrast=0.2, saturation=0, hue=0, grey=0, blur=0)
     return resolved(config, digits.store, 8)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As each of several processes has: rounding depends on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from foretell.data.table import IDENTITIES
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.run import Run
+from foretell.transfer.ahead import work_ahead
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
@@ -177,6 +178,7 @@ def compare(
     all_labels: bool = True,
     shift: str | None = None,
     join: bool = False,
+    jobs: int | None = 1,
     draws: bool = False,
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
@@ -190,6 +192,7 @@ def compare(
     ``test`` and applies every fit to them with no training. ``join``: another process makes this comparison and holds
     ``run``; take part in its searches alone, write nothing, and return {"search": their records}. ``draws`` adds what
     ``redrawn.taken_from`` says as "redrawn", for comparisons that are put together.
+    ``jobs`` processes train side by side (``ahead.work_ahead``; None: as many as pay).
     Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
     """
     began = time.perf_counter()
@@ -226,6 +229,7 @@ def compare(
     fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases)
     if join:
         return {"search": work.join(chosen, fractions)}
+    work_ahead(work, chosen, fractions, jobs)
     result = work.run(chosen, fractions)
     result["test"] = {"samples": count(held), "split": split}
     if held.unlabelled:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from foretell.encoders.base import Encoder
 from foretell.train.cost import PeakMemory, forward_flops
@@ -116,6 +118,18 @@ class Comparison(Engine[Labelled]):
 
     def samples_for(self, labels: int) -> int:
         return self.config.samples_for(labels)
+
+    @property
+    def on_cpu(self) -> bool:
+        return named_device(self.config.device).type == "cpu"
+
+    def flops_of(self, labels: int) -> float:
+        assert self.views.side is not None
+        return 3 * forward_flops(self.encoders["pretrained"], self.views.side)
+
+    def networks(self) -> Iterator[nn.Module]:
+        for encoder in self.encoders.values():
+            yield from encoder.modules()
 
     def start(self, arm: str, fraction: Fraction) -> Start:
         return Start(

@@ -20,6 +20,7 @@ from foretell.tasks.base import Task
 from foretell.tasks.baselines import about_baseline
 from foretell.tasks.tagging import Tagging
 from foretell.train.machine import named_device
+from foretell.transfer.ahead import work_ahead
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Progress
@@ -46,6 +47,7 @@ def compare_text(
     split: str = "",
     data: str = "",
     join: bool = False,
+    jobs: int | None = 1,
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
@@ -53,7 +55,8 @@ def compare_text(
     ``per_class`` numbers of labels a class, or of labels where the task has no classes (None: all); ``data`` names what
     was read. Finished fits are kept in the run, so that an interrupted comparison goes on. ``join``: another process makes
     this comparison and holds ``run``; take part in its searches alone, write nothing, and return {"search": their
-    records}. Raises InputError for unknown arms.
+    records}. ``jobs`` processes train side by side (``ahead.work_ahead``; None: as many as pay). Raises InputError for unknown
+    arms.
     """
     began = time.perf_counter()
     if not seeds or not per_class:
@@ -70,6 +73,7 @@ def compare_text(
     fractions, notes = fractions_of(train, per_class, work.seeds, config)
     if join:
         return {"search": work.join(chosen, fractions)}
+    work_ahead(work, chosen, fractions, jobs)
     result = work.run(chosen, fractions)
     result["verdict"] = " ".join(filter(None, [result["verdict"], beside(result, kind.always)]))
     result |= {
@@ -94,13 +98,15 @@ def frozen_text(
     progress: Progress | None = None,
     split: str = "",
     data: str = "",
+    fits: Path | None = None,
 ) -> dict[str, Any]:
     """What frozen features are worth with all labels: {"knn", "linear_probe"}, by "pretrained", "random" and "tfidf".
 
     Where words are tagged or questions answered there are no neighbours, and "baseline" stands in place of "tfidf".
+    ``fits``: a file in which answers are kept, as the comparison's of the run, which then need not work them out again.
     """
     config = training or TransferConfig()
-    work = _work(model, train, test, (seed,), trials, config, Cache(None), progress, data)
+    work = _work(model, train, test, (seed,), trials, config, Cache(fits), progress, data)
     work.total = work.looks * FROZEN
     neighbours, probes = work.frozen_with_all_labels()
     return {"classes": train.classes, "knn": neighbours, "linear_probe": probes, **_about(work, split, data)}

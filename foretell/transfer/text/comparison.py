@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from foretell.encoders.language import LanguageModel
 from foretell.tasks.base import Task
@@ -25,7 +26,7 @@ from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import with_intervals
 from foretell.transfer.networks import device_of, weights_hash
 from foretell.transfer.text.arms import TEXT_ARMS, TEXT_TUNED
-from foretell.transfer.text.cost import forward_flops
+from foretell.transfer.text.cost import forward_flops, training_flops
 from foretell.transfer.text.features import Bank, embed_units, frozen_kinds
 from foretell.transfer.text.linear import fit_dense, fit_sparse, search_linear
 from foretell.transfer.text.search import check_method, search_tuning
@@ -108,6 +109,19 @@ class TextComparison(Engine[Task]):
     def splits(self, data: Task) -> tuple[list[tuple[Index, Index]], str]:
         pairs, how = super().splits(data)
         return pairs, how if pairs else "nothing can be held out (one label a class)"
+
+    @property
+    def on_cpu(self) -> bool:
+        return device_of(self.model).type == "cpu"
+
+    def flops_of(self, labels: int) -> float:
+        return training_flops(self.model.shape, self.train.lengths()) / len(self.train)
+
+    def networks(self) -> Iterator[nn.Module]:
+        yield from self.model.modules()
+
+    def settle(self) -> None:
+        self.precision  # noqa: B018
 
     def start(self, arm: str, fraction: Fraction) -> TextStart:
         return TextStart(self.model, scratch=arm == "scratch")
