@@ -236,10 +236,22 @@ def cost(run: Gathered) -> Json | None:
         )
     return {
         "sentence": sentence, "table": _known_columns(Table(head, rows)), "arms": len(spent) > 1,
-        "whole": spent[-1].key == "comparison", "chart": charts.spent(spent),
+        "whole": spent[-1].key == "comparison", "beside": _beside(run), "chart": charts.spent(spent),
         "peak": words.operations(analysis.peak_of(run), "FLOP/s"),
         "precision": run.part("measured").get("precision", "float32"),
     }  # fmt: skip
+
+
+def _beside(run: Gathered) -> str:
+    """What the trainings of the comparison had of the cores, where they ran side by side."""
+    part = analysis.part_of_cores(run)
+    if part is None:
+        return ""
+    whole = int(run.part("measured")["threads"])
+    return (
+        f"The trainings of the comparison ran side by side, each on {words.counted(round(part * whole), 'core')} where "
+        f"pretraining had {whole}: their time and share of peak are of that part."
+    )
 
 
 def _known_columns(table: Table) -> Table:

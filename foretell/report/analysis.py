@@ -287,11 +287,12 @@ def costs(run: Gathered) -> list[Cost]:
     for arm in arms_of(comparison) if few else []:
         rows = rows_at(comparison, arm, few[0]) if few else []
         seconds, flops = _mean(rows, "seconds"), _mean(rows, "flops")
+        own = peak * (part_of_cores(run) or 1.0) if peak and _mean(rows, "threads") else peak
         cell = at_labels(cells.get(arm, []), few[0]) if few else None
         out.append(
             Cost(
                 arm, arm_name(comparison, arm, short=False), cell.mean if cell else None, seconds,
-                _mean(rows, "samples"), _mean(rows, "peak_memory_bytes"), flops, _share(flops, seconds, peak),
+                _mean(rows, "samples"), _mean(rows, "peak_memory_bytes"), flops, _share(flops, seconds, own),
             )
         )  # fmt: skip
     whole = (comparison.get("cost") or {}).get("work")
@@ -301,6 +302,16 @@ def costs(run: Gathered) -> list[Cost]:
         )
         out.append(Cost("comparison", f"the whole comparison ({_fits(whole)})", seconds=whole["seconds"], memory=most))
     return out
+
+
+def part_of_cores(run: Gathered) -> float | None:
+    """Threads of each training of the comparison over those of pretraining, where trainings ran side by side; else None."""
+    threads = {row["threads"] for row in run.comparison.get("rows", []) if row.get("threads")}
+    whole = run.part("measured").get("threads")
+    if len(threads) != 1 or not whole or run.part("machine").get("device", "cpu") != "cpu":
+        return None
+    each: int = threads.pop()
+    return each / whole if each < whole else None
 
 
 def _fits(work: Json) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from made_up_run import ANIMALS, comparison, make, write
 
-from foretell.report import analysis
+from foretell.report import about, analysis
 from foretell.report.about import method, missing
 from foretell.report.gather import gather
 
@@ -105,6 +105,28 @@ def test_costs_take_the_mean_over_seeds(tmp_path: Path) -> None:
     assert found["probe"].flops == pytest.approx(50 * 8.4e6)
     assert found["pretrained"].memory == found["comparison"].memory == 5.2e8
     assert found["comparison"].seconds == 71.0
+
+
+def test_trainings_side_by_side_have_their_part_of_the_peak(tmp_path: Path) -> None:
+    found = comparison(ANIMALS)
+    alone = {cost.key: cost.share for cost in analysis.costs(gather(make(tmp_path / "alone", exhibits=False)))}
+    for row in found["rows"]:
+        if row["arm"] in ("pretrained", "scratch"):
+            row["threads"] = 1
+    run = make(tmp_path / "run", exhibits=False)
+    write(run / "results" / "comparison.json", found)
+    beside = {cost.key: cost.share for cost in analysis.costs(gather(run))}
+    assert beside["scratch"] == pytest.approx(2 * alone["scratch"])
+    assert [beside[key] for key in ("pretraining", "probe")] == [alone[key] for key in ("pretraining", "probe")]
+    told = about.cost(gather(run))
+    assert told is not None
+    assert "side by side, each on 1 core where pretraining had 2" in told["beside"]
+    for row in found["rows"]:
+        row["threads"] = 2
+    write(run / "results" / "comparison.json", found)
+    told = about.cost(gather(run))
+    assert told is not None
+    assert told["beside"] == ""
 
 
 def test_seeds_that_drew_other_numbers_of_images_are_in_the_mean(tmp_path: Path) -> None:

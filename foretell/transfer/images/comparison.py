@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from foretell.encoders.base import Encoder
@@ -208,6 +209,7 @@ class Comparison(Engine[Labelled]):
             "flops": fitted.flops,
             "peak_memory_bytes": fitted.peak_memory_bytes,
             "rate": trial.rate,
+            "threads": torch.get_num_threads(),
             "curve": [list(point) for point in fitted.curve if not math.isnan(point[2])],
             **confusion_of(tally.matrix),
         }

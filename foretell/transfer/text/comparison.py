@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from foretell.encoders.language import LanguageModel
@@ -175,6 +176,7 @@ class TextComparison(Engine[Task]):
             "flops": fitted.flops,
             "peak_memory_bytes": fitted.peak_memory_bytes,
             "rate": trial.rate,
+            "threads": torch.get_num_threads(),
             "curve": [list(point) for point in fitted.curve if not math.isnan(point[2])],
             **_matrix(score),
         }
