@@ -101,7 +101,7 @@ class Answers:
 
     @property
     def sentence(self) -> str:
-        return f"It answers {_interval(self.right)} of the pairs rightly; chance is {1 / 8:.1%}."
+        return f"It answers {_interval(self.right, '95% interval over images ')} of the pairs rightly; chance is {1 / 8:.1%}."
 
     def table(self) -> list[tuple[str, ...]]:
         return [
@@ -111,9 +111,9 @@ class Answers:
         ]
 
 
-def _interval(shares: NDArray[np.float64]) -> str:
+def _interval(shares: NDArray[np.float64], words: str = "") -> str:
     found = t_interval(shares.tolist()).within(0.0, 1.0)
-    return f"{found.mean:.1%} ({found.low:.1%} to {found.high:.1%})"
+    return f"{found.mean:.1%} ({words}{found.low:.1%} to {found.high:.1%})"
 
 
 @torch.no_grad()
