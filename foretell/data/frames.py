@@ -5,6 +5,7 @@ Frames are read one after another: the last file stays open, so that a whole cli
 
 from __future__ import annotations
 
+import atexit
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -67,12 +68,24 @@ class _Open(NamedTuple):
 _last: list[_Open] = []
 
 
+def _close_last() -> None:
+    """Close the file that is open: a decoder that is half done at the interpreter's end would say so on stderr."""
+    while _last:
+        close = getattr(_last.pop().frames, "close", None)
+        if close is not None:
+            close()
+
+
+atexit.register(_close_last)
+
+
 def read_frame(path: Path, frame: int, side: int, window: Window = FILE) -> Pixels:
     """(H, W, C) of one frame of ``path``, its longest side at most ``side``. Raises Unreadable when there is no such one."""
     status = path.stat()
     key = (path, status.st_mtime_ns, side, window)
     if not _last or _last[0].key != key or _last[0].next > frame:
-        _last[:] = [_Open(key, _reader(path, window)(path), 0)]
+        _close_last()
+        _last.append(_Open(key, _reader(path, window)(path), 0))
     opened = _last[0]
     try:
         for number in range(opened.next, frame + 1):
@@ -80,7 +93,7 @@ def read_frame(path: Path, frame: int, side: int, window: Window = FILE) -> Pixe
             if image is None:
                 raise Unreadable(f"has no frame {frame} (it ends after {number})")
     except Exception:
-        _last.clear()  # an iterator that has failed gives nothing more
+        _close_last()  # an iterator that has failed gives nothing more
         raise
     _last[:] = [opened._replace(next=frame + 1)]
     assert image is not None

@@ -52,26 +52,26 @@ class Windows:
     """All runs of ``length`` frames, ``stride`` frames apart, of the sequences of a store.
 
     ``rows`` (W, length) int64 rows of the store, in order of time; ``sequence`` (W,) the number of each one's sequence
-    in ``names``. No window crosses a cut: a place where frames are missing, or where they change their size. Sequences
+    in ``names``, in order; ``span`` the frames from a window's first to its last. No window crosses a cut: a place where frames are missing, or where they change their size. Sequences
     that are too short are ``passed_over``, as (name, frames). Raises InputError when the table has no sequences, two
     frames have one place, or no sequence is long enough.
     """
 
     def __init__(self, store: ImageStore, length: int, stride: int = 1) -> None:
         self.length, self.stride = length, stride
-        span = (length - 1) * stride + 1
+        self.span = span = (length - 1) * stride + 1
         self.passed_over: list[tuple[str, int]] = []
         self.names: list[str] = []
         rows: list[Index] = []
         numbers: list[Index] = []
         offsets = np.arange(length) * stride
+        uncut, reasons = 0, []
         for name, members in sequences(store).items():
-            starts = [
-                start + np.arange(stop - start - span + 1)
-                for start, stop in _runs(store, name, members)
-                if stop - start >= span
-            ]
+            runs, reason = _runs(store, members)
+            starts = [start + np.arange(stop - start - span + 1) for start, stop in runs if stop - start >= span]
             if not starts:
+                uncut = max(uncut, *(stop - start for start, stop in runs))
+                reasons += [reason] if reason else []
                 self.passed_over.append((name, len(members)))
                 continue
             first = np.concatenate(starts)
@@ -80,9 +80,11 @@ class Windows:
             self.names.append(name)
         if not rows:
             longest = max((count for _, count in self.passed_over), default=0)
+            cut = f", uncut at most {uncut:,}" if uncut < longest else ""
+            why = f"; {reasons[0]}" if uncut < longest and reasons else ""
             raise InputError(
-                f"{store.source}: no sequence has {span} frames without a gap ({many(len(self.passed_over), 'sequence')}, "
-                f"the longest of {many(longest, 'frame')}); give longer ones, or set fewer frames or a smaller stride"
+                f"{store.source}: no sequence has {span} frames without a cut ({many(len(self.passed_over), 'sequence')}, "
+                f"the longest of {many(longest, 'frame')}{cut}){why}; give longer ones, or set fewer frames or a smaller stride"
             )
         self.rows: Index = np.concatenate(rows)
         self.sequence: Index = np.concatenate(numbers)
@@ -99,12 +101,11 @@ class Windows:
         """What was passed over, in words; "" when nothing was."""
         if not self.passed_over:
             return ""
-        span = (self.length - 1) * self.stride + 1
         shown = ", ".join(f"{name} ({count})" for name, count in self.passed_over[:SHOWN])
         more = ", ..." if len(self.passed_over) > SHOWN else ""
         total = len(self.passed_over) + len(self.names)
         return (
-            f"{len(self.passed_over):,} of {many(total, 'sequence')} have fewer than {span} frames in a row and are passed "
+            f"{len(self.passed_over):,} of {many(total, 'sequence')} have fewer than {self.span} frames in a row and are passed "
             f"over: {shown}{more}"
         )
 
@@ -160,16 +161,26 @@ def _place(store: ImageStore, row: int, order: str) -> float:
     return place
 
 
-def _runs(store: ImageStore, name: str, members: Index) -> list[tuple[int, int]]:
-    """(start, stop) of the stretches of ``members`` without a cut."""
+def _runs(store: ImageStore, members: Index) -> tuple[list[tuple[int, int]], str]:
+    """(start, stop) of the stretches of ``members`` without a cut, and why the first cut is one, in words; "" without any."""
     if len(members) < 2:
-        return [(0, len(members))]
+        return [(0, len(members))], ""
     order = store.table.column("order")
-    steps = np.diff([_place(store, int(row), order[int(row)] or "") for row in members])
+    places = np.array([_place(store, int(row), order[int(row)] or "") for row in members])
+    steps = np.diff(places)
     sizes = store.sizes[members]
-    cut = (steps > CUT * np.median(steps)) | (sizes[1:] != sizes[:-1]).any(axis=1)
-    edges = [0, *(np.flatnonzero(cut) + 1).tolist(), len(members)]
-    return list(itertools.pairwise(edges))
+    resized = (sizes[1:] != sizes[:-1]).any(axis=1)
+    cuts = np.flatnonzero((steps > CUT * np.median(steps)) | resized)
+    runs = list(itertools.pairwise([0, *(cuts + 1).tolist(), len(members)]))
+    if not len(cuts):
+        return runs, ""
+    before, after = (store.names[int(row)] for row in members[cuts[0] : cuts[0] + 2])
+    if resized[cuts[0]]:
+        (height, width), (then_height, then_width) = sizes[cuts[0] : cuts[0] + 2].tolist()
+        return runs, (
+            f"frames change size from {width} x {height} to {then_width} x {then_height} px at {after}: bring all to one size"
+        )
+    return runs, f"frames are missing between {before} and {after}"
 
 
 def last_part(store: ImageStore, share: float) -> tuple[Index, Index]:

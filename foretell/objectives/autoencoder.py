@@ -196,12 +196,8 @@ class Autoencoder(ImageObjective):
         return [exhibit(self, store, rows, seed)]
 
     def show(self, batch: Images, rng: Rng) -> Exhibit:
-        was_training = self.training
-        self.eval()
-        found = self.restore(batch)
-        self.train(was_training)
         mean, std = self.views.mean, self.views.std
-        panels = [("noisy", found.noisy), ("foretold", found.foretold), ("clean", found.clean)]
+        panels = [("noisy", self.taken(batch)), ("clean", self.undistorted(batch))]
         told = {
             "clean": "from its code alone the decoder must give back the clean one",
             "input": "from its code alone the decoder must give it back, noise and all",

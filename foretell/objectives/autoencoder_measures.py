@@ -20,6 +20,7 @@ from torch.nn import functional
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.store import ImageStore
 from foretell.objectives.base import Exhibit
+from foretell.objectives.image import counted, learnt_from
 from foretell.views import denormalise
 
 if TYPE_CHECKING:
@@ -208,7 +209,9 @@ def probe_of_code(objective: Autoencoder, store: ImageStore, rows: Index, seed: 
 
 def exhibit(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -> Exhibit:
     """Pictures of ``rows`` restored, the figures beside those of the noisy picture itself, and the probe of the code."""
-    figures = measure(objective, store, rows, seed)
+    chosen = _some(rows, IMAGES, seed)
+    figures = measure(objective, store, chosen, seed)
+    told = counted(len(chosen), learnt_from(store, chosen, objective.store))
     device = next(objective.parameters()).device
     shown = store.read(_some(rows, SHOWN, seed)).to(device)
     was_training = objective.training
@@ -219,7 +222,7 @@ def exhibit(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -
     panels = [("noisy", found.noisy), ("foretold", found.foretold), ("clean", found.clean)]
     return Exhibit(
         "What it rebuilds",
-        figures.verdict,
+        f"{figures.verdict} Measured on {told}.",
         [(caption, denormalise(picture, mean, std).cpu()) for caption, picture in panels],
         name="restored",
         table=table(

@@ -156,7 +156,9 @@ class Trainable(nn.Module):
         raise NotImplementedError
 
     def show(self, batch: Any, rng: Rng) -> Exhibit:
-        """What is hidden and what is foretold, for a person."""
+        """What is hidden and what is to be foretold, for a person: made before training, so that it shows no answers of
+        the network. (Those are ``findings``.)
+        """
         raise NotImplementedError
 
 

@@ -182,17 +182,7 @@ class ContextEncoder(ImageObjective):
 
     def show(self, batch: Images, rng: Rng) -> Exhibit:
         task = self.hide(batch, rng)
-        was_training = self.training
-        self.eval()
-        with torch.no_grad():
-            foretold = self.foretell(task.visible["context"])
-        self.train(was_training)
-        clean, mask = task.hidden["clean"], task.hidden["mask"]
-        panels = [
-            ("what is seen", task.visible["context"]),
-            ("filled", clean * (1 - mask) + foretold * mask),
-            ("image", clean),
-        ]
+        panels = [("what is seen", task.visible["context"]), ("image", task.hidden["clean"])]
         mean, std = self.views.mean, self.views.std
         return Exhibit(
             "What the context encoder sees",

@@ -17,6 +17,7 @@ from torch import Tensor
 from foretell.counters import Rng, Rows, others, seed_of
 from foretell.data.store import ImageStore
 from foretell.objectives.base import Exhibit
+from foretell.objectives.image import counted, learnt_from
 from foretell.views import plain
 from foretell.views.masks import draw_masks
 
@@ -160,8 +161,7 @@ def filled_by_all(
     learnt = some(np.arange(len(objective.store)), CANDIDATES, seed_of(seed, "candidates"))
     truth = pictures(store, rows, objective.side)
     candidates = pictures(objective.store, learnt, objective.side)
-    own = {content.tobytes() for content in objective.store.hashes}
-    seen = sum(store.hashes[row].tobytes() in own for row in rows)
+    seen = learnt_from(store, rows, objective.store)
     same = (store.hashes[rows][:, None] == objective.store.hashes[learnt][None]).all(2)
     mask = holes(objective, len(truth), seed)
     mean = objective.filler.mean.cpu().expand_as(truth)
@@ -221,9 +221,8 @@ def exhibit(objective: ContextEncoder, store: ImageStore, rows: NDArray[np.int64
     measured = measure(truth, mask, filled)
     panels = [("what is seen", filled["mean"]), ("filled", filled["context_encoder"])]
     panels += [("nearest neighbour", filled["neighbour"]), ("image", truth)]
-    told = f"{'all' if learnt == len(truth) else f'{learnt:,}' if learnt else 'none'} of them learnt from"
     caption = (
-        f"The holes of {measured['images']} images, {told}; on average {measured['share']:.0%} of the picture. PSNR, L1 "
+        f"The holes of {counted(measured['images'], learnt)}; on average {measured['share']:.0%} of the picture. PSNR, L1 "
         "and L2 are means over images of what each has inside its hole, with pixels in [0, 1]; gradient energy and seam "
         "are ratios to those of the true content."
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from foretell.data.sequences import Windows
 from foretell.data.store import ImageStore
+from foretell.data.table import many
 from foretell.errors import InputError
 from foretell.views import denormalise
 
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
 MOST = 2000  # windows that are measured, evenly spaced, where there are more
 BATCH = 32
 DRAWS = 400
-FEW = 5  # sequences below which windows are drawn again in the interval, and not whole sequences
+FEW = 5  # sequences below which stretches of them are drawn again in the interval, and not whole ones
 
 
 @dataclass
 class FrameErrors:
-    """Mean squared error of each window, pixels in [0, 1], and the sequence it belongs to.
+    """Mean squared error of each window, pixels in [0, 1], and the sequence it belongs to, in order of both.
 
-    ``line``: going on in a straight line from the last two frames, NaN where one frame is seen.
+    ``line``: going on in a straight line from the last two frames, NaN where one frame is seen. ``span``: frames from a
+    window's first to its last, so that windows as many places apart have no frame in common.
     """
 
     foretold: NDArray[np.float64]
@@ -36,16 +38,20 @@ class FrameErrors:
     line: NDArray[np.float64]
     sequence: NDArray[np.int64]
     direction: str
+    span: int
 
     def skill(self, other: NDArray[np.float64]) -> tuple[float, float, float]:
         """1 - error / error of ``other`` with its 95% interval: above 0 is better than that guess, 1 is perfect.
 
-        A bootstrap over whole sequences (over windows where there are fewer than 5).
+        A bootstrap over whole sequences, or where there are fewer than 5 over stretches of ``span`` windows or more: it
+        says nothing then of other sequences. NaN where that leaves one stretch alone.
         """
-        groups = self.sequence if len(np.unique(self.sequence)) >= FEW else np.arange(len(self.sequence))
-        _, codes = np.unique(groups, return_inverse=True)
+        _, codes = np.unique(self._stretches() if self.few else self.sequence, return_inverse=True)
         own = np.bincount(codes, self.foretold)
         against = np.bincount(codes, other)
+        if len(own) < 2:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return float(1 - own.sum() / against.sum()), math.nan, math.nan
         rng = np.random.default_rng(0)
         rows = rng.integers(0, len(own), (DRAWS, len(own)))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -56,18 +62,51 @@ class FrameErrors:
             return float(1 - own.sum() / against.sum()), float(low), float(high)
 
     @property
+    def sequences(self) -> int:
+        return len(np.unique(self.sequence))
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few sequences to say anything of others."""
+        return self.sequences < FEW
+
+    def _stretches(self) -> NDArray[np.int64]:
+        """(W,) the number of each window's stretch: ``span`` windows of one sequence, or more at its end."""
+        numbers = np.empty(len(self.sequence), np.int64)
+        taken = 0
+        for sequence in np.unique(self.sequence):
+            members = np.flatnonzero(self.sequence == sequence)
+            stretches = max(1, len(members) // self.span)
+            numbers[members] = taken + np.minimum(np.arange(len(members)) // self.span, stretches - 1)
+            taken += stretches
+        return numbers
+
+    @property
     def sentence(self) -> str:
-        sequences = len(np.unique(self.sequence))
-        where = f"{len(self.foretold):,} windows of {sequences:,} sequence{'' if sequences == 1 else 's'}"
+        where = f"{many(len(self.foretold), 'window')} of {many(self.sequences, 'sequence')}"
         if not self.copied.sum():
             return f"In {where} nothing moves: copying is exact."
         value, low, high = self.skill(self.copied)
-        told = f"Its squared error is {1 - value:.1%} of that of copying (95% interval {1 - high:.1%} to {1 - low:.1%}), in {where}"
-        return f"{told}: no better than copying." if low <= 0 else f"{told}."
+        told = f"Its squared error is {1 - value:.1%} of that of copying"
+        if math.isnan(low):
+            return f"{told}, in {where}: too few for an interval."
+        between = f"95% interval {1 - high:.1%} to {1 - low:.1%}"
+        if self.few:
+            told += f" ({between} over windows of {many(self.sequences, 'sequence')}; other sequences may differ)"
+        else:
+            told += f" ({between})"
+        if low <= 0:
+            return f"{told}, in {where}: no better than copying."
+        return f"{told}, in {where}: too few sequences to call it better." if self.few else f"{told}, in {where}."
 
     def table(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [
-            ("Guess", "Root mean squared error", "PSNR", "Squared error lower by (95% interval)")
+            (
+                "Guess",
+                "Root mean squared error",
+                "PSNR",
+                f"Squared error lower by (95% interval{' over windows' if self.few else ''})",
+            )
         ]
         named = [
             ("Foretold", self.foretold),
@@ -82,7 +121,8 @@ class FrameErrors:
             gain = ""
             if errors is not self.foretold and mean > 0:
                 value, low, high = self.skill(errors)
-                gain = f"{value:.1%} ({low:.1%} to {high:.1%})".replace("-", "−")
+                between = "" if math.isnan(low) else f" ({low:.1%} to {high:.1%})"
+                gain = f"{value:.1%}{between}".replace("-", "−")
             rows.append((name, f"{math.sqrt(mean):.4f}", psnr, gain))
         return rows
 
@@ -91,7 +131,7 @@ class FrameErrors:
         return {
             "direction": self.direction,
             "windows": len(self.foretold),
-            "sequences": len(np.unique(self.sequence)),
+            "sequences": self.sequences,
             "mse": float(self.foretold.mean()),
             "copy_mse": float(self.copied.mean()),
             "line_mse": float(self.line.mean()),
@@ -120,4 +160,5 @@ def measured(objective: NextFrame, store: ImageStore) -> tuple[Windows, FrameErr
         for part, guess in zip(parts, guesses, strict=True):
             part.append((guess - hidden).square().mean((1, 2, 3)).double().numpy())
     foretold, copied, line = (np.concatenate(part) for part in parts)
-    return windows, FrameErrors(foretold, copied, line, windows.sequence[chosen], objective.settings.direction)
+    sequence, direction = windows.sequence[chosen], objective.settings.direction
+    return windows, FrameErrors(foretold, copied, line, sequence, direction, windows.span)

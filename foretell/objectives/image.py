@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import field_validator
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from foretell.counters import Rng, Rows
 from foretell.data.images import Images
 from foretell.data.sampler import Sampler
 from foretell.data.store import ImageStore
+from foretell.data.table import many
 from foretell.encoders.base import Encoder
 from foretell.objectives.base import Objective
 from foretell.settings import Settings
@@ -31,6 +34,24 @@ def settle_views(views: ViewConfig, encoder: Encoder, store: ImageStore) -> View
 def centres(box: Tensor, sizes: Tensor) -> Tensor:
     """(B, 2) float32 centres (y, x) of ``box`` (B, 4: top, left, height, width) in shares of ``sizes`` (B, 2)."""
     return ((box[:, :2] + box[:, 2:] / 2) / sizes).float()
+
+
+def learnt_from(store: ImageStore, rows: NDArray[np.int64], own: ImageStore) -> int:
+    """How many of ``rows`` of ``store`` are images of ``own``, the store that is learnt from, by their content."""
+    known = {content.tobytes() for content in own.hashes}
+    return sum(store.hashes[row].tobytes() in known for row in rows)
+
+
+def counted(images: int, learnt: int) -> str:
+    """How many images there are and how many of them were learnt from, in words.
+
+    >>> counted(20, 0), counted(20, 20), counted(1, 1)
+    ('20 images, none of them learnt from', '20 images, all of them learnt from', '1 image, learnt from')
+    """
+    if images == 1:
+        return f"1 image, {'' if learnt else 'not '}learnt from"
+    told = "all" if learnt == images else f"{learnt:,}" if learnt else "none"
+    return f"{many(images, 'image')}, {told} of them learnt from"
 
 
 class ImageObjective(Objective):

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -26,7 +28,8 @@ from foretell.errors import InputError
 from foretell.losses import mean_squared
 from foretell.objectives.base import Exhibit, Task
 from foretell.objectives.image import ImageObjective
-from foretell.views import augment, denormalise
+from foretell.objectives.masked_measures import exhibit
+from foretell.views import augment, denormalise, plain
 from foretell.views.config import ViewConfig
 from foretell.views.patchify import patchify, unpatchify
 
@@ -134,7 +137,14 @@ class MaskedAutoencoder(ImageObjective):
         return hidden
 
     def hide(self, batch: Images, rng: Rng) -> Task:
-        view = augment(batch, self.views, rng, "view")
+        return self._masked(augment(batch, self.views, rng, "view"), rng)
+
+    def undistorted(self, batch: Images, rng: Rng) -> Task:
+        """``hide`` without random views, for measuring: the patches alone are drawn."""
+        seen = plain(batch, self.side, self.views.mean, self.views.std, interpolation=self.views.interpolation)
+        return self._masked(seen, rng)
+
+    def _masked(self, view: Tensor, rng: Rng) -> Task:
         order = rng.uniform("mask", self.grid[0] * self.grid[1]).argsort(dim=1)
         keep, drop = order[:, self.hidden :], order[:, : self.hidden]
         patches = patchify(view, self.patch)
@@ -154,34 +164,51 @@ class MaskedAutoencoder(ImageObjective):
     def loss(self, task: Task, player: str) -> dict[str, Tensor]:
         return {"total": mean_squared(self.foretell(task), task.hidden["patches"])}
 
-    def show(self, batch: Images, rng: Rng) -> Exhibit:
-        task = self.hide(batch, rng)
+    def evaluated(self, task: Task) -> Tensor:
+        """``foretell`` in evaluation mode, without gradient, float32."""
         was_training = self.training
         self.eval()
         with torch.no_grad():
             found = self.foretell(task).float()
         self.train(was_training)
+        return found
+
+    def panels(self, task: Task, found: Tensor | None = None) -> list[tuple[str, Tensor]]:
+        """What is seen of a task's views, the hidden patches as ``found`` has them (where it is given), and the views."""
         view = task.visible["image"]
         patches = patchify(view, self.patch)
         where = task.hidden["drop"][:, :, None].expand(-1, -1, patches.shape[2])
         true = patches.gather(1, where)
-        if self.settings.normalise:
-            found = found * _deviation(true) + true.mean(2, keepdim=True)
-        seen = [
-            unpatchify(patches.scatter(1, where, part), self.grid, self.patch)
-            for part in (torch.zeros_like(found), found)
+        filled = [("visible", torch.zeros_like(true))]
+        if found is not None:
+            given = self.settings.normalise
+            filled.append(("foretold", found * _deviation(true) + true.mean(2, keepdim=True) if given else found))
+        shown = [
+            (caption, unpatchify(patches.scatter(1, where, part), self.grid, self.patch)) for caption, part in filled
         ]
         mean, std = self.views.mean, self.views.std
-        panels = [("visible", seen[0]), ("foretold", seen[1]), ("image", view)]
-        told = (
-            " The mean and contrast of each hidden patch are given, since it learns the rest."
-            if self.settings.normalise
-            else ""
-        )
+        return [
+            (caption, denormalise(image[..., : self.side, : self.side], mean, std))
+            for caption, image in [*shown, ("image", view)]
+        ]
+
+    @property
+    def given(self) -> str:
+        """What a person should know of the target, with a space before it; "" where it is the pixels as they are."""
+        if not self.settings.normalise:
+            return ""
+        return " The mean and contrast of each hidden patch are given, since it learns the rest."
+
+    def findings(self, store: ImageStore, rows: NDArray[np.int64], seed: int) -> list[Exhibit]:
+        """Images of ``rows`` of which most patches are foretold, and the loss beside that of flat patches."""
+        return [exhibit(self, store, rows, seed)] if len(rows) else []
+
+    def show(self, batch: Images, rng: Rng) -> Exhibit:
         return Exhibit(
             "What the masked autoencoder sees",
-            "The encoder sees the visible patches alone; a light decoder must tell the pixels of the others." + told,
-            [(caption, denormalise(image[..., : self.side, : self.side], mean, std)) for caption, image in panels],
+            "The encoder sees the visible patches alone; a light decoder must tell the pixels of the others."
+            + self.given,
+            self.panels(self.hide(batch, rng)),
         )
 
 

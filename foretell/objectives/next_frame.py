@@ -222,13 +222,15 @@ class NextFrame(ImageObjective):
         task = self.hide(batch, rng)
         return self._exhibit("What next-frame prediction sees", task)
 
-    def _exhibit(self, title: str, task: Task) -> Exhibit:
+    def _exhibit(self, title: str, task: Task, *, foretold: bool = False) -> Exhibit:
+        """The frames of ``task``; ``foretold``: with the one that the network, once trained, foretells."""
         seen, hidden = task.visible["frames"], task.hidden["frame"]
-        found = self.evaluated(seen)
         sign, word = ("-", "after") if self.settings.direction == "future" else ("+", "before")
         count = seen.shape[1]
         panels = [(f"frame {sign}{count - place}", seen[:, place]) for place in range(count)]
-        panels += [("foretold", found), ("true", hidden), ("nearest, copied", seen[:, -1])]
+        if foretold:
+            panels.append(("foretold", self.evaluated(seen)))
+        panels += [("true", hidden), ("nearest, copied", seen[:, -1])]
         mean, std = self.views.mean, self.views.std
         return Exhibit(
             title,
@@ -246,7 +248,7 @@ class NextFrame(ImageObjective):
             return []
         windows, result = found
         chosen = np.unique(np.linspace(0, len(windows) - 1, min(8, len(windows))).round().astype(np.int64))
-        exhibit = self._exhibit("Frames it has foretold", self.plain(windows.read(part, chosen)))
+        exhibit = self._exhibit("Frames it has foretold", self.plain(windows.read(part, chosen)), foretold=True)
         exhibit.name = "foretold"
         learnt = set(self.store.names) & set(part.names)
         exhibit.caption += f" {result.sentence}" + (" They were learnt from." if learnt else " None was learnt from.")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.images import Images
 from foretell.objectives.base import Exhibit
+from foretell.objectives.image import counted, learnt_from
+from foretell.transfer.measures.intervals import t_interval
 from foretell.views.patches import DIRECTIONS, FLAT, NAMES, DrawnPatches, cut, draw_patches, pairs, render, resized
 
 if TYPE_CHECKING:
@@ -68,12 +72,65 @@ def findings(objective: PatchLocalization, store: ImageStore, rows: Any, seed: i
     if len(rows) < 4:
         return []
     chosen = np.random.default_rng(seed_of(seed, "patch exhibits")).permutation(rows)[:512]
-    few = np.sort(chosen[:8])
-    return [
-        hidden_places(objective, store.read(few), Rng(seed, 0, Rows.of_rank(len(few))), foretold=True),
-        nearest_patches(objective, store, np.sort(chosen), seed),
-        confidence_map(objective, store, few),
-    ]
+    few, chosen = np.sort(chosen[:8]), np.sort(chosen)
+    found = embed_patches(objective, store, chosen, seed)
+    answered = answers(objective, found)
+    shown = hidden_places(objective, store.read(few), Rng(seed, 0, Rows.of_rank(len(few))), foretold=True)
+    told = counted(len(chosen), learnt_from(store, chosen, objective.store))
+    shown.caption += f" {answered.sentence} Measured on {told}."
+    shown.table = answered.table()
+    confidence = confidence_map(objective, store, few, answered.by_direction, len(chosen))
+    if len(np.unique(found["row"][~found["flat"]])) > 1:
+        return [shown, nearest_patches(objective, store, found, seed), confidence]
+    shown.caption += (
+        f" Nearest patches are not shown: {int(found['flat'].sum()):,} of {len(found['flat']):,} patches are blank, and those "
+        "left are of one image at most."
+    )
+    return [shown, confidence]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of each image (N,) the share of its pairs whose direction is answered rightly, and the mean probability of the true
+    one, in which the eight directions count alike; ``by_direction`` (8,): that probability for each of them.
+    """
+
+    right: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    by_direction: NDArray[np.float64]
+
+    @property
+    def sentence(self) -> str:
+        return f"It answers {_interval(self.right, '95% interval over images ')} of the pairs rightly; chance is {1 / 8:.1%}."
+
+    def table(self) -> list[tuple[str, ...]]:
+        return [
+            ("over all images that were measured", "mean (95% interval over images)", "chance"),
+            ("direction answered rightly", _interval(self.right), f"{1 / 8:.1%}"),
+            ("probability of the true direction", _interval(self.probability), f"{1 / 8:.1%}"),
+        ]
+
+
+def _interval(shares: NDArray[np.float64], words: str = "") -> str:
+    found = t_interval(shares.tolist()).within(0.0, 1.0)
+    return f"{found.mean:.1%} ({words}{found.low:.1%} to {found.high:.1%})"
+
+
+@torch.no_grad()
+def answers(objective: PatchLocalization, found: dict[str, Tensor], batch: int = 64) -> Answers:
+    """The answers for all pairs of each image's patches ``found``, as ``embed_patches`` gives them."""
+    objective.eval()
+    device, label = objective.weights.device, objective.labels
+    fc6 = found["fc6"].view(-1, objective.grid**2, found["fc6"].shape[1])
+    parts: dict[str, list[Tensor]] = {"right": [], "true": []}
+    for start in range(0, len(fc6), batch):
+        likely = objective.fusion(fc6[start : start + batch].to(device), objective.places).float().softmax(-1)
+        parts["right"].append((likely.argmax(-1) == label).double())
+        parts["true"].append(likely.gather(-1, label.expand(len(likely), -1)[..., None])[..., 0].double())
+    right, true = (torch.cat(part) for part in parts.values())
+    weights = objective.weights.double()
+    by_direction = torch.stack([true[:, label == number].mean() for number in range(8)])
+    return Answers((right @ weights).cpu().numpy(), (true @ weights).cpu().numpy(), by_direction.cpu().numpy())
 
 
 # nearest patches -----------------------------------------------------------------------------------------------------
@@ -152,10 +209,19 @@ def agreement(found: dict[str, Tensor], classes: Tensor | None, grid: int, k: in
 
 
 def nearest_patches(
-    objective: PatchLocalization, store: ImageStore, rows: Any, seed: int, *, queries: int = 10, k: int = 6
+    objective: PatchLocalization,
+    store: ImageStore,
+    found: dict[str, Tensor],
+    seed: int,
+    *,
+    queries: int = 10,
+    k: int = 6,
 ) -> Exhibit:
-    """Random patches with their nearest in other images, and whether class or place is what they share."""
-    found = embed_patches(objective, store, rows, seed)
+    """Random patches of ``found`` (see ``embed_patches``) with their nearest in other images, and whether class or place is
+    what they share. Those of two images at least must not be flat.
+    """
+    own = np.unique(found["row"][~found["flat"]], return_counts=True)[1]
+    k = min(k, int(own.sum() - own.max()))  # so many has each in other images at least
     classes = None
     if "label" in store.table:
         codes = torch.as_tensor(np.asarray(store.table.codes("label")[0]), dtype=torch.int64)
@@ -181,7 +247,7 @@ def nearest_patches(
             )
     return Exhibit(
         "Patches that are near to the tower",
-        f"Patches of {len(rows):,} images and their nearest in other images by the correlation of fc6. Where places agree "
+        f"Patches of {len(np.unique(found['row'])):,} images and their nearest in other images by the correlation of fc6. Where places agree "
         "far more often than classes, the tower has learnt where a patch lies and not what it shows."
         + (f" {measured['flat']:,} blank patches are left out." if measured["flat"] else ""),
         panels,
@@ -193,8 +259,13 @@ def nearest_patches(
 # confidence ----------------------------------------------------------------------------------------------------------
 
 
-def confidence_map(objective: PatchLocalization, store: ImageStore, rows: Any) -> Exhibit:
-    """How likely the tower holds the true direction of a neighbour, by the place of the patch it is seen from."""
+def confidence_map(
+    objective: PatchLocalization, store: ImageStore, rows: Any, by_direction: NDArray[np.float64], images_measured: int
+) -> Exhibit:
+    """How likely the tower holds the true direction of a neighbour, by the place of the patch it is seen from.
+
+    ``by_direction`` (8,): the mean over ``images_measured`` images, for the table.
+    """
     images = store.read(rows)
     drawn, steps = _lattice(objective, images)
     panels = [("image", _shrunk(_canvas(images, drawn)))]
@@ -202,16 +273,15 @@ def confidence_map(objective: PatchLocalization, store: ImageStore, rows: Any) -
     panels.append(("all eight", _shrunk(_heat(images, drawn, maps.nanmean(1)))))
     for label, name in enumerate(NAMES):
         panels.append((name, _shrunk(_heat(images, drawn, maps[:, label]))))
-    mean = maps.nanmean((0, 2, 3))
     return Exhibit(
         "Where directions are foretold with confidence",
         "The brighter a place, the more likely the network holds the true direction of a neighbour when it looks from "
-        "there: dark blue is chance (one in eight) or less, yellow is certain.",
+        "there: dark blue is chance (one in eight) or less, yellow is certain. The table is of all images that were measured.",
         panels,
         name="confidence",
         table=[
             ("direction of the neighbour", *NAMES),
-            ("mean probability of the true one", *(f"{float(v):.1%}" for v in mean)),
+            (f"mean probability of the true one, {images_measured:,} images", *(f"{v:.1%}" for v in by_direction)),
         ],
     )
 

@@ -136,7 +136,9 @@ def training(run: Gathered) -> list[Json]:
             alone("peak", "Share of the machine's peak", parts=["share_of_peak"], share=True),
         ),
     ]
-    return [{"title": title, "chart": chart} for title, chart in drawn if chart]
+    chance = run.facts.get("chance_loss")
+    notes = {"Loss": f"foretelling nothing costs {words.number(chance)}"} if words.known(chance) else {}
+    return [{"title": title, "note": notes.get(title, ""), "chart": chart} for title, chart in drawn if chart]
 
 
 def last_step(run: Gathered) -> float | None:

@@ -24,8 +24,7 @@ COLLAPSED_SPREAD = 0.01
 COLLAPSED_RANK = 1.05
 # Share of the largest value seen so far below which spread or effective rank counts as falling.
 FALLING = 1 / 3
-# A mean loss this near its chance value, as a share of it, says that nothing is foretold. (Not any loss above it: the
-# first steps are often worse than chance.)
+# A mean loss above its chance value, or below it by no more than this share of it, says that nothing is foretold.
 AT_CHANCE = 0.005
 # Samples the judgement is made on, and how many are embedded at a time.
 SAMPLES, AT_ONCE = 512, 128
@@ -75,7 +74,7 @@ class Verdict:
     * "collapsed since step N": the spread (``deviation`` x sqrt(D)) is below COLLAPSED_SPREAD, or ``rankme`` below
       COLLAPSED_RANK: all samples look alike;
     * "collapsing since step N": spread or ``rankme`` is below FALLING of the largest seen, or the loss has been at its
-      chance value for two measurements after the warm-up;
+      chance value or above it for two measurements after the warm-up;
     * "not finite since step N": the embeddings have values that are no numbers;
     * "healthy" otherwise.
 
@@ -89,7 +88,7 @@ class Verdict:
     last: str = "healthy"
 
     def judge(self, step: int, rank: float, spread: float, *, loss_at_chance: bool = False) -> str:
-        """The verdict at ``step``. ``loss_at_chance`` is said only after the warm-up."""
+        """The verdict at ``step``. ``loss_at_chance``: it is no better than chance; said only after the warm-up."""
         self.last = self._judge(step, rank, spread, loss_at_chance)
         return self.last
 
@@ -140,7 +139,7 @@ class Health:
             self.trainable.eval()
             z, views = self._embed()
         rank, spread = rankme(z), deviation(z)
-        at_chance = warm and chance is not None and abs(loss - chance) <= AT_CHANCE * chance
+        at_chance = warm and chance is not None and loss >= (1 - AT_CHANCE) * chance
         verdict = self.verdict.judge(step, rank, spread * math.sqrt(z.shape[1]), loss_at_chance=at_chance)
         measured: dict[str, Any] = {"rankme": rank, "deviation": spread, "verdict": verdict}
         if views is not None:

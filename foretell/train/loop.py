@@ -428,6 +428,8 @@ class _Fit:
         facts = self.run.read_json("facts.json") or {}
         facts["measured"] = asdict(self.measured)
         facts["machine"] = describe(self.device)
+        if self.chance is not None:
+            facts["chance_loss"] = self.chance
         self.run.write_json("facts.json", facts | more)
 
     def _weights(self, state: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +21,14 @@ from foretell.report.exhibits import fitted, picture_grid
 from foretell.run import Run, write_aside
 from foretell.train.machine import named_device
 from foretell.transfer.images.filling import load_inpainter
-from foretell.verbs import common
+from foretell.verbs import common, picture_extras
 from foretell.verbs.outcomes import Inpainting
+from foretell.verbs.picture_extras import Extras
 
 Hole = NDArray[np.bool_]
 # formats that keep every pixel as it is
-SAVED = {".png": {}, ".tif": {}, ".tiff": {}, ".bmp": {}, ".webp": {"lossless": True}}
+SAVED = {".png": {}, ".tif": {}, ".tiff": {}, ".bmp": {}, ".webp": {"lossless": True, "exact": True}}
+OPAQUE = ".bmp"  # cannot hold transparency
 BESIDE = 384  # pixels of the longest side in the exhibit
 
 
@@ -32,12 +36,14 @@ def inpaint(
     place: Path, image: Path, mask: str | Path | None, box: str | None, out: Path | None, device: str
 ) -> Inpainting:
     """See ``foretell.verbs.inpaint``."""
-    out = out if out is not None else place / "filled" / f"{image.stem}.png"  # not beside the image: its folder is data
+    out = out if out is not None else _free(place / "filled", image.stem)  # not beside the image: its folder is data
     _check_out(out, image, mask)
     chosen = named_device(device)
     picture, scale = _read(image, Recipe.load(Run.read(place).path / "recipe.toml").data)
-    if _transparent(image):
-        print(f"{image}: transparent pixels are laid over white")
+    extras = picture_extras.extras_of(image, picture.shape[:2])
+    kept = extras.clear is not None and picture.dtype == np.uint8 and out.suffix.lower() != OPAQUE
+    for told in _told(image, extras, kept):
+        print(f"{image}: {told}")
     hole = _hole(image, picture, mask, box)
     inpainter = load_inpainter(place, chosen)
     channels = inpainter.encoder.channels
@@ -53,13 +59,38 @@ def inpaint(
     result = picture.copy()
     fill = filled.mean(0)[:, :, None] if picture.shape[2] == 1 else filled.transpose(1, 2, 0)
     result[hole] = np.rint(fill[hole] * peak / scale).astype(picture.dtype)  # as bright as the file has it
-    write_aside(out, _packed(result, out))
+    whole = extras.laid_under(result, hole) if kept else result
+    write_aside(out, _packed(whole, out, extras.saved(whole.shape[2])))
     beside = out.with_name(f"{out.stem}-beside.png")
     seen = picture.dtype.type(scale)
     _exhibit(picture * seen, result * seen, hole, inpainter.filler.mean.flatten().tolist(), beside)
     print(f"filled: {out} ({int(hole.sum()):,} of {hole.size:,} pixels)")
     print(f"side by side: {beside}")
     return Inpainting(out, beside, int(hole.sum()))
+
+
+def _free(folder: Path, stem: str) -> Path:
+    """STEM.png in ``folder``, or STEM-2.png, ... where a filling or what stands beside one has that name."""
+    names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+    return next(
+        folder / f"{name}.png"
+        for name in names
+        if not (folder / f"{name}.png").exists() and not (folder / f"{name}-beside.png").exists()
+    )
+
+
+def _told(image: Path, extras: Extras, kept: bool) -> list[str]:
+    """What a person should know of how ``image`` is read and written; ``kept``: its transparency is."""
+    told = []
+    if extras.frames > 1:
+        told.append(f"has {extras.frames:,} frames: the first is filled")
+    if kept:
+        told.append("transparent pixels are laid over white to be looked at, and stay transparent outside the hole")
+    elif _transparent(image):
+        told.append("transparent pixels are laid over white")
+    if extras.mode in picture_extras.RECOLOURED:
+        told.append(f"its {extras.mode} is written as RGB")
+    return told
 
 
 def _check_out(out: Path, image: Path, mask: str | Path | None) -> None:
@@ -84,7 +115,7 @@ def _read(path: Path, data: DataConfig) -> tuple[Pixels, int]:
 def _transparent(path: Path) -> bool:
     try:
         with Image.open(path) as opened:
-            return opened.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in opened.info
+            return picture_extras.transparent(opened)
     except OSError:  # a kind of file that is not Pillow's
         return False
 
@@ -148,12 +179,13 @@ def _box(box: str, image: Path, height: int, width: int) -> Hole:
     return hole
 
 
-def _packed(pixels: Pixels, out: Path) -> bytes:
+def _packed(pixels: Pixels, out: Path, beside: dict[str, Any]) -> bytes:
+    """The file of ``pixels`` (H, W, C), of one to four channels; ``beside``: what is saved with them."""
     buffer = io.BytesIO()
     kind = Image.registered_extensions()[out.suffix.lower()]
     saved = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
     try:
-        saved.save(buffer, kind, **SAVED[out.suffix.lower()])
+        saved.save(buffer, kind, **SAVED[out.suffix.lower()], **beside)
     except (OSError, ValueError) as error:
         raise InputError(f"{out}: cannot hold this picture ({error}); give a name that ends in .png") from None
     return buffer.getvalue()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from cli_words import Said, refused
 from dicom_files import saved, small
-from PIL import Image
+from PIL import Image, ImageCms
 
 import foretell as api
 from foretell.cli import main
@@ -117,8 +117,7 @@ def test_a_mask_may_be_painted_white_on_transparent(filler: Path, photo: Path, t
 def test_grey_pictures_stay_grey(filler: Path, photo: Path, tmp_path: Path, mode: str) -> None:
     grey = np.asarray(Image.open(photo).convert("L"))
     Image.fromarray(grey if mode == "L" else grey.astype(np.uint16) * 257).save(tmp_path / "grey.png")
-    api.inpaint(filler, tmp_path / "grey.png", box="10,10,12,12")
-    after = pixels_of(filler / "filled" / "grey.png")
+    after = pixels_of(api.inpaint(filler, tmp_path / "grey.png", box="10,10,12,12").filled)
     assert after.shape == grey.shape
     before = pixels_of(tmp_path / "grey.png")
     assert after.dtype == before.dtype
@@ -165,6 +164,78 @@ def test_transparency_is_told(foretell: Callable[..., Said], filler: Path, photo
         "transparent pixels are laid over white"
         in foretell("inpaint", filler, tmp_path / "clear.png", "--box", "1,1,9,9").out
     )
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("RGBA", "png"), ("RGBA", "webp"), ("LA", "png"), ("P", "tif")])
+def test_what_is_transparent_outside_the_hole_stays_so(
+    filler: Path, photo: Path, tmp_path: Path, mode: str, suffix: str
+) -> None:
+    picture = Image.open(photo).convert("RGBA")
+    alpha = np.linspace(0, 255, 90 * 120).astype(np.uint8).reshape(90, 120)
+    picture.putalpha(Image.fromarray(alpha))
+    picture = picture.quantize(64) if mode == "P" else picture.convert(mode)
+    picture.save(tmp_path / "clear.png")
+    out = tmp_path / f"filled.{suffix}"
+    api.inpaint(filler, tmp_path / "clear.png", box="40,30,24,20", out=out)
+    before, after = (np.asarray(Image.open(path).convert("RGBA")) for path in (tmp_path / "clear.png", out))
+    hole = np.zeros((90, 120), dtype=bool)
+    hole[30:50, 40:64] = True
+    assert (after[~hole] == before[~hole]).all()
+    assert (after[hole][:, 3] == 255).all()
+    assert (after[hole][:, :3] != before[hole][:, :3]).any()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_profile_resolution_and_exif_are_kept(filler: Path, photo: Path, tmp_path: Path, suffix: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a fox"
+    Image.open(photo).save(tmp_path / "whole.jpg", icc_profile=profile, dpi=(300, 150), exif=exif)
+    out = tmp_path / f"filled.{suffix}"
+    api.inpaint(filler, tmp_path / "whole.jpg", box="40,30,24,20", out=out)
+    with Image.open(out) as filled:
+        filled.load()
+        assert filled.size == (90, 120), "upright"
+        assert filled.info["icc_profile"] == profile
+        assert filled.getexif().get(0x010E) == "a fox"
+        assert filled.getexif().get(0x0112, 1) == 1
+        if suffix != "webp":
+            assert filled.info["dpi"] == pytest.approx((150, 300), abs=0.1)
+
+
+def test_other_colours_are_written_as_rgb_and_that_is_said(
+    foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path
+) -> None:
+    Image.open(photo).convert("CMYK").save(tmp_path / "ink.tif", icc_profile=b"\0" * 16 + b"CMYK" + b"\0" * 200)
+    said = foretell("inpaint", filler, tmp_path / "ink.tif", "--box", "1,1,9,9", "--out", tmp_path / "a.tif")
+    assert said.status == 0, said.err
+    assert "ink.tif: its CMYK is written as RGB" in said.out
+    with Image.open(tmp_path / "a.tif") as filled:
+        assert filled.mode == "RGB"
+        assert "icc_profile" not in filled.info
+
+
+def test_of_an_animation_the_first_frame_is_filled(
+    foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path
+) -> None:
+    frames = [Image.open(photo).rotate(angle) for angle in (0, 90, 180)]
+    frames[0].save(tmp_path / "turn.gif", save_all=True, append_images=frames[1:])
+    said = foretell("inpaint", filler, tmp_path / "turn.gif", "--box", "1,1,9,9")
+    assert said.status == 0, said.err
+    assert "turn.gif: has 3 frames: the first is filled" in said.out
+
+
+def test_a_filling_is_not_written_over(filler: Path, photo: Path, tmp_path: Path) -> None:
+    first, other = tmp_path / "twice.png", tmp_path / "twice.bmp"
+    for path in (first, other):
+        Image.open(photo).save(path)
+    names = [
+        api.inpaint(filler, path, box=box).filled
+        for path, box in ((first, "1,1,9,9"), (first, "9,9,5,5"), (other, "1,1,9,9"))
+    ]
+    assert [name.name for name in names] == ["twice.png", "twice-2.png", "twice-3.png"]
+    assert (pixels_of(names[0])[20:] == pixels_of(first)[20:]).all()
+    assert all(name.with_name(f"{name.stem}-beside.png").is_file() for name in names)
 
 
 def test_the_published_optimiser_is_taken(filler: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import subprocess
 import sys
 from pathlib import Path
 
@@ -132,6 +133,23 @@ def test_a_label_of_a_clip_is_one_for_each_frame(tmp_path: Path) -> None:
     assert store.table.column("label") == ["cat"] * 3 + ["dog"] * 2
 
 
+def test_the_file_that_is_open_is_closed_before_the_interpreter_ends(tmp_path: Path) -> None:
+    """A decoder that is half done later says so on stderr, with a traceback."""
+    animation(tmp_path / "one.gif", 3)
+    program = (
+        "import sys; from pathlib import Path; from foretell.data import frames\n"
+        "def told(path):\n"
+        "    try: yield from frames._animation(path)\n"
+        "    finally: print('ending' if sys.is_finalizing() else 'in time')\n"
+        "frames._reader = lambda path, window: told\n"
+        "frames.read_frame(Path(sys.argv[1]), 1, 64)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "one.gif")], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("in time\n", "")
+
+
 def test_windows_are_runs_in_order(tmp_path: Path) -> None:
     store = store_of(["a"] * 4 + ["b"] * 5, [str(i) for i in (3, 1, 2, 0, 0, 1, 2, 3, 4)])
     windows = Windows(store, 3)
@@ -153,6 +171,19 @@ def test_no_window_crosses_a_gap_or_a_change_of_size() -> None:
     assert [rows.tolist() for rows in Windows(cut, 3).rows] == [[0, 1, 2], [3, 4, 5]]
 
 
+def test_why_a_sequence_is_cut_is_told() -> None:
+    turns = [picture(i, height=24 + i % 2) for i in range(6)]
+    store = ImageStore.of(turns, Table({"group": ["a"] * 6, "order": list("012345")}))
+    with pytest.raises(
+        InputError,
+        match=r"no sequence has 3 frames without a cut \(1 sequence, the longest of 6 frames, uncut at most 1\); frames "
+        r"change size from 32 x 24 to 32 x 25 px at memory\[1\]: bring all to one size; give longer ones",
+    ):
+        Windows(store, 3)
+    with pytest.raises(InputError, match=r"uncut at most 4\); frames are missing between memory\[3\] and memory\[4\];"):
+        Windows(store_of(["a"] * 6, ["0", "1", "2", "3", "7", "8"]), 5)
+
+
 def test_short_sequences_are_counted_listed_and_passed_over() -> None:
     store = store_of(["a", "b", "b", "b", "c", "c"], ["0", "0", "1", "2", "0", "1"])
     windows = Windows(store, 3)
@@ -160,7 +191,7 @@ def test_short_sequences_are_counted_listed_and_passed_over() -> None:
     assert windows.passed_over == [("a", 1), ("c", 2)]
     assert windows.note == "2 of 3 sequences have fewer than 3 frames in a row and are passed over: a (1), c (2)"
     with pytest.raises(
-        InputError, match=r"no sequence has 4 frames without a gap \(3 sequences, the longest of 3 frames\)"
+        InputError, match=r"no sequence has 4 frames without a cut \(3 sequences, the longest of 3 frames\); give"
     ):
         Windows(store, 4)
 

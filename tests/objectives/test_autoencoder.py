@@ -184,6 +184,7 @@ def test_a_short_training_cleans_real_pictures(store: ImageStore) -> None:
     (exhibit,) = objective.findings(store, np.arange(20), 0)
     assert [caption for caption, _ in exhibit.panels] == ["noisy", "foretold", "clean"]
     assert exhibit.table[-1][0] == "the noisy picture"
+    assert exhibit.caption.endswith("Measured on 20 images, all of them learnt from.")
 
 
 def test_the_code_is_probed_where_labels_and_other_images_exist(store: ImageStore) -> None:
@@ -197,6 +198,8 @@ def test_the_code_is_probed_where_labels_and_other_images_exist(store: ImageStor
     expected = probe(lambda rows: codes(objective, store, rows), store, train, test)
     assert told(store, test)["linear probe"] == f"{expected:.1%}"
     assert "linear probe" not in told(store.with_table(Table({}, len(store))), test)
+    assert objective.findings(store, test, 0)[0].caption.endswith("Measured on 80 images, none of them learnt from.")
+    assert objective.findings(store, np.arange(9), 0)[0].caption.endswith("9 images, 5 of them learnt from.")
     assert "linear probe" not in told(store, train)  # nothing else was learnt from
 
 

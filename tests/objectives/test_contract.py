@@ -133,6 +133,7 @@ def test_health_and_show(name: str, store: ImageStore) -> None:
     exhibit = task.show(batch, Rng(0, 0, rows))
     assert isinstance(exhibit, Exhibit)
     assert len(exhibit.panels) >= 2
+    assert not {"foretold", "filled"} & {caption for caption, _ in exhibit.panels}, "it is not trained yet"
     for caption, images in exhibit.panels:
         assert caption
         assert images.shape[0] == 8

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from foretell.counters import Rng, Rows
+from foretell.counters import Rng, Rows, seed_of
 from foretell.data.store import ImageStore, open_images
 from foretell.encoders import build_encoder, resolve
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.objectives.base import Task
 from foretell.objectives.masked_autoencoder import MaskedAutoencoder
+from foretell.objectives.masked_measures import losses, sentence
 from foretell.recipe import Recipe
 from foretell.views.patchify import patchify
 
@@ -96,14 +97,14 @@ def test_any_side_and_patch_and_timm_names(emoji: ImageStore, side: int, name: s
     missing = [name for name, p in objective.named_parameters() if p.grad is None]
     assert not missing
     panels = dict(objective.show(objective.draw("image", 0, 0, ROWS), Rng(0, 0, ROWS)).panels)
-    assert list(panels) == ["visible", "foretold", "image"]
+    assert list(panels) == ["visible", "image"], "before training it foretells nothing worth a look"
     assert all(panel.shape == (6, 3, side, side) for panel in panels.values())
 
 
 def test_the_exhibit_shows_the_visible_patches_as_they_are(emoji: ImageStore) -> None:
     objective = make(emoji)
     task = task_of(objective)
-    panels = dict(objective.show(objective.draw("image", 0, 0, ROWS), Rng(0, 0, ROWS)).panels)
+    panels = dict(objective.panels(task, objective.evaluated(task)))
     parts = {caption: patchify(panel, 4) for caption, panel in panels.items()}
     for row in range(6):
         keep, drop = task.visible["keep"][row], task.hidden["drop"][row]
@@ -111,6 +112,40 @@ def test_the_exhibit_shows_the_visible_patches_as_they_are(emoji: ImageStore) ->
             torch.testing.assert_close(parts[caption][row, keep], parts["image"][row, keep], atol=1e-6, rtol=0)
         hidden = parts["visible"][row, drop].view(48, 3, 16)
         assert float(hidden.std(2).max()) < 1e-6  # flat, the mean of the data
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_what_is_foretold_after_training_stands_beside_flat_patches(emoji: ImageStore, normalise: bool) -> None:
+    objective = make(emoji.subset(np.arange(8)), normalise=normalise)
+    (exhibit,) = objective.findings(emoji, np.arange(4, 24), 0)
+    assert exhibit.name == "foretold"
+    assert [caption for caption, _ in exhibit.panels] == ["visible", "foretold", "image"]
+    assert all(pictures.shape == (8, 3, 32, 32) for _, pictures in exhibit.panels)
+    assert "Measured on 20 images, 4 of them learnt from." in exhibit.caption
+    assert ("flat, of its own mean" if normalise else "mean of the data") in exhibit.caption
+    own, flat = losses(objective, emoji, np.arange(4, 24), 0)
+    assert len(own) == len(flat) == 20
+    rng = Rng(seed_of(0, "masked"), 0, Rows(0, 20, 20))
+    task = objective.undistorted(emoji.read(np.arange(4, 24)), rng)
+    objective.eval()
+    with torch.no_grad():
+        assert own.mean() == pytest.approx(float(objective.loss(task, "all")["total"]), rel=1e-5)
+    assert flat.mean() == pytest.approx(float(task.hidden["patches"].square().mean()), rel=1e-5)
+    assert exhibit.table[1][1].startswith(f"{own.mean():.3f} (")
+    assert exhibit.table[2][1].startswith(f"{flat.mean():.3f} (")
+    again = objective.findings(emoji, np.arange(4, 24), 0)[0]
+    assert (again.caption, again.table) == (exhibit.caption, exhibit.table)
+
+
+def test_a_loss_that_is_no_better_than_flat_patches_is_said_to_be() -> None:
+    flat = np.linspace(0.9, 1.1, 20)
+    assert sentence(flat - 0.3 + 0.01 * np.sin(np.arange(20)), flat, "flat").endswith(
+        " lower by 0.300 (0.297 to 0.303)."
+    )
+    assert sentence(flat + 0.3, flat, "flat").endswith("higher by 0.300 (0.300 to 0.300), no better than those.")
+    unsure = sentence(flat + np.where(np.arange(20) % 2, 0.5, -0.6), flat, "flat")
+    assert unsure.endswith("no better than those.")
+    assert sentence(flat[:1] - 0.1, flat[:1], "flat").endswith("0.800, against 0.900 for patches flat.")
 
 
 def test_an_untrained_encoder_starts_as_published_and_a_trained_one_as_it_is(emoji: ImageStore) -> None:

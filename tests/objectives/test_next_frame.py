@@ -14,7 +14,7 @@ from foretell.data.table import Table
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
-from foretell.objectives.frame_measures import measured
+from foretell.objectives.frame_measures import FrameErrors, measured
 from foretell.objectives.next_frame import NextFrame, shifted
 from foretell.recipe import Recipe
 from foretell.train import fit
@@ -155,6 +155,30 @@ def test_the_error_of_copying_is_measured_and_not_learnt(store: ImageStore) -> N
     assert errors.line[0] == pytest.approx(np.square(line - hidden).mean(), abs=1e-6)
 
 
+def test_few_sequences_say_nothing_of_others() -> None:
+    """Windows of one sequence overlap and are alike: what is drawn again are stretches, and no guess is called better."""
+    own = np.repeat([0.90, 0.95, 0.91, 0.94], 4)
+
+    def errors(sequence: np.ndarray, foretold: np.ndarray = own, span: int = 4) -> FrameErrors:
+        count = len(foretold)
+        return FrameErrors(foretold, np.ones(count), np.full(count, np.nan), sequence, "future", span)
+
+    few = errors(np.repeat([0, 1], 8))
+    assert few.sentence == (
+        "Its squared error is 92.5% of that of copying (95% interval 90.5% to 94.7% over windows of 2 sequences; other "
+        "sequences may differ), in 16 windows of 2 sequences: too few sequences to call it better."
+    )
+    assert few.table()[0][3] == "Squared error lower by (95% interval over windows)"
+    windows = errors(np.repeat([0, 1], 8), span=1)
+    assert few.skill(few.copied)[1] < windows.skill(few.copied)[1], "wider than windows by themselves would have it"
+    assert "too few" not in errors(np.arange(16) // 3).sentence
+    worse = errors(np.repeat([0, 1], 8), own + 0.07)
+    assert worse.sentence.endswith("in 16 windows of 2 sequences: no better than copying.")
+    alone = errors(np.zeros(5, np.int64), own[:5])
+    assert alone.sentence.endswith("of copying, in 5 windows of 1 sequence: too few for an interval.")
+    assert alone.table()[2][3] == "9.0%"
+
+
 def test_frames_that_do_not_move_leave_nothing_to_gain() -> None:
     image = open_images("@emoji").image(3)
     still = ImageStore.of([image] * 6, Table({"group": ["a"] * 6, "order": list("012345")}))
@@ -166,7 +190,7 @@ def test_frames_that_do_not_move_leave_nothing_to_gain() -> None:
 
 def test_too_short_and_no_sequences_are_input_errors(store: ImageStore) -> None:
     with pytest.raises(
-        InputError, match=r"no sequence has 7 frames without a gap \(40 sequences, the longest of 5 frames\)"
+        InputError, match=r"no sequence has 7 frames without a cut \(40 sequences, the longest of 5 frames\)"
     ):
         made(store, frames=6)
     with pytest.raises(InputError, match=r"no column group nor order.*numbered frames"):

@@ -14,7 +14,7 @@ from foretell.data.store import ImageStore, open_images
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
-from foretell.objectives.patch_exhibits import agreement, embed_patches
+from foretell.objectives.patch_exhibits import agreement, answers, embed_patches
 from foretell.objectives.patch_localization import PatchLocalization
 from foretell.train import fit
 from foretell.train.config import TrainingConfig
@@ -167,6 +167,35 @@ def test_findings_show_neighbours_and_confidence_with_their_base_rates(emoji: Im
     assert [caption for caption, _ in confidence.panels][2:] == list(confidence.table[0][1:])
     again = task.findings(emoji, np.arange(len(emoji)), seed=1)
     assert again[1].table == neighbours.table
+
+
+def test_answers_are_told_over_all_images_beside_chance(emoji: ImageStore) -> None:
+    task = make(emoji)
+    rows = np.arange(10, 30)
+    found = embed_patches(task, emoji, rows, 3)
+    got = answers(task, found)
+    likely = task.fusion(found["fc6"].view(20, -1, found["fc6"].shape[1]), task.places).float().softmax(-1)
+    right = [float((likely[row].argmax(-1) == task.labels).float() @ task.weights) for row in range(20)]
+    true = torch.stack([likely[:, pair, label] for pair, label in enumerate(task.labels.tolist())], 1)
+    np.testing.assert_allclose(got.right, right, atol=1e-6)
+    np.testing.assert_allclose(got.probability, (true @ task.weights).detach().numpy(), atol=1e-6)
+    assert got.by_direction.mean() == pytest.approx(got.probability.mean(), abs=1e-6)  # all directions count alike
+    other = make(emoji.subset(np.arange(20)))
+    exhibit = other.findings(emoji, rows, seed=1)[0]
+    assert "chance is 12.5%. Measured on 20 images, 10 of them learnt from." in exhibit.caption
+    assert [row[0] for row in exhibit.table[1:]] == ["direction answered rightly", "probability of the true direction"]
+    assert (
+        f"It answers {exhibit.table[1][1].replace('(', '(95% interval over images ')} of the pairs" in exhibit.caption
+    )
+
+
+@pytest.mark.parametrize("textured", [0, 1, 2])
+def test_pictures_that_are_blank_have_findings_too(emoji: ImageStore, textured: int) -> None:
+    images = [emoji.image(i) for i in range(textured)] + [np.full((64, 64, 3), shade, np.uint8) for shade in range(5)]
+    store = ImageStore.of(images)
+    found = make(store).findings(store, np.arange(len(store)), 0)
+    assert [one.name for one in found] == ["foretold", *(["nearest-patches"] if textured == 2 else []), "confidence"]
+    assert ("Nearest patches are not shown: " in found[0].caption) == (textured < 2)
 
 
 def test_blank_patches_have_no_neighbours(emoji: ImageStore) -> None:

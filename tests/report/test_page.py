@@ -235,6 +235,14 @@ def test_an_accuracy_of_a_player_is_no_loss(tmp_path: Path) -> None:
     assert "discriminator.accuracy</text>" not in text
 
 
+def test_the_loss_stands_beside_that_of_foretelling_nothing(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    assert "foretelling nothing costs" not in build(run).read_text()
+    facts = json.loads((run / "facts.json").read_text())
+    (run / "facts.json").write_text(json.dumps({**facts, "chance_loss": 2.0794}))
+    assert re.search(r"<b>Loss</b> foretelling nothing costs 2\.08", build(run).read_text())
+
+
 def test_a_share_has_whole_ticks_that_are_possible(tmp_path: Path) -> None:
     for values, expected in (([0.979, 0.979], ["96%", "97%", "98%", "99%"]), ([1.0, 1.0], ["99%", "100%"])):
         lines = [{"step": step, "value": value} for step, value in enumerate(values)]

@@ -172,6 +172,16 @@ def test_a_run_that_collapses_says_so(tmp_path, monkeypatch):
         assert {line["verdict"] for line in run.metrics("health")} == {"healthy"}
 
 
+@pytest.mark.parametrize(("loss", "told"), [(5.0, True), (1.02, True), (1.0, True), (0.996, True), (0.99, False)])
+def test_a_loss_no_better_than_chance_is_not_healthy(loss, told):
+    chance = math.log(8)
+    health = Health(Pairs(), 0, torch.device("cpu"), None)
+    early = [health(step, loss=loss * chance, chance=chance, warm=False)["verdict"] for step in (10, 20)]
+    late = [health(step, loss=loss * chance, chance=chance, warm=True)["verdict"] for step in (30, 40)]
+    assert early == ["healthy", "healthy"]
+    assert late == ["healthy", "collapsing since step 30" if told else "healthy"]
+
+
 def test_a_loss_stuck_at_chance_is_seen_in_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv("FORETELL_CACHE", str(tmp_path / "cache"))
 
@@ -185,4 +195,5 @@ def test_a_loss_stuck_at_chance_is_seen_in_a_run(tmp_path, monkeypatch):
     with new_run(tmp_path / "run") as run:
         fit(Blind(), config, run)
         verdicts = [line["verdict"] for line in run.metrics("health")]
+        assert run.read_json("facts.json")["chance_loss"] == pytest.approx(math.log(127))
     assert verdicts == ["healthy"] + ["collapsing since step 10"] * 5

@@ -144,6 +144,11 @@ class Shortcuts:
     def verdict(self) -> str:
         """One or two sentences for a person."""
         gain = self.open.gain
+        if not self.leaks and gain.low > 0:
+            return (
+                f"The place of {self.what} hardly shows: a network foretells it {gain.mean:.1%} better than a constant "
+                f"({gain.low:.1%} to {gain.high:.1%}), under the {LEAST:.0%} that counts as a leak."
+            )
         if not self.leaks:
             return (
                 f"The place of {self.what} does not show: a network foretells it no better than a constant "

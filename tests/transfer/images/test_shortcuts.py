@@ -174,6 +174,14 @@ def test_the_verdict_in_words() -> None:
     assert found.judged("contrast") == "no difference"
     assert "It shows through lens aberration; colour projection closes it." in found.verdict
     assert "With everything closed 24.5% remain: the layout of the pictures" in found.verdict
+    trifle = Shortcuts("patches of 16 px", 50, 16, made([0.3976, 0.3977, 0.3978]))
+    assert not trifle.leaks
+    assert (
+        "hardly shows: a network foretells it 0.6% better than a constant (0.5% to 0.6%), under the 1% that counts"
+        in trifle.verdict
+    )
+    nothing = Shortcuts("patches of 16 px", 50, 16, made([0.401, 0.3977, 0.399]))
+    assert "does not show: a network foretells it no better than a constant" in nothing.verdict
     layout = Shortcuts("patches of 16 px", 50, 16, leaks, {"contrast": leaks})
     assert "No single switch takes away much" in layout.verdict
 
