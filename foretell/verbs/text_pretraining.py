@@ -291,7 +291,7 @@ def measure(setting: Setting, run: Run, monitor: HeldOut | None) -> dict[str, fl
     kept: dict[str, Any] = {"documents": len(setting.parts.test), "rows": len(monitor.rows), "found": found}
     say(f"on {many(len(setting.parts.test), 'document')} that it has not learnt from:")
     if "words" in found:
-        guess = word_guesses(setting.part, monitor.words())
+        guess = word_guesses(setting.objective, monitor.words())
         kept["words"] = {"perplexity": math.exp(found["words"]), "right": found["right"], "guess": guess}
         say(
             f"  words: perplexity {math.exp(found['words']):,.1f}, {found['right']:.1%} right "
