@@ -1,4 +1,5 @@
-"""Which language a text is probably in: by its script, and among languages of one script by their commonest words.
+"""Which language a text is probably in: by its script, and among languages of one script by letters of their own and by
+their commonest words.
 
 It knows the languages of ``COMMON`` and ``SCRIPTS`` and no others: a text in another one with the same letters is taken for
 a relative, or for none. A few words in capital letters, names or code are none. It needs no model and no network.
@@ -82,8 +83,22 @@ SCRIPTS = {
     "ko": "\u1100-\u11ff\uac00-\ud7af",
     "zh": "\u4e00-\u9fff",
 }
+# letters that, of all languages known here or not, these alone have: of Cyrillic ones one word tells, of Latin ones two,
+# since names keep their spelling
+OWN = (
+    ("йщьюя", {"ru", "uk", "bg"}),
+    ("ъ", {"ru", "bg"}),
+    ("ыэё", {"ru"}),
+    ("іїєґ", {"uk"}),
+    ("ђћљњјџ", {"sr"}),
+    ("ўқғңөұүһәѓќѕӣӯҳҷӑӗҫӳ", set[str]()),
+)
+OWN_LATIN = (("ıİğĞ", {"tr", "az"}), ("əƏ", {"az"}))
+SHARE, SHARE_LATIN = 0.04, 0.1  # of the words that must have such a letter
+FEW = 3  # words, below which letters tell nothing
 UNSPACED = frozenset({"ja", "zh", "th", "lo", "km", "my"})  # written without spaces between words
 _LETTERS = {lang: re.compile(f"[{span}]") for lang, span in SCRIPTS.items()}
+_CYRILLIC = re.compile("[\u0400-\u052f]")
 _WORD = re.compile(r"[^\W\d_][\w\u0900-\u097f\u200c'’]*")
 _LANGUAGES: dict[str, tuple[str, ...]] = {}
 for _lang, _words in COMMON.items():
@@ -114,11 +129,14 @@ def _by_script(text: str) -> str | None:
 
 
 def _by_words(text: str) -> str | None:
-    words = _WORD.findall(text.lower())
+    words = _WORD.findall(text.replace("I\u0307", "İ"))
+    left = _by_letters(text, words)
+    if left is not None and len(left) < 2:
+        return next(iter(left), None)
     hits: Counter[str] = Counter()
     told: dict[str, float] = {}
     for word in words:
-        languages = _LANGUAGES.get(word, ())
+        languages = [lang for lang in _LANGUAGES.get(word.lower(), ()) if left is None or lang in left]
         for lang in languages:
             hits[lang] += 1
             told[lang] = told.get(lang, 0.0) + 1 / len(languages)  # a word of many languages tells little
@@ -128,3 +146,24 @@ def _by_words(text: str) -> str | None:
     if len(ranked) > 1 and told[ranked[0]] < LEAD * told[ranked[1]]:
         return None
     return ranked[0]
+
+
+def _by_letters(text: str, words: list[str]) -> set[str] | None:
+    """The languages that the letters of ``words`` leave, none of them perhaps; None where they tell nothing."""
+    if text.isascii() or len(words) < FEW:
+        return None
+    if 2 * len(_CYRILLIC.findall(text)) > sum(map(str.isalpha, text)):
+        return _having(words, OWN, max(1, SHARE * len(words)))
+    left = _having(words, OWN_LATIN, max(2, SHARE_LATIN * len(words)))
+    # no text of a few words is in Azerbaijani without its commonest letter
+    return left if left is None or "ə" in text else left - {"az"}
+
+
+def _having(words: list[str], own: tuple[tuple[str, set[str]], ...], fewest: float) -> set[str] | None:
+    """The languages in common to all letters of ``own`` that at least ``fewest`` of ``words`` have; None where none is."""
+    found = [
+        langs
+        for letters, langs in own
+        if sum(not set(letters).isdisjoint(word.lower() + word) for word in words) >= fewest
+    ]
+    return set.intersection(*found) if found else None

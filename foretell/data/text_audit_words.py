@@ -33,8 +33,8 @@ def render_text(found: TextAudit) -> str:
     lines.append(f"  tokens: about {found.tokens:,}, by a guess of 1.3 a word; a tokenizer trained on it tells")
     if found.single:
         lines.append(
-            f"  of one sentence: {many(found.single, 'document')} ({_share(found.single, found.documents)}); next-sentence "
-            "prediction passes over these"
+            f"  of one sentence: {many(found.single, 'document')} ({_share(found.single, found.documents)}); in next-sentence "
+            "prediction another document's text always comes second to these"
         )
     lines += _languages(found)
     lines += _labels(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,8 +130,7 @@ def templated(
 
 
 def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache: Path | None = None) -> Tokenizer:
-    """``config.file``, or ``train_tokenizer`` once: what comes out is kept in the cache, since training twice on the same
-    text may break ties otherwise.
+    """``config.file``, or ``train_tokenizer`` once: what comes out is kept in the cache.
 
     Raises InputError as these do, and for a file that lacks one of ``roles``.
     """
@@ -139,6 +138,7 @@ def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache
         made = load_tokenizer(config.file)
         check_specials(made, roles, config.file)
         return made
+    roles = _with_unknown(config, roles)
     key = f"{FORMAT}\0{corpus.fingerprint}\0{config.model_dump_json()}\0{roles}"
     folder = (cache if cache is not None else cache_folder()) / "tokenizers"
     file = folder / f"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}.json"
@@ -153,10 +153,11 @@ def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache
 def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str]) -> Tokenizer:
     """A tokenizer trained on about ``config.sample`` megabytes of ``corpus``, documents taken evenly from all of it.
 
-    ``roles``: the special tokens it gets, ids from 0. Raises InputError when the text supports fewer entries than were
-    asked for.
+    The same text gives the same tokenizer. ``roles``: the special tokens it gets, ids from 0; where its kind needs one for
+    what it does not know, that too. Raises InputError when the text supports fewer entries than were asked for.
     """
-    kind = config.kind or ("wordpiece" if "mask" in roles else "bpe")
+    roles = _with_unknown(config, roles)
+    kind = _kind(config, roles)
     lowercase = config.lowercase if config.lowercase is not None else kind == "wordpiece"
     specials = [ROLES[role][0] for role in roles]
     if kind == "unigram" and "unk" not in roles:
@@ -168,9 +169,12 @@ def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str
     )
     if vocabulary <= len(specials):
         raise InputError(f"{few}; set it to some thousands, or leave it out")
-    made, trainer = _made(kind, lowercase, vocabulary, specials)
+    made = _made(kind, lowercase)
     try:
-        made.train_from_iterator(_sampled(corpus, *sample), trainer)
+        if kind == "wordpiece":
+            _train_wordpiece(made, vocabulary, specials, lambda: _sampled(corpus, *sample))
+        else:
+            made.train_from_iterator(_sampled(corpus, *sample), _trainer(kind, vocabulary, specials))
     except InputError:
         raise
     except Exception as error:  # the library raises Exception itself
@@ -186,6 +190,40 @@ def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str
             "or less, or give more text"
         )
     return made
+
+
+def _kind(config: TokenizerConfig, roles: Sequence[str]) -> str:
+    return config.kind or ("wordpiece" if "mask" in roles else "bpe")
+
+
+def _with_unknown(config: TokenizerConfig, roles: Sequence[str]) -> tuple[str, ...]:
+    """``roles``, for WordPiece with that of what it does not know: it can give nothing else for a letter it never saw."""
+    lacks = _kind(config, roles) == "wordpiece" and "unk" not in roles
+    return (*roles, "unk") if lacks else tuple(roles)
+
+
+def _train_wordpiece(
+    made: Tokenizer, vocabulary: int, specials: list[str], texts: Callable[[], Iterator[list[str]]]
+) -> None:
+    """Give ``made`` the model learnt from ``texts``, the same each time.
+
+    The library numbers letters inside words ("##a") as it comes upon them, in random order, and breaks ties between merges
+    by these numbers. Here all letters are numbered beforehand, by handing them over as special tokens.
+    """
+    words = {word for batch in texts() for text in batch for word in text.split(" ")}
+    seen = _wordpiece(made, 0, specials, [list(words)]).keys() - set(specials)
+    letters = sorted(seen, key=lambda letter: (len(letter) > 1, letter))
+    entries = _wordpiece(made, vocabulary, [*specials, *letters], texts())
+    made.model = models.WordPiece(entries, unk_token=ROLES["unk"][0])
+    made.add_special_tokens(specials)
+
+
+def _wordpiece(made: Tokenizer, size: int, first: list[str], texts: Iterable[list[str]]) -> dict[str, int]:
+    """The entries, ``first`` before the others, that a copy of ``made`` learns from ``texts``: ``size``, or all letters."""
+    copy = Tokenizer.from_str(made.to_str())
+    copy.train_from_iterator(texts, _trainer("wordpiece", size, first))
+    entries: dict[str, int] = copy.get_vocab()
+    return entries
 
 
 def _usual_size(corpus: Corpus, most: int, size: int) -> int:
@@ -223,15 +261,15 @@ def _without_accents() -> list[normalizers.Normalizer]:
     return [normalizers.NFD(), normalizers.Replace(Regex(ACCENTS), ""), normalizers.NFC()]
 
 
-def _made(kind: str, lowercase: bool, vocabulary: int, specials: list[str]) -> tuple[Tokenizer, trainers.Trainer]:
-    common: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": specials, "show_progress": False}
+def _made(kind: str, lowercase: bool) -> Tokenizer:
+    """One that has learnt nothing yet."""
     if kind == "wordpiece":
         made = Tokenizer(models.WordPiece(unk_token=ROLES["unk"][0]))
         bare = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=False)
         made.normalizer = normalizers.Sequence([*_without_accents(), bare]) if lowercase else bare
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         made.decoder = decoders.WordPiece()
-        return made, trainers.WordPieceTrainer(**common)
+        return made
     plain: list[normalizers.Normalizer] = [normalizers.NFC()]
     if lowercase:
         plain = [*_without_accents(), normalizers.Lowercase()]
@@ -240,13 +278,21 @@ def _made(kind: str, lowercase: bool, vocabulary: int, specials: list[str]) -> t
         made.normalizer = normalizers.Sequence(plain)
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         made.decoder = decoders.ByteLevel()
-        return made, trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **common)
-    unknown = next(name for name in specials if name in ROLES["unk"])
+        return made
     made = Tokenizer(models.Unigram())
     made.normalizer = normalizers.Sequence([*plain, normalizers.Replace(Regex(r"\s+"), " ")])
     made.pre_tokenizer = pre_tokenizers.Metaspace()
     made.decoder = decoders.Metaspace()
-    return made, trainers.UnigramTrainer(unk_token=unknown, **common)
+    return made
+
+
+def _trainer(kind: str, vocabulary: int, specials: list[str]) -> trainers.Trainer:
+    common: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": specials, "show_progress": False}
+    if kind == "wordpiece":
+        return trainers.WordPieceTrainer(**common)
+    if kind == "bpe":
+        return trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **common)
+    return trainers.UnigramTrainer(unk_token=next(name for name in specials if name in ROLES["unk"]), **common)
 
 
 def continuation_prefix(tokenizer: Tokenizer) -> str | None:

@@ -9,18 +9,20 @@ Use it to write on from a prompt, to score how likely a text is, and as a start 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foretell.counters import Rng
+from foretell.counters import Rng, Rows
 from foretell.data.textrows import Examples, TextBatch, running_texts
 from foretell.data.tokens import TokenStore
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Task
-from foretell.objectives.text import TextConfig, TextObjective
+from foretell.objectives.text import AT_ONCE, TextConfig, TextObjective
 from foretell.views.tokens import NOT_CHOSEN
 from foretell.vocabulary_loss import linear_cross_entropy
 
@@ -72,6 +74,15 @@ class Gpt(TextObjective):
 
     def foretold(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         return lengths - 1
+
+    def asked(self, most: int) -> Iterator[NDArray[np.int64]]:
+        """As ``TextObjective.asked``, of rows; the token at the end of a document is among them."""
+        plan = self.rows_of(0, 0)
+        rows = np.arange(0, len(plan), max(1, len(plan) // most))
+        for at in range(0, len(rows), AT_ONCE):
+            part = rows[at : at + AT_ONCE]
+            after = self.hide(plan.read(part), Rng(0, 0, Rows.of_rank(len(part)))).hidden["words"]
+            yield after[after != NOT_CHOSEN].numpy()
 
     def hide(self, batch: TextBatch, rng: Rng) -> Task:
         task = self.task_of(batch)

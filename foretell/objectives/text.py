@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from foretell.counters import Rng, Rows
 from foretell.data.sampler import Sampler
 from foretell.data.table import many
-from foretell.data.textrows import Examples, TextBatch
+from foretell.data.textrows import Examples, TextBatch, spread
 from foretell.data.textrows import Rows as TextRows
 from foretell.data.tokenizer import TokenizerConfig
 from foretell.data.tokens import TokenStore
@@ -22,6 +23,8 @@ from foretell.encoders.attention import packed_mask
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
 from foretell.objectives.base import Objective, Stream, Task
 from foretell.settings import Settings
+
+AT_ONCE = 1024  # documents or rows that are counted at a time
 
 
 class TextConfig(Settings):
@@ -116,6 +119,15 @@ class TextObjective(Objective):
     def foretold(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many tokens of texts of ``lengths`` are to be foretold."""
         raise NotImplementedError
+
+    def asked(self, most: int) -> Iterator[NDArray[np.int64]]:
+        """The tokens that may be foretold, in parts: of every document, or of evenly spaced ones where ``most`` are fewer."""
+        first, end = self.store.token_spans()
+        many = max(1, len(first) // most)
+        first, end = first[::many], end[::many]
+        for at in range(0, len(first), AT_ONCE):
+            part = spread(first[at : at + AT_ONCE], (end - first)[at : at + AT_ONCE])
+            yield self.store.ids[part].astype(np.int64)
 
     @property
     def notes(self) -> list[str]:

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from foretell.counters import Rng, Rows, seed_of
-from foretell.data.textrows import spread
 from foretell.data.tokens import TokenStore
 from foretell.errors import InputError
 from foretell.objectives.base import Task
@@ -19,7 +18,7 @@ from foretell.views.tokens import NOT_CHOSEN
 
 AT_ONCE = 32  # rows
 MOST = 512  # rows that are measured on
-COUNTED = 100_000  # documents that the tokens are counted in
+COUNTED = 100_000  # documents, or rows of a decoder's, that the tokens are counted in
 
 Index = NDArray[np.int64]
 
@@ -94,15 +93,14 @@ class HeldOut:
         return found
 
 
-def word_guesses(learnt: TokenStore, hidden: torch.Tensor) -> dict[str, float]:
-    """Perplexity and accuracy of the tokens' frequencies in ``learnt`` (one added to each) at the places of ``hidden``."""
-    counts = np.ones(learnt.vocabulary)
-    first, end = learnt.token_spans()
-    many = max(1, len(first) // COUNTED)  # evenly spaced documents, where there are very many
-    first, end = first[::many], end[::many]
-    for at in range(0, len(first), 1024):
-        part = spread(first[at : at + 1024], (end - first)[at : at + 1024])
-        counts += np.bincount(learnt.ids[part], minlength=learnt.vocabulary)
+def word_guesses(learnt: TextObjective, hidden: torch.Tensor) -> dict[str, float]:
+    """Perplexity and accuracy, at the places of ``hidden``, of how often each token is foretold in the text of ``learnt``.
+
+    One is added to each token's count.
+    """
+    counts = np.ones(learnt.store.vocabulary)
+    for part in learnt.asked(COUNTED):
+        counts += np.bincount(part, minlength=len(counts))
     wanted = hidden[hidden != NOT_CHOSEN].numpy()
     share = counts / counts.sum()
     return {

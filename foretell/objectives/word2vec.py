@@ -131,7 +131,6 @@ class Word2Vec(Objective):
         pieces = self.steps_per_epoch(rows.total)
         piece = int(Sampler(pieces, seed, "pieces").index(step, Rows(0, 1, 1))[0])
         begin, end = (len(self.store) * at // pieces for at in (piece, piece + 1))
-        end = min(end, begin + len(rows)) if pieces == 1 else end
         return WordBatch(torch.from_numpy(np.array(self.store.ids[begin:end])))
 
     def hide(self, batch: WordBatch, rng: Rng) -> Task:
@@ -185,8 +184,8 @@ class Word2Vec(Objective):
         return kept * 6 * c.dim * inputs * outputs
 
     def _path_length(self) -> float:
-        lengths = np.diff(self.tables.starts)
-        return float((lengths * self.store.counts).sum() / self.store.counts.sum())
+        """Turns to a word, on average over the words that sub-sampling leaves."""
+        return float(np.average(np.diff(self.tables.starts), weights=self.tables.keep * self.store.counts))
 
     @property
     def chance_loss(self) -> float:

@@ -43,7 +43,8 @@ def next_sentence(
         raise InputError(f"{file}: cannot be read ({error.strerror}); expected a text file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: byte {error.start} is not UTF-8; expected a text file") from None
-    sentences = [line.strip() for line in lines if line.strip()]
+    numbered = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
+    sentences = list(numbered.values())
     if not 2 <= len(sentences) <= MOST:
         raise InputError(f"{file}: {len(sentences)} sentences; expected 2 to {MOST}, one a line")
     read = read_text(Path(run))
@@ -54,6 +55,15 @@ def next_sentence(
         )
     cls, sep = read.need("cls", "sep")
     tokens = [encoded.ids for encoded in read.tokenizer.encode_batch(sentences, add_special_tokens=False)]
+    (first_line, one), (other_line, two) = sorted(
+        sorted(zip(numbered, map(len, tokens), strict=True), key=lambda line: -line[1])[:2]
+    )
+    longest, most = one + two + 3, read.model.shape.positions
+    if longest > most:
+        raise InputError(
+            f"{file}: lines {first_line} and {other_line} make a pair of {longest} tokens, special ones too; expected at most "
+            f"{most}, the positions of the model: shorten them"
+        )
     scores = [[math.nan] * len(sentences) for _ in sentences]
     for i, first in enumerate(tokens):
         for j, second in enumerate(tokens):

@@ -15,6 +15,7 @@ import torch
 import foretell.objectives as objectives
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.table import many
+from foretell.data.textrows import SHORTEST
 from foretell.data.tokenizer import check_specials, load_tokenizer, templated
 from foretell.data.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
@@ -291,7 +292,7 @@ def measure(setting: Setting, run: Run, monitor: HeldOut | None) -> dict[str, fl
     kept: dict[str, Any] = {"documents": len(setting.parts.test), "rows": len(monitor.rows), "found": found}
     say(f"on {many(len(setting.parts.test), 'document')} that it has not learnt from:")
     if "words" in found:
-        guess = word_guesses(setting.part, monitor.words())
+        guess = word_guesses(setting.objective, monitor.words())
         kept["words"] = {"perplexity": math.exp(found["words"]), "right": found["right"], "guess": guess}
         say(
             f"  words: perplexity {math.exp(found['words']):,.1f}, {found['right']:.1%} right "
@@ -321,6 +322,11 @@ class Texts(kinds.Kind[Setting]):
         settled, notes = settle(asked, store)
         setting = build(settled, store, parts)
         rows = len(setting.objective.rows_of(0, 0))
+        if not rows:
+            raise InputError(
+                f"{store.source}: too little text to learn from: pieces of fewer than {SHORTEST} tokens are left out, and "
+                f"{many(len(setting.part), 'document')} gave no longer one; give more text"
+            )
         training = settled.training
         if "batch" not in asked.training.model_fields_set and rows < 4 * training.batch:
             batch = max(1, min(training.batch, 1 << max(0, (rows // 4).bit_length() - 1)))

@@ -16,7 +16,7 @@ from foretell import distributed
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.languages import UNSPACED, guess
 from foretell.data.table import many
-from foretell.data.words import WordsConfig, WordStore, open_words
+from foretell.data.words import HELD_OUT, WordsConfig, WordStore, open_words
 from foretell.encoders.vectors import save_counts, save_vectors
 from foretell.errors import InputError
 from foretell.objectives.word2vec import Word2Vec
@@ -104,7 +104,12 @@ def division(store: WordStore) -> str:
     """What is held out, in words."""
     facts = store.facts
     if not facts["held_documents"]:
-        return "no document is held out, since there are fewer than 50"
+        if facts.get("split_column"):
+            return "no document is held out: the split column puts all into the train part"
+        given = many(facts["documents"], "document")
+        return (
+            f"no document is held out: one in about {HELD_OUT} is, drawn by its number, and of {given} none was drawn"
+        )
     documents, words = many(facts["held_documents"], "document"), many(facts["held_words"], "word")
     return f"held out to measure on: {documents}, {words}"
 

@@ -22,7 +22,7 @@ from foretell.recipe import Recipe
 from foretell.verbs.text_data import tell_text
 from foretell.verbs.text_examples import completions
 from foretell.verbs.text_pretraining import hurried
-from foretell.verbs.text_run import read_text
+from foretell.verbs.text_run import TextModel, read_text
 
 TINY = ["objective.network.layers=2", "objective.network.width=64", "objective.network.heads=2", "objective.length=48"]
 TRAINING = ["training.rate=0.003", "training.precision=float32", "training.health_every=40", "training.batch=16"]
@@ -169,6 +169,22 @@ def test_every_ordered_pair_is_scored(bert: Path, tmp_path: Path, capsys: pytest
     assert all(0 <= found.scores[i][j] <= 1 for i in range(3) for j in range(3) if i != j)
     assert main(["next-sentence", str(bert), str(tmp_path / "s.txt")]) == 0
     assert "1 then 3:" in capsys.readouterr().out
+
+
+def test_a_pair_that_is_too_long_is_named_before_any_is_scored(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "s.txt"
+    file.write_text("Anna walks.\n\n" + "garden " * 30 + "\nBen walks.\n" + "school " * 20 + "\n")
+    monkeypatch.setattr(TextModel, "states", None)  # nothing is computed
+    assert main(["next-sentence", str(bert), str(file)]) == 2
+    told = capsys.readouterr().err
+    assert re.search(rf"^error: {file}: lines 3 and 5 make a pair of 53 tokens, .* at most 48, the positions", told), (
+        told
+    )
+    file.write_text("Anna walks.\n\n" + "garden " * 30 + "\nBen walks.\n")
+    monkeypatch.undo()
+    assert len(foretell.next_sentence(bert, file).scores) == 3
 
 
 def test_text_is_written_on(gpt: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -331,6 +347,23 @@ def test_bad_input(words: list[str], message: str, bert: Path, gpt: Path, text: 
     told = capsys.readouterr().err
     assert re.search(message, told), told
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("objective", ["gpt", "bert"])
+def test_a_text_of_no_piece_is_named(objective: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "one.txt").write_text("a\n")
+    given = ["--objective", objective, "--budget", "1 steps", "--out", str(tmp_path / "run")]
+    assert main(["pretrain", str(tmp_path / "one.txt"), *given]) == 2
+    told = capsys.readouterr().err
+    assert re.search(r"error: .*one\.txt: .*pieces of fewer than 3 tokens are left out.*; give more text$", told), told
+
+
+def test_a_decoder_with_wordpiece_reads_letters_that_it_never_saw(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, given = tmp_path / "run", [*TINY, *TRAINING, "objective.tokenizer.kind=wordpiece"]
+    foretell.pretrain(text, objective="gpt", out=out, budget="2 steps", set=given)
+    assert foretell.generate(out, "Anna \u4e2d", most=3).startswith("anna ")
 
 
 def test_bad_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 import foretell
 from foretell.cli import main
+from foretell.data.corpus import open_corpus
+from foretell.data.words import open_words
 from foretell.errors import InputError
 from foretell.recipe import Recipe
-from foretell.verbs.word_pretraining import too_few, unspaced
+from foretell.verbs.word_pretraining import division, too_few, unspaced
 
 SETTINGS = [
     "objective.dim=16",
@@ -166,6 +168,20 @@ def test_words_without_spaces_between_them_are_told(
     (tmp_path / "text.txt").write_text(text)
     given = {"objective.name": "word2vec", "data.source": str(tmp_path / "text.txt"), **options}
     assert bool(unspaced(Recipe.load(None, given))) == told
+
+
+def test_why_no_document_is_held_out_is_said(tmp_path: Path) -> None:
+    file, table = tmp_path / "lines.txt", tmp_path / "table.csv"
+    table.write_text("text,split\n" + "red blue,train\n" * 6)
+    for count, message in (
+        (60, "one in about 50 is, drawn by its number, and of 60 documents none was drawn"),
+        (83, "held out to measure on: 1 document, 2 words"),
+    ):
+        file.write_text("red blue\n" * count)
+        store = open_words(open_corpus(file, documents="line"), cache=tmp_path / "cache")
+        assert division(store).endswith(message)
+    store = open_words(open_corpus(table), cache=tmp_path / "cache")
+    assert division(store) == "no document is held out: the split column puts all into the train part"
 
 
 def test_a_small_text_that_is_read_too_seldom_is_told() -> None:

@@ -43,6 +43,30 @@ def test_a_sentence_tells_its_language(lang: str) -> None:
     assert guess(SENTENCES[lang]) == lang
 
 
+@pytest.mark.parametrize(
+    ("lang", "text"),
+    [
+        ("ru", "Солнце светит на небе. Мальчик идёт в школу. Люди говорят о погоде и о жизни."),
+        ("ru", "Сегодня в Москве прошёл сильный дождь, и движение на дорогах остановилось."),
+        ("ru", "Она была очень рада и пригласила всех на чай."),
+        ("uk", "Сонце світить. Хлопець їде."),
+        ("bg", "Момчето отива на училище, а след това се прибира у дома и чете."),
+        ("bg", "Тази къща е стара, но хората от селото казват, че е хубава и топла."),
+        ("sr", "Дечак иде кући после школе и одмара се са књигом коју му је дала сестра."),
+        ("tr", "İstanbul'da güneş parlıyor. Çocuk okula gidiyor. İnsanlar havadan konuşuyor."),
+        ("az", "Oğlan məktəbdən sonra evə gedir və kitab oxuyur, amma yağış yağır."),
+        ("en", "The president of the country, Mr Erdoğan, was in the city with his wife."),
+        ("en", "The word быть is the verb that means to be, and it is in a book."),
+        ("ro", "Băiatul merge la şcoală şi se odihneşte cu o carte pe care i-a dat-o sora lui, dar nu este a lui."),
+        (None, "Хлопчык ідзе дадому пасля школы і адпачывае з кнігай."),  # Belarusian
+        (None, "Бала мектептен кейін үйге барады және кітап оқиды."),  # Kazakh
+        (None, "Был Эд"),
+    ],
+)
+def test_letters_of_its_own_tell_a_language(lang: str | None, text: str) -> None:
+    assert guess(text) == lang
+
+
 @pytest.mark.parametrize("text", ["", "12:45 -- 13:07", "XKCD 42", "zzz qqq xxx", "lorem ipsum dolor amet"])
 def test_what_tells_nothing_is_none(text: str) -> None:
     assert guess(text) is None

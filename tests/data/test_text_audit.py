@@ -82,6 +82,7 @@ def test_copies_are_found_equal_and_alike(tmp_path: Path) -> None:
     told = render_text(found)
     assert "equal documents, but for case, spaces and punctuation: 3 (4 copies)" in told
     assert "of one sentence: 2 documents" in told
+    assert "another document's text always comes second to these" in told
 
 
 def test_splits_that_share_text(tmp_path: Path) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import trainers
 
 from foretell.data import tokenise
 from foretell.data.corpus import Corpus, open_corpus
 from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import (
     MASKED,
+    ROLES,
     TokenizerConfig,
+    _made,
     _usual_size,
     check_specials,
     load_tokenizer,
@@ -127,6 +133,63 @@ def test_a_trained_tokenizer_is_kept(corpus: Corpus, tmp_path: Path) -> None:
     one, two = (trained(corpus, TokenizerConfig(vocabulary=300), MASKED, tmp_path) for _ in range(2))
     assert one.to_str() == two.to_str()
     assert len(list((tmp_path / "tokenizers").glob("*.json"))) == 1
+
+
+TRAIN = """
+import sys
+from foretell.data.corpus import open_corpus
+from foretell.data.tokenizer import MASKED, TokenizerConfig, train_tokenizer
+for kind in ("wordpiece", "bpe"):
+    print(train_tokenizer(open_corpus(sys.argv[1]), TokenizerConfig(kind=kind, vocabulary=400), MASKED).to_str())
+"""
+
+
+def test_a_tokenizer_is_a_function_of_its_text(tmp_path: Path) -> None:
+    """In processes of their own, since the library's order is random by process."""
+    words = [f"{'qwertyuiopasdfgh'[i % 16]}{'klzxcvbnmjäöüßéè'[i // 16]}" * 2 for i in range(256)]
+    (tmp_path / "text.txt").write_text("\n".join(" ".join(words[at::8]) for at in range(8)))
+    texts = [
+        subprocess.run(
+            [sys.executable, "-c", TRAIN, str(tmp_path / "text.txt")],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_a_wordpiece_vocabulary_has_the_letters_and_entries_of_the_librarys(corpus: Corpus, lowercase: bool) -> None:
+    made = train_tokenizer(corpus, TokenizerConfig(kind="wordpiece", vocabulary=500, lowercase=lowercase), MASKED)
+    other = _made("wordpiece", lowercase)
+    names = [ROLES[role][0] for role in MASKED]
+    sentences = [sentence for document in corpus.documents() for sentence in document.sentences]
+    other.train_from_iterator(sentences, trainers.WordPieceTrainer(vocab_size=500, special_tokens=names))
+    ours, theirs = made.get_vocab(), other.get_vocab()
+    letters = {name for name in theirs if len(name.removeprefix("##")) == 1}
+    assert {name for name in ours if len(name.removeprefix("##")) == 1} == letters
+    assert len(ours.keys() & theirs.keys()) > 0.97 * 500  # merges that are equally frequent are in another order
+    assert [made.id_to_token(number) for number in range(len(MASKED))] == names
+    kept = [json.loads(one.to_str()) for one in (made, other)]
+    for one in kept:
+        del one["model"]["vocab"]
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+def test_a_decoders_tokenizer_takes_letters_that_it_never_saw(kind: str, corpus: Corpus, tmp_path: Path) -> None:
+    made = trained(corpus, TokenizerConfig(kind=kind, vocabulary=500), ("end",), tmp_path)
+    assert made.token_to_id("<|endoftext|>") == specials_of(made)["end"] == 0
+    ids = made.encode("the \u4e2d of", add_special_tokens=False).ids
+    assert len(ids) >= 3
+    if kind == "wordpiece":
+        assert ids[1] == specials_of(made)["unk"]
+        plain = train_tokenizer(corpus, TokenizerConfig(vocabulary=500), MASKED)
+        assert list(specials_of(plain).values())[:5] == [0, 1, 2, 3, 4]
 
 
 def test_text_without_spaces_has_a_vocabulary_by_its_characters(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from contract_text import made
 
 from foretell.data.corpus import open_corpus
 from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import MASKED, TokenizerConfig, trained
 from foretell.objectives.text import TextObjective
-from foretell.objectives.text_measures import HeldOut, pair_guesses
+from foretell.objectives.text_measures import HeldOut, pair_guesses, word_guesses
 from foretell.views.tokens import NOT_CHOSEN
 
 ROWS = 120
@@ -69,3 +71,29 @@ def test_the_words_foretold_are_those_of_the_loss(objective: TextObjective) -> N
     device = next(objective.parameters()).device
     parts = [held.task(start, start + 40, device).hidden["words"] for start in range(0, ROWS, 40)]
     assert np.array_equal(np.concatenate(parts), held.words())
+
+
+def test_frequencies_of_a_decoder_know_the_end_of_documents(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = [
+        " ".join(rng.choice(["wave", "shore", "cloud", "star", "root"], int(rng.integers(1, 70)))) for _ in range(300)
+    ]
+    (tmp_path / "lines.txt").write_text("\n".join(words))
+    corpus = open_corpus(tmp_path / "lines.txt", documents="line")
+    tokenizer = trained(corpus, TokenizerConfig(vocabulary=270), ("end",), tmp_path)
+    gpt = made("gpt", open_tokens(corpus, tokenizer, cache=tmp_path))
+    foretold = HeldOut(gpt, gpt.store, 1, len(gpt.rows_of(0, 0))).words()
+    asked = foretold[foretold != NOT_CHOSEN].numpy()
+    assert (asked == gpt.store.specials["end"]).sum() > 250
+    counts = 1 + np.bincount(asked, minlength=gpt.store.vocabulary)
+    guess = word_guesses(gpt, foretold)
+    assert guess["perplexity"] == pytest.approx(np.exp(-np.log(counts / counts.sum())[asked].mean()))
+    assert guess["right"] == pytest.approx((asked == counts.argmax()).mean())
+    assert 0 < sum(map(len, gpt.asked(2))) < len(asked)
+
+
+def test_frequencies_of_an_encoder_are_those_of_its_text(objective: TextObjective) -> None:
+    counts = 1 + np.bincount(objective.store.ids, minlength=objective.store.vocabulary)
+    every = torch.from_numpy(objective.store.ids[:500].astype(np.int64))
+    guess = word_guesses(objective, every)
+    assert guess["perplexity"] == pytest.approx(np.exp(-np.log(counts / counts.sum())[every].mean()))

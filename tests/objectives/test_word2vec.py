@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,22 @@ def test_every_word_is_seen_once_an_epoch(store: WordStore) -> None:
     seen = torch.cat(pieces)
     assert sorted(seen.tolist()) == sorted(store.ids.tolist())
     assert len({tuple(p.tolist()) for p in pieces}) == len(pieces) > 3
+
+
+@pytest.mark.parametrize("batch", [900, 1000, 1001, 1400, 2100])
+def test_a_text_that_is_little_more_than_a_batch_is_read_whole(store: WordStore, batch: int) -> None:
+    few = replace(store, ids=store.ids[:1400])
+    task, rows = made(few), Rows.of_rank(batch)
+    seen = torch.cat([task.draw("words", 2, step, rows).ids for step in range(task.steps_per_epoch(batch))])
+    assert sorted(seen.tolist()) == sorted(few.ids.tolist())
+
+
+@pytest.mark.parametrize("model", ["skip-gram", "cbow"])
+def test_the_loss_of_a_fresh_tree_is_that_of_tosses_after_sub_sampling(store: WordStore, model: str) -> None:
+    task = made(replace(store, held=store.ids), model, "tree")
+    plain = float(np.average(np.diff(task.tables.starts), weights=store.counts) * np.log(2))
+    assert task.held_out_loss() == pytest.approx(task.chance_loss, rel=0.02)
+    assert abs(plain / task.chance_loss - 1) > 0.05
 
 
 def test_resume_is_bit_equal_with_one_thread(store: WordStore, tmp_path: Path) -> None:
