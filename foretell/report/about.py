@@ -281,7 +281,7 @@ def method(run: Gathered) -> list[str]:
         )
         out.append(
             "Differences are paired by seed; a verdict is better or worse only where the 95% interval of the "
-            "difference leaves out zero, else undecided."
+            "difference leaves out zero, else undecided; so it is where every seed has the same difference."
         )
     elif seeds:
         out.append("One seed was run, so that no interval can be given: read differences with care.")
