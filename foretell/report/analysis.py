@@ -199,21 +199,24 @@ def at_labels(cells: Sequence[Cell], labels: int) -> Cell | None:
 class Saving:
     """``labels`` with pretraining do as well as ``equals`` from scratch; ``bound`` says why ``equals`` is None.
 
-    above: scratch does not get there with the ``most`` labels tried; below: it is there with the fewest already.
+    above: scratch does not get there with the ``most`` labels tried; below: it is there with the fewest already. ``verdict``
+    is that of the paired difference at ``labels``: means alone save nothing.
     """
 
     labels: int
     equals: float | None
     bound: Literal["", "above", "below"]
     most: int
+    verdict: Verdict
 
 
 def savings(comparison: Json) -> list[Saving]:
     """Labels saved at equal quality, by ascending labels."""
     saved = comparison.get("labels_saved") or {}
     cells = summary_of(comparison)
-    scratch = cells.get(str(saved.get("against", "scratch")), [])
-    arm = cells.get(str(saved.get("arm", "pretrained")), [])
+    names = str(saved.get("arm", "pretrained")), str(saved.get("against", "scratch"))
+    arm, scratch = (cells.get(name, []) for name in names)
+    verdicts = {pair.labels: pair.verdict for pair in differences(comparison, *names)}
     most = max((cell.labels for cell in scratch), default=0)
     out = []
     for point in saved.get("points") or []:
@@ -224,7 +227,8 @@ def savings(comparison: Json) -> list[Saving]:
             lowest = min((cell.mean for cell in scratch), default=0.0)
             fewer = point["reading"] == "fewer than" if "reading" in point else own is not None and own.mean < lowest
             bound, equals = ("below" if fewer else "above"), None
-        out.append(Saving(labels, equals, bound, int(point.get("most_tried") or most)))
+        verdict = verdicts.get(labels, "undecided")
+        out.append(Saving(labels, equals, bound, int(point.get("most_tried") or most), verdict))
     return sorted(out, key=lambda saving: saving.labels)
 
 
