@@ -60,11 +60,12 @@ def _progress_figures(run: Gathered) -> list[Figure]:
     out = []
     step, steps = run.status.get("step"), run.status.get("steps") or run.part("measured").get("steps")
     if words.known(step):
-        out.append(Figure(words.count(step), "Steps", f"of {words.count(steps)}" if steps else ""))
+        early = ", stopped early" if analysis.stopped_early(run) else ""
+        out.append(Figure(words.count(step), "Steps", f"of {words.count(steps)}{early}" if steps else ""))
     losses = [line["total"] for line in run.steps if words.known(line.get("total"))]
     if losses:
         out.append(Figure(words.number(losses[-1]), "Loss", f"{words.number(losses[0])} at the start"))
-    ranks = [line["rankme"] for line in run.health if words.known(line.get("rankme"))]
+    ranks = [line["rankme"] for line in analysis.of_weights(run, run.health) if words.known(line.get("rankme"))]
     if ranks:
         dim = run.part("encoder").get("dim")
         out.append(Figure(words.number(ranks[-1]), "RankMe", f"of {words.count(dim)} dimensions" if dim else ""))
