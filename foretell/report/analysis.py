@@ -370,13 +370,13 @@ def _neighbours_sentence(run: Gathered) -> str:
 def stopped_early(run: Gathered) -> bool:
     """Whether training ended before its last step, as nothing had improved for ``training.patience`` rounds."""
     step, steps = run.status.get("step"), run.status.get("steps")
-    return run.state == "finished" and words.known(step) and words.known(steps) and step < steps
+    return run.state == "finished" and words.known(step) and words.known(steps) and (step or 0) < (steps or 0)
 
 
 def step_of_weights(run: Gathered) -> int | None:
     """The step that the weights of a finished run are of, where that is not its last one."""
     ended = run.part("ended")
-    step = ended.get("weights")
+    step: Any = ended.get("weights")
     return int(step) if run.state == "finished" and words.known(step) and step != ended.get("steps") else None
 
 
