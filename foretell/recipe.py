@@ -434,9 +434,15 @@ def _given_as(key: str, found: Any, tree: Mapping[str, Any], origins: Mapping[st
     given = [origin for name, origin in origins.items() if key == name or key.startswith(f"{name}.")]
     if given:
         return key, given[0]
-    for name, origin in origins.items() if found["type"] == "value_error" else ():
-        if name.startswith(f"{key}.") and re.search(rf"\b{re.escape(name.rpartition('.')[2])}\b", found["msg"]):
-            return name, origin
+    if found["type"] == "value_error":
+        places = {  # where the message names a setting of the table: the first is the one that it begins with
+            name: re.search(rf"\b{re.escape(name.rpartition('.')[2])}\b", found["msg"].removeprefix("Value error, "))
+            for name in origins
+            if name.startswith(f"{key}.")
+        }
+        named = min(((place.start(), name) for name, place in places.items() if place), default=None)
+        if named is not None:
+            return named[1], origins[named[1]]
     table = key.rpartition(".")[0]
     if found["type"] == "missing" and table:
         beside = [origins.get(f"{table}.{name}") for name in _table_at(tree, table)]
