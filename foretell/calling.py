@@ -26,7 +26,7 @@ _ACCEPTED: dict[Any, dict[type[Any], str]] = {
     int: {numbers.Integral: "a whole number"},
     float: {numbers.Real: "a number"},
     Sequence: {str: "text", list: "a list of texts", tuple: "a list of texts"},
-    Mapping: {Mapping: "a dictionary"},
+    Mapping: {Mapping: "a dictionary whose keys are texts"},
     type(None): {type(None): "None"},
 }
 SHOWN = 60  # letters of a value in a message
@@ -73,6 +73,8 @@ def _fits(value: Any, accepted: Mapping[type[Any], str]) -> bool:
         return bool in accepted
     if isinstance(value, list | tuple):
         return type(value) in accepted and all(isinstance(item, str) for item in value)
+    if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
+        return False
     return isinstance(value, tuple(accepted))
 
 

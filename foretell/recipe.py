@@ -409,18 +409,51 @@ def _message(error: ValidationError, tree: dict[str, Any], where: str, origins: 
         if _field(tree, ".".join([*parts, str(part)])) is None and found["type"] != "extra_forbidden":
             break
         parts.append(str(part))
-    key = ".".join(parts)
-    given = [origin for name, origin in origins.items() if key == name or key.startswith(f"{name}.")]
-    origin = given[0] if given else where
+    key, given = _given_as(".".join(parts), found, tree, origins)
+    origin = given or where
     if found["type"] == "extra_forbidden":
         return _unknown_key(origin, key, tree)
     field = _field(tree, key)
-    if found["type"] == "missing" or found["type"] == "value_error" or field is None:
-        return InputError(f"{origin}:{_named(origin, key)} {found['msg'].removeprefix('Value error, ')}")
+    if found["type"] == "missing" and field is not None:
+        return InputError(f"{origin}: {key}: expected {words_for(field)}, but it is not given")
+    if found["type"] == "value_error" or field is None:
+        told = found["msg"].removeprefix("Value error, ").removeprefix(f"{key.rpartition('.')[2]}: ")
+        return InputError(f"{origin}:{_named(origin, key)} {told}")
     value: Any = tree
     for name in parts:
         value = value.get(name) if isinstance(value, dict) else None
     return _wrong_value(origin, key, field, value)
+
+
+def _given_as(key: str, found: Any, tree: Mapping[str, Any], origins: Mapping[str, str]) -> tuple[str, str | None]:
+    """(key, how it was given) of what the fault ``found`` at ``key`` comes from, None where it was not given apart.
+
+    A fault of a whole table is that of the setting in it that its message names; one that is missing, that of what was given
+    beside it.
+    """
+    given = [origin for name, origin in origins.items() if key == name or key.startswith(f"{name}.")]
+    if given:
+        return key, given[0]
+    if found["type"] == "value_error":
+        places = {  # where the message names a setting of the table: the first is the one that it begins with
+            name: re.search(rf"\b{re.escape(name.rpartition('.')[2])}\b", found["msg"].removeprefix("Value error, "))
+            for name in origins
+            if name.startswith(f"{key}.")
+        }
+        named = min(((place.start(), name) for name, place in places.items() if place), default=None)
+        if named is not None:
+            return named[1], origins[named[1]]
+    table = key.rpartition(".")[0]
+    if found["type"] == "missing" and table:
+        beside = [origins.get(f"{table}.{name}") for name in _table_at(tree, table)]
+        return key, beside[0] if beside and None not in beside else None
+    return key, None
+
+
+def _table_at(tree: Any, key: str) -> dict[str, Any]:
+    for name in key.split("."):
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree if isinstance(tree, dict) else {}
 
 
 def _named(origin: str, key: str) -> str:

@@ -114,7 +114,7 @@ def _as(text: str, member: Any) -> Any:
         return int(text)
     if member is float:
         number = float(text)
-        if math.isnan(number):
+        if not math.isfinite(number):
             raise ValueError(text)
         return number
     if origin in (list, tuple, set):

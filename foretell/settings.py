@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """A part of the recipe. Unknown keys are refused; every field documents its unit and range."""
+    """A part of the recipe. Unknown keys and numbers that are not finite are refused; every field documents its unit and
+    range."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)

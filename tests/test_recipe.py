@@ -61,9 +61,15 @@ def test_whole_numbers(number: int) -> None:
     assert isinstance(value, float)
 
 
-@given(st.floats(allow_nan=False))
+@given(st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers(number: float) -> None:
     assert interpret(repr(number), float) == number
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e400"])
+def test_a_number_that_is_not_finite_is_no_number(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a number"):
+        interpret(text, float)
 
 
 @given(
@@ -148,10 +154,23 @@ def test_a_setting_of_another_objective_is_told_as_such() -> None:
         ("objective.views.scale=1", "expected 2 numbers, not '1'"),
         ("training=3", "expected a table, not 3"),
         ("training.rate=fast", "expected a number or 'auto', not 'fast'; did you mean 'auto'?"),
+        ("training.epochs=inf", "expected a number above 0, not 'inf'"),
+        ("training.epochs=1e400", "expected a number above 0, not '1e400'"),
+        ("transfer.rates=1e-3,1e-4", "give a lowest and a highest value above 0, not (0.001, 0.0001)"),
+        ("transfer.search.budget=5 steps", "'5 steps' is not a time; write it as 90s, 5m or 2h"),
+        ("expected.value=3", "expected.metric: expected text, but it is not given"),
     ],
 )
 def test_a_wrong_value_says_what_was_expected(given: str, expected: str) -> None:
     assert message(given) == f"--set {given}: {expected}"
+
+
+def test_a_fault_in_a_table_is_that_of_the_setting_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[transfer]\nrates = [1e-3, 1e-4]\n")
+    assert message("transfer.holdout=0.2", file=path).startswith(f"{path}: transfer: rates: give a lowest")
+    with pytest.raises(InputError, match=r"^transfer.rates: give a lowest"):
+        Recipe.load(None, {}, {"transfer": {"holdout": 0.2, "rates": [1e-3, 1e-4]}})
 
 
 def test_an_override_without_a_value() -> None:
@@ -175,6 +194,9 @@ def test_an_unknown_objective_gets_the_nearest() -> None:
         ("[objective.views]\nblurr = 1\n", "unknown key 'objective.views.blurr'; did you mean 'objective.views.blur'?"),
         ("[training]\nepochs = 5\nsteps = 5\n", "training: give one budget, not epochs and steps"),
         ("training = 5\n", "training: expected a table, not 5"),
+        ("[training]\nepochs = inf\n", "training.epochs: expected a number above 0, not inf"),
+        ("[transfer]\nrates = [1e-3, 1e-4]\n", "transfer: rates: give a lowest and a highest value above 0"),
+        ("[expected]\nvalue = 3\n", "expected.metric: expected text, but it is not given"),
         ("[training\n", "not TOML"),
     ],
 )
@@ -243,7 +265,21 @@ def test_budgets(text: str, expected: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["5", "m", "5 minutes", "x steps", "2.5 steps", "", "-5m", "0s", "0 epochs", "0 steps"]
+    "text",
+    [
+        "5",
+        "m",
+        "5 minutes",
+        "x steps",
+        "2.5 steps",
+        "",
+        "-5m",
+        "0s",
+        "0 epochs",
+        "0 steps",
+        f"{10**400} steps",
+        f"{10**400}h",
+    ],
 )
 def test_wrong_budgets(text: str) -> None:
     with pytest.raises(InputError, match=f"--budget: '{text}' is not a budget; write it as 5m"):

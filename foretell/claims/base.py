@@ -28,7 +28,10 @@ class Finding:
 
     @property
     def outcome(self) -> Outcome:
-        """Holds when the 95% interval over seeds lies above zero, does not hold below, undecided where it spans zero."""
+        """Holds when the 95% interval over seeds lies above zero, does not hold below, undecided where it spans zero.
+
+        Equal differences decide, other than in ``Interval.verdict``: claims count exactly, where every seed finds the same.
+        """
         interval = self.difference
         if interval.low > 0:
             return "holds"

@@ -181,8 +181,7 @@ def health(run: Gathered) -> Json | None:
         }
         for name, (title, note) in HEALTH.items()
     ]
-    told = next((line.get("verdict") for line in reversed(run.health) if line.get("verdict")), None)
-    return {"verdict": str(told or ""), "charts": [item for item in drawn if item["chart"]]}
+    return {"verdict": analysis.health_told(run), "charts": [item for item in drawn if item["chart"]]}
 
 
 MONITORS = {
@@ -200,14 +199,17 @@ def monitors(run: Gathered) -> list[Json]:
         share = bool(values) and all(0 <= value <= 1 for value in values)
         chart = charts.curve(f"monitor-{place}", name, lines, ["value"], share=share, until=last_step(run))
         if chart:
-            out.append(
-                {
-                    "title": MONITORS.get(name, name),
-                    "chart": chart,
-                    "last": words.percent(values[-1]) if share else words.number(values[-1]),
-                }
-            )
+            written = words.percent if share else words.number
+            last = f"{_at_weights(run, lines, written)}{written(values[-1])} at the end"
+            out.append({"title": MONITORS.get(name, name), "chart": chart, "last": last})
     return out
+
+
+def _at_weights(run: Gathered, lines: list[Json], written: words.Format) -> str:
+    """What a monitor had found of the weights that the run ends with, "" where those are the last ones."""
+    step = analysis.step_of_weights(run)
+    value = next((line.get("value") for line in reversed(lines) if step is not None and line.get("step") == step), None)
+    return f"{written(value)} at step {words.count(step)}, whose weights are kept; " if value is not None else ""
 
 
 def cost(run: Gathered) -> Json | None:
@@ -295,7 +297,7 @@ def method(run: Gathered) -> list[str]:
         )
         out.append(
             "Differences are paired by seed; a verdict is better or worse only where the 95% interval of the "
-            "difference leaves out zero, else undecided."
+            "difference leaves out zero, else undecided; so it is where every seed has the same difference."
         )
     elif seeds:
         out.append("One seed was run, so that no interval can be given: read differences with care.")
@@ -329,7 +331,14 @@ def versions(run: Gathered) -> list[tuple[str, str]]:
             rows.append((named[name], words.memory(value) + "/s"))
         else:
             rows.append((named.get(name, name), str(value)))
-    rows += [(f"measured: {name.replace('_', ' ')}", str(value)) for name, value in run.part("measured").items()]
+    measured = {**run.part("measured")}
+    if "steps" in measured:
+        measured["steps of the budget"] = measured.pop("steps")
+    rows += [
+        (f"measured: {name.replace('_', ' ')}", words.number(value) if words.known(value) else str(value))
+        for name, value in measured.items()
+        if value is not None
+    ]
     return rows
 
 

@@ -199,21 +199,24 @@ def at_labels(cells: Sequence[Cell], labels: int) -> Cell | None:
 class Saving:
     """``labels`` with pretraining do as well as ``equals`` from scratch; ``bound`` says why ``equals`` is None.
 
-    above: scratch does not get there with the ``most`` labels tried; below: it is there with the fewest already.
+    above: scratch does not get there with the ``most`` labels tried; below: it is there with the fewest already. ``verdict``
+    is that of the paired difference at ``labels``: means alone save nothing.
     """
 
     labels: int
     equals: float | None
     bound: Literal["", "above", "below"]
     most: int
+    verdict: Verdict
 
 
 def savings(comparison: Json) -> list[Saving]:
     """Labels saved at equal quality, by ascending labels."""
     saved = comparison.get("labels_saved") or {}
     cells = summary_of(comparison)
-    scratch = cells.get(str(saved.get("against", "scratch")), [])
-    arm = cells.get(str(saved.get("arm", "pretrained")), [])
+    names = str(saved.get("arm", "pretrained")), str(saved.get("against", "scratch"))
+    arm, scratch = (cells.get(name, []) for name in names)
+    verdicts = {pair.labels: pair.verdict for pair in differences(comparison, *names)}
     most = max((cell.labels for cell in scratch), default=0)
     out = []
     for point in saved.get("points") or []:
@@ -224,7 +227,8 @@ def savings(comparison: Json) -> list[Saving]:
             lowest = min((cell.mean for cell in scratch), default=0.0)
             fewer = point["reading"] == "fewer than" if "reading" in point else own is not None and own.mean < lowest
             bound, equals = ("below" if fewer else "above"), None
-        out.append(Saving(labels, equals, bound, int(point.get("most_tried") or most)))
+        verdict = verdicts.get(labels, "undecided")
+        out.append(Saving(labels, equals, bound, int(point.get("most_tried") or most), verdict))
     return sorted(out, key=lambda saving: saving.labels)
 
 
@@ -374,6 +378,43 @@ def _neighbours_sentence(run: Gathered) -> str:
     )
 
 
+def stopped_early(run: Gathered) -> bool:
+    """Whether training ended before its last step, as nothing had improved for ``training.patience`` rounds."""
+    step, steps = run.status.get("step"), run.status.get("steps")
+    return run.state == "finished" and words.known(step) and words.known(steps) and (step or 0) < (steps or 0)
+
+
+def step_of_weights(run: Gathered) -> int | None:
+    """The step that the weights of a finished run are of, where that is not its last one."""
+    ended = run.part("ended")
+    step: Any = ended.get("weights")
+    return int(step) if run.state == "finished" and words.known(step) and step != ended.get("steps") else None
+
+
+def of_weights(run: Gathered, lines: Sequence[Json]) -> list[Json]:
+    """The ``lines`` of metrics.jsonl up to the step that the run's weights are of: what came later is not of them."""
+    upto = step_of_weights(run)
+    return [line for line in lines if upto is None or not words.known(line.get("step")) or line["step"] <= upto]
+
+
+def steps_phrase(run: Gathered) -> str:
+    """ "1,840", "610 of 1,840", or "15 of 60, stopped early; weights of step 5"; "" where no step is known."""
+    step = run.status.get("step")
+    steps = run.status.get("steps") or run.part("measured").get("steps")
+    if not words.known(step):
+        return words.count(steps) if words.known(steps) else ""
+    of = f" of {words.count(steps)}" if words.known(steps) and steps != step else ""
+    early = ", stopped early" if stopped_early(run) else ""
+    kept = step_of_weights(run)
+    return f"{words.count(step)}{of}{early}" + (f"; weights of step {words.count(kept)}" if kept is not None else "")
+
+
+def health_told(run: Gathered) -> str:
+    """The last verdict on the embeddings of the run's weights, "" where there is none."""
+    lines = of_weights(run, run.health)
+    return next((str(line["verdict"]) for line in reversed(lines) if line.get("verdict")), "")
+
+
 def _state_sentence(run: Gathered) -> str:
     step, steps = run.status.get("step"), run.status.get("steps") or run.part("measured").get("steps")
     of = f" of {words.count(steps)}" if steps else ""
@@ -382,7 +423,10 @@ def _state_sentence(run: Gathered) -> str:
         spent = run.part("cost").get("seconds")
         took = f" in {words.duration(spent)}" if spent else ""
         done = words.counted(step or steps, "step") if (step or steps) else "all its steps"
-        return f"Pretraining finished {done}{took}{_health_clause(run)}."
+        did = f"stopped early at {where}" if stopped_early(run) else f"finished {done}"
+        kept = step_of_weights(run)
+        weights = f" Its weights are those of step {words.count(kept)}, the best round." if kept is not None else ""
+        return f"Pretraining {did}{took}{_health_clause(run)}.{weights}"
     if run.state == "failed":
         why = " ".join(str(run.status.get("message") or "").split())
         return f"Pretraining failed at {where}" + (f": {why.rstrip('.')}." if why else ".")
@@ -400,8 +444,8 @@ def _state_sentence(run: Gathered) -> str:
 
 
 def _health_clause(run: Gathered) -> str:
-    last = next((line.get("verdict") for line in reversed(run.health) if line.get("verdict")), None)
-    return f", and its embeddings are {last}" if last and str(last).startswith(("healthy", "collaps")) else ""
+    last = health_told(run)
+    return f", and its embeddings are {last}" if last.startswith(("healthy", "collaps")) else ""
 
 
 def most_confused(

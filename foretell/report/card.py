@@ -194,10 +194,12 @@ def model_card(run: Gathered) -> str:
         out += ["## Cost", "", _table(spent["table"]), ""]
     health = about.health(run)
     out += ["## Training", ""]
+    steps = analysis.steps_phrase(run)
+    out += [f"- steps: {steps}"] if steps else []
     out += [
         f"- {_plain(name.replace('_', ' '))}: {words.number(value) if words.known(value) else _plain(value)}"
         for name, value in measured.items()
-        if value is not None
+        if value is not None and name != "steps"
     ]
     if health and health["verdict"]:
         out.append(f"- Health of the embeddings: {_plain(health['verdict'])}")

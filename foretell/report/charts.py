@@ -126,10 +126,13 @@ def saved(savings: Sequence[analysis.Saving]) -> Markup | None:
     for saving in drawn:
         equals = saving.equals or float(saving.most)
         shown = words.count(saving.equals) if saving.equals else f"more than {words.count(saving.most)}"
-        note = f"{words.counted(saving.labels, 'label')} with pretraining do as well as {shown} from scratch"
+        doubt = "" if saving.verdict == "better" else f", {saving.verdict}"
+        note = f"{words.counted(saving.labels, 'label')} with pretraining do as well as {shown} from scratch{doubt}"
         own = min(float(saving.labels), equals)
         parts = [("pretrained", own), ("saved" if saving.equals else "unknown", equals - own)]
-        bars.append(Bar(words.counted(saving.labels, "label"), parts, f"{shown} from scratch", names=(note, note)))
+        bars.append(
+            Bar(words.counted(saving.labels, "label"), parts, f"{shown} from scratch{doubt}", names=(note, note))
+        )
     draw = lambda name, width: bar_chart(
         name, "Labels from scratch that equal fewer labels with pretraining", "; ".join(bar.names[0] for bar in bars), bars,
         width=width,

@@ -48,7 +48,12 @@ WATCH = """
 # what a number where a table was expected, and the like, leads to
 FAULTS = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError)
 
-STATES = {"running": "still running", "failed": "failed", "stopped": "stopped early", "finished": "finished"}
+STATES = {
+    "running": "still running",
+    "failed": "failed",
+    "stopped": "interrupted, can be resumed",
+    "finished": "finished",
+}
 
 
 def _policy() -> str:
@@ -67,6 +72,16 @@ def title_of(run: Gathered) -> str:
     return f"Pretraining on {run.data_name}"
 
 
+def _state(run: Gathered) -> str:
+    """How the run ended, or that it goes on, and of which step its weights are where that is not the last one."""
+    kept = analysis.step_of_weights(run)
+    weights = f"; weights of step {words.count(kept)}" if kept is not None else ""
+    if analysis.stopped_early(run):
+        step, steps = (words.count(run.status[name]) for name in ("step", "steps"))
+        return f"stopped early at step {step} of {steps}{weights}"
+    return STATES.get(run.state, "") + weights
+
+
 def context(run: Gathered) -> dict[str, Any]:
     """Everything the template shows."""
     heartbeat = run.status.get("heartbeat")
@@ -77,7 +92,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "style": (HERE / "report.css").read_text(encoding="utf-8"),
         "watch": WATCH,
         "version": __version__,
-        "state": STATES.get(run.state, ""),
+        "state": _state(run),
         "when": time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat)) if words.known(heartbeat) else "",
         "verdict": analysis.verdict(run),
         "figures": results.key_figures(run),
@@ -153,8 +168,9 @@ def numbers(run: Gathered) -> dict[str, Any]:
         "cost": [vars(item) for item in analysis.costs(run)],
         "findings": run.results.get("findings", {}).get("findings", []),
         "shortcuts": run.results.get("shortcuts"),
-        "health": run.health[-1] if run.health else None,
-        "monitors": {name: lines[-1].get("value") for name, lines in run.monitors.items()},
+        "steps": analysis.steps_phrase(run) or None,
+        "health": next(reversed(analysis.of_weights(run, run.health)), None),
+        "monitors": {name: _last_value(analysis.of_weights(run, lines)) for name, lines in run.monitors.items()},
         "text": run.results.get("text"),
         "words": run.results.get("words"),
         "facts": run.facts,
@@ -162,6 +178,10 @@ def numbers(run: Gathered) -> dict[str, Any]:
         "left_out": [{"part": part, "why": why} for part, why in about.left_out(run)],
         "foretell": __version__,
     }
+
+
+def _last_value(lines: list[dict[str, Any]]) -> Any:
+    return lines[-1].get("value") if lines else None
 
 
 def build(run_path: str | Path) -> Path:

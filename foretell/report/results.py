@@ -60,11 +60,12 @@ def _progress_figures(run: Gathered) -> list[Figure]:
     out = []
     step, steps = run.status.get("step"), run.status.get("steps") or run.part("measured").get("steps")
     if words.known(step):
-        out.append(Figure(words.count(step), "Steps", f"of {words.count(steps)}" if steps else ""))
+        early = ", stopped early" if analysis.stopped_early(run) else ""
+        out.append(Figure(words.count(step), "Steps", f"of {words.count(steps)}{early}" if steps else ""))
     losses = [line["total"] for line in run.steps if words.known(line.get("total"))]
     if losses:
         out.append(Figure(words.number(losses[-1]), "Loss", f"{words.number(losses[0])} at the start"))
-    ranks = [line["rankme"] for line in run.health if words.known(line.get("rankme"))]
+    ranks = [line["rankme"] for line in analysis.of_weights(run, run.health) if words.known(line.get("rankme"))]
     if ranks:
         dim = run.part("encoder").get("dim")
         out.append(Figure(words.number(ranks[-1]), "RankMe", f"of {words.count(dim)} dimensions" if dim else ""))
@@ -128,22 +129,47 @@ def saved(run: Gathered) -> Json | None:
     savings = analysis.savings(run.comparison)
     if not savings:
         return None
-    best = max((s for s in savings if s.equals), key=lambda s: (s.equals or 0) / s.labels, default=None)
-    sentence = ""
-    beyond = [s for s in savings if s.bound == "above"]
-    if best and best.equals and best.equals > best.labels * 1.05:
-        sentence = (
-            f"At best, {words.counted(best.labels, 'label')} with pretraining do as well as "
-            f"{words.count(best.equals)} from scratch, {words.number(best.equals / best.labels, 2)} times as many."
-        )
-    elif not beyond:
-        sentence = "Pretraining saves no labels here: training from scratch does as well with as many or fewer."
-    if beyond:
-        sentence += (
-            f" Training from scratch does not reach the score of {words.counted(beyond[0].labels, 'pretrained label')} "
-            f"with all {words.count(beyond[0].most)} that were tried."
-        )
-    return {"sentence": sentence.strip(), "chart": charts.saved(savings), "open": bool(beyond)}
+    beyond = [saving for saving in savings if saving.bound == "above"]
+    told = _most_saved(savings) or (
+        "" if beyond else "Pretraining saves no labels here: training from scratch does as well with as many or fewer."
+    )
+    sentence = f"{told} {_not_reached(beyond)}".strip()
+    return {"sentence": sentence, "chart": charts.saved(savings), "open": bool(beyond)}
+
+
+def _decided_first(savings: list[analysis.Saving]) -> list[analysis.Saving]:
+    """Those at whose number of labels pretraining is better; all of them where there are none."""
+    return [saving for saving in savings if saving.verdict == "better"] or savings
+
+
+def _most_saved(savings: list[analysis.Saving]) -> str:
+    """The largest saving in words, "" where there is none worth telling."""
+    found = _decided_first([s for s in savings if s.equals and s.equals > s.labels * 1.05])
+    if not found:
+        return ""
+    best = max(found, key=lambda saving: (saving.equals or 0) / saving.labels)
+    equals = best.equals or 0
+    lead, tail = (
+        ("At best", "") if best.verdict == "better" else ("On the mean", f"; the difference there is {best.verdict}")
+    )
+    return (
+        f"{lead}, {words.counted(best.labels, 'label')} with pretraining do as well as {words.count(equals)} from scratch, "
+        f"{words.number(equals / best.labels, 2)} times as many{tail}."
+    )
+
+
+def _not_reached(beyond: list[analysis.Saving]) -> str:
+    """The fewest pretrained labels whose score training from scratch does not reach, "" where there are none."""
+    if not beyond:
+        return ""
+    first = _decided_first(beyond)[0]
+    lead, tail = "Training", ""
+    if first.verdict != "better":
+        lead, tail = "On the mean, training", f"; the difference there is {first.verdict}"
+    return (
+        f"{lead} from scratch does not reach the score of {words.counted(first.labels, 'pretrained label')} "
+        f"with all {words.count(first.most)} that were tried{tail}."
+    )
 
 
 def _in_one(comparison: Json) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from foretell.errors import InputError
@@ -21,7 +22,7 @@ def seconds_of(text: str) -> float:
     seconds = 0.0
     if found and text.strip():
         seconds = sum(float(n) * _UNITS[u] for n, u in zip(found.groups(), "hms", strict=True) if n is not None)
-    if seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise InputError(f"'{text}' is not a time; write it as 90s, 5m or 2h")
     return seconds
 
@@ -37,9 +38,9 @@ def parse_budget(text: str) -> dict[str, float | int | str]:
     found = _COUNT.fullmatch(text.strip())
     if found:
         number, unit = float(found[1]), found[2].lower().rstrip("s")
-        if number > 0 and unit == "epoch":
+        if 0 < number < math.inf and unit == "epoch":
             return {"epochs": number}
-        if number >= 1 and unit == "step" and number == int(number):
+        if 1 <= number < math.inf and unit == "step" and number == int(number):
             return {"steps": int(number)}
     else:
         try:

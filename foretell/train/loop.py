@@ -473,7 +473,7 @@ class _Fit:
             "peak_memory_bytes": result.peak_memory_bytes,
             "flops": result.flops,
         }
-        self._write_facts(cost=spent)
+        self._write_facts(cost=spent, ended={"state": state, "steps": self.step, "weights": result.weights})
         ended = "stopped" if state == "stopped" else "finished"
         text = f"{ended} at step {self.step} of {self.measured.steps} after {spoken(result.seconds)}"
         if state == "stopped":

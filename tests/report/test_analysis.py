@@ -11,6 +11,7 @@ from made_up_run import ANIMALS, comparison, make, write
 from foretell.report import about, analysis
 from foretell.report.about import method, missing
 from foretell.report.gather import gather
+from foretell.report.results import saved
 
 
 def pairs(*verdicts: str) -> list[analysis.Difference]:
@@ -91,6 +92,30 @@ def test_labels_saved_says_why_there_is_no_number() -> None:
     assert analysis.savings(found)[0].bound == "below"
     found["labels_saved"] = None
     assert analysis.savings(found) == []
+
+
+def test_labels_saved_are_hedged_where_the_difference_is_undecided(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False)
+    found = comparison(ANIMALS)
+
+    def told(better: set[int]) -> str:
+        for row in found["paired"]:
+            row["verdict"] = "better" if row["labels"] in better else "undecided"
+        write(run / "results" / "comparison.json", found)
+        return str((saved(gather(run)) or {})["sentence"])
+
+    assert told({10, 50, 200}) == (
+        "At best, 10 labels with pretraining do as well as 117 from scratch, 12 times as many. "
+        "Training from scratch does not reach the score of 200 pretrained labels with all 500 that were tried."
+    )
+    assert told({50}).startswith(
+        "At best, 50 labels with pretraining do as well as 270 from scratch, 5.4 times as many. On"
+    )
+    assert told(set()) == (
+        "On the mean, 10 labels with pretraining do as well as 117 from scratch, 12 times as many; the difference there is "
+        "undecided. On the mean, training from scratch does not reach the score of 200 pretrained labels with all 500 that "
+        "were tried; the difference there is undecided."
+    )
 
 
 def test_costs_take_the_mean_over_seeds(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_the_card_is_written_from_the_run(run: Path) -> None:
     assert "| Labels | pretrained | from scratch | linear probe | random features |" in card
     assert re.search(r"\| 50 \(5 a class\) \| 80\.0% \(77\.7 to 82\.2\) \| 64\.8%", card)
     assert "- Images: 9,716" in card
+    assert "\n- steps: 1,840\n" in card
 
 
 def test_data_cannot_write_marks_into_the_card(tmp_path: Path) -> None:

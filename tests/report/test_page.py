@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from chromium import FOUND, dump, errors, laid_out
-from made_up_run import ANIMALS, comparison, make, write
+from made_up_run import ANIMALS, comparison, end_early, make, write
 
 from foretell.errors import InputError
 from foretell.report import build, page
+from foretell.report.about import versions
 from foretell.report.charts import curve
+from foretell.report.gather import gather
 from foretell.report.glossary import WORDS
 
 needs_chromium = pytest.mark.skipif(FOUND is None, reason="no Chromium is installed")
@@ -116,6 +118,38 @@ def test_an_unfinished_run_shows_what_it_has(tmp_path: Path, state: str) -> None
     assert "timm.create_model" not in dom, "there is no encoder yet"
     told = {"running": "Pretraining is at step 610 of 1,840", "failed": "the loss is not finite at step 610"}
     assert told[state] in dom[: dom.index("<main")]
+
+
+def test_a_run_that_ended_early_says_so_and_of_which_step_its_weights_are(tmp_path: Path) -> None:
+    page = build(end_early(make(tmp_path / "run", exhibits=False, compared=False)))
+    text = page.read_text()
+    assert ">stopped early at step 1,010 of 1,840; weights of step 400</span>" in text
+    assert "Pretraining stopped early at step 1,010 of 1,840 in 4 min 51 s, and its embeddings are healthy. " in text
+    assert "Its weights are those of step 400, the best round." in text
+    assert "83.2% at step 400, whose weights are kept; 90.8% at the end" in text
+    told = json.loads((page.parent / "report.json").read_text())
+    assert told["steps"] == "1,010 of 1,840, stopped early; weights of step 400"
+    assert told["health"]["step"] == 400
+    assert told["monitors"]["kNN accuracy"] == pytest.approx(0.832, abs=0.001)
+    assert (
+        "- steps: 1,010 of 1,840, stopped early; weights of step 400\n" in (page.parent / "MODEL_CARD.md").read_text()
+    )
+
+
+def test_a_run_that_was_interrupted_is_not_said_to_have_stopped_early(tmp_path: Path) -> None:
+    text = build(make(tmp_path / "run", state="stopped", exhibits=False)).read_text()
+    assert ">interrupted, can be resumed</span>" in text
+    assert "stopped early" not in text
+
+
+def test_measured_figures_are_rounded_and_those_not_known_left_out(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    facts = json.loads((run / "facts.json").read_text())
+    facts["measured"] |= {"seconds_per_step": None, "flops_per_sample": 153547264.0}
+    (run / "facts.json").write_text(json.dumps(facts))
+    rows = dict(versions(gather(run)))
+    assert "measured: seconds per step" not in rows
+    assert (rows["measured: flops per sample"], rows["measured: steps of the budget"]) == ("153,547,264", "1,840")
 
 
 def test_the_words_that_a_page_uses_are_explained(whole: Path, tmp_path: Path) -> None:

@@ -239,7 +239,9 @@ def test_a_run_that_may_stop_early_ends_with_its_best_weights(tmp_path):
         score = Score([5.0, 4.0, 4.5, 4.1, 4.2, 4.3], every=5, higher_is_better=False)
         result = fit(trained, settings(steps=100, patience=3), run, monitors=[score])
         told = [line["text"] for line in run.metrics("event")]
+        facts = run.read_json("facts.json")
     assert (result.state, result.steps, result.weights) == ("early", 25, 10)
+    assert facts["ended"] == {"state": "early", "steps": 25, "weights": 10}
     best = torch.load(tmp_path / "run" / "checkpoints" / "best.pt", weights_only=True)
     ten_steps.load_state_dict(best["module"])
     assert same(weights(trained), weights(ten_steps))

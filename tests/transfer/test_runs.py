@@ -13,13 +13,13 @@ from foretell.run import Run
 from foretell.transfer.runs import compare_runs, table
 
 
-def made(path: Path, lift: float, encoder: str = "resnet_tiny", **changes: Any) -> Path:
-    """A run whose comparison has the arms scratch and pretrained, the second higher by ``lift``."""
+def made(path: Path, lift: float, encoder: str = "resnet_tiny", more: float = 0.0, **changes: Any) -> Path:
+    """A run whose comparison has the arms scratch and pretrained, the second higher by ``lift``, give or take ``more``."""
     run = Run.create(path)
     (path / "recipe.toml").write_text("")
     rows = [
         {"arm": arm, "per_class": per_class, "labels": 10 * per_class, "seed": seed,
-         "accuracy": 0.3 + 0.1 * per_class + 0.01 * seed + (lift if arm == "pretrained" else 0)}
+         "accuracy": 0.3 + 0.1 * per_class + 0.01 * seed + (lift + more * (seed - 1) if arm == "pretrained" else 0)}
         for arm in ("pretrained", "scratch") for per_class in (1, 2) for seed in (0, 1, 2)
     ]  # fmt: skip
     comparison = {
@@ -33,7 +33,7 @@ def made(path: Path, lift: float, encoder: str = "resnet_tiny", **changes: Any) 
 
 
 def test_runs_are_paired_by_seed_with_the_first(tmp_path: Path) -> None:
-    one, other = made(tmp_path / "simclr", 0.1), made(tmp_path / "micle", 0.15, "resnet_small")
+    one, other = made(tmp_path / "simclr", 0.1), made(tmp_path / "micle", 0.15, "resnet_small", 0.01)
     found = compare_runs([one, other])
     assert len(found["rows"]) == 2 * 2 * 2
     differences = {(row["arm"], row["labels"]): row for row in found["paired"]}

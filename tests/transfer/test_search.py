@@ -133,9 +133,9 @@ def test_search_settings_are_checked() -> None:
         InputError, match=r"unknown key 'transfer\.search\.methd'; did you mean 'transfer\.search\.method'"
     ):
         Recipe.load(None, {}, ["transfer.search.methd=tpe"])
-    with pytest.raises(InputError, match="budget: the grid of method = 'grid' is tried as a whole"):
-        Recipe.load(None, {}, ["transfer.search.budget=5m"])
-    with pytest.raises(InputError, match="budget: '5 apples' is not a time"):
+    with pytest.raises(InputError, match=r"^--set transfer\.search\.budget=5m: the grid of method = 'grid' is tried"):
+        Recipe.load(None, {}, ["transfer.search.method=grid", "transfer.search.budget=5m"])
+    with pytest.raises(InputError, match=r"^--set transfer\.search\.budget=5 apples: '5 apples' is not a time"):
         Recipe.load(None, {}, ["transfer.search.method=tpe", "transfer.search.budget=5 apples"])
     assert not TransferConfig().search.in_study
     assert not SearchConfig(method="published").in_study

@@ -13,6 +13,8 @@ from scipy import stats
 
 Verdict = Literal["better", "worse", "undecided"]
 
+EQUAL = 1e-9  # width of an interval below which its values are taken for equal: what is left is rounding
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -25,7 +27,13 @@ class Interval:
 
     @property
     def verdict(self) -> Verdict:
-        """For a difference: whether the interval lies wholly above or below zero."""
+        """For a difference: whether the interval lies wholly above or below zero.
+
+        Equal differences are undecided: they say nothing of their spread, be it that the scores move in the coarse steps of
+        a small test part, or that no seed changes either score.
+        """
+        if self.high - self.low < EQUAL:
+            return "undecided"
         if self.low > 0:
             return "better"
         return "worse" if self.high < 0 else "undecided"

@@ -1,5 +1,5 @@
 """Two plain sentences on what pretraining was worth, from paired intervals; they also say where it was not worth
-it.
+it, and a third where untrained features may do as well.
 """
 
 from __future__ import annotations
@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from typing import Any
+
+from foretell.transfer.measures.intervals import EQUAL
 
 Row = dict[str, Any]
 
@@ -33,8 +35,11 @@ def _labels(numbers: Sequence[int]) -> str:
 def _span(row: Row, seeds: str = "") -> str:
     """The difference with its interval ``seeds`` in words, and the one over groups of the test part where it is known."""
     low, high = _points(row["low"]), _points(row["high"])
+    interval = f"95% interval {low} to {high}{seeds}"
+    if row["difference"] and row["high"] - row["low"] < EQUAL:
+        interval = f"the same in each of {row['n']} seeds, which leaves its spread unknown"
     groups = f", {_points(row['group_low'])} to {_points(row['group_high'])} over groups" if _grouped(row) else ""
-    return f"{_points(row['difference'])} points, 95% interval {low} to {high}{seeds}{groups}"
+    return f"{_points(row['difference'])} points, {interval}{groups}"
 
 
 def _grouped(row: Row) -> bool:
@@ -51,11 +56,11 @@ def _pair(paired: Sequence[Row], arm: str, against: str, metric: str) -> list[Ro
 
 
 def verdict(paired: Sequence[Row], summary: Sequence[Row], metric: str = "accuracy") -> str:
-    """Two sentences from ``summary.differences`` and ``summary.summarise``.
+    """Two sentences from ``summary.differences`` and ``summary.summarise``, or three.
 
     A difference counts where its 95% interval over seeds does not span zero, nor that over groups of the test part where it
     is known. The first sentence says where pretraining paid, or that it did not; the second where the advantage ends, or what
-    else was seen.
+    else was seen; the third, of a pretraining that paid, where it was not shown to beat random frozen features.
     """
     rows = _pair(paired, "pretrained", "scratch", metric)
     name = metric.replace("_", " ")
@@ -75,7 +80,8 @@ def verdict(paired: Sequence[Row], summary: Sequence[Row], metric: str = "accura
     by = {word: [row for row in rows if row["verdict"] == word] for word in ("better", "worse", "undecided")}
     seeds = rows[0]["n"]
     if by["better"]:
-        return _paid(rows, by, means, name, seeds)
+        paid = _paid(rows, by, means, name, seeds)
+        return f"{paid} {_beside_random(by['better'], paired, means, metric)}".strip()
     return _did_not(rows, by, paired, metric, name, seeds)
 
 
@@ -107,6 +113,26 @@ def _paid(rows: list[Row], by: dict[str, list[Row]], means: dict[Any, float], na
         f"{first} The advantage ends between {last} and {end['labels']} labels: with "
         f"{_listed([row['labels'] for row in beyond])} the difference is within its spread ({_span(end)}), so there "
         f"pretraining was not shown to be worth it{aside}."
+    )
+
+
+def _beside_random(paid: list[Row], paired: Sequence[Row], means: dict[Any, float], metric: str) -> str:
+    """A sentence on the numbers of labels that ``paid`` where random frozen features may do as well; "" where there are
+    none, or that arm was not measured."""
+    amounts = {row["labels"] for row in paid}
+    open_ = [
+        row
+        for row in _pair(paired, "pretrained", "random", metric)
+        if row["labels"] in amounts and row["verdict"] != "better"
+    ]
+    if not open_:
+        return ""
+    least = min(open_, key=lambda row: float(row["difference"]))
+    at = least["labels"]
+    where = f": with {at} they have" if len(open_) > 1 else ", where they have"
+    return (
+        f"It was not shown to beat random frozen features with {_labels([row['labels'] for row in open_])}{where} "
+        f"{_percent(means['random', at])} ({_span(least)})."
     )
 
 

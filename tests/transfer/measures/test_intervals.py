@@ -39,6 +39,14 @@ def test_pairs_remove_what_seeds_share() -> None:
         paired([1.0], [])
 
 
+def test_equal_differences_leave_the_spread_unknown_and_decide_nothing() -> None:
+    one_image_apart = [25 / 36, 28 / 36, 22 / 36], [24 / 36, 27 / 36, 21 / 36]
+    found = paired(*one_image_apart)
+    assert found.mean == pytest.approx(1 / 36)
+    assert (found.verdict, paired(*one_image_apart[::-1]).verdict) == ("undecided", "undecided")
+    assert paired([26 / 36, 29 / 36, 24 / 36], [24 / 36, 27 / 36, 21 / 36]).verdict == "better"
+
+
 def test_bootstrap_agrees_with_the_normal_approximation() -> None:
     hits = np.random.default_rng(0).random(1000) < 0.8
     found = bootstrap(lambda rows: float(hits[rows].mean()), 1000, draws=2000)

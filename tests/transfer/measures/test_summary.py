@@ -154,7 +154,7 @@ def test_steps_to_reach_scratch_favour_no_number_of_labels() -> None:
              "train from scratch there"],
         ),
         (
-            {"pretrained": {1: LOSES}, "scratch": {1: [0.50, 0.51, 0.52]}, "probe": {1: WINS}},
+            {"pretrained": {1: LOSES}, "scratch": {1: [0.50, 0.53, 0.51]}, "probe": {1: WINS}},
             ["was not shown to be worth it", "Frozen, with a linear probe, the same encoder did beat it with 10 labels",
              "fine-tuned it was worse with 10 labels"],
         ),
@@ -178,6 +178,27 @@ def test_the_verdict_is_two_sentences_that_say_where_the_advantage_ends(scores, 
     assert text.endswith(".")
 
 
+def test_the_verdict_says_where_random_frozen_features_may_do_as_well() -> None:
+    scores = {"pretrained": {1: WINS, 5: WINS}, "scratch": {1: LOSES, 5: LOSES}}
+    text = said({**scores, "random": {1: LOSES, 5: [0.60, 0.60, 0.62]}})
+    assert text.startswith("Pretraining was worth it with 10 and 50 labels")
+    assert text.endswith(
+        " It was not shown to beat random frozen features with 50 labels, where they have 60.7% "
+        "(+0.3 points, 95% interval −3.5 to +4.1)."
+    )
+    assert " with 10 and 50 labels: with 10 they have 61.3% " in said(
+        {**scores, "random": {1: [0.61, 0.62, 0.61], 5: TIES}}
+    )
+    assert "random" not in said({**scores, "random": {1: LOSES, 5: LOSES}})
+
+
+def test_the_verdict_calls_equal_differences_undecided() -> None:
+    text = said({"pretrained": {1: [25 / 36, 28 / 36, 22 / 36]}, "scratch": {1: [24 / 36, 27 / 36, 21 / 36]}})
+    assert text.startswith("Pretraining was not shown to be worth it")
+    assert "+2.8 points, the same in each of 3 seeds, which leaves its spread unknown" in text
+    assert "interval" not in text.partition(". ")[0]
+
+
 def test_what_the_groups_leave_open_is_told_with_their_interval() -> None:
     rows = rows_of({"pretrained": {1: WINS}, "scratch": {1: LOSES}})
     pairs = [{**row, "group_low": -0.1, "group_high": 0.5, "verdict": "undecided"} for row in differences(rows)]
@@ -189,7 +210,14 @@ def test_what_the_groups_leave_open_is_told_with_their_interval() -> None:
 
 def test_of_an_error_the_lower_one_is_the_better() -> None:
     rows = [
-        {"arm": arm, "per_class": 1, "labels": 10, "seed": seed, "accuracy": value + 0.01 * seed, "image_ece": value}
+        {
+            "arm": arm,
+            "per_class": 1,
+            "labels": 10,
+            "seed": seed,
+            "accuracy": value * (1 + 0.01 * seed),
+            "image_ece": value * (1 + 0.01 * seed),
+        }
         for arm, value in (("pretrained", 0.3), ("scratch", 0.2))
         for seed in range(3)
     ]
