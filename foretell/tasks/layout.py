@@ -31,8 +31,9 @@ Reading = Literal["summary", "mean"]
 def extended(model: LanguageModel, tokenizer: Tokenizer, seed: int = 0) -> tuple[LanguageModel, Tokenizer]:
     """A decoder and its tokenizer with start, delimiter and extract tokens; an encoder, or one that has them, as it is.
 
-    ``model`` is changed in place: its table of tokens grows by the rows it lacks, drawn from N(0, 0.02) by ``seed``.
-    The tokenizer that comes back is another object.
+    ``model`` is changed in place: its table of tokens grows by the rows it lacks, drawn from N(0, 0.02) by ``seed``. Where
+    the tokenizer has an end of text, start begins as that token is: so began every document of the pretraining, and what a
+    frozen decoder makes of a text is what it learnt to make of it. The tokenizer that comes back is another object.
     """
     names = (START, DELIMITER, EXTRACT)
     if not model.shape.causal or all(tokenizer.token_to_id(name) is not None for name in names):
@@ -47,6 +48,9 @@ def extended(model: LanguageModel, tokenizer: Tokenizer, seed: int = 0) -> tuple
     generator = torch.Generator().manual_seed(seed_of(seed, "special tokens"))
     fresh = sorted({*range(have, wanted), *added})
     table[fresh] = (torch.randn(len(fresh), model.dim, generator=generator) * 0.02).to(old)
+    end = specials_of(tokenizer).get("end")
+    if end is not None and tokenizer.token_to_id(START) is None:
+        table[added[0]] = old[end]
     model.net.tokens = nn.Embedding(wanted, model.dim, _weight=table)
     model.net.shape = model.shape.model_copy(update={"vocabulary": wanted})
     return model, grown

@@ -7,8 +7,10 @@ from task_models import BOTH, WORDS, decoder_and_layout, encoder_and_layout, tok
 
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
 from foretell.errors import InputError
+from foretell.tasks.classification import Classification
 from foretell.tasks.inputs import lay
 from foretell.tasks.layout import DELIMITER, EXTRACT, START, Layout, extended, shares
+from foretell.transfer.text.features import embed_units
 
 TEXTS = [
     ("the cat sits here", "a dog"),
@@ -77,11 +79,30 @@ def test_tokens_that_a_decoder_lacks_are_drawn_anew_and_the_others_kept() -> Non
     assert made[0][0].shape.vocabulary == size + 3
     assert torch.equal(table[:size], before)
     assert torch.equal(table[size:], made[1][0].net.tokens.weight[size:])
-    assert 0.018 < float(table[size:].detach().std()) < 0.022
+    start = made[0][1].token_to_id(START)
+    assert torch.equal(table[start], before[tokenizer.token_to_id("<|endoftext|>")]), "what documents began with"
+    drawn = table[[row for row in range(size, size + 3) if row != start]]
+    assert 0.017 < float(drawn.detach().std()) < 0.023
     assert tokenizer.get_vocab_size() == size
     again, same = extended(*made[0])
     assert again.net.tokens.weight is table
     assert same is made[0][1]
+
+
+def test_what_a_frozen_decoder_makes_of_a_text_is_what_it_makes_of_a_document() -> None:
+    tokenizer = tokenizer_of("<|endoftext|>")
+    shape = Shape.of(
+        NetworkConfig(layers=2, width=32, heads=4), tokenizer.get_vocab_size(), 16, causal=True, embedding_norm=False
+    )
+    model = LanguageModel(shape, "gpt2").eval()
+    text = tokenizer.encode("the cat saw a red dog", add_special_tokens=False).ids
+    document = torch.tensor([[tokenizer.token_to_id("<|endoftext|>"), *text]])
+    with torch.no_grad():
+        wanted = model.net(document)[0, 1:].mean(0)
+    grown, more = extended(model, tokenizer)
+    task = Classification.of(Layout.of(grown, more), [("the cat saw a red dog",)], np.zeros(1, np.int64), [])
+    found = embed_units(grown, task)["mean"][0]
+    assert np.allclose(found, wanted.numpy(), atol=1e-5)
 
 
 def test_a_pair_that_is_too_long_loses_from_the_longer_text_and_is_counted() -> None:
