@@ -81,7 +81,7 @@ def test_seconds():
     [
         ({"time": "soon"}, "'soon' is not a time"),
         ({"rate": 0.0}, "above 0"),
-        ({"rate": float("nan")}, "above 0"),
+        ({"rate": float("nan")}, "finite number"),
         ({"epochs": 3, "steps": 4}, "one budget, not epochs and steps"),
         ({"batch": 0}, "greater than or equal to 1"),
     ],
