@@ -77,7 +77,7 @@ def work_ahead(engine: Engine[Any], arms: tuple[str, ...], fractions: list[Fract
                 return
             raise InputError(f"--jobs {jobs}: {error}; give --jobs 1") from None
         engine.total = engine.work_of(arms, fractions)
-        work.told_of(f"{work.most} trainings or more, {spoken(count)}")
+        work.told_of(f"{len(list(work.everything()))} trials and fits, {spoken(count)}")
         module = "foretell.transfer.ahead_worker"
         share_out(work, [Process(module, str(path), threads=threads_for(count)) for _ in range(count)])
 
@@ -192,7 +192,7 @@ class _Ahead:
         self.count += 1
         heapq.heappush(self.ready, (-piece.samples, self.count, piece))
 
-    def _everything(self) -> Iterator[Piece]:
+    def everything(self) -> Iterator[Piece]:
         for arm, at in self.open:
             yield from (*self._trials(arm, at), *self._fits(arm, at))
 
@@ -206,7 +206,7 @@ class _Ahead:
         labels = max(len(engine.labelled_at(fraction, engine.seeds[0])) for fraction in self.fractions)
         sample = engine.flops_of(labels)
         step = sample * engine.samples_for(labels) / engine.config.steps_for(labels)
-        if step > SMALL_STEP or sample * sum(piece.samples for piece in self._everything()) < LEAST_WORK:
+        if step > SMALL_STEP or sample * sum(piece.samples for piece in self.everything()) < LEAST_WORK:
             return 1
         free = _free_memory()
         cores = usable_cores()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn.datasets import load_digits
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.encoders.base import Encoder
+from foretell.run import Run
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.fit import Start, fine_tune
 from foretell.transfer.images.labelled import labelled, resolved
@@ -41,6 +43,13 @@ def digits() -> Digits:
 def views(digits: Digits) -> ViewConfig:
     config = ViewConfig(scale=(0.6, 1.0), flip=0, brightness=0.2, contrast=0.2, saturation=0, hue=0, grey=0, blur=0)
     return resolved(config, digits.store, 8)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    made = Run.create(tmp_path / "run")
+    (made.path / "recipe.toml").write_text("")
+    return made
 
 
 @pytest.fixture

@@ -27,13 +27,6 @@ from foretell.transfer.trials import Trial
 QUICK = TransferConfig(device="cpu", steps=12, batch=16, curve_points=3, rates=(1e-3, 3e-3))
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    made = Run.create(tmp_path / "run")
-    (made.path / "recipe.toml").write_text("")
-    return made
-
-
 def small(digits, views, encoder, **more):
     settings = {
         "train": digits.train,
