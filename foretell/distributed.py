@@ -13,9 +13,11 @@ from torch import Tensor
 
 def start() -> None:
     """Join the processes that torchrun started, if it did and they are not joined yet (gloo for tensors on a CPU, NCCL for
-    those on a GPU)."""
+    those on a GPU). Returns when all are joined: one that refuses its work and ends at once takes the store of addresses
+    with it, and the others would tell of a lost connection in place of the mistake."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available() and not dist.is_initialized():
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        dist.all_reduce(torch.zeros(1))
 
 
 def world() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,20 @@ def _operations(rank, port, cache, folder):
         | {"channels": channels, "said": said, "ranks": (distributed.rank(), distributed.world())},
         Path(folder) / f"{rank}.pt",
     )
+
+
+def _late(rank, port, cache, folder):
+    _join(rank, port, cache)
+    join = torch.distributed.init_process_group
+
+    def slowly(*args):
+        join(*args)
+        time.sleep(rank)
+
+    torch.distributed.init_process_group = slowly
+    before = time.time()
+    distributed.start()
+    torch.save({"took": time.time() - before}, Path(folder) / f"{rank}.pt")
 
 
 def two(target, folder, *args) -> list[dict]:
@@ -168,6 +183,12 @@ def test_resuming_with_another_number_of_processes(tmp_path):
         fit(again, settings(keep=9), run, resume=True)
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(again.state_dict()[key], value, rtol=1e-5, atol=1e-5, msg=key)
+
+
+def test_nobody_goes_on_before_all_have_joined(tmp_path):
+    # or the first one's end, by a mistake it tells of, would be a lost connection to the others
+    (first, _) = two(_late, tmp_path)
+    assert first["took"] >= 1
 
 
 def test_early_stop_and_errors_reach_every_process(tmp_path):
