@@ -7,6 +7,7 @@ arXiv 1502.03167).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -81,11 +82,13 @@ class _Normalise(torch.autograd.Function):
 
 
 class _CrossProcess(_BatchNorm):
-    """Equal to torch's batch norm in one process and in evaluation."""
+    """Equal to torch's batch norm in one process, in evaluation, and while it stands ``apart`` from other processes."""
+
+    apart = False
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
-        if world() == 1 or not (self.training or self.running_mean is None):
+        if world() == 1 or self.apart or not (self.training or self.running_mean is None):
             return super().forward(x)
         out, mean, variance, total = _Normalise.apply(x, self.weight, self.bias, self.eps)
         if self.training and self.track_running_stats and self.running_mean is not None:
@@ -156,3 +159,31 @@ def convert_batchnorm(module: Module) -> Module:
         new.drop, new.act = source.drop, source.act
     new.train(module.training)
     return new  # type: ignore[no-any-return]
+
+
+def calibrate(module: nn.Module, forward: Callable[[Tensor], object], batches: Iterator[Tensor]) -> None:
+    """Set batch norm's mean and variance to the average over this process's ``batches`` (nothing else changes)."""
+    norms = [part for part in module.modules() if getattr(part, "running_mean", None) is not None]
+    if not norms:
+        return
+    momenta = [part.momentum for part in norms]
+    apart = [part for part in norms if isinstance(part, _CrossProcess)]
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    for part in norms:
+        part.reset_running_stats()  # type: ignore[operator]
+        part.momentum = None  # type: ignore[assignment]
+        part.train()
+    for each in apart:
+        each.apart = True
+    try:
+        with torch.no_grad():
+            for x in batches:
+                forward(x)
+    finally:
+        for part, momentum in zip(norms, momenta, strict=True):
+            part.momentum = momentum
+        for each in apart:
+            each.apart = False
+        for part, mode in modes:
+            part.training = mode

@@ -199,6 +199,10 @@ class Objective(Trainable):
         """What a person should know of how this task takes the data, one line each."""
         return []
 
+    def for_transfer(self) -> nn.Module:
+        """The encoder as it is measured, kept and handed on."""
+        return self.encoder
+
     def findings(self, store: Any, rows: Any, seed: int) -> list[Exhibit]:
         """Exhibits of what was learnt, made once after training from ``rows`` of ``store``; labels may be read here."""
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -18,11 +19,14 @@ from foretell.data.sampler import Sampler
 from foretell.data.store import ImageStore
 from foretell.data.table import many
 from foretell.encoders.base import Encoder
+from foretell.encoders.norm import calibrate
 from foretell.objectives.base import Objective
 from foretell.settings import Settings
 from foretell.views import draw, plain
 from foretell.views.config import ViewConfig
 from foretell.views.patches import PatchConfig
+
+CALIBRATING, AT_ONCE = 512, 64  # images whose views batch norm is measured on again, in all and in a batch
 
 
 def settle_views(views: ViewConfig, encoder: Encoder, store: ImageStore) -> ViewConfig:
@@ -58,9 +62,11 @@ class ImageObjective(Objective):
     """A pretext task whose sample is one image of a store; ``config.views`` says how it is looked at.
 
     ``drawn_as``: the visible tensors of a task that are views of ``config.views``, and the name each was drawn under.
+    ``shows_whole``: whether the encoder learns on views like those of transfer; on patches without colour it does not.
     """
 
     drawn_as: ClassVar[Mapping[str, str]] = {}
+    shows_whole: ClassVar[bool] = True
 
     class Config(Settings):
         views: ViewConfig = ViewConfig()
@@ -93,6 +99,23 @@ class ImageObjective(Objective):
     def seen(self, batch: Any) -> dict[str, Images]:
         """The images of a batch that each name of ``drawn_as`` is a view of: of one image all of them."""
         return dict.fromkeys(self.drawn_as, batch)
+
+    def for_transfer(self) -> Encoder:
+        """The encoder as transfer takes it: itself, or where ``shows_whole`` is False a copy in evaluation mode.
+
+        The copy's batch norm has the mean and variance of whole views of up to 512 images that are learnt from, without
+        labels: those of what the task shows are far off. (Doersch et al. rescale by data before they fine-tune, too.)
+        """
+        if self.shows_whole:
+            return self.encoder
+        twin = copy.deepcopy(self.encoder)
+        device = next(twin.parameters()).device
+        some = np.random.default_rng(0).permutation(len(self.store))[:CALIBRATING]
+        parts = np.array_split(some, -(-len(some) // AT_ONCE))
+        images = (self.store.read(rows) for rows in parts if len(rows) > 1)
+        views = (plain(each, self.side, self.views.mean, self.views.std).to(device) for each in images)
+        calibrate(twin, twin.pooled, views)
+        return twin.eval()
 
     def health(self, batch: Any) -> Tensor:
         """(B, dim) pooled features of the undistorted images."""

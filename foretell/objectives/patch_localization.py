@@ -82,6 +82,7 @@ class PatchLocalization(ImageObjective):
     paper = "Doersch, Gupta, Efros 2015, arXiv 1505.05192"
     hides = "the places of the patches of a small grid"
     foretells = "in which of eight directions one patch lies from another"
+    shows_whole = False
     needs = "images of at least two patches and a gap a side (some 24 px)"
     good_for = "pictures whose parts have an order: animals, faces, scenes, scans. Not textures, nor any orientation"
 

@@ -163,9 +163,9 @@ def unmeasured(recipe: Recipe, store: ImageStore, parts: Parts) -> str | None:
     return None
 
 
-def measure(setting: Setting, run: Run) -> dict[str, float]:
-    """Draw and judge what was learnt, and return the accuracy of each arm's neighbours: none where labels cannot say."""
-    encoder, store, parts, views = setting.encoder.eval(), setting.store, setting.parts, setting.views
+def measure(setting: Setting, encoder: TimmEncoder, run: Run) -> dict[str, float]:
+    """Draw and judge what ``encoder`` learnt, and return the accuracy of each arm's neighbours: none where labels cannot say."""
+    store, parts, views = setting.store, setting.parts, setting.views
     seed = setting.recipe.training.seed
     # Neighbours and a map need many images to lie among. What a task foretells of images that it learnt from says little
     # of others: few of the test part are better (a film's end may be a single window).
@@ -232,7 +232,8 @@ class Images(kinds.Kind[Setting]):
     def finish(self, setting: Setting, run: Run, result: FitResult) -> Pretraining:
         from foretell.report import build as build_report
 
-        recipe, encoder, views = setting.recipe, setting.encoder, setting.views
+        recipe, encoder, views = setting.recipe, setting.objective.for_transfer().eval(), setting.views
+        assert isinstance(encoder, TimmEncoder)
         assert views.mean is not None
         assert views.std is not None
         trained = recipe.objective.name
@@ -250,7 +251,7 @@ class Images(kinds.Kind[Setting]):
             interpolation=views.interpolation,
         )
         say(f"encoder: {folder}")
-        knn = measure(setting, run)
+        knn = measure(setting, encoder, run)
         page = build_report(run.path)
         say(f"report: {page}")
         labels = "" if common.class_names(setting.store) else " --labels labels.csv"

@@ -18,6 +18,7 @@ from foretell.objectives.patch_exhibits import agreement, answers, embed_patches
 from foretell.objectives.patch_localization import PatchLocalization
 from foretell.train import fit
 from foretell.train.config import TrainingConfig
+from foretell.views import plain
 from foretell.views.patches import pairs
 
 
@@ -216,3 +217,24 @@ def test_it_learns_where_patches_of_real_pictures_lie(emoji: ImageStore) -> None
     with torch.no_grad():
         accuracy = np.mean([float(task.loss(task_of(task, 64, step), "all")["accuracy"]) for step in (900, 901)])
     assert accuracy > 0.2
+
+
+def test_what_is_handed_on_knows_whole_pictures_and_the_task_stays_as_it_was(emoji: ImageStore) -> None:
+    task = make(emoji)
+    fit(task, TrainingConfig(batch=16, steps=6, rate=1e-2, device="cpu", precision="float32", threads=1))
+    before = {name: value.clone() for name, value in task.state_dict().items()}
+    views = plain(emoji.read(np.arange(len(emoji))), task.side, task.views.mean, task.views.std)
+    handed = task.for_transfer()
+    assert not handed.training
+    (norm, *_) = [part for part in handed.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    seen: list[torch.Tensor] = []
+    norm.register_forward_hook(lambda module, args, out: seen.append(args[0]))
+    with torch.no_grad():
+        handed.pooled(views)
+    torch.testing.assert_close(norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(norm.running_var, seen[0].var((0, 2, 3)), atol=1e-3, rtol=0.1)
+    own = task.encoder.state_dict()
+    for name, value in handed.state_dict().items():
+        assert torch.equal(value, own[name]) == ("running" not in name and "tracked" not in name), name
+    for name, value in task.state_dict().items():
+        assert torch.equal(value, before[name]), name

@@ -56,7 +56,7 @@ class PatchLayout(Claim):
 
     def _measure(self, lab: Lab, seed: int) -> dict[str, float]:
         made = shared.emoji(seed)
-        key = {"recipe": lab.key(made), "probed": PROBED}
+        key = {"recipe": lab.key(made), "probed": PROBED, "encoder": "for transfer"}
         found = lab.result(self.name, key, lambda: self._probe(lab, seed))
         # raw pixels know no seed
         key = {"data": lab.store(SOURCE).fingerprint, "probed": PROBED}
@@ -71,7 +71,7 @@ class PatchLayout(Claim):
         made = shared.emoji(seed)
         objective = shared.trained(lab, made)
         lab.say(f"{self.name}: probing seed {seed}")
-        store, views, encoder = lab.store(SOURCE), objective.views, objective.encoder
+        store, views, encoder = lab.store(SOURCE), objective.views, objective.for_transfer()
         untrained = random_encoder(encoder, seed, store, lab.split(SOURCE)[0], views)
         sees: dict[str, Any] = {"side": views.side, "mean": views.mean, "std": views.std}
         logits = shared.logits_on(objective, shared.test_part(lab, made))

@@ -8,9 +8,10 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from foretell.encoders.base import Encoder
+from foretell.encoders.norm import calibrate
 from foretell.transfer.images.labelled import Index, Reader
 from foretell.transfer.networks import device_of, evaluating
 from foretell.views.config import ViewConfig
@@ -169,29 +170,6 @@ def fresh_encoder(like: Encoder, seed: int) -> Encoder:
         torch.manual_seed(seed)
         encoder = renewed(like)
     return encoder.to(device_of(like))
-
-
-def calibrate(module: nn.Module, forward: Callable[[Tensor], object], batches: Iterator[Tensor]) -> None:
-    """Set batch norm's mean and variance to the average over ``batches`` (nothing else changes)."""
-    norms = [part for part in module.modules() if getattr(part, "running_mean", None) is not None]
-    if not norms:
-        return
-    momenta = [part.momentum for part in norms]
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    for part in norms:
-        part.reset_running_stats()  # type: ignore[operator]
-        part.momentum = None  # type: ignore[assignment]
-        part.train()
-    try:
-        with torch.no_grad():
-            for x in batches:
-                forward(x)
-    finally:
-        for part, momentum in zip(norms, momenta, strict=True):
-            part.momentum = momentum
-        for part, mode in modes:
-            part.training = mode
 
 
 def random_encoder(like: Encoder, seed: int, reader: Reader, rows: Index, views: ViewConfig) -> Encoder:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.base import Encoder
+from foretell.encoders.norm import calibrate
 from foretell.errors import InputError
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
@@ -21,7 +22,7 @@ from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
-from foretell.transfer.images.features import Given, PlainViews, calibrate, embed, fresh_encoder
+from foretell.transfer.images.features import Given, PlainViews, embed, fresh_encoder
 from foretell.transfer.images.finetune import Classifier, augmented, probabilities
 from foretell.transfer.images.frozen import fit_frozen, judgement, probe_of
 from foretell.transfer.images.labelled import Index, Labelled

@@ -8,7 +8,7 @@ import numpy as np
 
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
-from foretell.objectives.base import Trainable
+from foretell.objectives.base import Objective, Trainable
 from foretell.transfer.fractions import holdout
 from foretell.transfer.images.features import PlainViews, embed
 from foretell.transfer.images.labelled import Labelled
@@ -38,7 +38,8 @@ class _FrozenMonitor:
         self._views = [PlainViews(part.reader, part.index, views, crop=crop) for part in (self.known, self.asked)]
 
     def __call__(self, trainable: Trainable, step: int) -> float:
-        encoder = trainable.encoder
+        assert isinstance(trainable, Objective)
+        encoder = trainable.for_transfer()
         assert isinstance(encoder, Encoder)
         return self.accuracy(encoder)
 

@@ -5,12 +5,12 @@ import pytest
 from torch import nn
 
 from foretell.errors import InputError
-from foretell.objectives.base import Trainable
+from foretell.objectives.base import Objective
 from foretell.transfer.images.labelled import labelled
 from foretell.transfer.images.monitors import KnnMonitor, ProbeMonitor
 
 
-class Holder(Trainable):
+class Holder(Objective):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
