@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from foretell.claims.chance import counting_shared
 from foretell.claims.lab import Lab
 from foretell.transfer.measures.intervals import Interval, paired
 
@@ -14,13 +15,17 @@ Outcome = Literal["holds", "does not hold", "undecided"]
 
 @dataclass
 class Finding:
-    """One comparison of the claim. ``difference`` is in the direction published: above zero speaks for the claim."""
+    """One comparison of the claim. ``difference`` is in the direction published: above zero speaks for the claim.
+
+    ``ceiling``: the highest value that there can be, where there is one.
+    """
 
     what: str
     published: str
     ours: Sequence[float]
     against: Sequence[float]
     unit: str = "points"
+    ceiling: float | None = None
 
     @property
     def difference(self) -> Interval:
@@ -31,11 +36,15 @@ class Finding:
         """Holds when the 95% interval over seeds lies above zero, does not hold below, undecided where it spans zero.
 
         Equal differences decide, other than in ``Interval.verdict``: claims count exactly, where every seed finds the same.
+        Where ``capped`` nothing can hold, and so nothing fails.
         """
-        interval = self.difference
-        if interval.low > 0:
-            return "holds"
-        return "does not hold" if interval.high < 0 else "undecided"
+        found = outcome_of(self.difference)
+        return "undecided" if self.capped and found == "does not hold" else found
+
+    @property
+    def capped(self) -> bool:
+        """Whether ``against`` is at the ceiling for every seed, so that no difference can lie above zero."""
+        return self.ceiling is not None and min(self.against) >= self.ceiling
 
     def record(self) -> dict[str, Any]:
         interval = self.difference
@@ -55,13 +64,17 @@ class Finding:
 
 @dataclass
 class Claim:
-    """Subclasses: one file each, named in ``foretell.claims``. ``minutes`` is about what it takes on two cores."""
+    """Subclasses: one file each, named in ``foretell.claims``. ``minutes`` is about what it takes on two cores.
+
+    ``resplit``: test to train cases of a split, where each seed splits one pool of cases anew.
+    """
 
     name: ClassVar[str]
     statement: ClassVar[str]
     source: ClassVar[str]
     data: ClassVar[str]
     minutes: ClassVar[float]
+    resplit: ClassVar[float | None] = None
 
     seeds: Sequence[int] = (0, 1, 2)
     notes: list[str] = field(default_factory=list)
@@ -69,6 +82,41 @@ class Claim:
     def work(self, lab: Lab) -> list[Finding]:
         """Train and measure through ``lab``; pieces that were done before are not done again."""
         raise NotImplementedError
+
+    def resplit_of(self, finding: Finding) -> float | None:
+        """``resplit`` of one finding, for claims whose findings are not all over splits of one pool."""
+        return self.resplit
+
+    def notes_on(self, findings: Sequence[Finding]) -> list[str]:
+        """What follows from the findings alone: that one of them cannot hold, and the intervals that count shared cases."""
+        found = [
+            f"{one.what}: what it is compared with is at its ceiling ({one.ceiling:g}) for every seed, so that the finding "
+            "could not hold, and is undecided"
+            for one in findings
+            if one.capped
+        ]
+        wider = [(one, ratio) for one in findings if (ratio := self.resplit_of(one)) is not None]
+        if wider:
+            ratios = " and ".join(f"{ratio:.2g}" for ratio in sorted({ratio for _, ratio in wider}))
+            told = "; ".join(_counting_shared(one, ratio) for one, ratio in wider)
+            found.append(
+                f"counting that splits share cases (Nadeau and Bengio 2003; {ratios} test cases to a training case): {told}"
+            )
+        return found
+
+
+def _counting_shared(finding: Finding, ratio: float) -> str:
+    """The finding with the interval that counts that its splits share cases."""
+    interval = counting_shared(finding.difference, ratio)
+    mean, low, high = (signed(value, finding.unit) for value in (interval.mean, interval.low, interval.high))
+    return f"{finding.what} {mean} ({low} to {high}), {outcome_of(interval)}"
+
+
+def outcome_of(interval: Interval) -> Outcome:
+    """Holds where a difference's interval lies above zero, does not hold below, undecided where it spans zero."""
+    if interval.low > 0:
+        return "holds"
+    return "does not hold" if interval.high < 0 else "undecided"
 
 
 def signed(value: float, unit: str) -> str:

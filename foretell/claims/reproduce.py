@@ -92,7 +92,7 @@ def reproduce(
             "seeds": list(seeds),
             "outcome": outcome,
             "findings": [finding.record() for finding in findings],
-            "notes": claim.notes,
+            "notes": [*claim.notes, *claim.notes_on(findings)],
             "seconds": seconds,
             "machine": model_of(named_device(device)),
             "date": time.strftime("%Y-%m-%d"),
@@ -187,7 +187,9 @@ def page(kept: dict[str, Any]) -> str:
         "",
         "Written by `foretell reproduce`. A finding holds when the 95% interval (Student's t over paired seeds) of its",
         "difference lies above zero in the direction published, does not hold when it lies below, and is undecided when",
-        "it spans zero. Settings were chosen on validation labels, never on the test part.",
+        "it spans zero. Settings were chosen on validation labels, never on the test part. The interval is over seeds taken",
+        "as independent (of weights, batches and draws of labels, and of splits where each seed has its own); where splits of",
+        "one pool share cases, a note gives the stricter one that counts it.",
     ]
     for name in [known for known in claims.names() if known in kept]:
         one = kept[name]

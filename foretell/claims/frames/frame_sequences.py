@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from foretell.claims.lab import Lab
 from foretell.claims.medical.micle import WHERE as ANIMATED
 from foretell.claims.medical.scans import WHERE as SCANNED
-from foretell.claims.medical.units import open_units
+from foretell.claims.medical.units import TESTED, open_units
 from foretell.claims.medical.volume_tiles import TILE, open_tiles
 from foretell.data.ordering import numbered
 from foretell.data.store import ImageStore
 
 CHOSEN_ON = -1  # the seed of the units that the number of steps was chosen on; no seed tests on them
+_DRAWN = TESTED * (
+    1 - TESTED
+)  # of the labelled units: those that a seed draws, less those that settings were chosen on
+RESPLIT = _DRAWN / (1 - _DRAWN)  # test to training units, of which each seed draws its own
 
 
 def open_animations(seed: int) -> ImageStore:

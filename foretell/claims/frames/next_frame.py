@@ -12,7 +12,7 @@ from torch import Tensor
 
 from foretell.claims.base import Claim, Finding
 from foretell.claims.frames import frame_filter
-from foretell.claims.frames.frame_sequences import ANIMATIONS, SLICES, Sequences
+from foretell.claims.frames.frame_sequences import ANIMATIONS, RESPLIT, SLICES, Sequences
 from foretell.claims.lab import Lab
 from foretell.claims.medical.micle import mean
 from foretell.objectives.base import Task
@@ -162,6 +162,7 @@ class NextFrameAnimations(FramesForetold):
     source = f"{PAPER}: the next frame from the last ones; the past is the same task read backwards"
     data = ANIMATIONS.where
     minutes = 20.0
+    resplit = RESPLIT
     sequences = ANIMATIONS
 
 

@@ -113,6 +113,16 @@ def compared(
     return rows
 
 
+def pace() -> str:
+    """How far fine-tuning comes, for a note."""
+    steps, batch = SETTINGS["transfer.steps"], SETTINGS["transfer.batch"]
+    return (
+        f"fine-tuning, from scratch too, takes {steps} steps of {batch} images for any number of cases: with all of them less "
+        "than one pass over their images, so that arms that are tuned on many cases differ in how fast they learn as well as "
+        "in what they began with"
+    )
+
+
 def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 

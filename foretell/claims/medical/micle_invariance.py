@@ -10,6 +10,7 @@ from foretell.claims.lab import Lab
 from foretell.claims.medical import micle
 from foretell.claims.medical.micle import Arm, mean
 from foretell.claims.medical.micle_cases import ARMS
+from foretell.claims.medical.units import RESPLIT
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.images.features import extract
 from foretell.transfer.measures.metrics import score
@@ -45,6 +46,7 @@ class MICLeInvariance(Claim):
     source = "Azizi et al. 2021 (arXiv 2101.05224), section 3.2: representations that are robust to the viewpoint and other nuisances"
     data = micle.WHERE
     minutes = 14.0
+    resplit = RESPLIT
 
     def work(self, lab: Lab) -> list[Finding]:
         measured = {arm: [self._measure(lab, seed, arm) for seed in self.seeds] for arm in ARMS}

@@ -17,7 +17,8 @@ from foretell.claims.lab import Lab
 from foretell.claims.medical import imagenet, micle, scans, staged
 from foretell.claims.medical.micle import Arm, mean
 from foretell.claims.medical.micle_cases import FEW, cases
-from foretell.claims.medical.micle_crossing import MORE, PART
+from foretell.claims.medical.micle_crossing import MORE, PART, read_off, told_shares
+from foretell.claims.medical.units import RESPLIT
 from foretell.recipe import Recipe
 from foretell.transfer.measures.crossing import crossing, sentence
 
@@ -81,7 +82,7 @@ class MICLeNaturalStart(Claim):
     name = "micle-natural-start"
     statement = (
         "With few labelled cases a supervised start from natural images, then SimCLR and then MICLe on the domain's own beats "
-        "each of these steps alone, and with a part of the cases it equals that start with all of them."
+        f"each of these steps alone, and with {PART:.0%} of the cases it reaches that start with all of them."
     )
     source = (
         "Azizi et al. 2021 (arXiv 2101.05224), section 4: MICLe +6.7 points top-1 over the supervised start, which it equals "
@@ -89,6 +90,7 @@ class MICLeNaturalStart(Claim):
     )
     data = f"{imagenet.PACKAGE.title} (trained on ImageNet, Apache-2.0), then {micle.WHERE}"
     minutes = 100.0
+    resplit: ClassVar[float | None] = RESPLIT
     side: ClassVar[int | None] = 64
     steps: ClassVar[tuple[int, int]] = (200, 300)
     about: ClassVar[str] = "a third of the units of each race, other ones for each seed, is tested on"
@@ -114,10 +116,8 @@ class MICLeNaturalStart(Claim):
             found = crossing(rows, plan, START, "accuracy")
             assert found is not None
             self.notes.append(sentence(found, {name: name for name in PLANS}))
-        labels = {row["per_class"]: row["labels"] for row in rows}
-        self.notes.append(
-            f"{cases(PART)} are {labels[PART] / labels[None]:.0%} of the labels; the paper's arms are equal at 20 to 30%"
-        )
+        labels = {n: max(row["labels"] for row in rows if row["per_class"] == n) for n in AMOUNTS}
+        self.notes.append(told_shares(labels))
         for natural, chosen in rates.items():
             told = ", ".join(f"{rate:g}" for rate in chosen)
             self.notes.append(f"rate of SimCLR {'after the supervised start' if natural else 'from scratch'}: {told}")
@@ -127,9 +127,10 @@ class MICLeNaturalStart(Claim):
             f"were chosen by a linear probe on {cases(JUDGED)} of training cases, judged on a third of those that was held "
             "back, the settings of fine-tuning on the labelled cases alone"
         )
-        return self._findings(of)
+        self.notes.append(micle.pace())
+        return self._findings(of, labels)
 
-    def _findings(self, of: Of) -> list[Finding]:
+    def _findings(self, of: Of, labels: Mapping[int | None, int]) -> list[Finding]:
         tuned = [
             Finding(f"fine-tuned, {cases(n)}, {WHOLE} over {plan}", PUBLISHED[plan], of(WHOLE, n), of(plan, n))
             for n in FEW
@@ -153,9 +154,9 @@ class MICLeNaturalStart(Claim):
             f"fine-tuned, all cases, {WHOLE} over {START}", PUBLISHED[START], of(WHOLE, None), of(START, None)
         )
         part = Finding(
-            f"{WHOLE} with {cases(PART)} over {START} with all",
+            f"{WHOLE} with {PART:.0%} of the labelled cases over {START} with all",
             "equal at 20 to 30% of the labels",
-            of(WHOLE, PART),
+            read_off([(count, of(WHOLE, n)) for n, count in labels.items()], PART),
             of(START, None),
         )
         return [*tuned, *probed, *start, whole, part]
@@ -215,6 +216,7 @@ class MICLeNaturalStartVolumes(MICLeNaturalStart):
     name = "micle-natural-start-volumes"
     data = f"{imagenet.PACKAGE.title} (trained on ImageNet, Apache-2.0), then {scans.WHERE}"
     minutes = 168.0
+    resplit = None
     side = None
     steps = scans.STEPS
     about = scans.DISJOINT

@@ -6,6 +6,7 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.medical import micle
 from foretell.claims.medical.micle import mean
+from foretell.claims.medical.units import RESPLIT
 from foretell.transfer.images.shift import PREFIX
 
 CASES = (4,)
@@ -20,6 +21,7 @@ class MICLeShift(Claim):
     )
     data = f"{micle.WHERE}; test units once more by a camera with a warm cast, little contrast and soft focus"
     minutes = 8.0
+    resplit = RESPLIT
 
     def work(self, lab: Lab) -> list[Finding]:
         measured = [self._measure(lab, seed) for seed in self.seeds]
@@ -40,6 +42,7 @@ class MICLeShift(Claim):
         self.notes.append(
             f"fine-tuned on {CASES[0]} cases a class; the settings were chosen on training cases of the first camera"
         )
+        self.notes.append(micle.pace())
         return [
             Finding(f"drop of scratch over drop of {ARMS[arm]}", "above", of("scratch", "drop"), of(arm, "drop"))
             for arm in ("simclr", "micle")

@@ -10,6 +10,7 @@ from foretell.claims.medical import micle, scans
 from foretell.claims.medical.micle import mean
 from foretell.claims.medical.micle_cases import cases
 from foretell.claims.medical.staged import top1
+from foretell.claims.medical.units import RESPLIT
 from foretell.recipe import Recipe
 
 NATURAL = "@emoji"
@@ -46,6 +47,7 @@ class MICLeTwoStage(Claim):
     source = SOURCE
     data = f"{NATURAL} (drawn pictures in colour stand for natural images), then {micle.WHERE}"
     minutes = 12.0
+    resplit: ClassVar[float | None] = RESPLIT
     few: ClassVar[int] = 2
     steps: ClassVar[tuple[int, int]] = (200, 300)
     about: ClassVar[str] = "a third of the units of each race, other ones for each seed, is tested on"
@@ -68,6 +70,7 @@ class MICLeTwoStage(Claim):
             f"from scratch: {mean(scratch):.1f}",
             f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has "
             f"{self.steps[0]} steps of SimCLR and then {self.steps[1]}, which differ in their data alone; {self.about}",
+            micle.pace(),
         ]
         return [
             *(
@@ -92,6 +95,7 @@ class MICLeTwoStage(Claim):
 class MICLeTwoStageVolumes(MICLeTwoStage):
     name = "micle-two-stage-volumes"
     data = f"{NATURAL} (drawn pictures in colour stand for natural images), then {scans.WHERE}"
+    resplit = None
     few = 8
     steps = scans.STEPS
     about = scans.DISJOINT

@@ -9,12 +9,13 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.medical import scans
 from foretell.claims.medical.micle import mean
-from foretell.claims.medical.volume_slices import TASKS, Segmentation, open_slices, segmented
+from foretell.claims.medical.volume_slices import HELD, TASKS, Segmentation, open_slices, segmented
 from foretell.dense import compare_dense
 from foretell.dense.compare import Budget
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
 
+HEAD = TASKS[-1].title
 SIDE = 48
 STEPS = 200
 FEW = (4, 16)  # masks
@@ -55,6 +56,10 @@ class SegmentationFewLabels(Claim):
             "apart, the patient is not; its masks were drawn by threshold",
         ]
         return findings
+
+    def resplit_of(self, finding: Finding) -> float | None:
+        """The slabs of the head are split anew by each seed; the brain that is tested on is the same."""
+        return HELD / (1 - HELD) if finding.what.startswith(HEAD) else None
 
     def _findings(self, lab: Lab, task: Segmentation) -> list[Finding]:
         measured = [self._measure(lab, seed, task) for seed in self.seeds]

@@ -32,6 +32,7 @@ _IMAGES = "/data/core/images/units/"
 FRAMES = 4  # of a unit that is a case of several images
 UNITS = 8  # of a race that is a class
 TESTED = 1 / 3  # of the units of each class
+RESPLIT = TESTED / (1 - TESTED)  # test to training units, of which each seed draws its own
 OTHER_CAMERA = "domain=warm"
 POSES = ("attack", "defend", "die", "idle", "run")
 

@@ -14,9 +14,10 @@ from foretell import claims
 from foretell.claims.base import Finding, overall
 from foretell.claims.encoders import kept_encoder
 from foretell.claims.lab import Lab
-from foretell.claims.medical import micle, micle_invariance, units
+from foretell.claims.medical import micle, micle_crossing, micle_invariance, units
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
+from foretell.transfer.measures.crossing import crossing
 
 PATHS = [f"orcs/grunt{number}-attack-{frame}.png" for number in range(8) for frame in range(3)]
 PATHS += [f"orcs/grunt{number}.png" for number in range(8)]
@@ -159,7 +160,40 @@ def test_the_crossing_is_told_with_its_interval(monkeypatch: pytest.MonkeyPatch)
         in claim.notes[1]
     )
     assert "top-1 by cases a class 1: 37.2, 2: 39.2, 4: 43.2, all: 49.2" in claim.notes[1]
-    assert "4 cases a class are 39% of them" in claim.notes[2]
+    assert "of all cases 1 case a class 10%, 2 cases a class 20%, 4 cases a class 39% were measured" in claim.notes[2]
+
+
+def test_the_score_with_a_share_of_the_labels_is_read_off_its_curve() -> None:
+    curve = [(11, [20.0, 30.0]), (22, [40.0, 50.0]), (44, [60.0, 40.0]), (88, [80.0, 80.0])]
+    assert micle_crossing.read_off(curve, 22 / 88) == pytest.approx([40, 50])
+    assert micle_crossing.read_off(curve, 22 * 2**0.5 / 88) == pytest.approx([50, 45])
+    assert micle_crossing.read_off(curve, 0.01) == [20, 30]
+
+
+@pytest.mark.parametrize("baseline", [35.0, 42.0, 49.0, 50.0, 51.0, 60.0])
+def test_it_is_above_the_baseline_where_the_whole_interval_of_the_crossing_lies_below(baseline: float) -> None:
+    curve = [(11, [20.0, 22.0, 23.0]), (22, [39.0, 41.0, 43.0]), (44, [58.0, 60.0, 61.0]), (88, [79.0, 80.0, 82.0])]
+    rows = [
+        {"arm": arm, "per_class": labels, "labels": labels, "seed": seed, "accuracy": value / 100}
+        for arm, points in (("ours", curve), ("others", [(88, [baseline, baseline + 1, baseline])]))
+        for labels, values in points
+        for seed, value in enumerate(values)
+    ]
+    found = crossing(rows, "ours", "others", "accuracy")
+    assert found is not None
+    against = [baseline, baseline + 1, baseline]
+    finding = Finding("", "", micle_crossing.read_off(curve, micle_crossing.PART), against)
+    below, above = (found[end]["labels"] / 88 < micle_crossing.PART for end in ("high", "low"))
+    assert finding.outcome == ("holds" if below else "undecided" if above else "does not hold")
+
+
+@pytest.mark.parametrize("name", ["micle-cases", "micle-crossing", "micle-shift"])
+def test_how_far_fine_tuning_comes_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, _ = worked_out(name, monkeypatch)
+    assert any(
+        "80 steps of 16 images for any number of cases: with all of them less than one pass" in note
+        for note in claim.notes
+    )
 
 
 def test_closeness_is_what_a_slow_loop_finds() -> None:

@@ -1,0 +1,73 @@
+"""What findings conclude: ceilings that leave them no room, and intervals that count what splits share."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from foretell.claims.base import Claim, Finding, overall
+from foretell.claims.chance import counting_shared
+from foretell.claims.medical.micle_cases import MICLeCases
+from foretell.claims.medical.micle_two_stage import MICLeTwoStageVolumes
+from foretell.claims.medical.segmentation_few_labels import SegmentationFewLabels
+from foretell.claims.reproduce import page
+from foretell.transfer.measures.intervals import t_interval
+
+
+def test_an_interval_over_splits_that_share_cases_is_the_corrected_one() -> None:
+    """Student's t with the variance times 1/n + test/train, written out."""
+    values = [2.0, 5.0, 3.5, 1.0, 4.0, 2.5, 6.0, 3.0, 2.0, 4.5]
+    found = counting_shared(t_interval(values), 0.5)
+    half = 2.262157 * math.sqrt((1 / 10 + 0.5) * np.var(values, ddof=1))
+    assert found.n == 10
+    assert [found.mean, found.low, found.high] == pytest.approx([3.35, 3.35 - half, 3.35 + half], rel=1e-5)
+    assert counting_shared(t_interval(values), 0.0) == t_interval(values)
+    assert math.isnan(counting_shared(t_interval([1.0]), 0.5).low)
+
+
+class Resplit(Claim):
+    resplit = 0.5
+
+
+SURE = Finding("gain", "above", [3.0, 3.5, 4.0], [1.0, 1.2, 1.1])
+
+
+def test_claims_over_splits_of_one_pool_tell_the_stricter_interval_and_judge_by_the_plain_one() -> None:
+    narrow = Finding("small gain", "above", [1.0, 1.4, 1.8], [0.0, 0.0, 0.0])
+    assert [SURE.outcome, narrow.outcome] == ["holds", "holds"]
+    (note,) = Resplit().notes_on([SURE, narrow])
+    assert note == (
+        "counting that splits share cases (Nadeau and Bengio 2003; 0.5 test cases to a training case): gain +2.4 (+0.6 to "
+        "+4.2), holds; small gain +1.4 (-0.2 to +3.0), undecided"
+    )
+    assert Claim().notes_on([SURE, narrow]) == []
+
+
+def test_ratios_are_those_of_the_splits() -> None:
+    assert MICLeCases.resplit == pytest.approx(1 / 2)  # a third is tested on
+    assert MICLeTwoStageVolumes.resplit is None  # the patient tested on is the same for every seed
+    claim = SegmentationFewLabels()
+    titles = ["bone and soft tissue, 4 masks", "parts of the brain, 4 masks"]
+    found = [claim.resplit_of(Finding(title, "higher", [1.0], [0.0])) for title in titles]
+    assert found == [pytest.approx(1 / 2), None]
+
+
+def test_a_finding_that_cannot_hold_does_not_fail() -> None:
+    capped = Finding("accuracy", "above", [94.0, 95.0, 94.5], [100.0] * 3, ceiling=100.0)
+    assert capped.outcome == "undecided"
+    assert overall([capped, SURE]) == "undecided"
+    (note,) = Claim().notes_on([capped])
+    assert note == (
+        "accuracy: what it is compared with is at its ceiling (100) for every seed, so that the finding could not hold, and is "
+        "undecided"
+    )
+    below = Finding("accuracy", "above", [94.0, 95.0, 94.5], [100.0, 100.0, 99.0], ceiling=100.0)
+    assert below.outcome == "does not hold"
+    assert Claim().notes_on([below]) == []
+
+
+def test_the_page_says_what_its_intervals_are_over() -> None:
+    assert "over seeds taken\nas independent" in page({})
+    assert "a note gives the stricter one" in page({})
