@@ -30,6 +30,7 @@ TEXTURES = ("grass", "gravel", "brick")
 SOURCE = "pieces of photographed textures"
 DATA = "pieces of photographed grass, gravel and bricks (CC0), 32 px, grey"
 SIDE = 32
+OVERLAP = 2  # px of the middle square on each side that are seen and foretold
 TRAIN, TEST = 3000, 600  # pieces of all textures together
 STEPS, BATCH, RATE = 400, 64, 2e-3
 
@@ -85,7 +86,7 @@ def recipe(seed: int, source: str = SOURCE, steps: int = STEPS, rate: float = RA
         "objective.views.side": SIDE,
         "objective.views.scale": (1.0, 1.0),
         "objective.mask.kind": "centre",
-        "objective.mask.overlap": 2,
+        "objective.mask.overlap": OVERLAP,
         "objective.width": 32,
         "objective.discriminator_width": 32,
         "encoder.name": "resnet_tiny",

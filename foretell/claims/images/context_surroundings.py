@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from foretell.claims.base import Claim, Finding
 from foretell.claims.images import context_encoder as shared
 from foretell.claims.images.context_losses import FIGURES, PAPER, sharpness
 from foretell.claims.lab import Lab
+from foretell.views.masks import MaskConfig
+
+WEIGHT = MaskConfig().border_weight  # of errors in the overlap, in every arm but one
 
 
 class ContextEncoderContext(Claim):
@@ -38,7 +44,7 @@ class ContextEncoderContext(Claim):
 
 class ContextEncoderSeam(Claim):
     name = "context-encoder-seam"
-    statement = "An overlap in which errors weigh ten times as much lowers the jump across the hole's edge."
+    statement = "An overlap in which errors weigh ten times as much brings the jump across the hole's edge nearer to the truth's."
     source = f"{PAPER}, section 5.1, and the authors' code: overlap with weight 10"
     data = shared.DATA
     minutes = 19.0
@@ -46,16 +52,33 @@ class ContextEncoderSeam(Claim):
     def work(self, lab: Lab) -> list[Finding]:
         measured = {arm: [shared.judged(lab, seed, arm) for seed in self.seeds] for arm in ("joint", "border weight 1")}
         self.notes += [f"{arm}: {shared.means(rows, *FIGURES)}" for arm, rows in measured.items()]
-        seam = {arm: [row["seam"] for row in rows] for arm, rows in measured.items()}
+        self.notes.append(seam_note(shared.SIDE, shared.OVERLAP, WEIGHT))
         return [
             Finding(
-                "jump across the edge, weight 1 over weight 10",
+                "nearness of the jump across the edge to the truth's, weight 10 over weight 1",
                 "seam removed",
-                seam["border weight 1"],
-                seam["joint"],
-                "of the truth's",
+                nearness([row["seam"] for row in measured["joint"]]),
+                nearness([row["seam"] for row in measured["border weight 1"]]),
+                "nats",
             )
         ]
+
+
+def nearness(seams: Sequence[float]) -> list[float]:
+    """-|ln(jump across the edge / the truth's)|: 0 is the truth's own jump, below 0 a smaller or a larger one."""
+    return [-abs(math.log(seam)) for seam in seams]
+
+
+def seam_note(side: int, overlap: int, weight: float) -> str:
+    """What else the weight of the overlap of a middle square of ``side`` / 2 pixels changes, and what a smaller jump is."""
+    whole = (side // 2) ** 2
+    hole = (side // 2 - 2 * overlap) ** 2
+    times = (hole + weight * (whole - hole)) / whole
+    return (
+        "seam: the jump as a ratio to the truth's, so that below 1 a lower one is farther from it; the weight of "
+        f"{weight:g} in the overlap also makes the whole reconstruction loss some {times:.1f} times as large at equal "
+        "errors beside the adversarial one, so that the arms differ in the balance of the losses too"
+    )
 
 
 class ContextEncoderConditioned(Claim):
@@ -80,6 +103,7 @@ class ContextEncoderConditioned(Claim):
                 "exploits the discontinuity",
                 of("conditioned", "accuracy"),
                 of("joint", "accuracy"),
+                ceiling=100.0,
             ),
             Finding(
                 "PSNR in the hole, unconditioned over conditioned",

@@ -23,8 +23,8 @@ JUDGED = ("autoencoder-copying", "autoencoder-width", "autoencoder-denoising", "
 # target -> width -> what the specification of the pitfall expects
 COPIED = {
     "input": {4: 0.02, 16: 0.1, 64: 0.3, 256: 0.8},
-    "clean": {16: 0.08, 256: 0.1},
-    "copy": {16: 0.08, 256: 0.1},
+    "clean": {16: 0.1, 256: 0.08},
+    "copy": {16: 0.1, 256: 0.08},
     "hidden": {256: 0.01},
 }
 
@@ -69,6 +69,16 @@ def test_figures_as_published_hold_and_their_opposite_does_not(name: str, monkey
     _, opposite = worked_out(name, monkeypatch, turned=True)
     assert overall(opposite) == "does not hold"
     assert "holds" not in {finding.outcome for finding in opposite}
+
+
+def test_a_share_that_rises_less_than_the_plain_one_s_but_rises_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COPIED, "clean", {16: 0.08, 256: 0.1})
+    _, findings = worked_out("autoencoder-denoising", monkeypatch)
+    outcomes = {finding.what: finding.outcome for finding in findings}
+    rise = "rise of that share from a code of 16 to 256"
+    assert outcomes[f"{rise}, plain over denoising"] == "holds"
+    assert outcomes[f"{rise}, below zero with denoising"] == "does not hold"
+    assert outcomes[f"{rise}, below zero with noise-to-noise"] == "holds"
 
 
 def test_the_loss_that_praises_copying_picks_the_wrong_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,21 @@ from working import works_out
 from foretell import claims
 from foretell.claims.base import Finding, signed
 from foretell.claims.images import context_encoder as shared
-from foretell.claims.images import context_features, context_layer, context_losses, context_masks, context_modes
+from foretell.claims.images import (
+    context_features,
+    context_layer,
+    context_losses,
+    context_masks,
+    context_modes,
+    context_surroundings,
+)
 from foretell.claims.lab import Lab
 from foretell.claims.reproduce import page
 from foretell.counters import Rng, Rows
+from foretell.losses import hole_error
 from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.context_measures import pictures
-from foretell.views.masks import centre_mask
+from foretell.views.masks import centre_mask, error_weights
 
 NAMES = [name for name in claims.names() if name.startswith("context-encoder-")]
 
@@ -85,6 +93,43 @@ def test_the_joint_loss_is_compared_with_the_adversarial_alone_at_both_rates(
     findings = claims.get(name)(seeds=(0, 1)).work(None)  # type: ignore[arg-type]
     between = {frozenset((finding.ours[0], finding.against[0])) for finding in findings}
     assert between >= {frozenset((place["joint"], place[arm])) for arm in context_losses.ALONE}
+
+
+@pytest.mark.parametrize(
+    ("seams", "outcome"),
+    [((0.91, 0.95), "does not hold"), ((0.95, 0.91), "holds"), ((1.05, 1.2), "holds"), ((0.8, 1.1), "does not hold")],
+)
+def test_a_lower_jump_is_not_taken_for_one_nearer_to_the_truth_s(
+    seams: tuple[float, float], outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``seams`` with errors in the overlap weighing ten times as much, and once."""
+    arms = dict(zip(("joint", "border weight 1"), seams, strict=True))
+    figures = dict.fromkeys(context_losses.FIGURES, 1.0)
+    monkeypatch.setattr(shared, "judged", lambda lab, seed, arm: {**figures, "seam": arms[arm] + 0.001 * seed})
+    claim = claims.get("context-encoder-seam")(seeds=(0, 1))
+    (finding,) = claim.work(None)  # type: ignore[arg-type]
+    assert finding.outcome == outcome
+    assert "some 4.9 times as large" in claim.notes[-1]
+
+
+def test_the_weight_of_the_overlap_is_what_the_note_says() -> None:
+    mask = centre_mask(shared.SIDE, shared.OVERLAP)
+    target = centre_mask(shared.SIDE)
+    weights = error_weights(mask, target, context_surroundings.WEIGHT)
+    fill, truth = torch.ones_like(mask), torch.zeros_like(mask)
+    assert float(hole_error(fill, truth, weights) / hole_error(fill, truth, target)) == pytest.approx(4.9375)
+
+
+def test_a_discriminator_that_is_always_right_leaves_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    accuracy = {"joint": 100.0, "conditioned": 94.0}
+    figures = dict.fromkeys(context_losses.FIGURES, 1.0)
+    monkeypatch.setattr(shared, "judged", lambda lab, seed, arm: {**figures, "accuracy": accuracy[arm]})
+    claim = claims.get("context-encoder-conditioned")(seeds=(0, 1))
+    first, *_ = findings = claim.work(None)  # type: ignore[arg-type]
+    assert first.outcome == "undecided"
+    assert "at its ceiling (100)" in claim.notes_on(findings)[0]
+    accuracy["joint"] = 99.0
+    assert claim.work(None)[0].outcome == "does not hold"  # type: ignore[arg-type]
 
 
 def test_the_plain_autoencoder_has_the_same_networks_and_rebuilds_the_whole_picture(lab: Lab) -> None:
