@@ -20,8 +20,8 @@ ARMS: dict[str, dict[str, Any]] = {
 class PatchColour(Claim):
     name = "patch-colour"
     statement = (
-        "Colour dropping and projection take away what chromatic aberration tells: accuracy falls to chance and the tower "
-        "no longer knows where a patch lies. Projection leaves a remainder."
+        "Colour dropping takes away what chromatic aberration tells: accuracy falls to chance and the tower no longer knows "
+        "where a patch lies. Projection takes away a part of it."
     )
     source = "Doersch et al. 2015 (arXiv 1505.05192), section 3: position error 0.371 by chance, 0.255, with projection 0.321"
     data = "crops of two photographed textures (CC0), green magnified by 2%"

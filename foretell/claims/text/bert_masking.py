@@ -52,7 +52,7 @@ class BertMasking(Claim):
             ),
             Finding("tokens not chosen that are shown otherwise, less than one", "none", none, of("changed"), "tokens"),
             Finding(
-                "change of the loss with other answers at places not chosen, less than 1e-9",
+                "gradient of the loss at the last states of places not chosen, at most, less than 1e-9",
                 "none",
                 [1e-9] * len(rows),
                 of("loss"),

@@ -21,8 +21,8 @@ SHARE = 0.9  # of the lower of both arms' last scores: the target
 class GptAuxiliary(Claim):
     name = "gpt-auxiliary"
     statement = (
-        "Foretelling the next word beside the label (lambda = 0.5) makes fine-tuning end better with many labels, not "
-        "with few, and get there sooner."
+        "Foretelling the next word beside the label (lambda = 0.5) makes fine-tuning end better with many labels, gains more "
+        "with many than with few, and brings it near its end sooner."
     )
     source = f"{runs.GPT}, sections 3.2 and 5 and table 5"
     data = runs.DATA

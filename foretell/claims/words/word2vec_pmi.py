@@ -1,4 +1,4 @@
-"""Negative sampling factorises shifted pointwise mutual information, and finds the neighbours that a full softmax finds."""
+"""Negative sampling factorises pointwise mutual information up to a shift, and finds the neighbours that a full softmax finds."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Table = NDArray[np.float64]
 class Word2VecPmi(Claim):
     name = "word2vec-pmi"
     statement = (
-        "The products of skip-gram's two tables are the pairs' mutual information less log K, and its neighbours those of a "
-        "full softmax."
+        "The products of skip-gram's two tables follow the pairs' mutual information, and its neighbours are those of a full "
+        "softmax."
     )
     source = "Levy and Goldberg 2014 (NIPS 27), section 3.1, on " + runs.PAPERS
     data = f"{runs.DATA}; its {runs.MOST} most frequent words"
@@ -37,12 +37,12 @@ class Word2VecPmi(Claim):
         rows = [_measured(lab, runs.recipe(seed, runs.FREQUENT, sample=0.0)) for seed in self.seeds]
         told = {name: [row[name] for row in rows] for name in rows[0]}
         self.notes.append(
-            f"explained: squared correlation of the products with the information, %; shared, with softmax: of {NEAREST} "
-            f"nearest words, %: {means(told)}"
+            "explained: squared correlation of the products with the information, %, which a shift by log K leaves as it is; "
+            f"shared, with softmax: of {NEAREST} nearest words, %: {means(told)}"
         )
         return [
             Finding(
-                f"variance of the products that shifted information explains (pairs of {OFTEN:.0f} times or more), over a half",
+                f"variance of the products that the information explains (pairs of {OFTEN:.0f} times or more), over a half",
                 "factorises it",
                 told["explained"],
                 [50.0] * len(rows),

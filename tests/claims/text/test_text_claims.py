@@ -255,6 +255,18 @@ def test_single_texts_that_lose_much_are_not_hardly_changed() -> None:
     assert [bert_nsp_pairs.hardly(gain).outcome for gain in gains] == ["does not hold", "holds", "undecided"]
 
 
+def test_any_word_is_told_and_does_not_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"article both": 60.0, "article left": 50.0, "word both": 14.0, "word left": 33.0}
+    monkeypatch.setattr(
+        bert_both_sides, "measured", lambda lab, seed: {name: value + seed for name, value in row.items()}
+    )
+    monkeypatch.setattr(runs, "know", lambda lab: lab)
+    claim = claims.get("bert-both-sides")(seeds=(0, 1))
+    (finding,) = claim.work(None)  # type: ignore[arg-type]
+    assert (finding.what, finding.outcome) == ("a or an, both sides over left", "holds")
+    assert "any word, which tells nothing of the claim: both 14.5, left 33.5 % right (-19.0 points," in claim.notes[1]
+
+
 def test_masks_are_exact_and_a_causal_network_is(lab: Lab) -> None:
     """These are facts of the code, not of what is learnt: they hold at any size."""
     for name in ("bert-masking", "gpt-causal", "gpt-exact"):
