@@ -24,6 +24,7 @@ from foretell.encoders.base import EncoderConfig
 from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.context_measures import filled_by_all, measure
 from foretell.recipe import Recipe
+from foretell.run import Run
 from foretell.transfer.measures.probe import fit_probe
 
 TEXTURES = ("grass", "gravel", "brick")
@@ -42,7 +43,7 @@ ARMS: dict[str, dict[str, Any]] = {
     # the authors' code gives the filler ten times the discriminator's rate only where both losses are used
     "adversarial alone": {**ADVERSARIAL, "rate": RATE / 10, "discriminator_rate": 1.0},
     "adversarial alone, joint's rates": ADVERSARIAL,
-    "border weight 1": {"mask.border_weight": 1.0},
+    "L2 alone, border weight 1": {**L2, "mask.border_weight": 1.0},
     "conditioned": {"conditioned": True},
 }
 
@@ -134,6 +135,19 @@ def _judge(lab: Lab, made: Recipe, seed: int) -> dict[str, float]:
     found["told"] = told_apart(filled["context_encoder"], truth, mask, seed)
     found["accuracy"] = discriminated(objective, store, test, seed)
     return found
+
+
+def told_while_training(lab: Lab, seed: int, arm: str) -> float:
+    """Percent of contents, real and filled, that the discriminator of one of ``ARMS`` told right, mean over all its steps."""
+    lab.add(SOURCE, textures)
+    made = recipe(seed, **ARMS[arm])
+
+    def work() -> dict[str, float]:
+        trained(lab, made)
+        lines = Run.read(lab.folder / "runs" / lab.key(made)).metrics("step")
+        return {"accuracy": 100 * float(np.mean([line["discriminator.accuracy"] for line in lines]))}
+
+    return lab.result("context-encoder-telling", {"recipe": lab.key(made)}, work)["accuracy"]
 
 
 def discriminated(objective: ContextEncoder, store: ImageStore, rows: NDArray[np.int64], seed: int) -> float:
