@@ -20,8 +20,10 @@ import pytest
 from cli_words import SMALL, refused
 
 import foretell as package
+from foretell import distributed
 from foretell.recipe import Recipe
 from foretell.run import Run
+from foretell.verbs import pretraining
 
 Call = Callable[..., Any]
 
@@ -170,6 +172,19 @@ def test_patience_counts_rounds_in_a_short_run(
     assert f"training.patience = 11: {count} rounds of knn in 12 steps" in said.err
     assert ("too few to end the run early" in said.err) == bool(given)
     assert Recipe.load(tmp_path / "run").training.health_every == (5 if given else 100)
+
+
+def test_a_process_that_ended_is_told_with_how_to_go_on(
+    foretell: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*given: Any, **named: Any) -> None:
+        raise distributed.ProcessLost("another process has ended at step 3")
+
+    monkeypatch.setattr(pretraining, "fit", lost)
+    said = foretell("pretrain", pictures, "--out", tmp_path / "run", *SMALL)
+    assert said.status == 1
+    told = f"error: another process has ended at step 3; go on with: foretell pretrain --resume {tmp_path / 'run'}"
+    assert said.err.splitlines()[-1] == told
 
 
 def test_data_that_is_not_there(foretell: Call, tmp_path: Path) -> None:
