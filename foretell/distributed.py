@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from foretell.errors import ForetellError
+
+T = TypeVar("T")
+
+# what gloo, NCCL and the store of addresses say when the other side is gone
+_GONE = re.compile(r"\bpeer\b|broken pipe|remote process|connection (closed|refused|reset)|failed to recv", re.I)
+
+
+class ProcessLost(ForetellError):
+    """Another process has ended in the middle of the work."""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether ``error`` is a collective operation's own of several processes, one of which has ended."""
+    return world() > 1 and isinstance(error, RuntimeError) and bool(_GONE.search(str(error)))
 
 
 def start() -> None:
@@ -112,3 +129,21 @@ def broadcast_object(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def on_first(work: Callable[[], T]) -> T | None:
+    """``work`` on the first process alone while the others wait: what it returns there, None elsewhere.
+
+    A ForetellError that it raises is raised on every process, so that none goes on without the first.
+    """
+    made: T | None = None
+    refused: ForetellError | None = None
+    if rank() == 0:
+        try:
+            made = work()
+        except ForetellError as error:
+            refused = error
+    refused = broadcast_object(refused)
+    if refused is not None:
+        raise refused
+    return made

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from foretell import distributed
 from foretell.errors import InputError
 from foretell.objectives.base import Contrastive, Task, Trainable
 
@@ -21,6 +22,14 @@ def has_live_batch_norm(trainable: nn.Module) -> bool:
     return any(
         isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in trainable.modules()
     )
+
+
+def check_shared(batch: int) -> None:
+    """Raise InputError for a global batch of so many samples that the processes cannot share out evenly."""
+    if batch % distributed.world():
+        raise InputError(
+            f"training.batch = {batch} is not a multiple of the {distributed.world()} processes; change one of them"
+        )
 
 
 def check_batch(trainable: Trainable, batch: int, rows: int, chunk: int | None) -> None:

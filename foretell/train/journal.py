@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from foretell.errors import ForetellError, first_line
+from foretell.errors import ForetellError, InputError, first_line
 from foretell.run import Run
 from foretell.train.progress import Progress
 from foretell.train.trackers import MLflow, TensorBoard, Tracker
@@ -44,11 +44,12 @@ class Journal:
         if self.progress is not None:
             self.progress.event(text)
 
-    def begin(self, step: int, steps: int) -> None:
+    def begin(self, step: int, steps: int, *, resumed: bool = False) -> None:
+        """Raises InputError for a tracker that cannot be used; a run that is ``resumed`` goes on without it, and says so."""
         self.steps = steps
         self._mark = (time.perf_counter(), step)
-        if self.run is not None:
-            self._tracking = [kind(self.run, step) for kind in self.trackers]
+        for kind in self.trackers if self.run is not None else ():
+            self._track(kind, step, resumed)
         if self.progress is not None:
             self.progress.start(step, steps)
         self._status("running", step, force=True)
@@ -118,6 +119,15 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------------------------------
 
+    def _track(self, kind: type[TensorBoard] | type[MLflow], step: int, resumed: bool) -> None:
+        assert self.run is not None
+        try:
+            self._tracking.append(kind(self.run, step))
+        except InputError as error:
+            if not resumed:
+                raise
+            self._lost(kind, step, error.__cause__ or error)
+
     def _time(self, step: int) -> None:
         now = time.perf_counter()
         if self._mark is not None and step > self._mark[1] and now > self._mark[0]:
@@ -159,7 +169,7 @@ class Journal:
                 self._lost(tracker, step, error)
         self._tracking = []
 
-    def _lost(self, tracker: Tracker, step: int, error: Exception) -> None:
+    def _lost(self, tracker: Tracker | type[Tracker], step: int, error: BaseException) -> None:
         """Tell it and go on: the training is worth more than its copy."""
         self._tracking = [one for one in self._tracking if one is not tracker]
         with contextlib.suppress(ForetellError, OSError, ValueError):

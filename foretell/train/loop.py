@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +21,7 @@ from foretell.errors import ForetellError, ForetellWarning, InputError, of
 from foretell.objectives.base import Trainable
 from foretell.run import Run
 from foretell.train import checkpoint, cost, measure, memory
-from foretell.train.accumulate import check_batch
+from foretell.train.accumulate import check_batch, check_shared
 from foretell.train.budget import seconds_of
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
@@ -32,7 +34,8 @@ from foretell.train.progress import Progress, spoken
 from foretell.train.schedule import warmup_steps
 from foretell.train.step import Stepper, finite_parameters, to_layout
 from foretell.train.stop import Interruption
-from foretell.train.trackers import KINDS
+from foretell.train.trackers import check as check_trackers
+from foretell.train.trackers import wanted
 
 CHECKPOINT_SECONDS = 300.0
 DEFAULT_EPOCHS = 100.0
@@ -71,6 +74,7 @@ def fit(
     resume: bool | str | Path = False,
     monitors: Sequence[Monitor] = (),
     progress: Progress | None = None,
+    rounds: int | None = None,
 ) -> FitResult:
     """Train ``trainable`` in place for the budget of ``config``.
 
@@ -78,15 +82,19 @@ def fit(
     ``resume`` goes on from the last checkpoint of ``run``, or from the checkpoint at a path, bit-equal on CPU to never
     having stopped. Under torchrun every process calls this with the same arguments, ``run`` on rank 0 alone.
 
+    ``rounds``: so many measurements of each monitor at least, where its own ``every`` gives fewer in all (but no more than a
+    budget in time has room for). The choice is kept, so that resuming needs no ``rounds``.
+
     A trainable may also have ``exclude(name, parameter)``, true for parameters without weight decay and adaptation, and
     ``chance_loss``, the loss (or a function of the global batch) of foretelling nothing, for the verdict on its health.
 
     Raises InputError for settings or data that cannot be trained on (fewer samples than a batch, a batch of one where
     samples are compared, chunks with batch norm, another recipe on resuming), and ForetellError for a loss that is not
-    finite, a disk that is full and an unreadable checkpoint; the last checkpoint is kept.
+    finite, a disk that is full, an unreadable checkpoint and another process that has ended (ProcessLost); the last
+    checkpoint is kept.
     """
     distributed.start()
-    return _Fit(trainable, config, run, monitors, progress).run_all(resume)
+    return _Fit(trainable, config, run, monitors, progress, rounds).run_all(resume)
 
 
 class _Fit:
@@ -97,6 +105,7 @@ class _Fit:
         run: Run | None,
         monitors: Sequence[Monitor],
         progress: Progress | None,
+        rounds: int | None,
     ) -> None:
         self.begun = time.perf_counter()
         self.first = distributed.rank() == 0
@@ -105,17 +114,12 @@ class _Fit:
         self.monitors = list(monitors) if self.first else []
         # kernels of our own are written for a CPU
         self.device = torch.device("cpu") if trainable.updates else named_device(config.device)
-        if config.batch % distributed.world():
-            raise InputError(
-                f"training.batch = {config.batch} is not a multiple of the {distributed.world()} processes; "
-                "change one of them"
-            )
+        self.rounds = rounds
+        check_shared(config.batch)
         self.rows = Rows.of_rank(config.batch, distributed.rank(), distributed.world())
-        trackers = [kind for name, kind in KINDS.items() if getattr(config, name)] if self.run is not None else []
-        for kind in trackers:
-            kind.imported()
-        self.journal = Journal(self.run, progress if self.first else None, config.batch, trackers=trackers)
+        self.journal = Journal(self.run, progress if self.first else None, config.batch, trackers=wanted(config))
         self.trainable = _placed(trainable, self.device)
+        self.resumed = False
         # what a checkpoint holds beside the parameters
         self.step = 0
         self._known: dict[str, Any] | None = None
@@ -137,13 +141,20 @@ class _Fit:
             try:
                 return self._run_all(resume)
             except (Exception, KeyboardInterrupt) as error:
+                lost = distributed.is_lost(error)
+                told = distributed.ProcessLost(f"another process has ended at step {self.step}") if lost else error
                 if not (isinstance(error, InputError) and resume):  # a refused resume leaves the run as it is
-                    self.journal.fail(self.step, error)
+                    self.journal.fail(self.step, told)
+                if lost:
+                    raise told from error
                 raise
             finally:
                 torch.set_num_threads(threads)
 
     def _run_all(self, resume: bool | str | Path) -> FitResult:
+        self.resumed = resume is not False
+        if self.run is not None and not self.resumed:
+            check_trackers(self.config)
         self.trainable.train()
         per_epoch = self.trainable.steps_per_epoch(self.config.batch) * self.trainable.visits_per_epoch
         check_batch(self.trainable, self.config.batch, len(self.rows), self.config.chunk)
@@ -163,11 +174,11 @@ class _Fit:
             self._restore(saved, where)
         distributed.broadcast_([*self.trainable.parameters(), *self.trainable.buffers()])
         self._prepare_health()
-        if resume is not False:
+        if self.resumed:
             self._forget_later()
         self._write_facts()
-        if self.first and self.config.patience is not None and not self.monitors:
-            self._tell("training.patience has no effect: nothing is monitored (no usable labels, or no text held out)")
+        if self.first and self.config.patience is not None:
+            self._tell_rounds(self.config.patience)
         if saved is None:
             self._save()
         with Interruption(distributed.broadcast_object(self.run is not None)) as interruption:
@@ -178,8 +189,8 @@ class _Fit:
 
     def _loop(self, interruption: Interruption) -> Literal["finished", "early", "stopped"]:
         config, steps = self.config, self.measured.steps
-        self.journal.begin(self.step, steps)
-        rounds: set[int] = distributed.broadcast_object({m.every for m in self.monitors})
+        self.journal.begin(self.step, steps, resumed=self.resumed)
+        rounds: set[int] = distributed.broadcast_object({self.measured.every(m) for m in self.monitors})
         feed = Feed(self.trainable, config.seed, self.rows, self.device)
         saved_at, saved_time = self.step, time.monotonic()
         stopped = False
@@ -222,6 +233,21 @@ class _Fit:
         if not self.journal.wanted:
             warnings.warn(f"step {self.step}: {told}", ForetellWarning, stacklevel=3)
 
+    def _tell_rounds(self, patience: int) -> None:
+        """How often ``patience`` is asked for, and that it cannot end the run where there are too few rounds."""
+        if not self.monitors:
+            self._tell("training.patience has no effect: nothing is monitored (no usable labels, or no text held out)")
+        elif not self.resumed:
+            monitor, steps = self.monitors[0], self.measured.steps
+            every = self.measured.every(monitor)
+            count = math.ceil(steps / every)
+            rounds = "1 round" if count == 1 else f"{count:,} rounds"
+            spaced = "every step" if every == 1 else f"every {every:,} steps"
+            text = f"training.patience = {patience}: {rounds} of {monitor.name} in {steps:,} steps, {spaced}"
+            if count <= patience:
+                text += ", too few to end the run early; lower training.health_every, or give a longer budget"
+            self.journal.event(f"step {self.step}: {text}", self.step)
+
     def _look(self, last: bool) -> None:
         """Health and monitors that are due, on the first process."""
         if self.health is not None and (self.step % self.config.health_every == 0 or last):
@@ -232,7 +258,7 @@ class _Fit:
             self.journal.measured("health", self.step, **values)
             self.journal.skip()
         for number, monitor in enumerate(self.monitors):
-            if self.step % monitor.every and not last:
+            if self.step % self.measured.every(monitor) and not last:
                 continue
             with undisturbed(self.trainable):
                 value = float(monitor(self.trainable, self.step))
@@ -295,24 +321,24 @@ class _Fit:
         """The checkpoint to go on from, on every process, and where it is; None to start at the beginning."""
         if resume is False:
             return None, ""
-        sent: tuple[bytes | None, str] = (None, "")
-        if self.first:
-            if self.run is None:
-                raise InputError("resuming needs a run folder")
-            path = checkpoint.latest(self.run.path / "checkpoints") if resume is True else Path(resume)
-            if path is not None:
-                payload = checkpoint.load(path)
-                with checkpoint.restoring(path):
-                    checkpoint.check_same(payload["recipe"], self._recipe())
-                if distributed.world() == 1:
-                    return payload, str(path)
-                sent = (path.read_bytes(), str(path))
-            else:
-                # killed before its first checkpoint
-                self._known = (self.run.read_json("facts.json") or {}).get("measured")
-                sent = (None, str(self.run.path / "facts.json"))
-        content, where = distributed.broadcast_object(sent)
+        saved, where = distributed.on_first(lambda: self._found(resume)) or (None, "")
+        if distributed.world() == 1:
+            return saved, where
+        content, where = distributed.broadcast_object((None if saved is None else Path(where).read_bytes(), where))
         return None if content is None else checkpoint.load_bytes(BytesIO(content)), where
+
+    def _found(self, resume: bool | str | Path) -> tuple[dict[str, Any] | None, str]:
+        """The run's own checkpoint of this recipe, and its path; None where it was killed before its first one."""
+        if self.run is None:
+            raise InputError("resuming needs a run folder")
+        path = checkpoint.latest(self.run.path / "checkpoints") if resume is True else Path(resume)  # type: ignore[arg-type]
+        if path is None:
+            self._known = (self.run.read_json("facts.json") or {}).get("measured")
+            return None, str(self.run.path / "facts.json")
+        payload = checkpoint.load(path)
+        with checkpoint.restoring(path):
+            checkpoint.check_same(payload["recipe"], self._recipe())
+        return payload, str(path)
 
     def _restore(self, saved: dict[str, Any], where: str) -> None:
         """Raises InputError, before the run is changed, where the checkpoint is not one of it."""
@@ -362,7 +388,13 @@ class _Fit:
             each = measure.seconds_per_step(
                 self.trainable, self.config, self.rows, self.device, (precision, layout), allowed
             )
-            each += self._aside()
+            health, looks = self._aside()
+            beside = health + sum(seconds / every for every, seconds in looks)
+            if self.rounds is not None and looks:
+                chosen = self._steps_per_round((allowed - self.seconds) / (each + beside))
+                beside = health + sum(seconds / min(every, chosen) for every, seconds in looks)
+                measured.steps_per_round = chosen
+            each += beside
             measured.seconds_per_step = each
             fitting = int((allowed - self.seconds) / each)
             measured.steps = max(1, fitting)
@@ -374,8 +406,17 @@ class _Fit:
         else:
             epochs = self.config.epochs if self.config.epochs is not None else DEFAULT_EPOCHS
             measured.steps = max(1, round(epochs * per_epoch))
-        measured.steps = distributed.broadcast_object(measured.steps)
+        if self.rounds is not None and self.config.time is None:
+            measured.steps_per_round = self._steps_per_round(measured.steps)
+        measured.steps, measured.steps_per_round = distributed.broadcast_object(
+            (measured.steps, measured.steps_per_round)
+        )
         return measured
+
+    def _steps_per_round(self, steps: float) -> int:
+        """The most steps between two rounds that leave the ``rounds`` asked for in ``steps``."""
+        assert self.rounds is not None
+        return max(1, int(steps / self.rounds))
 
     def _watch(self, measured: Measured) -> None:
         """Know the operations a sample and the machine's limit, where somebody will read them."""
@@ -388,22 +429,23 @@ class _Fit:
         # one process's limit times the processes: on one machine they share its cores by threads
         self.journal.peak_flops = checked_limits(self.device).flops(measured.precision) * distributed.world()
 
-    def _aside(self) -> float:
-        """Seconds a step that health and monitors take beside it, by trying each once."""
-        total = 0.0
+    def _aside(self) -> tuple[float, list[tuple[int, float]]]:
+        """Seconds a step that health takes beside it, and of each monitor (``every``, seconds a round), by trying each once."""
+        health, looks = 0.0, []
         if self.first:
-            work: list[tuple[int, Any]] = [(m.every, lambda m=m: m(self.trainable, 0)) for m in self.monitors]
-            if self.run is not None:
-                health = self._new_health(None)
-                if health is not None:
-                    work.append((self.config.health_every, lambda: health(0, loss=0.0, chance=None, warm=False)))
-            for every, call in work:
-                begin = time.perf_counter()
-                with measure.throwaway(self.trainable):
-                    call()
-                total += (time.perf_counter() - begin) / every
-        result: float = distributed.broadcast_object(total)
+            looks = [(m.every, self._seconds_of(partial(m, self.trainable, 0))) for m in self.monitors]
+            of_run = self._new_health(None) if self.run is not None else None
+            if of_run is not None:
+                seconds = self._seconds_of(lambda: of_run(0, loss=0.0, chance=None, warm=False))
+                health = seconds / self.config.health_every
+        result: tuple[float, list[tuple[int, float]]] = distributed.broadcast_object((health, looks))
         return result
+
+    def _seconds_of(self, call: Callable[[], Any]) -> float:
+        begin = time.perf_counter()
+        with measure.throwaway(self.trainable):
+            call()
+        return time.perf_counter() - begin
 
     def _prepare_health(self) -> None:
         self.chance = chance_of(self.trainable, self.config.batch)
@@ -437,6 +479,7 @@ class _Fit:
         best = self.best
         if self.run is None or self.config.patience is None or state == "stopped":
             return self.step
+        self._tell_untrained()
         if best is None or best.step in (0, self.step):
             return self.step
         path = self.run.path / "checkpoints" / "best.pt"
@@ -450,6 +493,21 @@ class _Fit:
             self.trainable.load_state_dict(saved["module"])
         self._tell(f"the weights are those of step {best.step}, whose {best.monitor} was best ({best.value:.4g})")
         return best.step
+
+    def _tell_untrained(self) -> None:
+        """Say it where the run's log has a value of the first monitor before the first step, and no round was better."""
+        if self.run is None or self.best is None or not self.monitors:
+            return
+        logged = (line for line in self.run.metrics("monitor") if line.get("name") == self.best.monitor)
+        before = next((line.get("value") for line in logged if line.get("step") == 0), None)
+        if not isinstance(before, int | float):
+            return
+        higher = self.monitors[0].higher_is_better
+        if before > self.best.value if higher else before < self.best.value:
+            self._tell(
+                f"{self.best.monitor} was best before training ({before:.4g}): no round came up to it, the best one with "
+                f"{self.best.value:.4g} at step {self.best.step}; give a longer budget, or try another objective"
+            )
 
     def _result(self, state: Literal["finished", "early", "stopped"]) -> FitResult:
         samples = self.step * self.config.batch

@@ -26,7 +26,7 @@ from foretell.train.budget import seconds_of
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed, stream_of
 from foretell.train.machine import limits, synchronise
-from foretell.train.monitor import undisturbed
+from foretell.train.monitor import Monitor, undisturbed
 from foretell.train.step import Stepper, to_layout
 
 PRECISIONS, LAYOUTS = ("float32", "bfloat16"), ("contiguous", "channels_last")
@@ -40,7 +40,10 @@ FEW, MANY = 4, 64
 
 @dataclass
 class Measured:
-    """The choices of a run, kept in its facts.json under "measured" and never made again."""
+    """The choices of a run, kept in its facts.json under "measured" and never made again.
+
+    ``steps_per_round``: the most steps between two rounds of a monitor, where ``fit`` was asked for a number of rounds.
+    """
 
     precision: str
     layout: str
@@ -48,6 +51,11 @@ class Measured:
     steps: int = 0
     seconds_per_step: float | None = None
     flops_per_sample: float | None = None
+    steps_per_round: int | None = None
+
+    def every(self, monitor: Monitor) -> int:
+        """Steps between two rounds of ``monitor``."""
+        return monitor.every if self.steps_per_round is None else min(monitor.every, self.steps_per_round)
 
     @classmethod
     def read(cls, kept: Any) -> Measured:
@@ -55,6 +63,8 @@ class Measured:
         try:
             made = cls(**kept)
             whole = all(type(number) is int and number > 0 for number in (made.threads, made.steps))
+            spaced = made.steps_per_round
+            whole = whole and (spaced is None or (type(spaced) is int and spaced > 0))
             if whole and made.precision in PRECISIONS and made.layout in LAYOUTS:
                 return made
         except TypeError:  # another table, or none

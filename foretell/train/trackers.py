@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from foretell.errors import ForetellError, InputError, first_line
 from foretell.run import Run
+from foretell.train.config import TrainingConfig
 
 EXPERIMENT = "foretell"
 _MOST = 5000  # characters of a parameter's value that MLflow takes
@@ -34,10 +35,10 @@ def needed(module: str, setting: str, title: str) -> Any:
     """``module``. Raises InputError naming the extra, and the ``setting`` of training that asks for it."""
     try:
         return import_module(module)
-    except ImportError:
+    except ImportError as error:
         raise InputError(
             f"training.{setting} needs {title}: pip install 'foretell[track]', or set training.{setting} = false"
-        ) from None
+        ) from error
 
 
 class TensorBoard:
@@ -90,7 +91,7 @@ class MLflow:
             raise InputError(
                 f"training.mlflow: {shown} cannot be used ({first_line(error)}); set MLFLOW_TRACKING_URI to a server that can, or "
                 "training.mlflow = false"
-            ) from None
+            ) from error
 
     @staticmethod
     def imported() -> Any:
@@ -132,3 +133,14 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 KINDS: dict[str, type[TensorBoard] | type[MLflow]] = {"tensorboard": TensorBoard, "mlflow": MLflow}
+
+
+def wanted(config: TrainingConfig) -> list[type[TensorBoard] | type[MLflow]]:
+    """The trackers that ``config`` asks for."""
+    return [kind for name, kind in KINDS.items() if getattr(config, name)]
+
+
+def check(config: TrainingConfig) -> None:
+    """Raise InputError where a tracker that ``config`` asks for is not installed."""
+    for kind in wanted(config):
+        kind.imported()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -68,9 +69,8 @@ def open_data(data: DataConfig) -> ImageStore:
     """
     if data.source is None:
         raise InputError("DATA is missing: give a folder of images, a manifest, an array file, @animals or @emoji")
-    if distributed.rank():
-        distributed.barrier()
-    store = open_images(
+    opened = functools.partial(
+        open_images,
         data.source,
         columns=data.columns,
         labels=data.labels,
@@ -83,9 +83,8 @@ def open_data(data: DataConfig) -> ImageStore:
         medical=data.medical,
         progress=counting("reading images"),
     )
-    if not distributed.rank():
-        distributed.barrier()
-    return store
+    built = distributed.on_first(opened)
+    return opened() if built is None else built
 
 
 def check_labels(data: DataConfig) -> None:

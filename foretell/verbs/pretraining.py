@@ -14,9 +14,10 @@ from foretell import distributed
 from foretell.data.text_source import holds_text
 from foretell.errors import ForetellError, InputError
 from foretell.options import Overrides
-from foretell.recipe import Recipe, budget_settings
+from foretell.recipe import BUDGETS, Recipe, budget_settings
 from foretell.run import Run
-from foretell.train.accumulate import check_batch
+from foretell.train import trackers
+from foretell.train.accumulate import check_batch, check_shared
 from foretell.train.loop import FitResult, fit
 from foretell.train.machine import named_device
 from foretell.train.monitor import Monitor
@@ -25,6 +26,8 @@ from foretell.verbs import common, kinds
 from foretell.verbs.common import say
 from foretell.verbs.kinds import Setting
 from foretell.verbs.outcomes import Pretraining
+
+ROUNDS = 10  # of the monitors, at least, where training.patience counts them
 
 
 def start(
@@ -36,30 +39,33 @@ def start(
     out: str | Path | None,
 ) -> Pretraining:
     """Pretrain a new run."""
-    asked = _asked(options, recipe, budget, overrides)
     distributed.start()
+    asked = _asked(options, recipe, budget, overrides)
     named_device(asked.training.device)
-    if out is not None and distributed.rank() == 0:
-        common.check_free(Path(out))
+    trackers.check(asked.training)
+    if out is not None:
+        distributed.on_first(lambda: common.check_free(Path(out)))
     kind = kinds.of(asked)
     if asked.data.held_out and objectives.get(asked.objective.name).kind != "image":
         raise InputError(
             f"data.held_out={','.join(asked.data.held_out)}: is for images; take those rows out of the text"
         )
     setting, notes = kind.prepare(asked)
-    _check_batch(setting)
-    path = Path(out) if out is not None else default_folder(setting.store.source, asked.objective.name)
-    run = Run.create(path) if distributed.rank() == 0 else None
+    distributed.on_first(lambda: _check_batch(setting))
+    named = Path(out) if out is not None else default_folder(setting.store.source, asked.objective.name)
+    path: Path = distributed.broadcast_object(named)
+    run = distributed.on_first(lambda: Run.create(path))
+    rounds = _rounds(asked)
     try:
         say(f"run: {path}")
         for note in [*notes, *setting.objective.notes]:
             say(f"  {note}")
         if run is None:
-            return _elsewhere(_fitted(setting, None, ()))
+            return _elsewhere(_fitted(setting, path, None, (), rounds=rounds))
         setting.recipe.save(run.path / "recipe.toml")
         monitors = kind.monitors(setting, run)
         kind.begin(run, setting, monitors)
-        return kind.finish(setting, run, _fitted(setting, run, monitors))
+        return kind.finish(setting, run, _fitted(setting, path, run, monitors, rounds=rounds))
     finally:
         if run is not None:
             run.close()
@@ -68,21 +74,22 @@ def start(
 def go_on(place: Path) -> Pretraining:
     """Resume the run in ``place``. Raises InputError when its data has changed."""
     distributed.start()
-    run = Run.resume(place) if distributed.rank() == 0 else None
+    run = distributed.on_first(lambda: Run.resume(place))
     try:
         recipe = Recipe.load(place / "recipe.toml")
         kind = kinds.of(recipe)
         setting = kind.go_on(recipe, place)
         say(f"run: {place}, going on")
         if run is None:
-            return _elsewhere(_fitted(setting, None, (), resume=True))
-        return kind.finish(setting, run, _fitted(setting, run, kind.monitors(setting, run), resume=True))
+            return _elsewhere(_fitted(setting, place, None, (), resume=True))
+        return kind.finish(setting, run, _fitted(setting, place, run, kind.monitors(setting, run), resume=True))
     finally:
         if run is not None:
             run.close()
 
 
 def _asked(options: Mapping[str, Any], recipe: str | Path | None, budget: str | None, overrides: Overrides) -> Recipe:
+    _check_one_budget(budget, overrides)
     settings = {**options, **(budget_settings(budget) if budget is not None else {})}
     named = recipe is not None or settings.get("objective.name") or _names_objective(overrides)
     if not named and _is_text(settings.get("data.source"), overrides):
@@ -108,9 +115,23 @@ def _check_options(options: Mapping[str, Any], objective: str) -> None:
             raise InputError(f"{option} {options[key]}: is for images; {instead}")
 
 
-def _names_objective(overrides: Overrides) -> bool:
+def _check_one_budget(budget: str | None, overrides: Overrides) -> None:
+    """Raise InputError for a --budget beside another one in ``overrides``: neither is above the other."""
+    keys = _keys(overrides)
+    if isinstance(overrides, Mapping) and isinstance(overrides.get("training"), Mapping):
+        keys += [f"training.{name}" for name in overrides["training"]]
+    other = next((key for key in keys if key in BUDGETS), None)
+    if budget is not None and other is not None:
+        raise InputError(f"--budget '{budget}' and --set {other} are two budgets; leave one of them out")
+
+
+def _keys(overrides: Overrides) -> list[str]:
     keys = overrides if isinstance(overrides, Mapping) else [str(text).partition("=")[0] for text in overrides]
-    return any(key.strip() in ("objective", "objective.name") for key in keys)
+    return [key.strip() for key in keys]
+
+
+def _names_objective(overrides: Overrides) -> bool:
+    return any(key in ("objective", "objective.name") for key in _keys(overrides))
 
 
 def _is_text(source: str | None, overrides: Overrides) -> bool:
@@ -122,8 +143,17 @@ def _is_text(source: str | None, overrides: Overrides) -> bool:
 def _check_batch(setting: Setting) -> None:
     """Raise InputError for a batch that cannot be trained with, before a run folder is made."""
     training = setting.recipe.training
+    check_shared(training.batch)
     setting.objective.steps_per_epoch(training.batch)
     check_batch(setting.objective, training.batch, training.batch // distributed.world(), training.chunk)
+
+
+def _rounds(asked: Recipe) -> int | None:
+    """How many rounds ``training.patience`` needs to have something to count, where no ``training.health_every`` is given."""
+    training = asked.training
+    if training.patience is None or "health_every" in training.model_fields_set:
+        return None
+    return max(ROUNDS, training.patience + 1)
 
 
 def default_folder(source: str, objective: str) -> Path:
@@ -136,9 +166,20 @@ def default_folder(source: str, objective: str) -> Path:
     return folder
 
 
-def _fitted(setting: Setting, run: Run | None, monitors: Sequence[Monitor], *, resume: bool = False) -> FitResult:
-    """The loop, with what a person is told when it ends otherwise than by its budget."""
-    command = f"go on with: foretell pretrain --resume {shlex.quote(str(run.path))}" if run is not None else ""
+def _fitted(
+    setting: Setting,
+    place: Path,
+    run: Run | None,
+    monitors: Sequence[Monitor],
+    *,
+    resume: bool = False,
+    rounds: int | None = None,
+) -> FitResult:
+    """The loop, with what a person is told when it ends otherwise than by its budget.
+
+    ``place``: the run's folder, which ``run`` holds on the first process.
+    """
+    command = f"go on with: foretell pretrain --resume {shlex.quote(str(place))}"
     try:
         result = fit(
             setting.objective,
@@ -147,11 +188,13 @@ def _fitted(setting: Setting, run: Run | None, monitors: Sequence[Monitor], *, r
             resume=resume,
             monitors=monitors,
             progress=make_progress("pretraining") if run is not None else None,
+            rounds=rounds,
         )
     except KeyboardInterrupt as error:
-        if command:
-            error.add_note(command)
+        error.add_note(command)
         raise
+    except distributed.ProcessLost as error:
+        raise distributed.ProcessLost(f"{error}; {command}") from error
     except ForetellError as error:
         if run is not None and run.state() != "failed":
             run.status("failed", step=0, message=str(error))

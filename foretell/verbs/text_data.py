@@ -66,13 +66,13 @@ def open_text(
     ``kept``: a tokenizer.json that is used as it is (that of a run or a checkpoint). Raises InputError for data that
     cannot be read and a tokenizer without the special tokens ``roles``.
     """
-    if distributed.rank():
-        distributed.barrier()
-    corpus = corpus_of(data)
-    store = open_tokens(corpus, _tokenizer(corpus, config, roles, kept), progress=counting("tokenising", "tokens"))
-    if not distributed.rank():
-        distributed.barrier()
-    return store
+
+    def opened() -> TokenStore:
+        corpus = corpus_of(data)
+        return open_tokens(corpus, _tokenizer(corpus, config, roles, kept), progress=counting("tokenising", "tokens"))
+
+    built = distributed.on_first(opened)
+    return opened() if built is None else built
 
 
 def _tokenizer(corpus: Corpus, config: TokenizerConfig, roles: tuple[str, ...], kept: Path | None) -> Tokenizer:

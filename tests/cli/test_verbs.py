@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,8 +20,10 @@ import pytest
 from cli_words import SMALL, refused
 
 import foretell as package
+from foretell import distributed
 from foretell.recipe import Recipe
 from foretell.run import Run
+from foretell.verbs import pretraining
 
 Call = Callable[..., Any]
 
@@ -129,6 +132,10 @@ def test_the_default_folder_is_named_by_data_objective_and_time(
         (["--set", "training.schedule=cosin"], ["did you mean 'cosine'?"]),
         (["--recipe", "claimz"], ["unknown recipe 'claimz'; did you mean 'claims'?"]),
         (["--budget", "5 apples"], ["--budget: '5 apples' is not a budget; write it as 5m, 90s, 2h"]),
+        (
+            ["--budget", "20 steps", "--set", "training.time=20s"],
+            ["--budget '20 steps' and --set training.time are two budgets; leave one of them out"],
+        ),
         (["--batch", "161"], ["160 images are fewer than a batch of 161"]),
         (["--batch", "1"], ["training.batch = 1: simclr compares the samples of a batch"]),
         (["--device", "gpu"], ["unknown device 'gpu'; expected auto, cpu, cuda or cuda:N"]),
@@ -140,6 +147,44 @@ def test_wrong_settings_make_no_run(
 ) -> None:
     refused(foretell("pretrain", pictures, "--out", tmp_path / "run", *words), *parts)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])
+def test_a_tracker_that_is_missing_makes_no_run(
+    foretell: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    said = foretell("pretrain", pictures, "--out", tmp_path / "run", *SMALL, "--set", f"training.{name}=true")
+    refused(said, f"training.{name} needs", "pip install 'foretell[track]'")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("given", "every", "count"), [((), 1, 12), (("--set", "training.health_every=5"), 5, 3)])
+def test_patience_counts_rounds_in_a_short_run(
+    foretell: Call, pictures: Path, tmp_path: Path, given: tuple[str, ...], every: int, count: int
+) -> None:
+    words = [*SMALL, "--budget", "12 steps", "--set", "training.patience=11"]
+    said = foretell("pretrain", pictures, "--out", tmp_path / "run", *words, *given)
+    assert said.status == 0, said.err
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in lines if line["kind"] == "monitor" and line["name"] == "knn" and line["step"]]
+    assert steps == sorted({*range(every, 13, every), 12})
+    assert f"training.patience = 11: {count} rounds of knn in 12 steps" in said.err
+    assert ("too few to end the run early" in said.err) == bool(given)
+    assert Recipe.load(tmp_path / "run").training.health_every == (5 if given else 100)
+
+
+def test_a_process_that_ended_is_told_with_how_to_go_on(
+    foretell: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*given: Any, **named: Any) -> None:
+        raise distributed.ProcessLost("another process has ended at step 3")
+
+    monkeypatch.setattr(pretraining, "fit", lost)
+    said = foretell("pretrain", pictures, "--out", tmp_path / "run", *SMALL)
+    assert said.status == 1
+    told = f"error: another process has ended at step 3; go on with: foretell pretrain --resume {tmp_path / 'run'}"
+    assert said.err.splitlines()[-1] == told
 
 
 def test_data_that_is_not_there(foretell: Call, tmp_path: Path) -> None:

@@ -248,6 +248,55 @@ def test_a_run_that_may_stop_early_ends_with_its_best_weights(tmp_path):
     assert told[-1] == "step 25: the weights are those of step 10, whose score was best (4)"
 
 
+def test_rounds_are_as_many_as_asked_for_and_kept_on_resuming(tmp_path):
+    whole, score = Classes(), Score([0.1], every=100)
+    config = settings(steps=23, patience=9, checkpoint_every=4, keep=99)
+    with new_run(tmp_path / "run") as run:
+        result = fit(whole, config, run, monitors=[score], rounds=10)
+        told = [line["text"] for line in run.metrics("event")]
+    assert score.asked == [*range(2, 21, 2)], "the tenth is the ninth without improvement"
+    assert (result.state, result.weights) == ("early", 2)
+    assert told[0] == "step 0: training.patience = 9: 12 rounds of score in 23 steps, every 2 steps"
+    for path in sorted((tmp_path / "run" / "checkpoints").glob("0*.pt"))[3:]:
+        path.unlink()
+    again, score = Classes(seed=5), Score([0.1], every=100)
+    with old_run(tmp_path / "run") as run:
+        result = fit(again, config, run, monitors=[score], resume=True)
+    assert score.asked == [*range(10, 21, 2)]
+    assert result.state == "early"
+    assert same(weights(again), weights(whole))
+
+
+def test_rounds_within_a_budget_of_time(tmp_path):
+    score = Score([0.1], every=10**6)
+    with new_run(tmp_path / "run") as run:
+        result = fit(Classes(), settings(steps=None, time="0.5s", patience=99), run, monitors=[score], rounds=10)
+    every = result.measured["steps_per_round"]
+    assert 1 <= every <= max(1, result.steps // 5)
+    assert score.asked[1:] == [step for step in range(1, result.steps + 1) if not step % every or step == result.steps]
+
+
+def test_patience_longer_than_the_rounds_is_told(tmp_path):
+    with new_run(tmp_path / "run") as run:
+        result = fit(Classes(), settings(steps=8, patience=3), run, monitors=[Score([0.5], every=100)])
+        told = [line["text"] for line in run.metrics("event")]
+    assert result.state == "finished"
+    assert told[0] == (
+        "step 0: training.patience = 3: 1 round of score in 8 steps, every 100 steps, too few to end the run early; lower "
+        "training.health_every, or give a longer budget"
+    )
+
+
+@pytest.mark.parametrize(("before", "said"), [(0.7, True), (0.5, False)])
+def test_an_untrained_network_that_was_best_is_told(tmp_path, before, said):
+    with new_run(tmp_path / "run") as run:
+        run.log("monitor", step=0, name="score", value=before)
+        fit(Classes(), settings(steps=10, patience=3), run, monitors=[Score([0.4, 0.6])])
+        told = [line["text"] for line in run.metrics("event")]
+    text = "step 10: score was best before training (0.7): no round came up to it, the best one with 0.6 at step 10; "
+    assert any(line.startswith(text) for line in told) == said
+
+
 def test_patience_without_a_monitor_is_told(tmp_path):
     with new_run(tmp_path / "run") as run:
         result = fit(Classes(), settings(steps=4, patience=3), run)
@@ -439,6 +488,18 @@ def test_a_tracker_that_is_missing(name, module, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with new_run(tmp_path / "run") as run, pytest.raises(InputError, match=r"pip install 'foretell\[track\]'"):
         fit(Classes(), settings(**{name: True}), run)
+
+
+@pytest.mark.parametrize(("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])
+def test_a_run_goes_on_without_a_tracker_that_is_missing(name, module, tmp_path, monkeypatch):
+    with new_run(tmp_path / "run") as run:
+        fit(Terminated(), settings(steps=12), run)
+    monkeypatch.setitem(sys.modules, module, None)
+    with old_run(tmp_path / "run") as run:
+        assert fit(Classes(), settings(steps=12, **{name: True}), run, resume=True).state == "finished"
+        told = [line["text"] for line in run.metrics("event")]
+    title = trackers.KINDS[name].title
+    assert any(line.startswith(f"step 8: {title} is not written to any more (") for line in told), told
 
 
 def test_mlflow(tmp_path, monkeypatch):

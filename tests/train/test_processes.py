@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import multiprocessing
 import os
 import socket
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from train_toys import Breaks, Classes, Mixed, Pairs, Rivals, new_run, old_run
 
 from foretell import distributed
+from foretell.cli import main
 from foretell.errors import ForetellError, InputError
 from foretell.train import TrainingConfig, checkpoint, fit
 
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["torch", "sklearn.datasets", "foretell.train.loop", "torch.optim", "torch._dynamo"])
-TOYS = {"pairs": Pairs, "rivals": Rivals, "mixed": Mixed, "classes": Classes, "breaks": Breaks}
+
+
+class Ends(Classes):
+    """The second process is gone at the sixth step."""
+
+    def hide(self, batch, rng):
+        if rng.step == 5 and distributed.rank() == 1:
+            torch.save({}, Path(os.environ["ENDS_IN"]) / "1.pt")
+            os._exit(0)
+        return super().hide(batch, rng)
+
+
+TOYS = {"pairs": Pairs, "rivals": Rivals, "mixed": Mixed, "classes": Classes, "breaks": Breaks, "ends": Ends}
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +66,7 @@ def _join(rank: int, port: int, cache: str) -> None:
 
 def _fit(rank, port, cache, folder, name, own, more, run_folder, resume, monitored):
     _join(rank, port, cache)
+    os.environ["ENDS_IN"] = folder
     toy = TOYS[name](seed=rank, **own)  # rank 0's weights count
     answer = {}
     run = old_run(run_folder).thing if run_folder is not None and rank == 0 else None
@@ -59,6 +76,22 @@ def _fit(rank, port, cache, folder, name, own, more, run_folder, resume, monitor
     except ForetellError as error:
         answer = {"error": str(error), "kind": type(error).__name__}
     torch.save(answer, Path(folder) / f"{rank}.pt")
+
+
+def _refuse():
+    raise InputError(f"refused by {distributed.rank()}")
+
+
+def _command(rank, port, cache, folder, *commands):
+    """The exit status of each command line, and what it says."""
+    _join(rank, port, cache)
+    answers = []
+    for words in commands:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+            status = main(words)
+        answers.append([status, said.getvalue()])
+    torch.save({"answers": answers}, Path(folder) / f"{rank}.pt")
 
 
 def _operations(rank, port, cache, folder):
@@ -81,8 +114,21 @@ def _operations(rank, port, cache, folder):
     distributed.broadcast_([channels])
     said = distributed.broadcast_object({"rank": rank})
     distributed.barrier()
+    made = distributed.on_first(lambda: "made")
+    try:
+        distributed.on_first(_refuse)
+    except InputError as error:
+        refused = str(error)
     torch.save(
-        {"gathered": gathered.detach(), "x": x.grad, "total": total.detach(), "y": y.grad, "many": many}
+        {
+            "made": made,
+            "refused": refused,
+            "gathered": gathered.detach(),
+            "x": x.grad,
+            "total": total.detach(),
+            "y": y.grad,
+            "many": many,
+        }
         | {"channels": channels, "said": said, "ranks": (distributed.rank(), distributed.world())},
         Path(folder) / f"{rank}.pt",
     )
@@ -201,6 +247,43 @@ def test_early_stop_and_errors_reach_every_process(tmp_path):
     assert answers[1]["kind"] == InputError.__name__
 
 
+def test_a_process_that_ends_is_told_in_words(tmp_path):
+    with new_run(tmp_path / "run"):
+        pass
+    answers = fit_in_two(tmp_path, "ends", run_folder=tmp_path / "run")
+    assert answers[0] == {"error": "another process has ended at step 5", "kind": "ProcessLost"}
+    with old_run(tmp_path / "run") as run:
+        assert run.read_json("status.json")["message"] == "another process has ended at step 5"
+
+
+def test_what_the_first_process_refuses_is_said_once_and_leaves_no_run(tmp_path):
+    np.save(tmp_path / "scans.npy", np.random.default_rng(0).random((40, 16, 16), np.float32))
+    (tmp_path / "busy").mkdir()
+    (tmp_path / "busy" / "mine").write_text("x")
+    plain = ["pretrain", str(tmp_path / "scans.npy"), "--budget", "2 steps", "--encoder", "resnet_tiny", "--out"]
+    first, second = two(
+        _command,
+        tmp_path,
+        [*plain, str(tmp_path / "odd"), "--batch", "7"],
+        [*plain, str(tmp_path / "busy"), "--batch", "8"],
+        ["pretrain", str(tmp_path / "none.npy"), "--out", str(tmp_path / "odd")],
+        ["pretrain", "--resume", str(tmp_path / "busy")],
+    )
+    assert [status for status, _ in first["answers"]] == [status for status, _ in second["answers"]] == [2] * 4
+    wanted = (
+        "training.batch = 7 is not a multiple of the 2 processes",
+        "busy: not empty",
+        "none.npy",
+        "not a run folder",
+    )
+    for (_, said), part in zip(first["answers"], wanted, strict=True):
+        errors = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1, said
+        assert part in errors[0]
+    assert not any("error" in said for _, said in second["answers"]), second
+    assert not (tmp_path / "odd").exists()
+
+
 def test_a_time_budget_is_one_count(tmp_path):
     with new_run(tmp_path / "run"):
         pass
@@ -213,6 +296,8 @@ def test_a_time_budget_is_one_count(tmp_path):
 
 def test_operations(tmp_path):
     first, second = two(_operations, tmp_path)
+    assert (first["made"], second["made"]) == ("made", None)
+    assert first["refused"] == second["refused"] == "refused by 0"
     assert first["ranks"] == (0, 2)
     assert second["ranks"] == (1, 2)
     assert first["gathered"].tolist() == second["gathered"].tolist() == [0, 1, 2, 10, 11, 12]
