@@ -105,15 +105,29 @@ def _table(table: Table) -> str:
 
 LIMITS = {
     "image": "Features for pictures like those it was trained on: nearest neighbours, a linear probe, or fine-tuning with "
-    "few labels. It was measured on this data alone: on pictures from elsewhere, measure again before trusting it. "
+    "few labels. {measured} "
     "Whatever is skewed in the pictures (who or what is shown, and how often) is skewed in the features, too.",
-    "text": "Text like that it was trained on: filling gaps or writing on, and fine-tuning with few labels. It was measured "
-    "on this text alone: on text from elsewhere, measure again before trusting it. It says what is usual in its text, not "
+    "text": "Text like that it was trained on: filling gaps or writing on, and fine-tuning with few labels. {measured} It says what is usual in its text, not "
     "what is true, and whatever is skewed there (who is written of, and how) is skewed in it, too.",
     "words": "Words as they are used in text like that it was trained on: similar words, search, a first table for a larger "
     "model. One vector stands for all meanings of a word. Whatever is skewed in the text (who is written of, and how) is "
     "skewed in the vectors, too.",
 }
+
+
+MEASURED = {
+    "image": "It was measured on this data alone: on pictures from elsewhere, measure again before trusting it.",
+    "text": "It was measured on this text alone: on text from elsewhere, measure again before trusting it.",
+}
+
+
+def _limits(run: Gathered) -> str:
+    """For what the encoder is meant, and how far its scores go."""
+    comparison, text = run.comparison, run.results.get("text", {})
+    scores = [comparison.get(name) for name in ("summary", "knn", "linear_probe")]
+    scores += [text.get(name) for name in ("words", "sentences")]
+    nothing = "It has not been measured on anything yet: measure it before trusting it."
+    return LIMITS[run.kind].format(measured=MEASURED.get(run.kind, "") if any(scores) else nothing)
 
 
 def _library(run: Gathered) -> str:
@@ -184,7 +198,8 @@ def model_card(run: Gathered) -> str:
         ]
         out.append("")
     if found:
-        out += [f"Test {found['metric']}, mean over seeds and 95% interval.", "", _table(found["table"]), ""]
+        beside = f"; {_plain(found['commonest'])}" if found["commonest"] else ""
+        out += [f"Test {found['metric']}, mean over seeds and 95% interval{beside}.", "", _table(found["table"]), ""]
         out += [_plain(found["sentence"]), ""]
     probed = probe(run)
     if probed:
@@ -207,7 +222,7 @@ def model_card(run: Gathered) -> str:
     out += [
         "## Intended use and limits",
         "",
-        LIMITS[run.kind],
+        _limits(run),
         "",
     ]
     code = snippet(run)

@@ -11,7 +11,7 @@ from typing import Any
 from foretell.report import charts, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table
-from foretell.report.told import BASELINES, best_guess, causal
+from foretell.report.told import BASELINES, causal, guesses_beside
 
 
 def figures(run: Gathered) -> list[Figure]:
@@ -26,10 +26,8 @@ def figures(run: Gathered) -> list[Figure]:
         note = f"{words.number(guess.get('perplexity'))} by word counts alone; lower is better"
         out.append(Figure(words.number(found.get("perplexity")), "Perplexity", note, "pretrained"))
     if words.known(pairs.get("right")):
-        name, best = best_guess(pairs)
-        out.append(
-            Figure(words.percent(pairs["right"]), "Pairs told apart", f"{words.percent(best)} by {name}", "pretrained")
-        )
+        note = ", ".join(f"{words.percent(share)} by {name}" for name, share in guesses_beside(pairs))
+        out.append(Figure(words.percent(pairs["right"]), "Pairs told apart", note, "pretrained"))
     return out
 
 

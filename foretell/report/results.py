@@ -5,10 +5,11 @@ Each is a function from the gathered run to what its piece of the template shows
 
 from __future__ import annotations
 
-from foretell.report import analysis, charts, reading, words
+from foretell.report import analysis, charts, reading, searching, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
 from foretell.transfer.fractions import in_words
+from foretell.transfer.measures.metrics import commonest, only_answer
 
 
 def key_figures(run: Gathered) -> list[Figure]:
@@ -118,11 +119,34 @@ def efficiency(run: Gathered) -> Json | None:
     return {
         "sentence": analysis.advantage_sentence(pairs),
         "metric": analysis.metric_of(comparison).replace("_", " "),
+        "commonest": commonest_told(run),
+        "one_class": _one_class(run),
         "chart": charts.efficiency(comparison),
         "table": Table(head, rows),
         "intervals": any(cell.low is not None for arm in cells.values() for cell in arm),
         "groups": any(cell.group_low is not None for arm in cells.values() for cell in arm),
     }
+
+
+def commonest_told(run: Gathered) -> str:
+    """What answering the commonest class of the test part alone would come to; "" where that is not known or no one class
+    is asked for."""
+    comparison = run.comparison
+    found = comparison.get("commonest")
+    matrix = (comparison.get("confusion") or {}).get("matrix") or []
+    if found is None and matrix and len(matrix) == len(run.classes):  # a comparison that was kept before
+        found = commonest([sum(row) for row in matrix], run.classes)
+    if not found:
+        return ""
+    return f"the commonest class alone, {words.shorten(str(found['class']), 40)}, has accuracy {words.percent(found['share'])}"
+
+
+def _one_class(run: Gathered) -> str:
+    """That the classifier kept answers one class only, "" where that is not so."""
+    kept = searching.kept_classifier(run)
+    classes, matrix = kept.get("classes") or [], (kept.get("test") or {}).get("confusion") or []
+    only = only_answer(matrix, classes) if classes and len(matrix) == len(classes) else None
+    return "" if only is None else f"The classifier kept answers one class only on the test part: {only}."
 
 
 def saved(run: Gathered) -> Json | None:
@@ -253,7 +277,8 @@ def neighbours(run: Gathered) -> Json | None:
     if picture and same:
         told = f"{sum(same)} of the {len(same)} neighbours shown have the class of their query."
     elif picture:
-        told = "No labels were given, so only the eye can judge."
+        when = "It was drawn before labels were given" if run.classes else "No labels were given"
+        told = f"{when}, so only the eye can judge."
     if picture and found.get("apart"):
         told += " Images of a query's own group (patient, case or study) are left out."
     k = next((arm.get("k") for arm in knn.values() if isinstance(arm, dict) and arm.get("k")), None)

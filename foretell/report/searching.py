@@ -32,8 +32,15 @@ def searches(run: Gathered) -> list[Json]:
     ]
 
 
+def kept_classifier(run: Gathered) -> Json:
+    """results/finetune.json, {} where it is of other data or of another task than the comparison."""
+    kept, comparison = run.results.get("finetune", {}), run.comparison
+    both = [name for name in ("task", "data") if kept.get(name) and comparison.get(name)]
+    return kept if all(kept[name] == comparison[name] for name in both) else {}
+
+
 def _entries(run: Gathered) -> Iterator[tuple[str, Json]]:
-    kept = run.results.get("finetune", {})
+    kept = kept_classifier(run)
     if kept.get("search"):
         yield KEPT, {**kept["search"], "labels": kept.get("labels")}
     for entry in run.comparison.get("search") or []:

@@ -73,8 +73,8 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
 
 
 def group_interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
-    """The bounds over groups of the test part, "groups 70.2 to 88.0"; empty when there are none."""
-    bounds = interval(low, high, signed=signed)
+    """The bounds over groups of the test part, "groups 70.2 to 88.0"; empty when there are none, or all draws are alike."""
+    bounds = "" if low == high else interval(low, high, signed=signed)
     return f"groups {bounds}" if bounds else ""
 
 

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import DataConfig, Recipe
 from foretell.run import InUse, Run
+from foretell.transfer.measures.metrics import commonest, only_answer
 from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kept_split, kinds
 from foretell.views.config import ViewConfig
@@ -353,3 +354,17 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
+
+
+def commonest_line(found: Mapping[str, Any]) -> str:
+    """A line of a table of scores: what answering the commonest class (``metrics.commonest``) always would come to."""
+    return f"  {'the commonest class alone':<28} {found['class']:<16} accuracy {found['share']:.1%}"
+
+
+def classes_told(test: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
+    """What to hold the accuracy of a classifier against, from the "confusion" of its ``test`` part; [] where there is none."""
+    matrix = test.get("confusion") or []
+    found = commonest([sum(row) for row in matrix], classes) if matrix else None
+    lines = [] if found is None else [f"  the commonest class alone, {found['class']}: accuracy {found['share']:.1%}"]
+    only = only_answer(matrix, classes)
+    return lines if only is None else [*lines, f"  it answers one class only: {only}"]

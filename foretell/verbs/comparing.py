@@ -368,6 +368,8 @@ def finetune(
             f"  on {scores['samples']:,} test {found.config.unit}s: accuracy {scores['accuracy']:.1%}, balanced accuracy "
             f"{scores['balanced_accuracy']:.1%}, macro-F1 {scores['macro_f1']:.1%}"
         )
+        for line in common.classes_told(scores, facts["classes"]):
+            say(line)
         if found.own:
             found.read.run.write_json("results/finetune.json", {**facts, "folder": str(target)})
         looked = looking.maps(classifier, test, found.store.names, found.config.crop) if saliency else None

@@ -50,7 +50,8 @@ def finetune(
     held-out part. The comparison is with training from scratch, with equal augmentation, search and steps; --no-compare
     leaves it out. Of images, the report and saliency.png beside the classifier show which pixels of a few test images its
     answers depend on; --no-saliency leaves that out. With other images than the run's own nothing is written into the run, so
-    that --out must be given, and the results are only printed.
+    that --out must be given, and the results are only printed. Of text with --data and --out the results are kept beside the
+    model, as finetune.json and comparison.json; those of the run and its report stay.
 
     How settings are searched is transfer.search; with a method that shares its trials, the same command
     in a second process takes part in the search.

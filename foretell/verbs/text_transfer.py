@@ -20,7 +20,7 @@ from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import Recipe
-from foretell.run import Run
+from foretell.run import Run, json_text, write_aside
 from foretell.tasks.answering import Answering
 from foretell.tasks.any_task import parts_of, read_any
 from foretell.tasks.base import Task
@@ -32,6 +32,7 @@ from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Amount
+from foretell.transfer.measures.intervals import told_interval
 from foretell.transfer.text.answer_threshold import like
 from foretell.transfer.text.compare import always_there, compare_text, frozen_text
 from foretell.transfer.text.features import embed_units
@@ -68,7 +69,8 @@ def is_text(place: Path) -> bool:
 class Opened:
     """A text model with labelled data for it. ``run``: where results go, None for a folder without a run.
 
-    ``joins``: another process holds the run, and this one takes part in its searches.
+    ``joins``: another process holds the run, and this one takes part in its searches. ``beside``: the folder of a model that
+    is not the run's own, which then holds the results; the run has its searches and finished fits alone.
     """
 
     place: Path
@@ -80,6 +82,7 @@ class Opened:
     test: Task
     how: str
     joins: bool = False
+    beside: Path | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -91,10 +94,17 @@ class Opened:
             self.run.close()
 
     def write(self, name: str, value: dict[str, Any]) -> None:
-        if self.run is not None:
-            self.run.write_json(name, value)
+        """Keep the results ``name`` in the run, or beside the model that is not its own."""
+        if self.beside is not None:
+            write_aside(self.beside / f"{name}.json", json_text(value))
+        elif self.run is not None:
+            self.run.write_json(f"results/{name}.json", value)
 
     def report(self) -> Path | None:
+        """The page of the run, built anew; None where it has nothing of these results."""
+        if self.beside is not None:
+            say(f"results: kept in {self.beside}; those of the run stay as they are")
+            return None
         if self.run is None:
             return None
         from foretell.report import build
@@ -211,6 +221,8 @@ def finetune(
     """See ``foretell.verbs.finetune``."""
     target = Path(out) if out is not None else place / "classifier"
     opened = open_labelled(place, data, task, device, overrides, searches=True)
+    if out is not None and data is not None and target.resolve() != (place / "classifier").resolve():
+        opened.beside = target
     try:
         if out is not None and not opened.joins:
             common.check_free(target)
@@ -236,7 +248,9 @@ def finetune(
             write_answers(target / ANSWERS, answers_of(tuner, judged))
             say(f"  answers of the test part, for the official evaluation: {target / ANSWERS}")
         say(f"  on {len(test):,} test rows: {told}")
-        opened.write("results/finetune.json", {**facts, "folder": str(target)})
+        for line in common.classes_told(facts["test"], facts["classes"]):
+            say(line)
+        opened.write("finetune", {**facts, "data": opened.found.source, "folder": str(target)})
         result = _compare(opened, per_class, seeds, trials, "", telling, jobs) if compare else None
         return Finetuned(target, opened.report(), scores, result)
     finally:
@@ -281,8 +295,8 @@ def evaluate(
             say(line)
         before = (opened.run.read_json("results/comparison.json") or {}) if opened.run is not None else {}
         same = before.get("data") == result["data"] and before.get("task") == result["task"]
-        opened.write("results/evaluation.json", result)
-        opened.write("results/comparison.json", {**(before if same else {}), **result})
+        opened.write("evaluation", result)
+        opened.write("comparison", {**(before if same else {}), **result})
         result["comparison"] = _compare(opened, per_class, seeds, trials, arms, telling, jobs) if compare else None
         opened.report()
         return result
@@ -316,9 +330,12 @@ def _compare(
         data=opened.found.source,
         join=opened.joins,
         jobs=jobs,
+        keep=opened.beside is None,
     )
     if not opened.joins:
         say(result["verdict"])
+        if opened.beside is not None:
+            opened.write("comparison", result)
     return result
 
 
@@ -328,9 +345,11 @@ def _table(result: dict[str, Any], metric: str) -> list[str]:
     lines = []
     for method, title in (("knn", "nearest neighbours"), ("linear_probe", "linear model")):
         for arm, scores in result[method].items():
-            low, high = scores["intervals"][metric]
+            interval = told_interval(*scores["intervals"][metric])
             kind = f"{title} (k = {scores['k']})" if "k" in scores else title
-            lines.append(f"  {kind:<28} {names[arm]:<16} {metric} {scores[metric]:.1%} ({low:.1%} to {high:.1%})")
+            lines.append(f"  {kind:<28} {names[arm]:<16} {metric} {scores[metric]:.1%} ({interval})")
+    if lines and result.get("commonest"):
+        lines.append(common.commonest_line(result["commonest"]))
     return lines
 
 

@@ -19,9 +19,10 @@ from foretell.transfer.images.evaluate import at_most, judge_frozen, retrieval
 from foretell.transfer.images.features import extract, pixels, random_encoder
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.nearby import kept_whole
+from foretell.transfer.measures.intervals import told_interval
 from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import with_intervals
-from foretell.verbs.common import Parts
+from foretell.verbs.common import Parts, commonest_line
 from foretell.views.config import ViewConfig
 
 Features = NDArray[np.float32]
@@ -49,7 +50,7 @@ def frozen(
 ) -> dict[str, Any]:
     """Scores of the test part by kNN (and the linear probe, and retrieval) on labels of the training part.
 
-    {"classes", "train", "test", "notes", "knn": {arm: {metrics, "k", "intervals"}}, "linear_probe": the same,
+    {"classes", "train", "test", "commonest", "notes", "knn": {arm: {metrics, "k", "intervals"}}, "linear_probe": the same,
     "retrieval": {arm: {"class", "group"}}} for the arms pretrained, random (frozen random weights) and pixels. Raises
     InputError for unusable labels.
     """
@@ -59,6 +60,7 @@ def frozen(
         "classes": train.classes,
         "train": {"samples": cases.count(train), "unlabelled": train.unlabelled},
         "test": {"samples": cases.count(test), "unlabelled": test.unlabelled, "split": parts.how},
+        "commonest": cases.commonest_of(test),
         "notes": notes,
         "knn": {},
         "linear_probe": {},
@@ -109,6 +111,8 @@ def keep(run: Run, result: dict[str, Any]) -> None:
     comparison = {name: value for name, value in comparison.items() if name not in FROZEN}
     comparison |= {**earlier, **scores, "frozen_test": test}
     comparison["test"] = comparison.get("test") or test
+    if all(comparison["test"].get(name) == test[name] for name in ("samples", "split")):
+        comparison["commonest"] = result["commonest"]
     run.write_json("results/comparison.json", comparison)
 
 
@@ -128,12 +132,14 @@ def table(result: dict[str, Any]) -> list[str]:
     for method, title in (("knn", "nearest neighbours"), ("linear_probe", "linear probe")):
         arms = result.get(method) or {}
         for arm, scores in arms.items():
-            low, high = scores["intervals"]["accuracy"]
+            interval = told_interval(*scores["intervals"]["accuracy"], lead="95% interval ")
             kind = f"{title} (k = {scores['k']})" if "k" in scores else title
             lines.append(
-                f"  {kind:<28} {names[arm]:<16} accuracy {scores['accuracy']:.1%} (95% interval {low:.1%} to {high:.1%}), "
+                f"  {kind:<28} {names[arm]:<16} accuracy {scores['accuracy']:.1%} ({interval}), "
                 f"macro-F1 {scores['macro_f1']:.1%}"
             )
+    if lines and result.get("commonest"):
+        lines.append(commonest_line(result["commonest"]))
     for identity in ("class", "group"):
         for arm, found in (result.get("retrieval") or {}).items():
             if found.get(identity):

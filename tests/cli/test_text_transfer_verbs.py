@@ -234,3 +234,22 @@ def test_bad_input_is_one_line(arguments: list[str], told_: str, made: Path, tmp
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert told_ in error
+
+
+def test_another_task_with_out_leaves_the_results_of_the_run(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, other = copy_of(made, "bert", tmp_path), tmp_path / "other"
+    foretell.finetune(run, data=made / "topics.csv", compare=False, trials=1, set=QUICK)
+    files = {name: (run / name).read_bytes() for name in ("results/finetune.json", "report.html")}
+    assert json.loads(files["results/finetune.json"])["data"] == str(made / "topics.csv")
+    assert "the commonest class alone, " in capsys.readouterr().out
+    given = {"per_class": "2", "seeds": 1, "trials": 1, "set": QUICK}
+    found = foretell.finetune(run, data=made / "choices.jsonl", out=other, **given)
+    assert found.report is None
+    assert all((run / name).read_bytes() == content for name, content in files.items())
+    assert not (run / "results" / "comparison.json").exists()
+    for name in ("finetune", "comparison"):
+        assert json.loads((other / f"{name}.json").read_text())["task"] == "choice"
+    assert load_text(other).task == "choice"
+    assert f"results: kept in {other}; those of the run stay as they are" in capsys.readouterr().out

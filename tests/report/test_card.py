@@ -95,3 +95,10 @@ def test_the_terminal_names_the_command_that_goes_on(tmp_path: Path, state: str)
     told = lines(run).splitlines()
     assert len(told) <= 15
     assert told[-1] == f"  add it by: foretell pretrain --resume {run}"
+
+
+def test_the_card_says_measured_only_where_there_is_a_score(run: Path, tmp_path: Path) -> None:
+    assert "It was measured on this data alone" in model_card(gather(run))
+    bare = model_card(gather(make(tmp_path / "bare", classes=[], exhibits=False)))
+    assert "It has not been measured on anything yet: measure it before trusting it." in bare
+    assert "It was measured" not in bare

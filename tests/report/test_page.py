@@ -378,3 +378,30 @@ def test_a_fault_of_the_report_itself_is_not_put_on_a_file(tmp_path: Path, monke
     monkeypatch.setattr(page, "model_card", faulty)
     with pytest.raises(TypeError, match="a fault"):
         build(make(tmp_path / "run", exhibits=False))
+
+
+def test_the_commonest_class_stands_beside_accuracies(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    found: dict[str, Any] = {
+        **comparison(["no", "yes"]),
+        "confusion": {"arm": "pretrained", "matrix": [[0, 13], [0, 24]]},
+    }
+    write(run / "results" / "comparison.json", found)
+    write(run / "results" / "finetune.json", {"classes": ["no", "yes"], "test": {"confusion": [[0, 13], [0, 24]]}})
+    page = build(run).read_text()
+    assert "the commonest class alone, yes, has accuracy 64.9%</caption>" in page
+    assert "The classifier kept answers one class only on the test part: yes." in page
+    write(run / "results" / "comparison.json", {**found, "commonest": {"class": "no", "share": 0.7}, "confusion": {}})
+    write(run / "results" / "finetune.json", {"classes": ["no", "yes"], "test": {"confusion": [[1, 12], [0, 24]]}})
+    page = build(run).read_text()
+    assert "the commonest class alone, no, has accuracy 70.0%</caption>" in page
+    assert "answers one class only" not in page
+
+
+def test_neighbours_drawn_before_labels_were_given_say_so(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", classes=[])
+    assert "No labels were given, so only the eye can judge." in build(run).read_text()
+    write(run / "results" / "comparison.json", comparison(ANIMALS))
+    page = build(run).read_text()
+    assert "It was drawn before labels were given, so only the eye can judge." in page
+    assert "No labels were given" not in page

@@ -92,3 +92,16 @@ def test_a_single_setting_and_no_search(tmp_path: Path) -> None:
     write(run / "results" / "finetune.json", {"labels": 8, "search": single})
     page = build(run).read_text()
     assert re.search(r'<table id="search-table".*not searched', page, re.S)
+
+
+def test_the_classifier_of_another_task_is_none_of_the_comparison(tmp_path: Path) -> None:
+    run = searched(make(tmp_path / "run", exhibits=False, compared=False))
+    for name, more in (
+        ("comparison", {"task": "classification", "data": "posts.csv"}),
+        ("finetune", {"task": "tagging"}),
+    ):
+        file = run / "results" / f"{name}.json"
+        write(file, {**json.loads(file.read_text()), **more})
+    assert [entry["arm"] for entry in searches(gather(run))] == ["pretrained", "linear probe"]
+    write(file, {**json.loads(file.read_text()), "task": "classification", "data": "posts.csv"})
+    assert searches(gather(run))[0]["arm"] == KEPT

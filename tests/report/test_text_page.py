@@ -122,7 +122,12 @@ def test_hidden_words_are_shown_with_what_was_foretold(tmp_path: Path) -> None:
     assert sections(page)[:4] == ["foretold", "passages", "growth", "pairs"]
     head = page[: page.index("<main")]
     assert "it foretells 43.0% of the hidden words, where the most frequent one is right in 5.0%" in head
-    assert "tells rightly in 81.0% of the pairs; topics alone tell it in 77.0%" in head
+    assert (
+        "tells rightly in 81.0% of the pairs; topics alone tell it in 77.0% and the more frequent answer tells it in 52.0%."
+        in head
+    )
+    assert "<span>77.0% by topics alone, 52.0% by the more frequent answer</span>" in head
+    assert "Of those shown, half stand so in a document" in page
     assert "1,152" in head, "tokens a second: rows of 64, nine tenths full"
     body = page[page.index("<main") :]
     assert 'title="garden 62%, school 20%, &lt;b&gt;a &amp; b&lt;/b&gt; 10%">garden<small dir="ltr">62%</small>' in body

@@ -72,3 +72,8 @@ def test_long_names_keep_both_ends() -> None:
     assert short.startswith("a very long")
     assert short.endswith("and on")
     assert words.shorten("short", 20) == "short"
+
+
+def test_groups_that_are_all_alike_have_no_interval() -> None:
+    assert words.group_interval(0.7, 0.8) == "groups 70.0 to 80.0"
+    assert words.group_interval(1.0, 1.0) == ""

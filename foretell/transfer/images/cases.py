@@ -20,7 +20,7 @@ from foretell.objectives.micle import COLUMNS
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.images.labelled import Index, Labelled, labelled
 from foretell.transfer.measures.calibration import Calibration
-from foretell.transfer.measures.metrics import Scores, Tally, with_intervals
+from foretell.transfer.measures.metrics import Scores, Tally, commonest, with_intervals
 from foretell.transfer.measures.multilabel import FindingsTally
 from foretell.transfer.measures.operating import Operating
 from foretell.transfer.measures.redrawn import of_classes, of_findings
@@ -94,6 +94,13 @@ def count(data: Labelled) -> int:
 def firsts(data: Labelled) -> Index:
     """Positions of one sample of each case, by case number; of every sample where images are labelled one by one."""
     return np.arange(len(data)) if data.cases is None else np.unique(data.cases, return_index=True)[1]
+
+
+def commonest_of(data: Labelled) -> dict[str, Any] | None:
+    """``metrics.commonest`` of the samples, or the cases, of ``data``; None where these have findings."""
+    if data.targets is not None:
+        return None
+    return commonest(np.bincount(data.codes[firsts(data)], minlength=len(data.classes)), data.classes)
 
 
 def weights(data: Labelled) -> Array | None:

@@ -27,12 +27,13 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
 from foretell.transfer.fractions import Amount, fractions_of
 from foretell.transfer.images.arms import DEFAULT_ARMS, TUNED, check_arms
-from foretell.transfer.images.cases import count, labelled_cases, unit_notes
+from foretell.transfer.images.cases import commonest_of, count, labelled_cases, unit_notes
 from foretell.transfer.images.comparison import Comparison
 from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.images.labelled import Index, Labelled, labelled, resolved
-from foretell.transfer.images.shift import apart, drops, gains
+from foretell.transfer.images.shift import PREFIX, apart, drops, gains
+from foretell.transfer.measures.redrawn import widen_spreads
 from foretell.views.config import ViewConfig
 
 if TYPE_CHECKING:
@@ -238,6 +239,14 @@ def compare(
         result["test"]["groups"] = len(np.unique(held.groups))
     if held.cases is not None:
         result["test"]["images"] = len(held)
+    tested = {"accuracy": held, PREFIX + "accuracy": shifted}
+    groups = {
+        name: len(np.unique(part.groups))
+        for name, part in tested.items()
+        if part is not None and part.groups is not None
+    }
+    widen_spreads(result["summary"], groups)
+    result["commonest"] = commonest_of(held)
     if shifted is not None:
         metric = result["metric"]
         result["shift"] = {

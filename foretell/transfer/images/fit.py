@@ -423,7 +423,7 @@ def finetune_once(
     if test is not None and len(test):
         held = TestSet.of(test, views, config.crop, config.pooling)
         tally = held.tally(fitted.classifier, chosen.thresholds, drawn=True)
-        found = with_interval(tally.result(), METRICS_OF_FINDINGS[0] if config.findings else METRICS[0])
+        found = with_interval(tally.result(), METRICS_OF_FINDINGS[0] if config.findings else METRICS[0], test.groups)
         facts["test"] = {"samples": cases.count(test), **found, "confusion": tally.matrix.tolist()}
     return fitted.classifier, facts
 

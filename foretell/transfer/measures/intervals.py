@@ -1,4 +1,4 @@
-"""Intervals: Student's t over seeds, paired differences, and the bootstrap over test samples."""
+"""Intervals: Student's t over seeds, paired differences, the bootstrap over test samples, and the exact one of a share."""
 
 from __future__ import annotations
 
@@ -110,3 +110,39 @@ def bootstrap(
         return Interval(mean, math.nan, math.nan, n)
     low, high = np.quantile(kept, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(mean, float(low), float(high), n)
+
+
+def alike(low: float, high: float) -> bool:
+    """Whether an interval has no width: every draw was equal, which says nothing of the spread."""
+    return abs(high - low) < EQUAL
+
+
+def exact_share(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval of Clopper and Pearson (1934) of a share of ``n`` answers that are all right (1) or all wrong (0).
+
+    (NaN, NaN) for any other share, and without answers.
+    """
+    if n < 1 or not (abs(share) < EQUAL or abs(1 - share) < EQUAL):
+        return math.nan, math.nan
+    bound = float(stats.beta.ppf(0.5 - level / 2, n, 1))  # of n right
+    return (bound, 1.0) if share > 0.5 else (0.0, 1 - bound)
+
+
+def widened(interval: Interval, *, share: bool, groups: NDArray[np.int64] | None = None) -> Interval:
+    """``interval`` of ``bootstrap`` as it is where it has width.
+
+    Where every draw was equal: ``exact_share`` of its samples, or of their ``groups``, where the statistic is a ``share``
+    of right answers; else none (NaN).
+    """
+    if math.isnan(interval.low) or not alike(interval.low, interval.high):
+        return interval
+    n = interval.n if groups is None else len(np.unique(groups))
+    low, high = exact_share(interval.mean, n) if share else (math.nan, math.nan)
+    return Interval(interval.mean, low, high, interval.n)
+
+
+def told_interval(low: float | None, high: float | None, *, lead: str = "") -> str:
+    """The bounds of a share in words after ``lead``, "76.1% to 82.4%", or that there are none."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return "no interval: all draws alike"
+    return f"{lead}{low:.1%} to {high:.1%}"

@@ -7,7 +7,7 @@ classes that are there; AUROC is NaN when no class has both positives and negati
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from foretell.transfer.measures.calibration import cells
-from foretell.transfer.measures.intervals import bootstrap
+from foretell.transfer.measures.intervals import bootstrap, widened
 
 MOST_CONFUSION = 64  # classes of which a confusion matrix is kept: larger ones cannot be read
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
@@ -44,6 +44,23 @@ def from_confusion(matrix: NDArray[np.int64]) -> dict[str, float]:
         "balanced_accuracy": float((hits[seen] / truth[seen]).mean()),
         "macro_f1": float((2 * hits[named] / either[named]).mean()),
     }
+
+
+def commonest(counts: Sequence[int] | NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any] | None:
+    """The commonest class of a test part and its share, {"class", "share"}: the accuracy of answering it always.
+
+    ``counts`` (C,) of the samples of each of ``classes``; None where nothing was counted.
+    """
+    found = np.asarray(counts)
+    if not found.sum():
+        return None
+    return {"class": classes[int(found.argmax())], "share": float(found.max() / found.sum())}
+
+
+def only_answer(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str | None:
+    """The class that every answer of a confusion matrix (rows: the truth) names; None where answers differ or are none."""
+    named = np.flatnonzero(np.asarray(matrix).reshape(-1, len(classes)).sum(0)) if len(matrix) else []
+    return classes[int(named[0])] if len(named) == 1 else None
 
 
 def auroc(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
@@ -147,7 +164,10 @@ def with_intervals(
     draws: int = 200,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The four metrics, and under "intervals" the 95% bootstrap interval of each: metric -> [low, high]."""
+    """The four metrics, and under "intervals" the 95% bootstrap interval of each: metric -> [low, high].
+
+    Where every draw is equal, accuracy has the exact interval of a share and the others none (NaN); see ``widened``.
+    """
     classes = probabilities.shape[1]
     foretold = probabilities.argmax(axis=1).astype(np.int64)
 
@@ -159,6 +179,7 @@ def with_intervals(
     found: dict[str, Any] = score(probabilities, codes)
     found["intervals"] = {}
     for metric in METRICS:
-        interval = bootstrap(statistic(metric), len(codes), groups=groups, draws=draws, seed=seed)
+        drawn = bootstrap(statistic(metric), len(codes), groups=groups, draws=draws, seed=seed)
+        interval = widened(drawn, share=metric == "accuracy", groups=groups)
         found["intervals"][metric] = [interval.low, interval.high]
     return found

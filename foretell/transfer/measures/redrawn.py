@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.transfer.measures.intervals import resampled
+from foretell.transfer.measures.intervals import alike, exact_share, resampled
 from foretell.transfer.measures.metrics import Scores
 from foretell.transfer.measures.multilabel import macro_auroc
 
@@ -143,11 +143,32 @@ def spread(redrawn: Sequence[Row], per_class: Any, of: tuple[str, str], less: tu
     return {} if found is None else {"group_low": found[0], "group_high": found[1]}
 
 
-def with_interval(scores: Row, metric: str) -> Row:
-    """The scores of one fit with "intervals", metric -> [low, high] over test groups, in place of its draws."""
+def with_interval(scores: Row, metric: str, groups: Index | None = None) -> Row:
+    """The scores of one fit with "intervals", metric -> [low, high] over test groups, in place of its draws.
+
+    Where every draw is equal, the exact one of a share of the ``groups`` for accuracy, and none for another metric.
+    """
     kept = {name: value for name, value in scores.items() if name != KEY}
     found = bounds(np.asarray(scores[KEY], dtype=np.float64)) if KEY in scores else None
+    if found is not None and alike(*found):
+        found = _exact(found[0], metric, 0 if groups is None else len(np.unique(groups)))
     return kept if found is None else {**kept, "intervals": {metric: list(found)}}
+
+
+def _exact(value: float, metric: str, groups: int) -> tuple[float, float] | None:
+    """``exact_share`` of accuracy; None where there is none, and for another metric."""
+    low, high = exact_share(value, groups)
+    return None if metric != "accuracy" or math.isnan(low) else (low, high)
+
+
+def widen_spreads(summary: Sequence[Row], groups: Mapping[str, int]) -> None:
+    """Give means of accuracy that every drawn test part shares the exact interval over ``groups``: metric -> how many."""
+    for row in summary:
+        low, high = row.get("group_low"), row.get("group_high")
+        if row["metric"] in groups and low is not None and high is not None and alike(low, high):
+            found = _exact(row["mean"], "accuracy", groups[row["metric"]])
+            if found is not None:
+                row["group_low"], row["group_high"] = found
 
 
 def settled(row: Row) -> str:

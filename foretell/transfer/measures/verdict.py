@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from foretell.transfer.measures.intervals import EQUAL
+from foretell.transfer.measures.intervals import EQUAL, alike
 
 Row = dict[str, Any]
 
@@ -43,7 +43,8 @@ def _span(row: Row, seeds: str = "") -> str:
 
 
 def _grouped(row: Row) -> bool:
-    return not _missing(row.get("group_low"))
+    """Whether there is an interval over groups that says something: not where every drawn test part is alike."""
+    return not _missing(row.get("group_low")) and not alike(row["group_low"], row["group_high"])
 
 
 def _missing(value: Any) -> bool:

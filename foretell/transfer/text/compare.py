@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError, unknown
 from foretell.run import Run
 from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
 from foretell.tasks.baselines import about_baseline
+from foretell.tasks.classification import Classification
 from foretell.tasks.tagging import Tagging
 from foretell.train.machine import named_device
 from foretell.transfer.ahead import work_ahead
@@ -25,6 +28,7 @@ from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Progress
 from foretell.transfer.fractions import Amount, fractions_of
+from foretell.transfer.measures.metrics import commonest
 from foretell.transfer.measures.verdict import beside
 from foretell.transfer.networks import device_of
 from foretell.transfer.text.arms import TEXT_ARMS
@@ -48,6 +52,7 @@ def compare_text(
     data: str = "",
     join: bool = False,
     jobs: int | None = 1,
+    keep: bool = True,
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
@@ -55,8 +60,8 @@ def compare_text(
     ``per_class`` numbers of labels a class, or of labels where the task has no classes (None: all); ``data`` names what
     was read. Finished fits are kept in the run, so that an interrupted comparison goes on. ``join``: another process makes
     this comparison and holds ``run``; take part in its searches alone, write nothing, and return {"search": their
-    records}. ``jobs`` processes train side by side (``ahead.work_ahead``; None: as many as pay). Raises InputError for unknown
-    arms.
+    records}. ``jobs`` processes train side by side (``ahead.work_ahead``; None: as many as pay). Without ``keep`` the run gets
+    finished fits and searches alone, its own comparison stays. Raises InputError for unknown arms.
     """
     began = time.perf_counter()
     if not seeds or not per_class:
@@ -82,7 +87,7 @@ def compare_text(
         "precision": work.precision,
         "cost": work.cost(began),
     }
-    if run is not None:
+    if run is not None and keep:
         run.write_json("results/comparison.json", result)
     return result
 
@@ -142,12 +147,20 @@ def _work(
     )  # fmt: skip
 
 
+def commonest_of(test: Task) -> dict[str, Any] | None:
+    """``metrics.commonest`` of a test part whose texts have one class each; None of another task."""
+    if not isinstance(test, Classification):
+        return None
+    return commonest(np.bincount(test.codes, minlength=len(test.classes)), test.classes)
+
+
 def _about(work: TextComparison, split: str, data: str) -> dict[str, Any]:
     return {
         "task": work.train.name,
         "data": data,
         "metric": work.metrics[0],
         "test": {"samples": len(work.test), "split": split},
+        "commonest": commonest_of(work.test),
         "train": {"samples": len(work.train)},
         "device": str(device_of(work.model)),
     }

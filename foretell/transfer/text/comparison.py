@@ -22,7 +22,7 @@ from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Engine, Progress, confusion_of
 from foretell.transfer.fractions import Fraction, subset
-from foretell.transfer.measures.intervals import bootstrap
+from foretell.transfer.measures.intervals import bootstrap, widened
 from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import with_intervals
 from foretell.transfer.networks import device_of, weights_hash
@@ -310,7 +310,8 @@ class TextComparison(Engine[Task]):
             score.add([predictions[row] for row in rows], test, rows)
             return score.result()[self.metrics[0]]
 
-        interval = bootstrap(statistic, len(test), groups=test.groups)
+        drawn = bootstrap(statistic, len(test), groups=test.groups)
+        interval = widened(drawn, share=self.metrics[0] == "accuracy", groups=test.groups)
         score = test.score()
         score.add(predictions, test, np.arange(len(test)))
         return {**score.result(), "intervals": {self.metrics[0]: [interval.low, interval.high]}}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from foretell.transfer.measures.intervals import bootstrap, paired, t_interval
+from foretell.transfer.measures.intervals import bootstrap, exact_share, paired, t_interval, told_interval, widened
 
 
 def test_t_interval_equals_scipy() -> None:
@@ -70,3 +70,24 @@ def test_groups_widen_the_interval() -> None:
 def test_undefined_draws_are_left_out() -> None:
     found = bootstrap(lambda rows: math.nan if rows[0] % 2 else 1.0, 10)
     assert (found.low, found.high) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("n", "bound"), [(1, 0.025), (2, 0.158), (14, 0.768)])
+def test_all_right_or_all_wrong_has_the_exact_interval_of_a_share(n: int, bound: float) -> None:
+    assert exact_share(1.0, n) == (pytest.approx(bound, abs=5e-4), 1.0)
+    assert exact_share(0.0, n) == (0.0, pytest.approx(1 - bound, abs=5e-4))
+    exact = stats.binomtest(n, n).proportion_ci(0.95, "exact")
+    assert exact_share(1.0, n) == pytest.approx((exact.low, exact.high))
+
+
+def test_equal_draws_are_widened_over_their_groups_and_others_stay() -> None:
+    right, groups = np.ones(6), np.array([0, 0, 0, 1, 1, 1])
+    drawn = bootstrap(lambda rows: float(right[rows].mean()), 6, groups=groups)
+    assert (drawn.low, drawn.high) == (1.0, 1.0)
+    found = widened(drawn, share=True, groups=groups)
+    assert told_interval(found.low, found.high) == "15.8% to 100.0%"
+    assert math.isnan(widened(drawn, share=False, groups=groups).low)
+    assert told_interval(None, None) == "no interval: all draws alike"
+    right[0] = 0
+    wide = bootstrap(lambda rows: float(right[rows].mean()), 6)
+    assert widened(wide, share=True) is wide

@@ -62,3 +62,19 @@ def test_auroc_of_large_sets_streams(foretold, monkeypatch: pytest.MonkeyPatch) 
         tally.add(p[start : start + 50], y[start : start + 50])
     assert not tally._scores
     assert tally.result()["auroc"] == pytest.approx(metrics.score(p, y)["auroc"], abs=1e-3)
+
+
+def test_the_commonest_class_and_the_only_answer() -> None:
+    assert metrics.commonest([13, 24], ["no", "yes"]) == {"class": "yes", "share": pytest.approx(24 / 37)}
+    assert metrics.commonest([0, 0], ["no", "yes"]) is None
+    assert metrics.only_answer([[0, 13], [0, 24]], ["no", "yes"]) == "yes"
+    assert metrics.only_answer([[1, 12], [0, 24]], ["no", "yes"]) is None
+    assert metrics.only_answer([], []) is None
+
+
+def test_a_perfect_score_of_two_patients_is_no_certainty() -> None:
+    p, codes = np.eye(2, dtype=np.float32)[[0, 0, 1, 1]], np.array([0, 0, 1, 1])
+    found = metrics.with_intervals(p, codes, codes)["intervals"]
+    assert found["accuracy"] == [pytest.approx(0.158, abs=5e-4), 1.0]
+    assert np.isnan(found["macro_f1"]).all()
+    assert metrics.with_intervals(1 - p, codes)["intervals"]["accuracy"] == [0.0, pytest.approx(0.602, abs=5e-4)]

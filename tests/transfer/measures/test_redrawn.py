@@ -142,3 +142,17 @@ def test_draws_that_are_not_defined_are_left_out() -> None:
     assert found["values"] == [0.4, None, 0.6]
     assert redrawn.spread([found], 1, ("a", "auroc")) == pytest.approx({"group_low": 0.405, "group_high": 0.595})
     assert redrawn.bounds(np.array([0.5, np.nan])) is None
+
+
+def test_groups_that_are_all_right_have_the_exact_interval_of_a_share() -> None:
+    groups = np.repeat(np.arange(14), 3)
+    scores = drawn_of(np.ones(42, bool), groups)
+    exact = pytest.approx([0.768, 1.0], abs=5e-4)
+    assert redrawn.with_interval(scores, "accuracy", groups)["intervals"]["accuracy"] == exact
+    assert "intervals" not in redrawn.with_interval(scores, "auroc", groups)
+    rows = [
+        {"metric": name, "mean": mean, "group_low": low, "group_high": 1.0}
+        for name, mean, low in (("accuracy", 1.0, 1.0), ("accuracy", 0.9, 0.8), ("auroc", 1.0, 1.0))
+    ]
+    redrawn.widen_spreads(rows, {"accuracy": 14})
+    assert [row["group_low"] for row in rows] == [pytest.approx(0.768, abs=5e-4), 0.8, 1.0]
