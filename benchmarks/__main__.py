@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 
-from benchmarks.harness import RESULTS
+from benchmarks.harness import RESULTS, verdict
 
 ALL = (
     *("training_step", "mae", "views", "reading", "knn", "views_quality", "colour_knn", "patch_pairs", "inpainting"),
@@ -28,7 +28,7 @@ def table() -> str:
         "run in turn in one process tree; a ratio is the peer's time over ours, the median of the paired rounds.",
     ]
     for name, one in sorted(kept.items()):
-        lines += ["", f"## {name}: {'met' if one['met'] else 'not met'}", "", f"Wanted: {one['wanted']}.", ""]
+        lines += ["", f"## {name}: {verdict(one)}", "", f"Wanted: {one['wanted']}.", ""]
         lines += ["| figure | value |", "| --- | --- |"]
         lines += [f"| {key} | {value} |" for key, value in one["figures"].items()]
         lines += ["", f"`{one['command']}`, {one['machine']}, {one['date']}."]

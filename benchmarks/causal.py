@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.harness import described, paired, parser, report
 from benchmarks.text_ours import made, shares, text_settled, tokens
-from benchmarks.text_peers import PlainGPT
+from benchmarks.text_peers import PlainGPT, precision
 from foretell.train import fit
 
 LENGTH = 128
@@ -42,12 +42,12 @@ def main() -> None:
         "tokens a second, ours": f"{content / float(np.median(pairing.ours)):,.0f}",
         "tokens a second, nanoGPT's way": f"{rows * LENGTH / float(np.median(pairing.peer)):,.0f}",
         "precision": config.precision,
+        "precision, nanoGPT's way": precision(args.device),
         **shares(work, rows, pairing.ours, args.device),
     }
     report(
         args,
         "Causal pretraining",
-        f"python -m benchmarks.causal --device {args.device} --batch {args.batch} --steps {args.steps}",
         figures,
         "at least 2 times the tokens a second of that loop",
         ratio >= 2,

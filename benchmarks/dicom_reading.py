@@ -110,7 +110,7 @@ def main() -> int:
         "share of pydicom's rate times the cores": f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})",
     }
     report(
-        args, "dicom_reading", "python -m benchmarks.dicom_reading", figures,
+        args, "dicom_reading", figures,
         f"at least {SHARE} of pydicom's decode rate times the cores", statistics.median(shares) >= SHARE,
     )  # fmt: skip
     return 0

@@ -39,7 +39,6 @@ def main() -> None:
     report(
         args,
         "Generation with kept keys and values",
-        f"python -m benchmarks.generation --device {args.device}",
         figures,
         "at least 5 times as fast as without at 256 tokens",
         pairing.ratio >= 5,

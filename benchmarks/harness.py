@@ -8,7 +8,9 @@ import fcntl
 import json
 import os
 import platform
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from typing import Any
 from foretell.run import write_aside
 
 RESULTS = Path(__file__).parent / "results.json"
+PLACES = ("--json", "--run", "--out")  # options that say where things are kept
 
 
 @dataclass
@@ -67,13 +70,22 @@ def paired(
 
 def parser(description: str, rounds: int = 5) -> argparse.ArgumentParser:
     """The options every benchmark has."""
-    made = argparse.ArgumentParser(description=description)
+    made = argparse.ArgumentParser(description=description, allow_abbrev=False)
     made.add_argument("--rounds", type=int, default=rounds, help="paired rounds")
     made.add_argument("--device", default="cpu", help="cpu or cuda")
     made.add_argument(
         "--json", type=Path, default=None, help=f"add the result to this file (kept ones: {RESULTS.name})"
     )
     return made
+
+
+def command() -> str:
+    """What this process was called with: ``python -m benchmarks.NAME`` and every option but where things are kept."""
+    places = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for place in PLACES:
+        places.add_argument(place)
+    _, options = places.parse_known_args(sys.argv[1:])
+    return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *options])
 
 
 def anonymous() -> float:
@@ -116,21 +128,39 @@ def keep(path: Path, name: str, row: dict[str, Any]) -> None:
         write_aside(path, json.dumps({**kept, name: row}, indent=1, sort_keys=True) + "\n")
 
 
-def report(args: argparse.Namespace, name: str, command: str, figures: dict[str, Any], wanted: str, met: bool) -> None:
-    """Print one benchmark's figures and, with --json, keep them under ``name``."""
-    print(f"\n{name}  [{machine(args.device)}]")
+def verdict(row: dict[str, Any]) -> str:
+    """Whether what was wanted was met, and how where that needs saying."""
+    return ("met" if row["met"] else "not met") + row.get("how", "")
+
+
+def report(
+    args: argparse.Namespace,
+    name: str,
+    figures: dict[str, Any],
+    wanted: str,
+    met: bool,
+    *,
+    how: str = "",
+    called: str | None = None,
+) -> None:
+    """Print one benchmark's figures and, with --json, keep them under ``name``.
+
+    ``how`` follows "met" or "not met", as in " on average"; ``called`` is what makes the row again (default: ``command()``).
+    """
+    row = {
+        "command": called or command(),
+        "machine": machine(args.device),
+        "date": time.strftime("%Y-%m-%d"),
+        "figures": figures,
+        "wanted": wanted,
+        "met": met,
+        **({"how": how} if how else {}),
+    }
+    print(f"\n{name}  [{row['machine']}]")
     for key, value in figures.items():
         print(f"  {key:<40} {value}")
-    print(f"  wanted: {wanted}: {'met' if met else 'NOT met'}")
+    print(f"  wanted: {wanted}: {verdict(row)}")
     if args.json:
-        row = {
-            "command": command,
-            "machine": machine(args.device),
-            "date": time.strftime("%Y-%m-%d"),
-            "figures": figures,
-            "wanted": wanted,
-            "met": met,
-        }
         keep(args.json, f"{name} ({args.device})", row)
 
 

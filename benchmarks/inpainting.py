@@ -185,7 +185,6 @@ def main() -> None:
     report(
         args,
         "Inpainting natural crops",
-        "python -m benchmarks.inpainting",
         figures,
         "joint: PSNR above neighbour copying and the mean fill; gradient energy nearer the truth's than L2 alone",
         margins["neighbour"].low > 0 and margins["mean"].low > 0 and nearer.low > 0,

@@ -4,8 +4,8 @@
 
 ViT-Tiny at 32 px with patches of 4 px, ratio 0.75, a decoder of 4 blocks of 128. The step that embeds every patch has the
 same decoder and the same loss. lightly's loop is its MAE example with the same networks (its class token goes through the
-decoder, as ours does), its transform and its loader; both rounds read, augment, mask, train. The images are the embedded
-colour set repeated to as many batches as a round has.
+decoder, as ours does), its transform, its loader and its float32; both rounds read, augment, mask, train. The images are the
+embedded colour set repeated to as many batches as a round has; the peer's workers run before a round begins.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import described, paired, parser, report
-from benchmarks.peers import LightlyMAE, mae_loader
+from benchmarks.peers import LightlyMAE, batches_a_round, mae_loader, workers
 from benchmarks.settle import settled
 from foretell.data.store import open_images
 from foretell.encoders import build_encoder
@@ -48,11 +48,12 @@ def main() -> None:
     options.add_argument("--side", type=int, default=32)
     options.add_argument("--patch", type=int, default=4)
     options.add_argument("--encoder", default="vit_tiny_patch16_224")
-    options.add_argument("--steps", type=int, default=2, help="steps a round")
+    options.add_argument("--steps", type=int, default=None, help="steps a round (default: 2, on a GPU 8 a worker)")
     args = options.parse_args()
+    steps = batches_a_round(args.device, args.steps)
 
     full = open_images("@emoji")
-    store = full.subset(np.arange(args.batch * args.steps) % len(full))
+    store = full.subset(np.arange(args.batch * steps) % len(full))
     images = (plain(store.read(np.arange(len(store))), args.side).permute(0, 2, 3, 1).numpy() * 255).round()
 
     def made(kind: type[MaskedAutoencoder]) -> MaskedAutoencoder:
@@ -62,7 +63,7 @@ def main() -> None:
 
     ours, every = made(MaskedAutoencoder), made(EmbedsAll)
     start = TrainingConfig(batch=args.batch, steps=1, optimizer="adamw", rate=1.5e-4, device=args.device)
-    config, work = settled(ours, start.model_copy(update={"steps": args.steps}))
+    config, work = settled(ours, start.model_copy(update={"steps": steps}))
     decoder = ours.decoder
     peer = LightlyMAE(
         args.encoder,
@@ -90,12 +91,12 @@ def main() -> None:
 
     for objective in (ours, every):  # warm-up
         fit(objective, config.model_copy(update={"steps": 1}))
-    peer.step(next(iter(mae_loader(images[: args.batch].astype(np.uint8), args.batch, args.side)))[0])
+    peer_round()  # which starts its workers
 
     whole = paired(lambda: trained(ours), lambda: trained(every), args.rounds)
     beside = paired(lambda: trained(ours), peer_round, args.rounds)
     share = 1 / whole.ratio
-    done = args.batch * args.steps
+    done = args.batch * steps
     rate = done / statistics.median(beside.ours)
     machine = limits(args.device)
     peak = max(machine.float32_flops, machine.bfloat16_flops)
@@ -103,7 +104,10 @@ def main() -> None:
     figures = {
         "visible only, share of embedding all": f"{share:.2f} ({1 / high:.2f} to {1 / low:.2f})",
         **{f"beside lightly: {key}": value for key, value in described(beside).items()},
+        "steps a round": steps,
         "precision and layout chosen": f"{config.precision}, {config.layout}",
+        "precision, lightly": "float32",
+        "workers, lightly": workers(),
         "images a second, ours": f"{rate:.1f}",
         "images a second, lightly": f"{done / statistics.median(beside.peer):.1f}",
         "work an image (both ways)": f"{work / 1e9:.2f} GFLOP",
@@ -113,7 +117,6 @@ def main() -> None:
     report(
         args,
         "MAE training step",
-        "python -m benchmarks.mae",
         figures,
         f"under 0.45 of a step that embeds all, and at least {wanted:g} times lightly's images a second",
         share < 0.45 and beside.ratio >= wanted,

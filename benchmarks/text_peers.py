@@ -14,6 +14,11 @@ from torch.nn import functional
 from foretell.encoders.language import Shape
 
 
+def precision(device: str) -> str:
+    """What a peer computes in on ``device``."""
+    return "float32" if device == "cpu" else "bfloat16 autocast"
+
+
 class TrainerMLM:
     """transformers' Trainer with its masked-language collator, set up as its run_mlm.py example does.
 

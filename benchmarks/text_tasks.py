@@ -1,18 +1,19 @@
 """What pretraining on text is worth on eight labelled tasks, beside from scratch, random features and TF-IDF.
 
-    python -m benchmarks.text_tasks [--device cuda] [--labels 50,200,1000] [--seeds 3] [--only tagging,choice] [--run FOLDER]
-        [--json benchmarks/results.json]
+    python -m benchmarks.text_tasks --set transfer.steps=600 [--device cuda] [--labels 50,200,1000] [--seeds 3]
+        [--only tagging,choice] [--run FOLDER] [--json benchmarks/results.json]
 
 A BERT (masked words and next sentences) is pretrained once on unlabelled text without the documents of any test part
 (``text_corpus``). For each task every arm of ``foretell evaluate --compare`` then learns from the same few labels: as many
-learning rates or penalties tried within them, as many steps. Labels are drawn anew for each seed; the test part is looked at
-once a fit. A task's row is kept as soon as it is done.
+learning rates or penalties tried within them, as many steps: 600, since a network from scratch learns nothing of some tasks
+in 120. Labels are drawn anew for each seed; the test part is looked at once a fit. A task's row is kept as soon as it is done.
 
 ``--run`` keeps the run and every finished fit in it, so that what was stopped goes on. Tasks as processes of their own share it:
 
     python -m benchmarks.text_tasks --run runs/words --only ''  # pretrains alone
     for task in posts genres pairs choice similarity tagging answering answering_or_none; do
-        OMP_NUM_THREADS=2 python -m benchmarks.text_tasks --run runs/words --only $task --json benchmarks/results.json &
+        OMP_NUM_THREADS=2 python -m benchmarks.text_tasks --run runs/words --only $task --set transfer.steps=600 \\
+            --json benchmarks/results.json &
     done; wait
 
 ``--head-rates 1,5,20,50`` tries ``transfer.text.head_rate`` in place of the tasks: on tagging, judged on training documents that
@@ -64,19 +65,22 @@ RATES_WANTED = "no head rate that was tried is better than the default (interval
 
 @dataclass(frozen=True)
 class Source:
-    """``find`` gives a file or folder for ``foretell finetune --task KIND``; ``metrics`` to tell beside the task's first."""
+    """``find`` gives a file or folder for ``foretell finetune --task KIND``; ``metrics`` to tell beside the task's first;
+    ``chance`` is the share that guessing gets right, where the answers of the test part are even.
+    """
 
     find: Callable[[], Path]
     kind: str
     metrics: tuple[str, ...] = ()
+    chance: float | None = None
 
 
 TASKS = {
     "posts": Source(lambda: posts.load() / "labelled.jsonl", "classification", ("macro_f1",)),
     "genres": Source(lambda: brown_genres.load() / "labelled.jsonl", "classification", ("macro_f1",)),
-    "pairs": Source(lambda: dialogues.load() / "pairs.jsonl", "entailment"),
-    "choice": Source(lambda: dialogues.load() / "choices.jsonl", "choice"),
-    "similarity": Source(lambda: verses.load() / "labelled.jsonl", "similarity"),
+    "pairs": Source(lambda: dialogues.load() / "pairs.jsonl", "entailment", chance=1 / 2),
+    "choice": Source(lambda: dialogues.load() / "choices.jsonl", "choice", chance=1 / dialogues.ANSWERS),
+    "similarity": Source(lambda: verses.load() / "labelled.jsonl", "similarity", chance=1 / 2),
     "tagging": Source(lambda: brown_tags.load() / "tagged.jsonl", "tagging", ("macro_f1",)),
     "answering": Source(wiki_questions.load_answered, "answering", ("exact",)),
     "answering_or_none": Source(wiki_questions.load, "answering", ("exact", "answerable_f1")),
@@ -149,6 +153,25 @@ def above(found: dict[str, Any]) -> bool:
     )
 
 
+def steps_taken(found: dict[str, Any], arm: str = "scratch") -> str:
+    """Steps of a training from scratch, at each number of labels; fine-tuning has as many."""
+    taken = {row["labels"]: row["steps"] for row in found["rows"] if row["arm"] == arm}
+    return ", ".join(f"{steps} with {labels} labels" for labels, steps in sorted(taken.items()))
+
+
+def at_chance(found: dict[str, Any], chance: float | None) -> dict[str, str]:
+    """A note, where training from scratch is not above ``chance``: what pretraining is worth may then lie in the steps."""
+    rows = [row for row in summarise(found["rows"], (found["metric"],)) if row["arm"] == "scratch"]
+    labels = [str(row["labels"]) for row in rows if chance is not None and not row["low"] > chance]
+    if chance is None or not labels:
+        return {}
+    told_labels = " and ".join(labels)
+    return {
+        "note": f"from scratch is not above chance ({100 * chance:.0f}%) with {told_labels} labels after these steps: "
+        "the points over it may come down with more"
+    }
+
+
 def learnt(run: Path) -> dict[str, str]:
     """What pretraining came to on documents held out, beside guesses without a network, where some were."""
     found = Run.read(run).read_json("results/text.json") or {}
@@ -183,7 +206,7 @@ def command(args: argparse.Namespace, rest: str) -> str:
     own = "".join(f" --pretraining-set {setting}" for setting in args.pretraining_set)
     own += "".join(f" --set {setting}" for setting in args.set)
     return (
-        f"python -m benchmarks.text_tasks --network {args.network} --pretraining-steps {args.pretraining_steps} "
+        f"python -m benchmarks.text_tasks --device {args.device} --network {args.network} --pretraining-steps {args.pretraining_steps} "
         f"--labels {labels} --seeds {args.seeds} --trials {args.trials} {rest}{own}"
     )
 
@@ -227,9 +250,18 @@ def measured(run: Path, name: str, args: argparse.Namespace) -> None:
         **scores(found, (found["metric"], *source.metrics)),
         **differences(found),
         **shared_facts(run, args, found),
+        "steps of a fine-tuning": steps_taken(found),
+        **at_chance(found, source.chance),
         "seconds, but for fits found again": f"{found['cost']['seconds']:.0f}",
     }
-    report(args, f"text task: {name}", command(args, f"--only {name}"), figures, WANTED.format(baseline), above(found))
+    report(
+        args,
+        f"text task: {name}",
+        figures,
+        WANTED.format(baseline),
+        above(found),
+        called=command(args, f"--only {name}"),
+    )
 
 
 # the head rate --------------------------------------------------------------------------------------------------------
@@ -275,7 +307,7 @@ def head_rates(run: Path, args: argparse.Namespace) -> None:
     rates = ",".join(f"{rate:g}" for rate in args.head_rates)
     figures |= shared_facts(run, args, found)
     name = "head rate on tagging, validation documents"
-    report(args, name, command(args, f"--head-rates {rates}"), figures, RATES_WANTED, not better)
+    report(args, name, figures, RATES_WANTED, not better, called=command(args, f"--head-rates {rates}"))
 
 
 # the command ----------------------------------------------------------------------------------------------------------

@@ -47,7 +47,6 @@ def main() -> None:
     report(
         args,
         "Tokenising",
-        "python -m benchmarks.tokenising",
         figures,
         "at least 0.9 of the library's batch rate, end to end to disk",
         pairing.ratio >= 0.9,

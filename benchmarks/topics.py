@@ -88,7 +88,6 @@ def main() -> None:
     report(
         args,
         f"200 labels of topics, {args.encoder}",
-        f"python -m benchmarks.topics --encoder {args.encoder} --seeds {args.seeds} --trials {args.trials}",
         figures,
         "the encoder, fine-tuned or probed, above TF-IDF with a linear model on the same labels (interval above 0)",
         any(row["low"] > 0 for row in beside if row["arm"] in ("pretrained", "probe")),

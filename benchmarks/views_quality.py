@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.colour_knn import accuracy, fresh
+from benchmarks.colour_knn import accuracy, fresh, untrained
 from benchmarks.harness import parser, report
 from foretell.counters import Rng, seed_of
 from foretell.data.images import Images
@@ -80,7 +80,7 @@ def main() -> None:
             torch.manual_seed(seed_of(seed, "head"))
             task = kind(recipe.objective, encoder, part)  # type: ignore[arg-type]
             if name == "ours":
-                scores["random"].append(accuracy(encoder, store, parts, task.views.mean, task.views.std))
+                scores["random"].append(untrained(encoder, store, parts, task.views, seed))
             fit(task, training)
             scores[name].append(accuracy(encoder, store, parts, task.views.mean, task.views.std))
         print(f"seed {seed}: " + ", ".join(f"{name} {values[-1]:.1f}" for name, values in scores.items()), flush=True)
@@ -96,7 +96,6 @@ def main() -> None:
     report(
         args,
         "views: kNN after equal training",
-        "python -m benchmarks.views_quality",
         figures,
         "equal to torchvision's within the spread over seeds, or better",
         difference.high >= 0,

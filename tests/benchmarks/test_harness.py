@@ -1,4 +1,4 @@
-"""How results of benchmarks are kept."""
+"""How results of benchmarks are kept and told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness import keep
+import pytest
+
+from benchmarks import __main__ as page
+from benchmarks.harness import RESULTS, keep, parser, report
 
 ROWS = 20
 WRITER = """
@@ -30,3 +33,37 @@ def test_benchmarks_that_run_at_once_keep_all_their_rows(tmp_path: Path) -> None
     assert len(kept) == 1 + 3 * ROWS
     assert kept["before"] == {"met": False}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def reported(monkeypatch: pytest.MonkeyPatch, place: Path, options: list[str], **more: str) -> dict[str, object]:
+    """The row that a benchmark called with ``options`` keeps."""
+    monkeypatch.setattr(sys, "argv", ["/somewhere/benchmarks/mae.py", *options, "--json", str(place / "kept.json")])
+    made = parser("one")
+    made.add_argument("--steps", type=int)
+    made.add_argument("--run")
+    report(made.parse_args(), "one", {"ratio": "2.00"}, "at least 1", True, **more)
+    return json.loads((place / "kept.json").read_text())["one (cpu)"]
+
+
+def test_the_recorded_command_holds_every_option_that_was_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    row = reported(monkeypatch, tmp_path, ["--steps", "12", "--run", "runs/one", "--device=cpu", "--rounds", "3"])
+    assert row["command"] == "python -m benchmarks.mae --steps 12 --device=cpu --rounds 3"
+    row = reported(monkeypatch, tmp_path, [], called="python -m benchmarks.mae --only 'a b'")
+    assert row["command"] == "python -m benchmarks.mae --only 'a b'"
+
+
+def test_how_something_was_met_is_printed_and_stands_over_its_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reported(monkeypatch, tmp_path, [], how=" on average; the interval spans 0")
+    assert "wanted: at least 1: met on average; the interval spans 0" in capsys.readouterr().out
+    monkeypatch.setattr(page, "RESULTS", tmp_path / "kept.json")
+    assert "## one (cpu): met on average; the interval spans 0\n" in page.table()
+    reported(monkeypatch, tmp_path, [])
+    assert "## one (cpu): met\n" in page.table()
+
+
+def test_the_page_is_that_of_the_kept_rows() -> None:
+    assert RESULTS.with_name("RESULTS.md").read_text() == page.table()

@@ -84,9 +84,11 @@ def test_a_task_is_compared_and_its_row_kept(monkeypatch: pytest.MonkeyPatch, tm
         assert f"{labels:5} labels, points, pretrained, fine-tuned over from scratch" in figures
         assert f"{labels:5} labels, points, pretrained, frozen over commonest tag of the word" in figures
     assert figures["test examples"] == 6
+    assert figures["steps of a fine-tuning"] == "2 with 4 labels, 2 with 8 labels"
     assert figures["pretraining"].startswith("3 steps of 4 rows")
     assert "(by frequency " in figures["masked words, perplexity"]
     assert "--only tagging --set transfer.steps=2" in row["command"]
+    assert "benchmarks.text_tasks --device cpu --network tiny" in row["command"]
     assert (tmp_path / "run" / "encoder" / "model.safetensors").stat().st_mtime_ns == made
     with pytest.raises(InputError, match=r"pretrained with another training\.steps than asked for; give another --run"):
         run(monkeypatch, tmp_path, steps=4)
