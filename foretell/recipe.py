@@ -56,8 +56,8 @@ class DataConfig(Settings):
     frames: int = Field(
         0,
         ge=0,
-        description="above 0: sequences; every n-th frame of animations, DICOM and video is an image, and group and order "
-        "are taken from the names where no table says them; 0: of an animation the first frame",
+        description="above 0: sequences; every n-th frame of animations, TIFF, DICOM and video is an image, and group and order "
+        "are taken from the names where no table says them; 0: of an animation and a TIFF the first frame",
     )
     documents: Literal["auto", "blank", "line", "file", "words"] = Field(
         "auto",

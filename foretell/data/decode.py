@@ -3,7 +3,8 @@
 Rules, the same for every format:
 
 * DICOM and NIfTI become what is to be seen of them: ``dicom_values``, ``nifti``, ``window``.
-* EXIF orientation is applied. Of an animation or a multi-page file the first frame is read; ``clip.gif[3]`` is frame 3.
+* EXIF orientation is applied. Of an animation or a multi-page file the first frame is read; ``clip.gif[3]`` is frame 3. A
+  page of a TIFF is read as a still of its own.
 * A palette becomes its colours; a palette of greys stays grey. CMYK, YCbCr and Lab become RGB.
 * Alpha is composited over white.
 * 16-bit pixels stay 16-bit. A float image must lie in [0, 1] and becomes 16-bit; whole numbers must fit in 16 bits.
@@ -15,12 +16,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from foretell.data import nifti, png, tiff
-from foretell.data.frames import VIDEO, read_frame, split_name
+from foretell.data.frames import PAGED, VIDEO, read_frame, split_name
 from foretell.data.medical_files import kind_of
 from foretell.data.pillow import orientation_of, pixel_bytes, pixels_of
 from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size, finish, whole_numbers
@@ -35,13 +37,14 @@ def decode(path: Path | str, side: int, window: Window = FILE) -> Pixels:
         kind = kind_of(Path(file))
         if kind == "nifti":
             return nifti.read(str(path), side, window)
-        if frame is not None or kind == "dicom" or path.suffix.lower() in VIDEO:
+        paged = frame is not None and Path(file).suffix.lower() in PAGED
+        if not paged and (frame is not None or kind == "dicom" or path.suffix.lower() in VIDEO):
             return read_frame(Path(file), frame or 0, side, window)
         if path.suffix.lower() == ".npy":
             return _decode_array(path, side)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on large images: judged here
-            return _decode_file(path, side)
+            return _decode_file(path, side) if frame is None else _decode_page(Path(file), frame, side)
     except Unreadable:
         raise
     except FileNotFoundError:
@@ -75,35 +78,85 @@ def _unidentified(path: Path) -> str:
 
 
 def _decode_file(path: Path, side: int) -> Pixels:
-    if path.suffix.lower() in (".tif", ".tiff"):
+    if path.suffix.lower() in PAGED:
         opened = tiff.opened(path)  # more than four channels, or 16-bit colour: beyond Pillow
         if opened is not None:
-            check_size(opened.height, opened.width)
-            return finish(opened.read(side, MEMORY), side, opened.orientation)
+            return _in_bands(opened, side)
+    with _open(path) as image:
+        return _loaded(path, image, side)
+
+
+def _open(path: Path) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = None  # its guard stops at a fixed number of pixels; ours is check_size and MEMORY
-    with Image.open(path) as image:
-        width, height = image.size
-        check_size(height, width)
-        if image.format == "PNG":
-            header = png.header(path)
-            if header.deep_colour or width * height * pixel_bytes(image) > MEMORY:
-                return finish(png.read(path, header, side, MEMORY), side, png.orientation(path))
-        elif image.format == "JPEG":
-            longest = max(image.size)
-            image.draft(None, (width * 2 * side // longest, height * 2 * side // longest))
-            if "progressive" in image.info and width * height * len(image.getbands()) > MEMORY:
-                raise Unreadable(
-                    f"is a progressive JPEG of {width * height / 1e6:.0f} megapixels, which cannot be read in parts; "
-                    "shrink it or save it as baseline"
-                )
-        size = image.size[0] * image.size[1] * pixel_bytes(image)
-        if size > MEMORY:
+    return Image.open(path)
+
+
+def _in_bands(opened: tiff.Tiff, side: int) -> Pixels:
+    check_size(opened.height, opened.width)
+    return finish(opened.read(side, MEMORY), side, opened.orientation)
+
+
+def _loaded(path: Path, image: Image.Image, side: int) -> Pixels:
+    """The picture that ``image``, opened from ``path``, stands at."""
+    width, height = image.size
+    check_size(height, width)
+    if image.format == "PNG":
+        header = png.header(path)
+        if header.deep_colour or width * height * pixel_bytes(image) > MEMORY:
+            return finish(png.read(path, header, side, MEMORY), side, png.orientation(path))
+    elif image.format == "JPEG":
+        longest = max(image.size)
+        image.draft(None, (width * 2 * side // longest, height * 2 * side // longest))
+        if "progressive" in image.info and width * height * len(image.getbands()) > MEMORY:
             raise Unreadable(
-                f"has {width * height / 1e6:.0f} megapixels, and its {image.format} form cannot be read in parts; "
-                "shrink it, or save it as a PNG that is not interlaced"
+                f"is a progressive JPEG of {width * height / 1e6:.0f} megapixels, which cannot be read in parts; "
+                "shrink it or save it as baseline"
             )
-        image.load()
-        return finish(pixels_of(image, side), side, orientation_of(image))
+    size = image.size[0] * image.size[1] * pixel_bytes(image)
+    if size > MEMORY:
+        raise Unreadable(
+            f"has {width * height / 1e6:.0f} megapixels, and its {image.format} form cannot be read in parts; "
+            "shrink it, or save it as a PNG that is not interlaced"
+        )
+    image.load()
+    return finish(pixels_of(image, side), side, orientation_of(image))
+
+
+class _Stack(NamedTuple):
+    """A TIFF whose pages are read: to open it anew for each would walk through all of its directories each time."""
+
+    key: tuple[Path, int, int]
+    pages: list[tuple[int, int]]
+    image: Image.Image
+
+
+_stacks: list[_Stack] = []  # the last one
+
+
+def _decode_page(path: Path, page: int, side: int) -> Pixels:
+    """One page of a TIFF. Raises Unreadable when there is no such one."""
+    key = (path, path.stat().st_mtime_ns, side)
+    if not _stacks or _stacks[0].key != key:
+        _close_stack()
+        _stacks.append(_Stack(key, tiff.pages(path), _open(path)))
+    stack = _stacks[0]
+    if page >= len(stack.pages):
+        raise Unreadable(f"has no frame {page} (it ends after {len(stack.pages)})")
+    number, at = stack.pages[page]
+    opened = tiff.opened(path, at)
+    if opened is not None:
+        return _in_bands(opened, side)
+    try:
+        stack.image.seek(number)
+        return _loaded(path, stack.image, side)
+    except Exception:
+        _close_stack()  # what it stands at is unknown
+        raise
+
+
+def _close_stack() -> None:
+    while _stacks:
+        _stacks.pop().image.close()
 
 
 def _decode_array(path: Path, side: int) -> Pixels:

@@ -1,4 +1,4 @@
-"""Files of many frames: animations (GIF, APNG, WebP), multi-frame DICOM, video. ``clip.gif[3]`` names the fourth of one.
+"""Files of many frames: animations (GIF, APNG, WebP), TIFF, multi-frame DICOM, video. ``clip.gif[3]`` names the fourth of one.
 
 Frames are read one after another: the last file stays open, so that a whole clip in order is decoded once.
 """
@@ -18,6 +18,7 @@ from foretell.data.window import FILE, Window
 
 # .png may hold an APNG, .webp a still or an animation: their headers say
 ANIMATED = frozenset((".gif", ".png", ".apng", ".webp"))
+PAGED = frozenset((".tif", ".tiff"))  # each page is decoded as a still is (``decode``)
 VIDEO = frozenset(
     (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".3gp")
 )
@@ -48,6 +49,10 @@ def count_frames(path: Path) -> int:
         from foretell.data import dicom
 
         return dicom.count(path)
+    if suffix in PAGED:
+        from foretell.data import tiff
+
+        return len(tiff.pages(path))
     if suffix not in ANIMATED:
         return 1
     from PIL import Image
@@ -57,6 +62,14 @@ def count_frames(path: Path) -> int:
             return int(getattr(image, "n_frames", 1))
     except Exception as error:  # decoders raise anything on damaged input
         raise Unreadable(f"is damaged ({' '.join(str(error).split()) or type(error).__name__})") from None
+
+
+def frames_of(path: Path) -> int:
+    """``count_frames``, and 1 of a file that cannot be opened: that is reported when it is read."""
+    try:
+        return count_frames(path)
+    except (Unreadable, OSError):
+        return 1
 
 
 class _Open(NamedTuple):

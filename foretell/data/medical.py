@@ -56,33 +56,35 @@ def describe(
     config: MedicalConfig,
     columns: Mapping[str, str] | None = None,
     *,
-    sequences: bool = False,
+    frames: int = 0,
     cache: Path,
     crew: Crew,
     progress: Callable[[int, int], None] | None = None,
 ) -> Source:
     """``source`` with a row for each frame and slice, and the columns that their headers say.
 
-    ``columns`` may name these as known ones (``{"domain": "vendor"}``). With ``sequences`` a series, or a file of many
-    frames, is a ``case`` of its patient. ``crew`` will decode what is found here. Raises InputError for a window that is
-    none and where no file holds an image.
+    ``columns`` may name these as known ones (``{"domain": "vendor"}``). With ``frames`` above 0 a series, or a file of
+    many frames, of which every ``frames``-th is taken, is a ``case`` of its patient. ``crew`` will decode what is found here.
+    Raises InputError for a window that is none, where no file holds an image, and where ``config.every`` too takes some of
+    the frames of a file.
     """
     parse(config.window)
-    kept = cache / "headers" / f"{key_of(source, VERSION, config.model_dump_json())}.json"
+    how = config.model_dump_json() + (f" {frames}" if frames > 1 else "")
+    kept = cache / "headers" / f"{key_of(source, VERSION, how)}.json"
     try:
         read = json.loads(kept.read_text())
     except (OSError, ValueError):
-        read = _read(source, config, crew, progress)
+        read = _read(source, config, frames, crew, progress)
         if not read["whole"]:
-            return _completed(source, read, columns or {}, sequences)
+            return _completed(source, read, columns or {}, frames > 0)
         with contextlib.suppress(OSError):  # a cache that may only be read: read again next time
             kept.parent.mkdir(parents=True, exist_ok=True)
             replace_text(kept, json.dumps(read), lasting=False)  # one that is torn is read again
-    return _completed(source, read, columns or {}, sequences)
+    return _completed(source, read, columns or {}, frames > 0)
 
 
 def _read(
-    source: Source, config: MedicalConfig, crew: Crew, progress: Callable[[int, int], None] | None
+    source: Source, config: MedicalConfig, frames: int, crew: Crew, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
     """{"rows": [of the source], "names", "values", "notes", "salt", "patients", "whole"}: plain values, for the cache.
 
@@ -106,7 +108,12 @@ def _read(
             if header is not None and not header.frames and source.kind != "manifest":
                 empty[header.what] += 1
                 continue
-            made = [(name, {})] if header is None else _frames(name, header, pseudonyms, config.every)
+            if header is not None and header.frames > 1 and min(frames, config.every) > 1:
+                raise InputError(
+                    f"{source.root / name}: data.frames={frames} and data.medical.every={config.every} both say which of its "
+                    "frames are taken; give one of them"
+                )
+            made = [(name, {})] if header is None else _frames(name, header, pseudonyms, max(frames, config.every))
         else:
             made = [(name, {})]
         rows += [row] * len(made)

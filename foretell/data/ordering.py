@@ -11,11 +11,11 @@ import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from foretell.data.frames import count_frames, split_name
-from foretell.data.pixels import Unreadable
+from foretell.data.frames import ANIMATED, PAGED, VIDEO, frames_of, split_name
 from foretell.data.source import Source
-from foretell.data.table import Table, many
+from foretell.data.table import Table, many, ordinal
 
+LOOKED_AT = 500  # files whose headers are read for a note
 _NUMBERED = re.compile(r"^(?P<prefix>.*?)[-_. ]*(?P<number>\d+)$", re.DOTALL)
 
 
@@ -33,13 +33,20 @@ def numbered(name: str) -> tuple[str, str | None]:
     return os.path.join(folder, found["prefix"]).rstrip("/") or ".", str(int(found["number"]))
 
 
-def _count(source: Source, row: int) -> int:
-    if split_name(source.names[row])[1] is not None:
-        return 1  # a manifest may name single frames
-    try:
-        return count_frames(source.path(row))
-    except (Unreadable, OSError):
-        return 1
+def of_first_frames(source: Source) -> list[str]:
+    """A note where files hold more frames than the first, which alone is read of them; of many files, some are looked at."""
+    suffixes = [os.path.splitext(name)[1].lower() for name in source.names]
+    rows = [row for row, suffix in enumerate(suffixes) if suffix in ANIMATED | PAGED]
+    some = rows[:: max(1, -(-len(rows) // LOOKED_AT))]
+    counts = [count for count in (frames_of(source.path(row)) for row in some) if count > 1]
+    found = []
+    if counts:
+        looked = "" if len(some) == len(rows) else f"of {len(some):,} files looked at, "
+        found.append(f"{looked}{many(len(counts), 'file')} hold{'s' * (len(counts) == 1)} {sum(counts):,} frames")
+    videos = sum(suffix in VIDEO for suffix in suffixes)  # whose frames are not counted without reading all of them
+    if videos:
+        found.append(many(videos, "video"))
+    return [f"{what}; only the first frame of each is used: --set data.frames=1 takes all" for what in found]
 
 
 def arrange(source: Source, every: int = 1) -> Source:
@@ -56,8 +63,9 @@ def arrange(source: Source, every: int = 1) -> Source:
     films = frames = unnumbered = 0
     cases: list[str | None] = []
     for row, name in enumerate(source.names):
-        count = _count(source, row)
-        said, number = numbered(name)
+        file, one = split_name(name)  # a manifest may name single frames
+        count = frames_of(source.path(row)) if one is None else 1
+        said, number = numbered(name) if one is None else (file, str(one))
         group = given["group"][row] if "group" in given else (name if count > 1 else said)
         many_frames = range(0, count, every) if count > 1 else [None]
         films, frames = films + (count > 1), frames + (len(many_frames) if count > 1 else 0)
@@ -84,7 +92,7 @@ def arrange(source: Source, every: int = 1) -> Source:
         kind, notes = "folder", [note for note in notes if not note.endswith("understood as classes")]
         del columns["label"]
     if films:
-        each = "" if every == 1 else f", every {every}th of them"
+        each = "" if every == 1 else f", every {ordinal(every)} of them"
         notes.append(f"{many(films, 'file')} of many frames: {many(frames, 'frame')}{each}")
     if unnumbered:
         notes.append(f"{many(unnumbered, 'file')} without a number in the name or an order: no frame of a sequence")

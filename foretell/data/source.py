@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from foretell.data import table as tables
-from foretell.data.frames import MOVING, split_name
+from foretell.data.frames import MOVING, VIDEO, frames_of, split_name
 from foretell.data.medical_files import kind_of
 from foretell.data.table import Table, many
 from foretell.errors import InputError
@@ -66,7 +66,8 @@ def scan(
     """Understand a source without decoding it.
 
     ``source`` is a folder (flat, or one folder a class, or train/test folders of those), a table (CSV, TSV, JSONL,
-    Parquet) with a ``path`` column, an ``.npy`` or ``.npz`` file, one DICOM or NIfTI file, or ``@animals`` or ``@emoji``. ``columns`` names the
+    Parquet) with a ``path`` column, an ``.npy`` or ``.npz`` file, one DICOM or NIfTI file, one frame of a file (``clip.gif[3]``), or
+    ``@animals`` or ``@emoji``. ``columns`` names the
     columns that stand for the known ones (``{"label": "diagnosis"}``). ``labels`` is a table that is joined to a folder
     by ``path``. ``moving``: video counts as images too, and one such file (or an animation) is a source. Raises InputError
     in words.
@@ -76,12 +77,15 @@ def scan(
         found = _embedded(name)
     else:
         path = Path(source).expanduser()
-        if not path.exists():
+        one = _named_frame(path)
+        if not path.exists() and one is None:
             raise InputError(
                 f"{source}: does not exist; expected a folder of images, a table, an array, @animals, or a text file"
             )
         suffix = path.suffix.lower()
-        if path.is_dir():
+        if one is not None:
+            found = Source(name, "folder", one.parent, [one.name], Table({"path": [one.name]}))
+        elif path.is_dir():
             found = _folder(name, path.resolve(), IMAGES | MOVING if moving else IMAGES)
         elif suffix in tables.SUFFIXES:
             found = _manifest(name, path.resolve(), columns)
@@ -91,11 +95,21 @@ def scan(
             whole = path.resolve()
             found = Source(name, "folder", whole.parent, [whole.name], Table({"path": [whole.name]}))
         else:
+            film = suffix in VIDEO or (suffix in IMAGES and frames_of(path) > 1)
             raise InputError(
                 f"{source}: expected a folder of images, a table ({', '.join(tables.SUFFIXES)}) or an array "
-                "(.npy, .npz)"
+                f"(.npy, .npz){'; give --set data.frames=1 to take the frames of this file' * film}"
             )
     return found if labels is None else with_labels(found, labels, columns)
+
+
+def _named_frame(path: Path) -> Path | None:
+    """``path``, its folder resolved, where it is the name of one frame of a file, ``clip.gif[3]``; else None."""
+    file, frame = split_name(str(path))
+    if frame is None or path.exists() or not Path(file).is_file():
+        return None
+    held = Path(file).suffix.lower() in IMAGES | MOVING or kind_of(Path(file))
+    return path.parent.resolve() / path.name if held else None
 
 
 def _embedded(name: str) -> Source:

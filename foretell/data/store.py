@@ -21,7 +21,7 @@ from foretell.data.images import Images
 from foretell.data.medical import READING, describe, has_medical
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.medical_labels import join_by_identifier, without_identifiers
-from foretell.data.ordering import arrange
+from foretell.data.ordering import arrange, of_first_frames
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import Crew
 from foretell.data.settled import settle, torn
@@ -294,8 +294,8 @@ def open_images(
         max_unreadable: share of the files that may be unreadable; up to 3 are passed over unless it is 0.
         channels: number to bring all images to; see ``foretell.data.build.settle_channels``.
         scale: what 16-bit values are multiplied by; see ``foretell.data.scale``.
-        frames: above 0, the source is one of sequences: every ``frames``-th frame of animations, DICOM and video is an
-            image, and the columns ``group`` and ``order`` are completed from the names (``data.sequences.arrange``).
+        frames: above 0, the source is one of sequences: every ``frames``-th frame of animations, TIFF, DICOM and video is
+            an image, and the columns ``group`` and ``order`` are completed from the names (``data.sequences.arrange``).
         medical: how DICOM and NIfTI become images, and what of their headers becomes columns (``data.medical.describe``).
         progress: called with (files decoded, files).
 
@@ -316,7 +316,7 @@ def open_images(
     how = ""
     with Crew(workers or usable_cores()) as crew:
         if has_medical(found):
-            found = describe(found, chosen, columns, sequences=frames > 0, cache=root, crew=crew, progress=progress)
+            found = describe(found, chosen, columns, frames=frames, cache=root, crew=crew, progress=progress)
             how = f" {READING} {chosen.window}"
             if Path(source).suffix.lower() == ".zip":
                 found.notes.append(f"unpacked as it is, with names and all that headers say, into {found.root}")
@@ -325,6 +325,8 @@ def open_images(
                 columns = {known: name for known, name in (columns or {}).items() if name not in own}
         if frames and found.names:
             found = arrange(found, frames)
+        elif found.names:
+            found.notes += of_first_frames(found)
         if found.kind == "embedded":
             store = _embedded(found, side)
         else:

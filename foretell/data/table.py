@@ -116,6 +116,12 @@ def many(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def ordinal(number: int) -> str:
+    """'2nd', '11th', '23rd'."""
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"
+
+
 def some(names: Sequence[str], most: int = 20) -> str:
     """The first of the names for a message, and how many more there are."""
     shown = ", ".join(name[:80] for name in names[:most])

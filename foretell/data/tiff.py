@@ -21,12 +21,14 @@ from foretell.data.pixels import MEMORY, Pixels, Reducer, Unreadable, over_white
 
 PACKED = {5, 32773, 34925, 50000}  # LZW, PackBits, LZMA, Zstandard
 BAND = 16 << 20  # bytes of a band of uncompressed rows
+COPY, MASK = 1, 4  # bits of the tag 254: a smaller copy of another page; what of one is transparent
+MOST_TAGS = 4096  # of a directory: one of more is damaged
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q", 6: "b", 8: "h", 9: "i"}
 
 
 @dataclass
 class Tiff:
-    """The first image of a file, laid out as its tags say."""
+    """One image of a file, laid out as its tags say."""
 
     path: Path
     order: str
@@ -178,24 +180,77 @@ def _float_rows(data: bytes, rows: int, wide: int, samples: int, dtype: np.dtype
     return ordered.view(f">f{size}").reshape(rows, wide, samples)
 
 
-def opened(path: Path) -> Tiff | None:
-    """The file's first image when it is a TIFF that Pillow would not read fully, else None. Raises Unreadable."""
+def opened(path: Path, at: int | None = None) -> Tiff | None:
+    """The image whose directory lies at the byte ``at``, by default the first, when the file is a TIFF and Pillow would not
+    read the image fully; else None. Raises Unreadable.
+    """
     with path.open("rb") as stream:
-        start = stream.read(16)
-        order = {b"II": "<", b"MM": ">"}.get(start[:2])
-        if order is None or len(start) < 8:
+        head = _head(stream)
+        if head is None:
             return None
-        version = struct.unpack(order + "H", start[2:4])[0]
-        if version not in (42, 43) or (version == 43 and len(start) < 16):
-            return None
-        big = version == 43
-        offset = struct.unpack(order + ("Q" if big else "I"), start[8:16] if big else start[4:8])[0]
+        order, big, first = head
         try:
-            tags = _read_tags(stream, order, offset, big)
-        except struct.error:
+            tags = _read_tags(stream, order, first if at is None else at, big)
+        except (struct.error, OverflowError):
             raise Unreadable("is cut short (truncated TIFF)") from None
     found = Tiff(path, order, tags)
     return found if found.beyond_pillow else None
+
+
+def pages(path: Path) -> list[tuple[int, int]]:
+    """(number of its directory, byte where that lies) of each page of a file; [(0, 0)] for one that is no TIFF.
+
+    Smaller copies of pages (the pyramid of a slide) and masks are none, unless they come first. The directory at which the
+    chain breaks off is the last one, to be reported when it is read.
+    """
+    found = []
+    seen: set[int] = set()
+    with path.open("rb") as stream:
+        head = _head(stream)
+        if head is None:
+            return [(0, 0)]
+        order, big, at = head
+        while (at or not seen) and at not in seen:
+            number = len(seen)
+            seen.add(at)
+            try:
+                kind, following = _kind_and_next(stream, order, at, big)
+            except (struct.error, OverflowError):
+                kind, following = 0, 0
+            if not number or not kind & (COPY | MASK):
+                found.append((number, at))
+            at = following
+    return found
+
+
+def _head(stream: BinaryIO) -> tuple[str, bool, int] | None:
+    """(byte order of ``struct``, whether it is BigTIFF, byte of the first directory); None for a file that is no TIFF."""
+    start = stream.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(start[:2])
+    if order is None or len(start) < 8:
+        return None
+    version = struct.unpack(order + "H", start[2:4])[0]
+    if version not in (42, 43) or (version == 43 and len(start) < 16):
+        return None
+    big = version == 43
+    return order, big, struct.unpack(order + ("Q" if big else "I"), start[8:16] if big else start[4:8])[0]
+
+
+def _kind_and_next(stream: BinaryIO, order: str, at: int, big: bool) -> tuple[int, int]:
+    """(the tag 254 of the directory at a byte, byte of the next directory, 0 after the last). Raises struct.error."""
+    stream.seek(at)
+    width, entry = (8, 20) if big else (4, 12)
+    count = struct.unpack(order + ("Q" if big else "H"), stream.read(8 if big else 2))[0]
+    entries = stream.read(min(count, MOST_TAGS) * entry)
+    if len(entries) < count * entry:
+        raise struct.error("truncated or damaged directory")
+    kind = 0
+    for start in range(0, len(entries), entry):
+        tag, form = struct.unpack_from(order + "HH", entries, start)
+        if tag == 254 and form in (3, 4):
+            kind = struct.unpack_from(order + _TYPES[form], entries, start + 4 + width)[0]
+    following = stream.read(width)
+    return kind, struct.unpack(order + ("Q" if big else "I"), following)[0] if len(following) == width else 0
 
 
 def _read_tags(stream: BinaryIO, order: str, offset: int, big: bool) -> dict[int, tuple[int, ...]]:
@@ -203,7 +258,7 @@ def _read_tags(stream: BinaryIO, order: str, offset: int, big: bool) -> dict[int
     width = 8 if big else 4
     count = struct.unpack(order + ("Q" if big else "H"), stream.read(8 if big else 2))[0]
     tags: dict[int, tuple[int, ...]] = {}
-    entries = [stream.read(12 + 8 * big) for _ in range(min(count, 4096))]
+    entries = [stream.read(12 + 8 * big) for _ in range(min(count, MOST_TAGS))]
     for entry in entries:
         tag, kind = struct.unpack(order + "HH", entry[:4])
         number = struct.unpack(order + ("Q" if big else "I"), entry[4 : 4 + width])[0]

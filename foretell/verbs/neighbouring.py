@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from foretell.data.build import convert
+from foretell.data.frames import split_name
 from foretell.data.outside import read_outside
 from foretell.data.store import ImageStore
 from foretell.data.table import many
@@ -60,13 +61,17 @@ def _of_file(path: Path, encoder: TimmEncoder, side: int, store: ImageStore, dat
 
 
 def _row_of(name: str, store: ImageStore) -> int | None:
-    """The row of the image that is called ``name`` or lies in that file."""
-    if name in store.names:
-        return store.names.index(name)
-    if store.found is None:
-        return None
-    root, file = os.path.abspath(store.found.root), os.path.abspath(name)
-    return next((row for row, own in enumerate(store.names) if os.path.normpath(os.path.join(root, own)) == file), None)
+    """The row of the image that is called ``name`` or lies in that file; of a file of many frames, its first."""
+    files = [split_name(own)[0] for own in store.names]
+    for names in (store.names, files):
+        if name in names:
+            return names.index(name)
+        if store.found is not None:
+            root, file = os.path.abspath(store.found.root), os.path.abspath(name)
+            places = (row for row, own in enumerate(names) if os.path.normpath(os.path.join(root, own)) == file)
+            if (row := next(places, None)) is not None:
+                return row
+    return None
 
 
 def _asked(image: str | Path | None, encoder: TimmEncoder, side: int, store: ImageStore, data: DataConfig) -> Asked:
@@ -77,7 +82,8 @@ def _asked(image: str | Path | None, encoder: TimmEncoder, side: int, store: Ima
     name = str(image)
     row = _row_of(name, store)
     if row is not None:
-        return Asked([name], store.subset([row]), np.array([row]))
+        frame = split_name(store.names[row])[1] is not None and split_name(name)[1] is None
+        return Asked([store.names[row] if frame else name], store.subset([row]), np.array([row]))
     if Path(name).exists():
         return _of_file(Path(name), encoder, side, store, data)
     near = difflib.get_close_matches(name, store.names, n=1, cutoff=0.5)

@@ -13,7 +13,7 @@ def neighbours(
     image: Annotated[
         Where | None,
         Arg(
-            "an image file, or the name of an image of the data (default: a few at random); of word vectors a word, or "
+            "an image file, or the name of an image of the data, of a film its first frame (default: a few at random); of word vectors a word, or "
             "three words in quotes for an analogy"
         ),
     ] = None,

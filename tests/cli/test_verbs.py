@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_words import SMALL, refused
+from PIL import Image
 
 import foretell as package
 from foretell import distributed
@@ -511,6 +512,25 @@ def test_embed_refuses(foretell: Call, run: Path, pictures: Path, tmp_path: Path
         foretell("embed", run, "--out", tmp_path / "file" / "f.npz"),
         "cannot be written (it lies below a file); choose another",
     )
+
+
+def test_a_film_and_one_of_its_frames_are_asked_by_name(
+    foretell: Call, run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    paths = sorted(pictures.glob("*/*.png"))
+    for number, name in enumerate(("one.tif", "two.gif")):
+        first, *others = [Image.open(path).resize((32, 32)) for path in paths[4 * number : 4 * number + 4]]
+        (tmp_path / "films").mkdir(exist_ok=True)
+        first.save(tmp_path / "films" / name, save_all=True, append_images=others)
+    film, sequences = tmp_path / "films" / "two.gif", ["data.frames=1"]
+    (found,) = package.neighbours(run, film, data=film.parent, set=sequences, k=8)
+    assert found["query"] == "two.gif[0]"
+    assert {one["name"] for one in found["neighbours"]} == {f"one.tif[{i}]" for i in range(4)}
+    (same,) = package.neighbours(run, f"{film}[0]", data=film.parent, set=sequences, k=8)
+    assert same["neighbours"] == found["neighbours"]
+    whole = package.embed(run, film.parent, out=tmp_path / "all.npy", set=sequences)
+    frame = package.embed(run, f"{film}[2]", out=tmp_path / "one.npy")
+    assert np.allclose(frame, whole[6:7], atol=1e-5)
 
 
 def test_neighbours_of_a_file_of_the_data_and_of_another(

@@ -121,6 +121,15 @@ def test_frames_of_a_file_are_rows(tmp_path: Path) -> None:
     every = open_images(tmp_path, medical=MedicalConfig(every=2))
     assert every.names == [f"film.dcm[{i}]" for i in (0, 2, 4)]
     assert np.array_equal(every.image(1), store.image(2))
+    for frames, chosen in ((2, None), (1, MedicalConfig(every=2))):
+        also = open_images(tmp_path, frames=frames, medical=chosen)
+        assert also.names == every.names
+        assert also.table.column("order") == ["0", "2", "4"]
+    assert len(open_images(tmp_path, frames=1)) == 5
+    with pytest.raises(
+        InputError, match=r"film\.dcm: data\.frames=2 and data\.medical\.every=3 both say .* give one of them"
+    ):
+        open_images(tmp_path, frames=2, medical=MedicalConfig(every=3))
 
 
 def test_series_are_sequences(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 from pictures import fill, picture, save
 from PIL import Image
 
+from foretell.data import ordering
 from foretell.data.audit import audit, render
+from foretell.data.decode import decode
 from foretell.data.frames import count_frames, read_frame
 from foretell.data.ordering import numbered
 from foretell.data.pixels import Unreadable
@@ -91,6 +93,115 @@ def test_every_other_frame(tmp_path: Path) -> None:
     assert store.names == [f"clip.png[{i}]" for i in (0, 2, 4, 6)]
     assert np.array_equal(store.image(2), picture(4))
     assert len(Windows(store, 3)) == 2  # frames 2 apart are this film's usual step, and no gap
+
+
+def test_the_pages_of_a_tiff_are_a_sequence(tmp_path: Path) -> None:
+    """16 bits, grey beside colour, another size, another compression: each page is read as it is alone."""
+    deep = np.random.default_rng(0).integers(0, 65536, (24, 32), np.uint16)
+    pages = [Image.fromarray(deep), Image.fromarray(deep[::-1].copy()), Image.fromarray(deep[:12, :10].copy())]
+    pages[0].save(tmp_path / "deep.tif", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    store = open_images(tmp_path / "deep.tif", frames=1)
+    assert store.names == ["deep.tif[0]", "deep.tif[1]", "deep.tif[2]"]
+    assert store.table.column("group") == ["deep.tif"] * 3
+    assert store.table.column("order") == ["0", "1", "2"]
+    for row, page in enumerate(pages):
+        assert np.array_equal(store.image(row)[:, :, 0], np.asarray(page))
+    colours = [Image.fromarray(picture(0)), Image.fromarray(picture(1)).convert("L"), Image.fromarray(picture(2))]
+    colours[0].save(tmp_path / "mixed.tiff", save_all=True, append_images=colours[1:])
+    for number in (2, 0, 1, 1):
+        expected = np.asarray(colours[number]).reshape(24, 32, -1)
+        assert np.array_equal(decode(tmp_path / f"mixed.tiff[{number}]", 512), expected)
+    with pytest.raises(Unreadable, match=r"has no frame 3 \(it ends after 3\)"):
+        decode(tmp_path / "mixed.tiff[3]", 512)
+
+
+def test_pages_that_are_no_frames_and_those_that_are_cut_off(tmp_path: Path) -> None:
+    pages = [Image.fromarray(picture(i)) for i in range(4)]
+    kinds = []
+    for page, kind in zip(pages, (0, 1, 0, 4), strict=True):  # the second a smaller copy, the last a mask
+        page.encoderinfo = {"tiffinfo": {254: kind}}
+        kinds.append(page)
+    kinds[0].save(tmp_path / "slide.tif", save_all=True, append_images=kinds[1:], tiffinfo={254: 0})
+    assert count_frames(tmp_path / "slide.tif") == 2
+    assert np.array_equal(decode(tmp_path / "slide.tif[1]", 512), picture(2))
+    whole = animation(tmp_path / "whole" / "whole.tif", 4).read_bytes()
+    (tmp_path / "cut").mkdir()
+    fill(tmp_path / "cut", 5)
+    (tmp_path / "cut" / "cut.tif").write_bytes(whole[: len(whole) * 5 // 8])
+    store = open_images(tmp_path / "cut", frames=1)
+    assert [name for name, reason in store.unreadable if "cut short" in reason] == ["cut.tif[2]", "cut.tif[3]"]
+    assert [name for name in store.names if "cut" in name] == ["cut.tif[0]", "cut.tif[1]"]
+
+
+def test_a_page_beyond_pillow_is_read_and_a_damaged_one_spoils_no_other(tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (3, 8, 9, 3), np.uint16)
+    path = tmp_path / "deep.tif"
+    with path.open("wb") as stream:  # three directories of 16-bit RGB, each followed by its one strip
+        stream.write(b"II" + np.array([42], "<u2").tobytes() + np.array([8], "<u4").tobytes())
+        for number, page in enumerate(deep):
+            at = stream.tell()
+            strip = at + 2 + 10 * 12 + 4 + 6
+            tags = [(256, 9), (257, 8), (258, strip - 6), (259, 1), (262, 2), (273, strip), (277, 3), (278, 8)]
+            tags += [(279, page.nbytes if number != 1 else 7 << 20), (284, 1)]
+            entries = b"".join(
+                np.array([tag, 3 if tag == 258 else 4], "<u2").tobytes()
+                + np.array([3 if tag == 258 else 1, value], "<u4").tobytes()
+                for tag, value in tags
+            )
+            following = strip + page.nbytes if number < 2 else 0
+            stream.write(np.array([10], "<u2").tobytes() + entries + np.array([following], "<u4").tobytes())
+            stream.write(np.array([16, 16, 16], "<u2").tobytes() + page.tobytes())
+    assert [np.array_equal(decode(f"{path}[{number}]", 512), deep[number]) for number in range(3)] == [True] * 3
+    packed = animation(tmp_path / "packed.tif", 3, compression="tiff_adobe_deflate")
+    held = bytearray(packed.read_bytes())
+    with Image.open(packed) as image:
+        image.seek(1)
+        at = image.tag_v2[273][0]
+    held[at : at + 40] = b"\xff" * 40
+    packed.write_bytes(held)
+    with pytest.raises(Unreadable):
+        decode(tmp_path / "packed.tif[1]", 512)
+    assert np.array_equal(decode(tmp_path / "packed.tif[2]", 512), picture(2))
+
+
+def test_the_first_of_many_frames_is_told_where_it_alone_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i, suffix in enumerate(("tif", "gif", "png", "webp")):
+        animation(tmp_path / f"{suffix}.{suffix}", 3, first=10 * i)
+    fill(tmp_path / "stills", 4)
+
+    def told() -> list[str]:
+        return [note for note in open_images(tmp_path, workers=0).notes if "first frame" in note]
+
+    switch = "; only the first frame of each is used: --set data.frames=1 takes all"
+    assert told() == [f"4 files hold 12 frames{switch}"]
+    monkeypatch.setattr(ordering, "LOOKED_AT", 4)
+    assert told() == [f"of 4 files looked at, 2 files hold 6 frames{switch}"]
+    assert not any("first frame" in note for note in open_images(tmp_path / "stills").notes)
+    with pytest.raises(InputError, match=r"give --set data\.frames=1 to take the frames of this file"):
+        open_images(tmp_path / "tif.tif")
+    with pytest.raises(InputError, match=r"or an array \(.npy, .npz\)$"):
+        open_images(tmp_path / "stills" / "000.png")
+
+
+@pytest.mark.parametrize(("every", "said"), [(2, "2nd"), (3, "3rd"), (11, "11th"), (21, "21st")])
+def test_the_note_on_every_nth_frame(tmp_path: Path, every: int, said: str) -> None:
+    store = open_images(animation(tmp_path / "clip.gif", 3), frames=every)
+    assert any(note.endswith(f", every {said} of them") for note in store.notes)
+
+
+def test_one_frame_of_a_file_is_a_source(tmp_path: Path) -> None:
+    animation(tmp_path / "walk2.png", 4)
+    for frames in (0, 1):
+        store = open_images(f"{tmp_path}/walk2.png[3]", frames=frames)
+        assert store.names == ["walk2.png[3]"]
+        assert np.array_equal(store.image(0), picture(3))
+    assert (store.table.column("group"), store.table.column("order")) == (["walk2.png"], ["3"])
+    with pytest.raises(InputError, match="has no frame 9"):
+        open_images(f"{tmp_path}/walk2.png[9]")
+    with pytest.raises(InputError, match="does not exist"):
+        open_images(f"{tmp_path}/run.png[3]")
 
 
 def test_frames_can_be_read_in_any_order(tmp_path: Path) -> None:
