@@ -205,8 +205,8 @@ def render(found: Audit) -> str:
         lines.append(f"  size: all {width} x {height} pixels (width x height)")
     else:
         lines.append(
-            f"  size: usually {width} x {height} pixels (width x height), "
-            f"from {small[1]} x {small[0]} to {large[1]} x {large[0]}"
+            f"  size: from {small[1]} x {small[0]} to {large[1]} x {large[0]} pixels (width x height), "
+            f"median {width} x {height}"
         )
     lines += [f"  understood: {note}" for note in found.notes]
     lines += _label_lines(found)

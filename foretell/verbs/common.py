@@ -111,9 +111,7 @@ def absolute(source: str) -> str:
 
 def tell_data(store: ImageStore, data: DataConfig) -> None:
     """What was understood, and what was passed over or is missing."""
-    say(
-        f"data: {store.source}, {len(store):,} images, {_channels(store.channels)}, usually {store.usual_side} px a side"
-    )
+    say(f"data: {store.source}, {len(store):,} images, {_channels(store.channels)}, {_sides(store)}")
     for note in store.notes:
         say(f"  {note}")
     if store.unreadable:
@@ -125,6 +123,13 @@ def tell_data(store: ImageStore, data: DataConfig) -> None:
         if missing and data.labels is not None:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
             say(f"  {len(missing):,} images have no label ({shown}): pretraining uses them all the same")
+
+
+def _sides(store: ImageStore) -> str:
+    """The images' shorter sides in words."""
+    shorter = store.sizes.min(axis=1)
+    low, high = int(shorter.min()), int(shorter.max())
+    return f"{low} px a side" if low == high else f"{low} to {high} px a side, median {store.usual_side}"
 
 
 def _channels(count: int) -> str:

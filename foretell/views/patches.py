@@ -45,9 +45,17 @@ class PatchConfig(Settings):
     """Where patches are cut, and the countermeasures against shortcuts, each on by default and each removable."""
 
     patch: int | None = Field(
-        None, ge=4, description="pixels a side of a patch; default: a quarter of the images' side"
+        None,
+        ge=4,
+        description="pixels a side of a patch; default: as many as the grid has room for, 10 in images of 28 px, 15 of 64 px, 30 of "
+        "128 px, at most 96",
     )
-    grid: int | None = Field(None, ge=2, le=3, description="patches a side of the grid; default: 3 where they fit")
+    grid: int | None = Field(
+        None,
+        ge=2,
+        le=3,
+        description="patches a side of the grid; default: 3 where they fit and are 14 px or more, else 2",
+    )
     gap: int | None = Field(
         None, ge=0, description="pixels between patches, against lines and texture that go on; default: half a patch"
     )

@@ -168,6 +168,14 @@ def test_a_clean_folder_and_one_class(tmp_path: Path) -> None:
     assert "one class only ('cat', 12 images); a task needs at least two" in render(one)
 
 
+def test_sizes_that_differ_are_told_with_their_median(tmp_path: Path) -> None:
+    fill(tmp_path, 3, height=64, width=64)
+    fill(tmp_path, 3, start=3, height=128, width=128)
+    text = render(audit(tmp_path))
+    assert "  size: from 64 x 64 to 128 x 128 pixels (width x height), median 96 x 96\n" in text
+    assert "usually" not in text  # no image has that size
+
+
 def test_uneven_labels(tmp_path: Path) -> None:
     fill(tmp_path / "often", 20)
     fill(tmp_path / "seldom", 2, start=20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -114,6 +115,14 @@ def test_automatic_sizes_fit_and_leave_room_to_move(side: int, grid: int) -> Non
     assert config.jitter >= 1
     assert side - config.extent >= 2
     assert large_enough(sizes, config).all()
+
+
+@pytest.mark.parametrize(("side", "patch"), [(28, 10), (64, 15), (128, 30), (1000, 96)])
+def test_a_patch_has_the_size_that_its_help_names(side: int, patch: int) -> None:
+    assert settle(PatchConfig(), np.full((5, 2), side))["patch"] == patch
+    told = PatchConfig.model_fields["patch"].description
+    assert told is not None
+    assert re.search(rf"\b{patch}\b" + (rf" (in images )?of {side} px" if patch < 96 else ""), told)
 
 
 def test_given_sizes_are_kept() -> None:
