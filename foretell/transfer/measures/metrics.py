@@ -59,7 +59,9 @@ def commonest(counts: Sequence[int] | NDArray[np.int64], classes: Sequence[str])
 
 def only_answer(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str | None:
     """The class that every answer of a confusion matrix (rows: the truth) names; None where answers differ or are none."""
-    named = np.flatnonzero(np.asarray(matrix).reshape(-1, len(classes)).sum(0)) if len(matrix) else []
+    if not len(matrix):
+        return None
+    named = np.flatnonzero(np.asarray(matrix).sum(axis=0))
     return classes[int(named[0])] if len(named) == 1 else None
 
 
