@@ -26,6 +26,8 @@ from foretell.verbs.common import say
 from foretell.verbs.kinds import Setting
 from foretell.verbs.outcomes import Pretraining
 
+TASKS = {"words": "masked words", "sentences": "next sentences", "both": "masked words and next sentences"}  # of bert
+
 
 def start(
     options: Mapping[str, Any],
@@ -47,7 +49,7 @@ def start(
             f"data.held_out={','.join(asked.data.held_out)}: is for images; take those rows out of the text"
         )
     setting, notes = kind.prepare(asked)
-    _check_batch(setting)
+    check_setting(setting)
     path = Path(out) if out is not None else default_folder(setting.store.source, asked.objective.name)
     run = Run.create(path) if distributed.rank() == 0 else None
     try:
@@ -85,13 +87,16 @@ def go_on(place: Path) -> Pretraining:
 def _asked(options: Mapping[str, Any], recipe: str | Path | None, budget: str | None, overrides: Overrides) -> Recipe:
     settings = {**options, **(budget_settings(budget) if budget is not None else {})}
     named = recipe is not None or settings.get("objective.name") or _names_objective(overrides)
-    if not named and _is_text(settings.get("data.source"), overrides):
+    text = not named and _is_text(settings.get("data.source"), overrides)
+    if text:
         settings["objective.name"] = "bert"
-        say("text: objective bert (masked words); --objective gpt learns to write on from a prompt")
     if settings.get("objective.name"):
         _check_options(settings, settings["objective.name"])
     asked = Recipe.load(recipe, settings, overrides)
     _check_options(settings, asked.objective.name)
+    if text:
+        what = TASKS[getattr(asked.objective, "tasks")]  # noqa: B009
+        say(f"text: objective bert ({what}); --objective gpt learns to write on from a prompt")
     return asked
 
 
@@ -119,7 +124,7 @@ def _is_text(source: str | None, overrides: Overrides) -> bool:
     return source is not None and holds_text(Path(source), columns)
 
 
-def _check_batch(setting: Setting) -> None:
+def check_setting(setting: Setting) -> None:
     """Raise InputError for a batch that cannot be trained with, before a run folder is made."""
     training = setting.recipe.training
     setting.objective.steps_per_epoch(training.batch)
