@@ -29,11 +29,12 @@ from foretell.tasks.layout import Layout, extended
 from foretell.tasks.read import Division, LabelledText, divide_labelled
 from foretell.tasks.squad import write_answers
 from foretell.train.machine import named_device
+from foretell.transfer.ahead import check_jobs
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Amount
 from foretell.transfer.text.answer_threshold import like
-from foretell.transfer.text.compare import always_there, compare_text, frozen_text
+from foretell.transfer.text.compare import always_there, check_arms, compare_text, frozen_text
 from foretell.transfer.text.features import embed_units
 from foretell.transfer.text.once import finetune_text, search_text
 from foretell.transfer.text.saved import save_text
@@ -212,6 +213,8 @@ def finetune(
     target = Path(out) if out is not None else place / "classifier"
     opened = open_labelled(place, data, task, device, overrides, searches=True)
     try:
+        if compare:
+            check_jobs(jobs, opened.config.search)
         if out is not None and not opened.joins:
             common.check_free(target)
         train, test = opened.train, opened.test
@@ -267,6 +270,9 @@ def evaluate(
     """See ``foretell.verbs.evaluate``."""
     opened = open_labelled(place, data, task, device, overrides, searches=compare)
     try:
+        if compare:
+            check_jobs(jobs, opened.config.search)
+            check_arms(_arms(arms), opened.train)
         if opened.joins:
             joined = _compare(opened, per_class, seeds, trials, arms, telling, jobs)
             say(JOINED)
@@ -299,7 +305,6 @@ def _compare(
     telling: Callable[[], Callable[[int, int, str], None]],
     jobs: int | None,
 ) -> dict[str, Any]:
-    chosen = tuple(arm.strip() for arm in arms.split(",")) if arms else None
     say(f"comparing with training from scratch and with {always_there(opened.train)}, with equal search and steps:")
     result = compare_text(
         opened.model,
@@ -307,7 +312,7 @@ def _compare(
         test=opened.test,
         per_class=per_class,
         seeds=seeds,
-        arms=chosen,
+        arms=_arms(arms),
         trials=trials,
         training=opened.config,
         run=opened.run,
@@ -320,6 +325,10 @@ def _compare(
     if not opened.joins:
         say(result["verdict"])
     return result
+
+
+def _arms(arms: str) -> tuple[str, ...] | None:
+    return tuple(arm.strip() for arm in arms.split(",")) if arms else None
 
 
 def _table(result: dict[str, Any], metric: str) -> list[str]:
