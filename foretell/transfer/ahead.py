@@ -25,6 +25,7 @@ from foretell.side_by_side import Process, share_out, spoken, threads_for, usabl
 from foretell.transfer.cache import Cache, Entry, Missing
 from foretell.transfer.engine import FROZEN, Engine
 from foretell.transfer.fractions import Fraction
+from foretell.transfer.search_config import SearchConfig
 
 SMALL_STEP = 2e10
 """Operations of a step below which a training keeps several cores badly busy."""
@@ -49,6 +50,17 @@ class Piece:
     title: str
 
 
+def check_jobs(jobs: int | None, search: SearchConfig) -> None:
+    """Raise InputError for a number of processes below 1, and for several with a search that shares its trials in a study."""
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs {jobs}: expected how many processes train side by side, 1 or more")
+    if jobs is not None and jobs > 1 and search.in_study:
+        raise InputError(
+            f"--jobs {jobs}: this search shares its trials by itself (transfer.search): give the same command in a second "
+            "process, or search a grid"
+        )
+
+
 def work_ahead(engine: Engine[Any], arms: tuple[str, ...], fractions: list[Fraction], jobs: int | None) -> None:
     """Have the trainings of ``engine.run(arms, fractions)`` worked out by ``jobs`` processes, into its cache.
 
@@ -56,13 +68,7 @@ def work_ahead(engine: Engine[Any], arms: tuple[str, ...], fractions: list[Fract
     InputError for a number below 1, for a search that shares its trials in a study, and for an encoder that cannot be
     handed over.
     """
-    if jobs is not None and jobs < 1:
-        raise InputError(f"--jobs {jobs}: expected how many processes train side by side, 1 or more")
-    if jobs is not None and jobs > 1 and engine.config.search.in_study:
-        raise InputError(
-            f"--jobs {jobs}: this search shares its trials by itself (transfer.search): give the same command in a second "
-            "process, or search a grid"
-        )
+    check_jobs(jobs, engine.config.search)
     work = _Ahead(engine, arms, fractions)
     count = min(work.jobs() if jobs is None else jobs, work.most)
     if count < 2 or _finished(engine, arms, fractions):

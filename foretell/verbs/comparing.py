@@ -16,14 +16,15 @@ from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run
 from foretell.train.machine import named_device
+from foretell.transfer.ahead import check_jobs
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images import shift
 from foretell.transfer.images.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.images.cases import count, unit_notes
+from foretell.transfer.images.compare import check_pooling, held_out
 from foretell.transfer.images.compare import compare as run_comparison
-from foretell.transfer.images.compare import held_out
 from foretell.transfer.images.fit import finetune_once, fits_of_search, search_once
 from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
@@ -267,8 +268,11 @@ def evaluate(
             arms=arms, jobs=jobs, device=device, overrides=overrides, telling=telling,
         )  # fmt: skip
     _no_task(task)
-    arms_of(arms)  # before the work that comes before the comparison
+    chosen_arms = arms_of(arms)  # before the work that comes before the comparison
     found = _open(run, data, labels, device, overrides)
+    if compare:
+        check_jobs(jobs, found.config.search)
+        check_pooling(found.config, chosen_arms)
     if domain is not None:
         _leave_out(found, domain)
     _hold(found, searches=compare)
@@ -334,6 +338,8 @@ def finetune(
             f"{found.store.source}: is not the data of {found.read.run.path}, whose own classifier stays; name the folder of this "
             "one with --out FOLDER"
         )
+    if compare:
+        check_jobs(jobs, found.config.search)
     target = Path(out) if out is not None else found.read.run.path / "classifier"
     _hold(found, searches=True)
     try:

@@ -33,12 +33,18 @@ def demo(
     """
     import time
 
+    from foretell.recipe import Recipe
     from foretell.verbs.evaluate import evaluate
+    from foretell.verbs.pipeline_comparison import check_comparison
     from foretell.verbs.pretrain import pretrain
 
     began = time.monotonic()
-    print("1. Pretraining on unlabelled pictures: no label is read.")
     again = out is not None and (Path(out) / "recipe.toml").is_file() and budget is None and not set
+    recipe = Recipe.load(
+        Path(out) / "recipe.toml" if out is not None and again else "demo", {"transfer.device": device}, set
+    )
+    check_comparison(recipe, per_class=per_class, seeds=seeds, trials=trials, jobs=jobs)
+    print("1. Pretraining on unlabelled pictures: no label is read.")
     if out is not None and again:
         made = pretrain(out, resume=True)  # an earlier demo that was cut short, or is shown again
     else:

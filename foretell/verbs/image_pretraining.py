@@ -189,26 +189,36 @@ def measure(setting: Setting, encoder: TimmEncoder, run: Run) -> dict[str, float
     return {arm: scores["accuracy"] for arm, scores in result["knn"].items()}
 
 
+def opened(asked: Recipe) -> tuple[Recipe, ImageStore]:
+    """The recipe as its objective reads data, and its store. Raises InputError."""
+    if asked.encoder.name != "auto":
+        check_name(asked.encoder.name)
+    if "order" in objectives.get(asked.objective.name).columns and not asked.data.frames:
+        # A copy that keeps which settings were given: what was not is settled on the data.
+        asked = asked.model_copy(update={"data": asked.data.model_copy(update={"frames": 1})})
+    if not asked.transfer.findings:
+        common.check_labels(asked.data)
+    return asked, common.open_data(asked.data)
+
+
+def settled_on(asked: Recipe, store: ImageStore) -> tuple[Setting, list[str]]:
+    """What ``opened`` gave, divided, settled and built, and in words what was settled. Raises InputError."""
+    if asked.data.labels is not None and not asked.transfer.findings:
+        store.table.classes("label")
+    parts = common.divide(store, asked.data)
+    settled, notes = settle(asked, store, parts)
+    reason = unmeasured(settled, store, parts)
+    return build(settled, store, parts), notes if reason is None else [*notes, reason]
+
+
 class Images(kinds.Kind[Setting]):
     what = "images"
     verbs = "evaluate, finetune, embed and neighbours"
 
     def prepare(self, asked: Recipe) -> tuple[Setting, list[str]]:
-        if asked.encoder.name != "auto":
-            check_name(asked.encoder.name)
-        if "order" in objectives.get(asked.objective.name).columns and not asked.data.frames:
-            # A copy that keeps which settings were given: what was not is settled on the data.
-            asked = asked.model_copy(update={"data": asked.data.model_copy(update={"frames": 1})})
-        if not asked.transfer.findings:
-            common.check_labels(asked.data)
-        store = common.open_data(asked.data)
+        asked, store = opened(asked)
         common.tell_data(store, asked.data)
-        if asked.data.labels is not None and not asked.transfer.findings:
-            store.table.classes("label")
-        parts = common.divide(store, asked.data)
-        settled, notes = settle(asked, store, parts)
-        reason = unmeasured(settled, store, parts)
-        return build(settled, store, parts), notes if reason is None else [*notes, reason]
+        return settled_on(asked, store)
 
     def monitors(self, setting: Setting, run: Run) -> Sequence[KnnMonitor | ProbeMonitor]:
         """kNN and a probe on the training part, when it has labels enough."""

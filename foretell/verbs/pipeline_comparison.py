@@ -17,13 +17,14 @@ from foretell.recipe import DataConfig, Recipe
 from foretell.report import build as build_report
 from foretell.run import Run
 from foretell.train.machine import named_device
+from foretell.transfer.ahead import check_jobs
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images.cases import unit_notes
-from foretell.transfer.images.compare import compare, judged_parts
+from foretell.transfer.images.compare import check_pooling, compare, judged_parts
 from foretell.verbs import common
 from foretell.verbs.common import Parts, Pretrained, say
-from foretell.verbs.comparing import telling
+from foretell.verbs.comparing import check_trials, seeds_of, telling
 from foretell.verbs.pipeline_arms import Compared, merged
 from foretell.verbs.pipeline_plan import Step
 from foretell.views.config import ViewConfig
@@ -55,14 +56,28 @@ class _Ground:
     store: ImageStore
     parts: Parts
 
-    def names(self) -> list[list[str]]:
-        return [[self.store.names[int(row)] for row in rows] for rows in (self.parts.train, self.parts.test)]
+
+def check_same(grounds: Mapping[str, tuple[ImageStore, Parts]]) -> None:
+    """Raise InputError where what is compared, by its name, is trained or tested on other images than the first."""
+    seen = {
+        name: [[store.names[int(row)] for row in rows] for rows in (parts.train, parts.test)]
+        for name, (store, parts) in grounds.items()
+    }
+    first, *others = seen
+    for name in others:
+        if seen[name] != seen[first]:
+            raise InputError(
+                f"{name}: is trained or tested on other images than {first}; give both steps the same data.split, "
+                "data.split_seed and data settings"
+            )
 
 
 def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig, shift: str | None) -> list[str]:
     """Raise InputError unless ``store`` has labels, a test part and a domain ``shift`` to compare by; return what to tell of
-    the unit that is judged (``cases.unit_notes``).
+    the unit that is judged (``cases.unit_notes``). So does a device that is not there, and pooling that cannot be fine-tuned.
     """
+    named_device(transfer.device)
+    check_pooling(transfer, ARMS)
     if not transfer.findings:
         common.check_labels(data)
     if shift is not None:
@@ -79,6 +94,15 @@ def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig
     return unit_notes(store, [*parts.train, *parts.test], transfer)
 
 
+def check_comparison(recipe: Recipe, *, per_class: str, seeds: int, trials: int, jobs: int | None) -> None:
+    """Raise InputError for a comparison on a recipe's own data that would be refused once it is pretrained on."""
+    amounts(per_class, "--per-class")
+    seeds_of(seeds)
+    check_trials(trials)
+    check_jobs(jobs, recipe.transfer.search)
+    check_labelled(common.open_data(recipe.data), recipe.data, recipe.transfer, None)
+
+
 def compare_step(
     step: Step, candidates: Sequence[Candidate], settings: Mapping[str, Any], fits: Path
 ) -> dict[str, Any]:
@@ -89,13 +113,8 @@ def compare_step(
     too, and its report shows it. Raises InputError for runs whose parts differ.
     """
     grounds = {c.like: _ground(c.like, settings) for c in candidates if not c.weights}
-    (first, reference), *others = grounds.items()
-    for run, ground in others:
-        if ground.names() != reference.names():
-            raise InputError(
-                f"{run}: is trained or tested on other images than {first}; give both steps the same data.split, "
-                "data.split_seed and data settings"
-            )
+    check_same({str(run): (ground.store, ground.parts) for run, ground in grounds.items()})
+    reference = next(iter(grounds.values()))
     views = reference.read.recipe.transfer.views or reference.read.views.milder()
     parts: list[Compared] = []
     for candidate in candidates:

@@ -104,6 +104,20 @@ class Plan(Settings):
         """The domains that comparisons judge, and that nothing is trained on."""
         return sorted({step.shift for step in self.step if step.shift is not None})
 
+    def steps_of(self, step: Step) -> list[Step]:
+        """The steps that a comparison compares, in its order."""
+        by_name = {one.name: one for one in self.step}
+        return [by_name[name] for name in step.of]
+
+    def like(self, one: Step, comparison: Step) -> str:
+        """The pretraining on the pipeline's data whose run ``one`` is compared in: itself, the first one after it, or the first.
+
+        ``one`` is of ``comparison``.
+        """
+        own = [other.name for other in self.steps_of(comparison) if other.kind == "pretrain" and not other.elsewhere]
+        users = [name for name in own if one in self.chain(name)]
+        return one.name if one.name in own else (users or own)[0]
+
     def chain(self, name: str) -> list[Step]:
         """The step ``name`` and those that it builds on, the first one first."""
         by_name = {step.name: step for step in self.step}

@@ -18,16 +18,17 @@ from typing import Any
 
 from foretell import __version__, distributed
 from foretell.data.store import ImageStore
-from foretell.encoders.weights import WEIGHTS, locate
+from foretell.encoders.weights import WEIGHTS
 from foretell.errors import InputError
 from foretell.json_files import read_object
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run, json_text, write_aside
-from foretell.verbs import common, image_pretraining
+from foretell.verbs import common
 from foretell.verbs.common import say
 from foretell.verbs.outcomes import Pipeline
-from foretell.verbs.pipeline_comparison import Candidate, check_labelled, compare_step
+from foretell.verbs.pipeline_checks import Checks, weights_key
+from foretell.verbs.pipeline_comparison import Candidate, compare_step
 from foretell.verbs.pipeline_plan import Plan, Step, check_weights, read_plan
 
 OWN_DATA = ("data.labels", "data.columns", "data.held_out")
@@ -60,15 +61,6 @@ def data_key(store: ImageStore) -> str:
     return key_of(store.fingerprint, store.names, store.table.columns)
 
 
-def weights_key(place: str) -> str:
-    """A hash of a weights file's content; "" for none. Raises InputError when there is no such file."""
-    if not place:
-        return ""
-    file = locate(place)
-    with (file / WEIGHTS if file.is_dir() else file).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 # doing ------------------------------------------------------------
 
 
@@ -84,35 +76,11 @@ class Work:
         self._data: dict[str, str] = {}  # data settings -> hash, so that a store is opened once
 
     def check(self) -> None:
-        """Raise InputError for weights that are not there or are of another network, and for labels, splits and domains that no
-        comparison could use, before anything is trained; say what could be judged otherwise.
+        """Raise InputError for what is known to fail before anything is trained (``pipeline_checks``); say what could be judged
+        otherwise.
         """
-        notes: dict[str, None] = {}  # each once, however many comparisons there are
-        started = {step.name: step.weights for step in self.plan.step if step.weights}
-        for step in self.plan.step:
-            weights_key(step.weights)
-            if step.kind == "pretrain" and step.after in started:
-                self._check_network(step, started[step.after])
-            if step.kind == "compare":
-                own = next(one for one in self._steps_of(step) if one.kind == "pretrain" and not one.elsewhere)
-                data = self._recipe(own)[1].data
-                found = check_labelled(common.open_data(data), data, self._recipe(step)[1].transfer, step.shift)
-                notes |= dict.fromkeys(found)
-        for note in notes:
+        for note in Checks(self.plan, lambda step, weights: self._recipe(step, weights)[1]).run():
             say(note)
-
-    def _check_network(self, step: Step, weights: str) -> None:
-        """Raise InputError unless the encoder of ``step`` takes ``weights``."""
-        recipe = self._recipe(step, weights)[1]
-        store = common.open_data(recipe.data)
-        parts = common.divide(store, recipe.data)
-        settled, _ = image_pretraining.settle(recipe, store, parts)
-        image_pretraining.build(settled, store, parts)
-
-    def _steps_of(self, step: Step) -> list[Step]:
-        """The steps that a comparison compares, in its order."""
-        by_name = {one.name: one for one in self.plan.step}
-        return [by_name[name] for name in step.of]
 
     def run(self) -> None:
         kinds: dict[str, Callable[[Step], Done]] = {
@@ -205,16 +173,15 @@ class Work:
 
     def _candidates(self, step: Step) -> list[Candidate]:
         """What a comparison compares; a start without weights is training from scratch, which it compares anyway."""
-        steps = self._steps_of(step)
-        own = [one.name for one in steps if one.kind == "pretrain" and not one.elsewhere]
         found = []
-        for one in steps:
-            if one.name in own:
+        for one in self.plan.steps_of(step):
+            like = self.plan.like(one, step)
+            if one.name == like:
                 found.append(Candidate(one.name, one.called, self.done[one.name].folder))
             elif weights := self._weights_of(one.name):
-                users = [name for name in own if one in self.plan.chain(name)]
-                like = self.done[(users or own)[0]].folder
-                found.append(Candidate(one.name, one.called, like, weights, start=one.kind == "start"))
+                found.append(
+                    Candidate(one.name, one.called, self.done[like].folder, weights, start=one.kind == "start")
+                )
         return found
 
     def _finetune(self, step: Step) -> Done:

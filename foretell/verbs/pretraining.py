@@ -28,6 +28,7 @@ from foretell.verbs.kinds import Setting
 from foretell.verbs.outcomes import Pretraining
 
 ROUNDS = 10  # of the monitors, at least, where training.patience counts them
+TASKS = {"words": "masked words", "sentences": "next sentences", "both": "masked words and next sentences"}  # of bert
 
 
 def start(
@@ -51,7 +52,7 @@ def start(
             f"data.held_out={','.join(asked.data.held_out)}: is for images; take those rows out of the text"
         )
     setting, notes = kind.prepare(asked)
-    distributed.on_first(lambda: _check_batch(setting))
+    distributed.on_first(lambda: check_setting(setting))
     named = Path(out) if out is not None else default_folder(setting.store.source, asked.objective.name)
     path: Path = distributed.broadcast_object(named)
     run = distributed.on_first(lambda: Run.create(path))
@@ -92,13 +93,16 @@ def _asked(options: Mapping[str, Any], recipe: str | Path | None, budget: str | 
     _check_one_budget(budget, overrides)
     settings = {**options, **(budget_settings(budget) if budget is not None else {})}
     named = recipe is not None or settings.get("objective.name") or _names_objective(overrides)
-    if not named and _is_text(settings.get("data.source"), overrides):
+    text = not named and _is_text(settings.get("data.source"), overrides)
+    if text:
         settings["objective.name"] = "bert"
-        say("text: objective bert (masked words); --objective gpt learns to write on from a prompt")
     if settings.get("objective.name"):
         _check_options(settings, settings["objective.name"])
     asked = Recipe.load(recipe, settings, overrides)
     _check_options(settings, asked.objective.name)
+    if text:
+        what = TASKS[getattr(asked.objective, "tasks")]  # noqa: B009
+        say(f"text: objective bert ({what}); --objective gpt learns to write on from a prompt")
     return asked
 
 
@@ -140,7 +144,7 @@ def _is_text(source: str | None, overrides: Overrides) -> bool:
     return source is not None and holds_text(Path(source), columns)
 
 
-def _check_batch(setting: Setting) -> None:
+def check_setting(setting: Setting) -> None:
     """Raise InputError for a batch that cannot be trained with, before a run folder is made."""
     training = setting.recipe.training
     check_shared(training.batch)

@@ -29,12 +29,13 @@ from foretell.tasks.layout import Layout, extended
 from foretell.tasks.read import Division, LabelledText, divide_labelled
 from foretell.tasks.squad import write_answers
 from foretell.train.machine import named_device
+from foretell.transfer.ahead import check_jobs
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Amount
 from foretell.transfer.measures.intervals import told_interval
 from foretell.transfer.text.answer_threshold import like
-from foretell.transfer.text.compare import always_there, compare_text, frozen_text
+from foretell.transfer.text.compare import always_there, check_arms, compare_text, frozen_text
 from foretell.transfer.text.features import embed_units
 from foretell.transfer.text.once import finetune_text, search_text
 from foretell.transfer.text.saved import save_text
@@ -224,6 +225,8 @@ def finetune(
     if out is not None and data is not None and target.resolve() != (place / "classifier").resolve():
         opened.beside = target
     try:
+        if compare:
+            check_jobs(jobs, opened.config.search)
         if out is not None and not opened.joins:
             common.check_free(target)
         train, test = opened.train, opened.test
@@ -281,6 +284,9 @@ def evaluate(
     """See ``foretell.verbs.evaluate``."""
     opened = open_labelled(place, data, task, device, overrides, searches=compare)
     try:
+        if compare:
+            check_jobs(jobs, opened.config.search)
+            check_arms(_arms(arms), opened.train)
         if opened.joins:
             joined = _compare(opened, per_class, seeds, trials, arms, telling, jobs)
             say(JOINED)
@@ -313,7 +319,6 @@ def _compare(
     telling: Callable[[], Callable[[int, int, str], None]],
     jobs: int | None,
 ) -> dict[str, Any]:
-    chosen = tuple(arm.strip() for arm in arms.split(",")) if arms else None
     say(f"comparing with training from scratch and with {always_there(opened.train)}, with equal search and steps:")
     result = compare_text(
         opened.model,
@@ -321,7 +326,7 @@ def _compare(
         test=opened.test,
         per_class=per_class,
         seeds=seeds,
-        arms=chosen,
+        arms=_arms(arms),
         trials=trials,
         training=opened.config,
         run=opened.run,
@@ -337,6 +342,10 @@ def _compare(
         if opened.beside is not None:
             opened.write("comparison", result)
     return result
+
+
+def _arms(arms: str) -> tuple[str, ...] | None:
+    return tuple(arm.strip() for arm in arms.split(",")) if arms else None
 
 
 def _table(result: dict[str, Any], metric: str) -> list[str]:

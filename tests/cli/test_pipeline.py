@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dicom_files import saved, small
 from safetensors.torch import save_file
 
 from foretell.errors import InputError
-from foretell.verbs import pipeline_plan
+from foretell.verbs import pipeline_plan, pretraining
 
 pytest.importorskip("pydicom")
 
@@ -406,6 +407,59 @@ def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, 
         "group 'patient-",
         f"is in two splits: {first} is test, {second} is train (and 9 more",
     )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_step_that_could_not_begin_is_refused_before_the_first_is_trained(
+    done: Path, studies: Path, foretell: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(plan: str, *more: str) -> Any:
+        (tmp_path / "plan.toml").write_text(plan)
+        return foretell(*again(tmp_path, studies), *more)
+
+    cases = '"objective.name" = "micle"'
+    refused(
+        said(PLAN, "-s", "training.batch=32"),
+        "step cases: 20 cases are fewer than a batch of 32; set training.batch to 20 or less",
+        "for this step alone stands under its [step.set]",
+    )
+    refused(said(PLAN, "-s", "training.chunk=2"), "step domain: training.chunk = 2: batch norm sees only")
+    refused(
+        said(PLAN.replace(cases, f'{cases}\n"encoder.name" = "resnet_small"')),
+        "step cases: the encoder of step domain: ", "encoder 'resnet_small'",
+    )  # fmt: skip
+    refused(
+        said(PLAN.replace(cases, f'{cases}\n"data.split_seed" = 1')),
+        "step cases: is trained or tested on other images than step domain; give both steps the same data.split",
+    )
+    pooled = ("-s", "transfer.unit=case", "-s", "transfer.pooling=attention")
+    refused(said(PLAN, *pooled), "transfer.pooling=attention is learnt on frozen features")
+    refused(said(PLAN, "-s", "transfer.device=cuda:99"), "cuda:99")
+    refused(said(PLAN + '[step.set]\n"transfer.step" = 3\n'), "did you mean 'transfer.steps'?")
+    alone = PLAN[: PLAN.index('[[step]]\nname = "comparison"')] + PLAN[PLAN.index('[[step]]\nname = "classifier"') :]
+    (tmp_path / "plan.toml").write_text(alone)
+    refused(foretell("pipeline", tmp_path / "plan.toml", studies, "--out", tmp_path / "run"), "two classes or more")
+    assert not (tmp_path / "run").exists()
+    # what the refusal names: with a batch of its own the step before is used again as it is
+    shutil.copytree(done / "run", tmp_path / "run")
+
+    def stop(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pretraining, "start", stop)
+    ended = said(PLAN.replace(cases, f'{cases}\n"training.batch" = 4'))
+    assert ended.status == 130
+    assert ended.out.count("done before and unchanged") == 2
+    assert "step 3 of 5, cases" in ended.out
+
+
+def test_weights_that_fit_no_network_compared_are_refused_before_training(
+    studies: Path, foretell: Call, tmp_path: Path
+) -> None:
+    save_file({"conv.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "other.safetensors")
+    (tmp_path / "plan.toml").write_text(PLAN.replace('after = "start"\n', ""))
+    words = [*again(tmp_path, studies), "--weights", str(tmp_path / "other.safetensors")]
+    refused(foretell(*words), "step comparison: ", "other.safetensors: does not fit encoder 'resnet_tiny'")
     assert not (tmp_path / "run").exists()
 
 

@@ -19,6 +19,7 @@ from foretell.data.tokenizer import MASKED, TokenizerConfig, load_tokenizer, tra
 from foretell.errors import InputError
 from foretell.objectives.bert import Bert
 from foretell.recipe import Recipe
+from foretell.verbs import pretraining
 from foretell.verbs.text_data import tell_text
 from foretell.verbs.text_examples import completions
 from foretell.verbs.text_pretraining import hurried
@@ -264,7 +265,12 @@ def test_tables_and_folders_of_text_are_known_as_text(tmp_path: Path, capsys: py
     table = [str(tmp_path / "posts.csv"), "--set", "data.columns.text=body"]
     for number, data in enumerate((table, [str(tmp_path / "notes")])):
         assert main(["pretrain", *data, *given, "--out", str(tmp_path / f"run{number}")]) == 0
-        assert "text: objective bert (masked words)" in capsys.readouterr().out
+        assert "text: objective bert (masked words);" in capsys.readouterr().out
+    for tasks, words in (("both", "masked words and next sentences"), ("sentences", "next sentences")):
+        pretraining._asked(
+            {"data.source": str(tmp_path / "notes")}, recipe=None, budget=None, overrides=[f"objective.tasks={tasks}"]
+        )
+        assert f"text: objective bert ({words});" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -467,11 +467,32 @@ def test_scores_of_other_test_images_are_not_mixed(foretell: Call, run: Path, pi
         (["--per-class", "0"], "--per-class 0: expected numbers of at least 1"),
         (["--seeds", "0"], "--seeds 0: expected at least 1"),
         (["--trials", "0"], "--trials 0: expected at least 1"),
+        (["--jobs", "0"], "--jobs 0: expected how many processes train side by side"),
         (["--set", "transfer.step=3"], "did you mean 'transfer.steps'?"),
     ],
 )
 def test_wrong_settings_of_a_comparison(foretell: Call, run: Path, words: list[str], part: str) -> None:
-    refused(foretell("finetune", run, *words), part)
+    said = foretell("finetune", run, *words)
+    refused(said, part)
+    assert "fine-tuning on" not in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--jobs", "0"], "--jobs 0: expected how many processes train side by side"),
+        (
+            ["-s", "transfer.unit=case", "-s", "transfer.pooling=attention"],
+            "transfer.pooling=attention is learnt on frozen features",
+        ),
+    ],
+)
+def test_what_no_comparison_takes_is_refused_before_anything_is_measured(
+    foretell: Call, run: Path, words: list[str], part: str
+) -> None:
+    said = foretell("evaluate", run, "--compare", *words)
+    refused(said, part)
+    assert "labels:" not in said.out
 
 
 def test_an_unknown_arm_is_refused_before_anything_is_measured(foretell: Call, run: Path) -> None:
@@ -590,6 +611,27 @@ def test_the_demo_goes_the_whole_way_and_goes_on(foretell: Call, pictures: Path,
     again = foretell("demo", *few)
     assert again.status == 0, again.err
     assert json.loads((folder / "results" / "comparison.json").read_text())["cost"]["reused"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--per-class", "few"], "--per-class few"),
+        (["--seeds", "0"], "--seeds 0: expected at least 1"),
+        (["--trials", "0"], "--trials 0: expected at least 1"),
+        (["--jobs", "0"], "--jobs 0: expected how many processes train side by side"),
+        (["-s", "transfer.device=cuda:99"], "cuda:99"),
+        (["-s", "data.source=FLAT"], "has no labels of two classes or more to compare by"),
+    ],
+)
+def test_the_demo_refuses_a_comparison_before_it_pretrains(
+    foretell: Call, flat: Path, tmp_path: Path, words: list[str], part: str
+) -> None:
+    words = [word.replace("FLAT", str(flat)) for word in words]
+    said = foretell("demo", "--out", tmp_path / "demo", "--budget", "1 step", *words)
+    refused(said, part)
+    assert said.out == ""
+    assert not (tmp_path / "demo").exists()
 
 
 def test_reproduce_lists_the_claims_and_refuses_an_unknown_one(foretell: Call) -> None:

@@ -158,6 +158,14 @@ def judged_parts(
     return Judged(fit, held, shifted, notes + left_out + [f"{shift}: {note}" for note in more])
 
 
+def check_pooling(config: TransferConfig, arms: Sequence[str]) -> None:
+    """Raise InputError for pooling by attention where one of ``arms`` is fine-tuned."""
+    if config.pooling == "attention" and set(arms) & set(TUNED):
+        raise InputError(
+            "transfer.pooling=attention is learnt on frozen features; compare --arms probe,random, or use mean or max"
+        )
+
+
 def compare(
     encoder: Encoder,
     store: ImageStore,
@@ -203,10 +211,7 @@ def compare(
     if supervised is None:
         chosen = tuple(arm for arm in chosen if arm != "supervised")
     config = training or TransferConfig()
-    if config.pooling == "attention" and set(chosen) & set(TUNED):
-        raise InputError(
-            "transfer.pooling=attention is learnt on frozen features; compare --arms probe,random, or use mean or max"
-        )
+    check_pooling(config, chosen)
     parts = judged_parts(store, train, test, config=config, column=column, shift=shift)
     fit, notes = parts.fit, parts.notes
     held = at_most(parts.held, config.test_samples)

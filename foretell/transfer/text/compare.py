@@ -36,6 +36,14 @@ from foretell.transfer.text.comparison import TextComparison, at_most
 from foretell.transfer.text.span_comparison import SpanComparison
 
 
+def check_arms(arms: Sequence[str] | None, train: Task) -> None:
+    """Raise InputError for an arm that the task has not."""
+    known = _kind(train).arms
+    for arm in arms or ():
+        if arm not in known:
+            raise unknown("arm", arm, known)
+
+
 def compare_text(
     model: LanguageModel,
     *,
@@ -67,9 +75,7 @@ def compare_text(
     if not seeds or not per_class:
         raise InputError("a comparison needs at least one seed and one number of labels a class")
     kind = _kind(train)
-    for arm in arms or ():
-        if arm not in kind.arms:
-            raise unknown("arm", arm, kind.arms)
+    check_arms(arms, train)
     chosen = tuple(dict.fromkeys([*(arms or kind.arms), kind.always]))
     config = training or TransferConfig()
     cache = Cache(None if run is None or join else run.path / "results" / "comparison.jsonl")
