@@ -90,6 +90,16 @@ class Cache:
         """What the work behind the answers given so far took, whichever process did it; None where that was not kept."""
         return sum(self._took[name] for name in self._given) if self._given <= self._took.keys() else None
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The fingerprints of the keys that have an answer."""
+        return frozenset(self._answers)
+
+    @property
+    def took(self) -> dict[str, float]:
+        """The seconds behind each of the answers given so far, by the fingerprint of its key; of one that did not keep them, 0."""
+        return {name: self._took.get(name, 0.0) for name in self._given}
+
     def get(self, key: Any, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The stored answer for ``key`` (any JSON value), or that of ``work()``, which is stored before it is
         returned.

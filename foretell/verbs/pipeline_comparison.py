@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from foretell.report import build as build_report
 from foretell.run import Run
 from foretell.train.machine import named_device
 from foretell.transfer.ahead import check_jobs
+from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images.cases import unit_notes
@@ -104,29 +106,37 @@ def check_comparison(recipe: Recipe, *, per_class: str, seeds: int, trials: int,
 
 
 def compare_step(
-    step: Step, candidates: Sequence[Candidate], settings: Mapping[str, Any], fits: Path
+    step: Step, candidates: Sequence[Candidate], settings: Mapping[str, Any], fits: Path, counted: Container[str] = ()
 ) -> dict[str, Any]:
-    """Compare the ``candidates``, of which one or more is a run, and return ``pipeline_arms.merged``.
+    """Compare the ``candidates``, of which one or more is a run, and return ``pipeline_arms.merged`` with what that "took": the
+    seconds of each fit by its name in ``fits``; and the "seconds" of all: those of this call, and of kept fits of earlier tries,
+    without those that are ``counted`` elsewhere.
 
     ``settings`` of fine-tuning, dotted. Finished fits are kept in the file ``fits``, which all candidates share, so that
     training from scratch and random features are measured once for each encoder. A run's own comparison is kept in it
     too, and its report shows it. Raises InputError for runs whose parts differ.
     """
+    began, earlier = time.monotonic(), Cache(fits).names
     grounds = {c.like: _ground(c.like, settings) for c in candidates if not c.weights}
     check_same({str(run): (ground.store, ground.parts) for run, ground in grounds.items()})
     reference = next(iter(grounds.values()))
     views = reference.read.recipe.transfer.views or reference.read.views.milder()
     parts: list[Compared] = []
+    took: dict[str, float] = {}
     for candidate in candidates:
         say(f"  {candidate.title}:")
         ground = grounds[candidate.like]
         encoder = _given(candidate, ground) if candidate.weights else ground.read.encoder
         result = _compared(step, ground, encoder, views, fits)
+        took |= result.pop("took")
         if not candidate.weights:
             _keep(candidate.like, result)
         parts.append(Compared(candidate.name, candidate.title, ground.read.encoder.name, result, candidate.start))
+    before = sum(seconds for name, seconds in took.items() if name in earlier and name not in counted)
     return {
         **merged(parts),
+        "seconds": time.monotonic() - began + before,
+        "took": took,
         "all_labels": None in amounts(step.per_class, "per_class"),
         "domains": _domains(reference.store),
     }

@@ -164,9 +164,8 @@ class Work:
         if (place / "comparison.json").is_file():
             found = _kept(place / "comparison.json")
             return Done(step, place, key, found["seconds"], True, found)
-        began = time.monotonic()
-        found = compare_step(step, candidates, settings, self.folder / FITS)
-        found["seconds"] = time.monotonic() - began
+        counted = {name for done in self.done.values() for name in done.facts.get("took", ())}
+        found = compare_step(step, candidates, settings, self.folder / FITS, counted)
         place.mkdir(parents=True, exist_ok=True)
         write_aside(place / "comparison.json", json_text(found))
         return Done(step, place, key, found["seconds"], False, found)
@@ -204,7 +203,7 @@ class Work:
                 f"{before.folder}: another process makes this classifier, and its search is done; give the command again "
                 "when it ends"
             )
-        found = {"scores": made.scores, "seconds": time.monotonic() - began}
+        found = {"scores": made.scores, "seconds": max(time.monotonic() - began, _fine_tuned(before.folder))}
         write_aside(place / "scores.json", json_text(found))
         return Done(step, place, key, found["seconds"], False, found)
 
@@ -225,6 +224,22 @@ def _facts(run: Path) -> dict[str, Any]:
 
 def _seconds(run: Path) -> float:
     return float((_facts(run).get("cost") or {}).get("seconds") or 0.0)
+
+
+def _fine_tuned(run: Path) -> float:
+    """Seconds of the trainings behind the classifier of a run, with trials that earlier tries have kept."""
+    facts = Run.read(run).read_json("results/finetune.json") or {}
+    return float(sum(tried["seconds"] for tried in facts["search"]["trials"]) + facts["seconds"]) if facts else 0.0
+
+
+def _interrupted(error: KeyboardInterrupt, folder: Path) -> KeyboardInterrupt:
+    """What is told of it: the command of its step alone would leave the steps after it undone."""
+    told = KeyboardInterrupt(*error.args)
+    for note in getattr(error, "__notes__", []):
+        if "foretell pretrain" not in note:
+            told.add_note(note)
+    told.add_note(f"what is done is kept in {folder}; the same foretell pipeline command goes on")
+    return told
 
 
 def run(
@@ -262,7 +277,10 @@ def run(
     work = Work(plan, folder, {key: value for key, value in options.items() if value is not None}, overrides)
     work.check()
     common.make_place(folder / FITS)
-    work.run()
-    page, numbers = build(folder, list(work.done.values()))
+    try:
+        work.run()
+        page, numbers = build(folder, list(work.done.values()))
+    except KeyboardInterrupt as error:
+        raise _interrupted(error, folder) from None
     say(f"report of all steps: {page}")
     return Pipeline(folder, {name: done.folder for name, done in work.done.items()}, page, numbers)

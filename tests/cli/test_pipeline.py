@@ -239,7 +239,10 @@ def test_a_stopped_step_goes_on(
 
     stopping.calls = 0  # type: ignore[attr-defined]
     monkeypatch.setattr(SimCLR, "loss_from", stopping)
-    assert foretell(*words).status == 130
+    stopped = foretell(*words)
+    assert stopped.status == 130
+    assert f"what is done is kept in {tmp_path / 'run'}; the same foretell pipeline command goes on" in stopped.err
+    assert "--resume" not in stopped.err
     monkeypatch.undo()
     (domain,) = (tmp_path / "run").glob("domain-*")
     assert not (domain / "encoder").exists()
@@ -248,6 +251,31 @@ def test_a_stopped_step_goes_on(
     assert said.status == 0, said.err
     assert "going on" in said.out
     assert len(list((tmp_path / "run").glob("domain-*"))) == 1
+
+
+def test_the_time_of_a_comparison_counts_fits_of_earlier_tries_once(
+    done: Path, studies: Path, foretell: Call, tmp_path: Path
+) -> None:
+    """All fits are kept, and took ten seconds each; a second comparison of the same arms counts none of them again."""
+    out = tmp_path / "made"
+    shutil.copytree(done, out)
+    weights = ("cases", "domain", "classifier")
+    kept = [json.loads(line) for line in (out / "run" / "fits.jsonl").read_text().splitlines()]
+    (out / "run" / "fits.jsonl").write_text("".join(json.dumps({**fit, "seconds": 10.0}) + "\n" for fit in kept))
+    for folder in (out / "run").iterdir():
+        if folder.is_dir() and not folder.name.startswith(weights):
+            shutil.rmtree(folder)
+    again_at = PLAN[PLAN.index('[[step]]\nname = "comparison"') : PLAN.index('[[step]]\nname = "classifier"')]
+    (out / "plan.toml").write_text(
+        PLAN + again_at.replace('"comparison"', '"second"').replace("seeds = 2", "seeds = 1")
+    )
+    said = foretell(*again(out, studies))
+    assert said.status == 0, said.err
+    steps = {step["name"]: step for step in numbers(out)["steps"]}
+    named = set(json.loads((Path(steps["comparison"]["folder"]) / "comparison.json").read_text())["took"])
+    assert named <= {fit["key"] for fit in kept}
+    assert 10 * len(named) <= steps["comparison"]["seconds"] < 10 * len(named) + 10
+    assert steps["second"]["seconds"] < 10
 
 
 def test_branches_of_two_widths_stand_beside_a_start(done: Path, studies: Path, foretell: Call, tmp_path: Path) -> None:

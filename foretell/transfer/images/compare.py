@@ -200,7 +200,7 @@ def compare(
     probes on all labels too. ``shift``, as "domain=B", takes the rows with that value of a column out of ``train`` and
     ``test`` and applies every fit to them with no training. ``join``: another process makes this comparison and holds
     ``run``; take part in its searches alone, write nothing, and return {"search": their records}. ``draws`` adds what
-    ``redrawn.taken_from`` says as "redrawn", for comparisons that are put together.
+    ``redrawn.taken_from`` says as "redrawn", and ``Cache.took`` as "took", for comparisons that are put together.
     ``jobs`` processes train side by side (``ahead.work_ahead``; None: as many as pay).
     Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
     """
@@ -261,7 +261,7 @@ def compare(
             "gains": gains(result["rows"], metric, redrawn=work.redrawn),
         }
     if draws:
-        result["redrawn"] = work.redrawn
+        result["redrawn"], result["took"] = work.redrawn, work.cache.took
     result["notes"] = notes + more
     result["cost"] = work.cost(began)
     if run is not None:
