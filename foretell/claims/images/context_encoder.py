@@ -147,7 +147,7 @@ def told_while_training(lab: Lab, seed: int, arm: str) -> float:
         lines = Run.read(lab.folder / "runs" / lab.key(made)).metrics("step")
         return {"accuracy": 100 * float(np.mean([line["discriminator.accuracy"] for line in lines]))}
 
-    return lab.result("context-encoder-telling", {"recipe": lab.key(made)}, work)["accuracy"]
+    return float(lab.result("context-encoder-telling", {"recipe": lab.key(made)}, work)["accuracy"])
 
 
 def discriminated(objective: ContextEncoder, store: ImageStore, rows: NDArray[np.int64], seed: int) -> float:
