@@ -311,7 +311,8 @@ class TextComparison(Engine[Task]):
             return score.result()[self.metrics[0]]
 
         drawn = bootstrap(statistic, len(test), groups=test.groups)
-        interval = widened(drawn, share=self.metrics[0] == "accuracy", groups=test.groups)
+        # the F1 of answers is a mean over texts too, and no less than the share of those that are wholly right
+        interval = widened(drawn, share=self.metrics[0] in ("accuracy", "f1"), groups=test.groups)
         score = test.score()
         score.add(predictions, test, np.arange(len(test)))
         return {**score.result(), "intervals": {self.metrics[0]: [interval.low, interval.high]}}
