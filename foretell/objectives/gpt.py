@@ -106,7 +106,9 @@ class Gpt(TextObjective):
         for row in range(len(batch)):
             ids = batch.ids[row][batch.example[row] == 1]
             half = max(1, len(ids) // 2)
-            lines.append((self.spelled(ids[:half]), self.spelled(ids[half : half + 1])))
+            # a blank says nothing to a person: the first token from the middle on that can be seen
+            at = next((at for at in range(half, len(ids)) if self.spelled(ids[at : at + 1]).strip()), half)
+            lines.append((self.spelled(ids[:at]), self.spelled(ids[at : at + 1])))
         return lines
 
     def show(self, batch: TextBatch, rng: Rng) -> Exhibit:
