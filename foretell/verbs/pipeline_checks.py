@@ -36,9 +36,8 @@ class Checks:
     def __init__(self, plan: Plan, recipe_of: Callable[[Step, str | None], Recipe]) -> None:
         self.plan = plan
         self.recipe_of = recipe_of
-        self._ready: dict[
-            str, Setting
-        ] = {}  # pretraining steps, as they would begin but for weights that are yet to be trained
+        # pretraining steps, as they would begin but for weights that are yet to be trained
+        self._ready: dict[str, Setting] = {}
 
     def run(self) -> list[str]:
         """What to tell of the unit that is judged, each once.

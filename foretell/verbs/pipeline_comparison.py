@@ -75,8 +75,10 @@ def check_same(grounds: Mapping[str, tuple[ImageStore, Parts]]) -> None:
 
 
 def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig, shift: str | None) -> list[str]:
-    """Raise InputError unless ``store`` has labels, a test part and a domain ``shift`` to compare by; return what to tell of
-    the unit that is judged (``cases.unit_notes``). So does a device that is not there, and pooling that cannot be fine-tuned.
+    """What to tell of the unit that is judged (``cases.unit_notes``).
+
+    Raises InputError unless ``store`` has labels, a test part and a domain ``shift`` to compare by, for a device that is not
+    there, and for pooling that cannot be fine-tuned.
     """
     named_device(transfer.device)
     check_pooling(transfer, ARMS)

@@ -19,9 +19,8 @@ from foretell.data.ordering import numbered
 from foretell.data.store import ImageStore
 
 CHOSEN_ON = -1  # the seed of the units that the number of steps was chosen on; no seed tests on them
-_DRAWN = TESTED * (
-    1 - TESTED
-)  # of the labelled units: those that a seed draws, less those that settings were chosen on
+# of the labelled units: those that a seed draws, less those that settings were chosen on
+_DRAWN = TESTED * (1 - TESTED)
 RESPLIT = _DRAWN / (1 - _DRAWN)  # test to training units, of which each seed draws its own
 
 
