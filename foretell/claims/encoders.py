@@ -45,12 +45,16 @@ def compared_encoder(
     seeds: Sequence[int],
     trials: int,
     shift: str | None = None,
+    elsewhere: bool = False,
 ) -> dict[str, Any]:
-    """``transfer.images.compare`` of the encoder of ``objective``, with its views, on the fixed parts of ``source``."""
+    """``transfer.images.compare`` of the encoder of ``objective``, with its views, on the fixed parts of ``source``.
+
+    ``elsewhere``: it learnt on other data, and its batch norm is measured on that of ``objective`` first.
+    """
     train, test = lab.split(source)
     config = transfer.model_copy(update={"device": lab.device, "curve_points": 0})
     return compare(
-        objective.encoder,
+        objective.calibrated() if elsewhere else objective.encoder,
         lab.store(source),
         train=train,
         test=test,

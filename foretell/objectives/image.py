@@ -101,13 +101,16 @@ class ImageObjective(Objective):
         return dict.fromkeys(self.drawn_as, batch)
 
     def for_transfer(self) -> Encoder:
-        """The encoder as transfer takes it: itself, or where ``shows_whole`` is False a copy in evaluation mode.
+        """The encoder as transfer takes it: itself, or ``calibrated`` where ``shows_whole`` is False."""
+        return self.encoder if self.shows_whole else self.calibrated()
 
-        The copy's batch norm has the mean and variance of whole views of up to 512 images that are learnt from, without
-        labels: those of what the task shows are far off. (Doersch et al. rescale by data before they fine-tune, too.)
+    def calibrated(self) -> Encoder:
+        """A copy of the encoder in evaluation mode with batch norm's mean and variance of whole views of up to 512 images
+        that are learnt from, without labels.
+
+        Those of other views or other data than the task shows are far off. (Doersch et al. rescale by data before they
+        fine-tune, too.)
         """
-        if self.shows_whole:
-            return self.encoder
         twin = copy.deepcopy(self.encoder)
         device = next(twin.parameters()).device
         some = np.random.default_rng(0).permutation(len(self.store))[:CALIBRATING]

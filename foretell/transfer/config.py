@@ -65,7 +65,9 @@ class TransferConfig(ClassifierConfig):
         "images, where batch norm is not frozen (few steps leave its running average behind)",
     )
     strengths: tuple[float, float] = Field(
-        (1e-5, 1e1), description="weakest and strongest L2 penalty of the linear probe's search, log-spaced between"
+        (1e-5, 1e1),
+        description="weakest and strongest L2 penalty of the linear probe's search, log-spaced between; two trials are a "
+        "quarter and three quarters of the way",
     )
     folds: int = Field(
         2, ge=2, le=10, description="folds of the cross-validation that chooses settings below 10 labels a class"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.medical import micle
 from foretell.claims.medical.micle import mean
+from foretell.claims.medical.micle_cases import cases
+from foretell.claims.medical.micle_crossing import MORE
 from foretell.claims.medical.units import RESPLIT
 from foretell.transfer.images.shift import PREFIX
 
-CASES = (4,)
+PRETRAINED = ("simclr", "micle")
 ARMS = {"scratch": "scratch", "simclr": "SimCLR", "micle": "MICLe after SimCLR"}
 
 
@@ -24,42 +28,65 @@ class MICLeShift(Claim):
     resplit = RESPLIT
 
     def work(self, lab: Lab) -> list[Finding]:
-        measured = [self._measure(lab, seed) for seed in self.seeds]
+        rows = [self._rows(lab, seed) for seed in self.seeds]
 
-        def of(arm: str, name: str) -> list[float]:
-            return [one[arm][name] for one in measured]
+        def of(arm: str, per_class: int | None, where: str) -> list[float]:
+            return [points(own[arm], arm, per_class)[where] for own in rows]
 
-        for arm, title in ARMS.items():
-            home, away = mean(of(arm, "home")), mean(of(arm, "away"))
-            self.notes.append(
-                f"{title}: top-1 of cases {home:.1f} at home, {away:.1f} by the other camera ({100 * away / home:.0f}% kept)"
-            )
-        for arm in ("simclr", "micle"):
-            gained = {where: mean(of(arm, where)) - mean(of("scratch", where)) for where in ("home", "away")}
-            self.notes.append(
-                f"gain of {ARMS[arm]} over scratch: {gained['home']:+.1f} points at home, {gained['away']:+.1f} by the other camera"
-            )
-        self.notes.append(
-            f"fine-tuned on {CASES[0]} cases a class; the settings were chosen on training cases of the first camera"
-        )
+        for n in MORE:
+            for arm, title in ARMS.items():
+                home, away = mean(of(arm, n, "home")), mean(of(arm, n, "away"))
+                self.notes.append(
+                    f"{title}, {labelled(n)}: top-1 of cases {home:.1f} at home, {away:.1f} by the other camera "
+                    f"({100 * away / home:.0f}% kept)"
+                )
+            for arm in PRETRAINED:
+                gained = {where: mean(of(arm, n, where)) - mean(of("scratch", n, where)) for where in ("home", "away")}
+                self.notes.append(
+                    f"gain of {ARMS[arm]} over scratch, {labelled(n)}: {gained['home']:+.1f} points at home, "
+                    f"{gained['away']:+.1f} by the other camera"
+                )
+        self.notes.append("the settings of fine-tuning were chosen on training cases of the first camera")
         self.notes.append(micle.pace())
-        return [
-            Finding(f"drop of scratch over drop of {ARMS[arm]}", "above", of("scratch", "drop"), of(arm, "drop"))
-            for arm in ("simclr", "micle")
-        ] + [
-            Finding(f"by the other camera, {ARMS[arm]} over scratch", "above", of(arm, "away"), of("scratch", "away"))
-            for arm in ("simclr", "micle")
-        ]
-
-    def _measure(self, lab: Lab, seed: int) -> dict[str, dict[str, float]]:
-        """Arm -> {"home", "away", "drop"} in points."""
-        rows = {
-            "simclr": micle.compared(lab, seed, "simclr", ("pretrained", "scratch"), CASES, shifted=True),
-            "micle": micle.compared(lab, seed, "micle", ("pretrained",), CASES, shifted=True),
-        }
-        found = {}
-        for arm in ARMS:
-            own, way = (rows["simclr"], "scratch") if arm == "scratch" else (rows[arm], "pretrained")
-            home, away = (micle.accuracy(own, way, CASES[0], f"{before}accuracy") for before in ("", PREFIX))
-            found[arm] = {"home": home, "away": away, "drop": home - away}
+        found = []
+        for n in MORE:
+            found += [
+                Finding(
+                    f"drop of scratch over drop of {ARMS[arm]}, {labelled(n)}",
+                    "above",
+                    of("scratch", n, "drop"),
+                    of(arm, n, "drop"),
+                )
+                for arm in PRETRAINED
+            ]
+            found += [
+                Finding(
+                    f"by the other camera, {ARMS[arm]} over scratch, {labelled(n)}",
+                    "above",
+                    of(arm, n, "away"),
+                    of("scratch", n, "away"),
+                )
+                for arm in PRETRAINED
+            ]
         return found
+
+    @staticmethod
+    def _rows(lab: Lab, seed: int) -> dict[str, list[dict[str, Any]]]:
+        """Arm -> the rows that it is in."""
+        ours = micle.compared(lab, seed, "simclr", ("pretrained", "scratch"), MORE, shifted=True)
+        return {
+            "scratch": ours,
+            "simclr": ours,
+            "micle": micle.compared(lab, seed, "micle", ("pretrained",), MORE, shifted=True),
+        }
+
+
+def points(rows: list[dict[str, Any]], arm: str, per_class: int | None) -> dict[str, float]:
+    """Top-1 in percent {"home", "away"}, and the "drop" between them in points."""
+    way = "scratch" if arm == "scratch" else "pretrained"
+    home, away = (micle.accuracy(rows, way, per_class, f"{before}accuracy") for before in ("", PREFIX))
+    return {"home": home, "away": away, "drop": home - away}
+
+
+def labelled(per_class: int | None) -> str:
+    return "all cases" if per_class is None else cases(per_class)

@@ -50,13 +50,14 @@ def compared(
 ) -> list[dict[str, Any]]:
     """The rows of a comparison on the data of ``target`` of the encoder of ``stages``, with ``draws`` draws of labels.
 
-    Views, steps and search are those of ``target``, whatever the stages saw: alike for all that is compared on it.
+    Views, steps and search are those of ``target``, and batch norm is measured on its training part, whatever the stages
+    saw: alike for all that is compared on it.
     """
     seed = target.training.seed
     seeds = tuple(range(1000 * seed, 1000 * seed + draws))
     key = {
         "target": lab.key(target), "stages": [lab.key(made) for made in stages], "arms": list(arms),
-        "per_class": list(per_class), "seeds": list(seeds), "trials": TRIALS,
+        "per_class": list(per_class), "seeds": list(seeds), "trials": TRIALS, "norm": "target",
     }  # fmt: skip
 
     def work() -> dict[str, Any]:
@@ -66,7 +67,15 @@ def compared(
         told = " then ".join(str(made.data.source) for made in stages) or "no stage"
         lab.say(f"{told}, seed {seed}: {', '.join(arms)} on {source}")
         return compared_encoder(
-            lab, objective, target.transfer, source, arms=arms, per_class=per_class, seeds=seeds, trials=TRIALS
+            lab,
+            objective,
+            target.transfer,
+            source,
+            arms=arms,
+            per_class=per_class,
+            seeds=seeds,
+            trials=TRIALS,
+            elsewhere=True,
         )
 
     rows: list[dict[str, Any]] = lab.result("staged-compared", key, work)["rows"]

@@ -97,9 +97,12 @@ def quiet_fit() -> Iterator[None]:
 
 
 def strengths(low: float, high: float, trials: int) -> list[float]:
-    """``trials`` penalties, log-spaced from strong to weak."""
-    if trials == 1:
-        return [float(np.sqrt(low * high))]
+    """``trials`` penalties, log-spaced from strong to weak, from end to end of the range.
+
+    One is the middle of it; two are a quarter and three quarters of the way, as what is best lies between the ends.
+    """
+    if trials <= 2:
+        return [float(value) for value in np.geomspace(high, low, 2 * trials + 1)[1::2]]
     return [float(value) for value in np.geomspace(high, low, trials)]
 
 

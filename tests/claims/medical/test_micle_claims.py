@@ -138,6 +138,17 @@ def test_one_is_trained_and_measured_once(tiny: tuple[Lab, list[str]]) -> None:
     assert all(0 <= value <= 100 for finding in first[:-1] for value in (*finding.ours, *finding.against))
 
 
+def test_what_the_crossing_tuned_is_judged_by_the_other_camera_with_no_further_training(
+    tiny: tuple[Lab, list[str]],
+) -> None:
+    lab, said = tiny
+    claims.get("micle-crossing")(seeds=(0,)).work(lab)
+    begun = len(said)
+    findings = claims.get("micle-shift")(seeds=(0,)).work(lab)
+    assert len(findings) == 8
+    assert len(said) == begun
+
+
 def test_both_arms_begin_alike_and_go_on_at_equal_compute(tiny: tuple[Lab, list[str]]) -> None:
     lab, _ = tiny
     one, other = (micle.recipe(lab, 0, arm, micle.THEN) for arm in ("simclr", "micle"))  # type: ignore[arg-type]
@@ -191,7 +202,7 @@ def test_it_is_above_the_baseline_where_the_whole_interval_of_the_crossing_lies_
 def test_how_far_fine_tuning_comes_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     claim, _ = worked_out(name, monkeypatch)
     assert any(
-        "80 steps of 16 images for any number of cases: with all of them less than one pass" in note
+        "20 steps times the square root of the number of labelled images, from 100 to 350, of 16 images each" in note
         for note in claim.notes
     )
 

@@ -77,6 +77,12 @@ def test_the_penalty_is_chosen_on_held_out_labels(digits) -> None:
     assert (probe.probabilities(digits.flat[digits.test]).argmax(1) == digits.codes[digits.test]).mean() > 0.8
 
 
+def test_few_penalties_lie_within_the_range_and_more_reach_its_ends() -> None:
+    assert strengths(1e-4, 1.0, 1) == pytest.approx([1e-2])
+    assert strengths(1e-4, 1.0, 2) == pytest.approx([1e-1, 1e-3])
+    assert strengths(1e-4, 1.0, 3) == pytest.approx([1.0, 1e-2, 1e-4])
+
+
 def test_fresh_views_judge_where_nothing_can_be_held_out(digits) -> None:
     x, y = digits.flat[digits.train][:100], digits.codes[digits.train][:100]
     shifted = (np.roll(x, 1, axis=1), y)
