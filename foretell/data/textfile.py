@@ -9,13 +9,17 @@ import io
 import lzma
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from foretell.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 LONGEST = 16 << 20  # characters of one line
 BLOCK = 1 << 19  # bytes read at once
+PART = 1 << 10  # bytes of a .zst file at once: at most 32 MB of text, which 4 bytes may give 128 kB of
 
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -38,13 +42,49 @@ def open_bytes(path: Path) -> IO[bytes]:
             return bz2.open(path, "rb")
         if suffix == ".xz":
             return lzma.open(path, "rb")
-        if suffix == ".zst":
-            import zstandard
-
-            return cast("IO[bytes]", zstandard.open(path, "rb"))
-        return path.open("rb")
+        stream = path.open("rb")
+        return io.BufferedReader(_Frames(stream), BLOCK) if suffix == ".zst" else stream
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+class _Frames(io.RawIOBase):
+    """The text of a Zstandard file: of all of its frames, one after another (RFC 8878).
+
+    Raises EOFError where the file ends within a frame, ZstdError for what is none.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import zstandard
+
+        self.file = file
+        self.made = zstandard.ZstdDecompressor()
+        self.frame: zstandard.ZstdDecompressionObj | None = None
+        self.given = self.text = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        while not self.text:
+            self.given = self.given or self.file.read(PART)
+            if not self.given:
+                if self.frame is not None:
+                    raise EOFError("it ends within a frame")
+                return 0
+            self.frame = self.frame or self.made.decompressobj()
+            self.text = self.frame.decompress(self.given)
+            self.given = self.frame.unused_data
+            if self.frame.eof:
+                self.frame = None
+        space = memoryview(buffer).cast("B")
+        part, self.text = self.text[: len(space)], self.text[len(space) :]
+        space[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def blocks(path: Path) -> Iterator[bytes]:
