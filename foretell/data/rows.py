@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from foretell.json_files import parsed_line
 
 COLUMNS = ("text", "text_b", "label", "group", "split", "lang")
 ROWS = 1000  # of a Parquet file at once
+TAB = "\t"
 JSON_LINES = (".jsonl", ".ndjson")
 
 __all__ = ["COLUMNS", "TABLES", "Cells", "Row", "cells", "rows"]
@@ -69,7 +72,7 @@ def cells(path: Path, choose: Choose, encoding: str = "utf-8") -> Iterator[tuple
         return _jsonl(path, choose, encoding)
     if suffix == ".parquet":
         return _parquet(path, choose)
-    return _csv(path, choose, encoding, "\t" if suffix == ".tsv" else None)
+    return _csv(path, choose, encoding, TAB if suffix == ".tsv" else None)
 
 
 def _mapping(path: Path, columns: Mapping[str, str], have: list[str]) -> dict[str, str]:
@@ -93,21 +96,91 @@ def _csv(path: Path, choose: Choose, encoding: str, delimiter: str | None) -> It
     own = header_of(path, first, delimiter)
     check_header(own, path)
     mapping = {known: own.index(name) for known, name in choose(own).items()}
-    reader = csv.reader(source, delimiter=delimiter, strict=True)
+    read = _by_tabs(source, len(own)) if delimiter == TAB else _by_quotes(path, source, delimiter)
     number = 0
+    for line, values in read:
+        if not values:
+            continue
+        number += 1
+        if len(values) != len(own):
+            raise InputError(
+                f"{path}, line {line}: {len(values)} values, expected {len(own)} "
+                f"({some(own)}); quote a value that holds the separator"
+            )
+        yield f"{path}, row {number}", {name: values[at].strip() or None for name, at in mapping.items()}
+
+
+def _by_quotes(path: Path, source: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """(line, values) of each record of CSV. Raises InputError for a quote that is not closed, or goes on behind its end."""
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
     try:
         for values in reader:
-            if not values:
-                continue
-            number += 1
-            if len(values) != len(own):
-                raise InputError(
-                    f"{path}, line {reader.line_num + 1}: {len(values)} values, expected {len(own)} "
-                    f"({some(own)}); quote a value that holds the separator"
-                )
-            yield f"{path}, row {number}", {name: values[at].strip() or None for name, at in mapping.items()}
+            yield reader.line_num + 1, values
     except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num + 1}: not valid CSV ({error})") from None
+        raise InputError(
+            f"{path}, line {reader.line_num + 1}: not valid CSV ({error}); double the quotes inside a quoted value"
+        ) from None
+
+
+def _by_tabs(source: Iterator[str], count: int) -> Iterator[tuple[int, list[str]]]:
+    """(line, values) of each record of TSV, which has ``count`` values; lines end in a newline, and the first is line 2.
+
+    Many write TSV without quoting anything, so that a value may begin with a quote that is a character as any other: one
+    that is not closed before a tab, or not at the end of the value. But where such a record would not have its values, and
+    as a quoted one has, with tabs or line ends in it, it is quoted.
+    """
+    waiting: deque[str] = deque()
+    number = 1
+
+    def following() -> str | None:
+        return waiting.popleft() if waiting else next(source, None)
+
+    while (line := following()) is not None:
+        number += 1
+        values = _cells(line)
+        if '"' in line and (line.startswith('"') or '\t"' in line):
+            record, quoted = _quoted(line, following)
+            others = all(len(_cells(one)) == count for one in record)
+            if quoted is not None and len(quoted) == count and (len(record) == 1 or count == 1 or not others):
+                yield number, quoted
+                number += len(record) - 1
+                continue
+            waiting.extendleft(reversed(record[1:]))
+        yield number, values
+
+
+def _cells(line: str) -> list[str]:
+    """The values of one line of TSV; [] of an empty one. Quotes go where they are closed before the next tab."""
+    found = line.removesuffix("\n").split(TAB)
+    if '"' in line:
+        found = [cell[1:-1].replace('""', '"') if _CLOSED.fullmatch(cell) else cell for cell in found]
+    return found if line != "\n" else []
+
+
+_CLOSED = re.compile(r'"[^"]*(?:""[^"]*)*"')
+
+
+def _quoted(line: str, following: Callable[[], str | None]) -> tuple[list[str], list[str] | None]:
+    """(the lines read, the record's values by the rules of quotes, None where it breaks them).
+
+    As many lines are read as it takes to close an open quote, but of at most ``textfile.LONGEST`` characters.
+    """
+    read = [line]
+    size = len(line)
+    while True:
+        try:
+            return read, next(csv.reader(read, delimiter=TAB, strict=True))
+        except csv.Error as error:
+            if "end of data" not in str(error):
+                return read, None
+        closing = False
+        while not closing:
+            another = following() if size <= textfile.LONGEST else None
+            if another is None:
+                return read, None
+            read.append(another)
+            size += len(another)
+            closing = '"' in another.replace('""', "")
 
 
 def header_of(path: Path, first: str, delimiter: str) -> list[str]:
@@ -116,7 +189,7 @@ def header_of(path: Path, first: str, delimiter: str) -> list[str]:
     try:
         return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
     except csv.Error as error:
-        raise InputError(f"{path}, line 1: not valid CSV ({error})") from None
+        raise InputError(f"{path}, line 1: not valid {'TSV' if delimiter == TAB else 'CSV'} ({error})") from None
 
 
 def _kept_ends(path: Path, encoding: str) -> Iterator[str]:

@@ -15,7 +15,9 @@ import pyarrow.parquet as parquet
 import pytest
 import zstandard
 
+from foretell.data import textfile
 from foretell.data.corpus import Corpus, Document, open_corpus
+from foretell.data.rows import rows
 from foretell.data.sentences import split_sentences
 from foretell.errors import InputError
 
@@ -73,6 +75,14 @@ def test_a_file_is_the_same_packed_or_not(tmp_path: Path, suffix: str) -> None:
     assert "separated by blank lines; sentences: found by punctuation" in corpus.notes[-1]
 
 
+def test_all_frames_of_a_file_are_read(tmp_path: Path) -> None:
+    skipped = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"notes"
+    lines = [f"Line {number} of many.\n".encode() for number in range(500)]
+    frames = [zstandard.compress(line) for line in lines]
+    (tmp_path / "x.zst").write_bytes(skipped.join(frames[:100]) + b"".join(frames[100:]))
+    assert b"".join(textfile.blocks(tmp_path / "x.zst")) == b"".join(lines)
+
+
 def test_rules_are_chosen_from_the_beginning_and_said(tmp_path: Path) -> None:
     (tmp_path / "sentences.txt").write_text("One is here.\nTwo is there.\n\nThree came.\nFour left.\n")
     corpus = open_corpus(tmp_path / "sentences.txt")
@@ -127,6 +137,34 @@ def test_tables_give_their_columns(tmp_path: Path, form: str) -> None:
     where = "line" if "jsonl" in form else "row"
     assert first == Document(["A good day.", "Sun!"], f"{path}, {where} 1", "pos", "u1", "train", "en")
     assert (second.sentences, second.label, second.group, second.split) == (["Rain, again"], "neg", None, "validation")
+
+
+TSV = [
+    ('"Hello" he said\t1', [('"Hello" he said', "1")]),
+    ('"I am here.\t1\nYou are there."\t2', [('"I am here.', "1"), ('You are there."', "2")]),
+    ('a "b" c\t1\n"\t2', [('a "b" c', "1"), ('"', "2")]),
+    ('"a ""b"" c"\t"1"', [('a "b" c', "1")]),
+    ('"a\tb"\t1\n"two\n\nlines"\t2', [("a\tb", "1"), ("two\n\nlines", "2")]),
+    ('"a\tb\nc\nd"\t1\ne\t2', [("a\tb\nc\nd", "1"), ("e", "2")]),
+    ('a\t"one\ntwo"\n\n"open\t3\nb\t4', [("a", "one\ntwo"), ('"open', "3"), ("b", "4")]),
+    ('"open\t1\n"c"\t2\n"" d\t""', [('"open', "1"), ("c", "2"), ('"" d', None)]),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), TSV)
+def test_tabs_part_values_and_quotes_are_what_they_are_written_for(
+    tmp_path: Path, content: str, expected: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "a.tsv").write_text(f"text\tlabel\n{content}\n")
+    assert [(row.text, row.label) for row in rows(tmp_path / "a.tsv")] == expected
+
+
+def test_an_open_quote_of_a_long_table_is_no_end_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("text\tlabel\n" + '"Go on\t1\n' * 2_000 + "a\tb\tc\n")
+    read = rows(tmp_path / "a.tsv")
+    assert {next(read).text for _ in range(2_000)} == {'"Go on'}
+    with pytest.raises(InputError, match=r"a\.tsv, line 2002: 3 values, expected 2 \(text, label\); quote a value"):
+        next(read)
 
 
 def test_columns_are_mapped_and_a_missing_one_named(tmp_path: Path) -> None:
@@ -225,6 +263,15 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "x.txt.gz").write_bytes(gzip.compress(STORY.encode() * 1000)[:-20])
     with pytest.raises(InputError, match=r"x.txt.gz: the compressed file is cut short or damaged"):
         list(open_corpus(tmp_path / "x.txt.gz").documents())
+    whole = zstandard.compress(STORY.encode() * 1000)
+    for frames in (whole, zstandard.compress(b"A text before it.\n") + whole):
+        for left in (len(frames) - 1, len(frames) - 20, len(frames) - len(whole) + 3):
+            (tmp_path / "x.txt.zst").write_bytes(frames[:left])
+            with pytest.raises(InputError, match=r"x.txt.zst: .* cut short or damaged after .* ends within a frame"):
+                list(open_corpus(tmp_path / "x.txt.zst").documents())
+    (tmp_path / "x.txt.zst").write_bytes(whole + b"no frame")
+    with pytest.raises(InputError, match=r"x.txt.zst: the compressed file is cut short or damaged"):
+        list(open_corpus(tmp_path / "x.txt.zst").documents())
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": \n')
     with pytest.raises(InputError, match=r"a.jsonl, line 2: not valid JSON"):
         list(open_corpus(tmp_path / "a.jsonl").documents())
