@@ -1,7 +1,8 @@
 """A corpus as word numbers in a memory-mapped file, with its vocabulary: what word vectors are learnt from.
 
 The text is read once, in a stream. Words get numbers as they are first seen; when all are counted, the frequent ones are
-numbered anew by falling count and the others leave the text. In memory are the vocabulary and one block.
+numbered anew by falling count and the others leave the text. In memory are the vocabulary and one block; of more than
+``DIFFERENT`` words the rarest are dropped on the way, as in the program of word2vec's authors.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +35,7 @@ from foretell.settings import Settings
 END = -1  # after each sentence
 LONGEST = 100  # characters of a word; what is longer is no word
 BLOCK = 1 << 20  # numbers held before they are written
+DIFFERENT = 10_000_000  # words at once, of about 140 bytes each
 HELD_OUT = 50  # of later documents than so many, about one in so many is held out where no split column says which
 FORMAT = 3  # of what a word is and how it is kept: one more makes older stores in the cache be built anew
 
@@ -105,7 +108,7 @@ def open_words(
     """The word numbers of ``corpus``, made once and kept in the cache by its fingerprint and ``config``.
 
     Documents whose split is not "train" are held out; without a split column about one in 50, drawn by its number
-    alone: of fewer than 83 none.
+    alone: of fewer than 83 none. Counts are exact up to ``DIFFERENT`` words; above, a note says how many were dropped.
     ``progress(words, words a second)``. Raises InputError when fewer than two words are left.
     """
     config = config or WordsConfig()
@@ -139,7 +142,8 @@ def _read(folder: Path, corpus: Corpus) -> WordStore:
     if len(words) != len(counts):
         raise ValueError("its parts do not belong together")
     ids, held = (_mapped(folder / name) for name in ("ids.bin", "held.bin"))
-    facts = {**meta["facts"], "sentence_rule": meta["corpus"]["sentences"], "notes": corpus.notes}
+    facts = {**meta["facts"], "sentence_rule": meta["corpus"]["sentences"]}
+    facts["notes"] = [*corpus.notes, *meta.get("notes", [])]
     return WordStore(corpus.name, folder.name, ids, held, words, counts, meta["raw"], facts)
 
 
@@ -171,7 +175,7 @@ class _Part:
         self.waiting = array("i")
 
     def renumber(self, numbers: Ids) -> int:
-        """Give every number its final one (END for none, which is left out), in place; how many are left."""
+        """Give every number another (END for none, which is left out), in place; how many are left."""
         self.flush()
         self.file.close()
         left = 0
@@ -184,11 +188,47 @@ class _Part:
                 kept.astype(np.int32).tofile(made)
                 left += len(kept)
         aside.replace(self.path)
+        self.file = self.path.open("ab")
         return left
 
 
+class _Numbers:
+    """The number of each word, as they are first seen; of more than ``DIFFERENT`` the rarest are dropped, and their text.
+
+    As ReduceVocab of word2vec.c (Mikolov et al. 2013): at first words seen once, the next time those seen twice or less,
+    and so on. One that comes again is counted from there.
+    """
+
+    def __init__(self) -> None:
+        self.of: dict[str, int] = {}
+        self.rarest = self.dropped = 0
+
+    def given(self, words: list[str]) -> list[int]:
+        of = self.of
+        return [of.setdefault(word, len(of)) for word in words]
+
+    def reduce(self, learnt: _Part, held: _Part) -> None:
+        while len(self.of) > DIFFERENT:
+            self.rarest += 1
+            kept = _counted(learnt, len(self.of)) > self.rarest
+            numbers = np.where(kept, np.cumsum(kept) - 1, END).astype(np.int32)
+            for part in (learnt, held):
+                part.renumber(numbers)
+            self.dropped += int((~kept).sum())
+            self.of = {word: number for number, word in enumerate(compress(self.of, kept))}
+
+    @property
+    def notes(self) -> list[str]:
+        if not self.dropped:
+            return []
+        return [
+            f"more than {DIFFERENT:,} different words: {self.dropped:,} were dropped on the way, which had been seen "
+            f"{self.rarest} times or less; so rare words may be counted too low"
+        ]
+
+
 def _build(corpus: Corpus, config: WordsConfig, folder: Path, progress: Callable[[int, float], None] | None) -> None:
-    number: dict[str, int] = {}
+    number = _Numbers()
     learnt, held = _Part(folder / "ids.bin"), _Part(folder / "held.bin")
     begun = time.monotonic()
     with_split = False
@@ -205,12 +245,12 @@ def _build(corpus: Corpus, config: WordsConfig, folder: Path, progress: Callable
         for sentence in document.sentences:
             words = split_words(sentence, config)
             if words:
-                part.add([number.setdefault(word, len(number)) for word in words])
+                part.add(number.given(words))
+        number.reduce(learnt, held)
         if progress is not None and index % 200 == 0:
             done = learnt.raw + held.raw
             progress(done, done / max(time.monotonic() - begun, 1e-9))
-    learnt.flush()
-    counts = _counted(folder / "ids.bin", learnt, len(number))
+    counts = _counted(learnt, len(number.of))
     order = np.lexsort((np.arange(len(counts)), -counts))
     order = order[counts[order] >= config.min_count][: config.most]
     if len(order) < 2:
@@ -219,11 +259,12 @@ def _build(corpus: Corpus, config: WordsConfig, folder: Path, progress: Callable
             f"{corpus.name}: {learnt.raw:,} words, of which {len(order)} occur {config.min_count} times or more; expected "
             f"at least 2 such words. Give {rarest}"
         )
-    numbers = np.full(len(number), END, np.int32)
+    numbers = np.full(len(number.of), END, np.int32)
     numbers[order] = np.arange(len(order), dtype=np.int32)
     for part in (learnt, held):
         part.renumber(numbers)
-    known = list(number)
+        part.file.close()
+    known = list(number.of)
     (folder / "words.txt").write_text("\n".join(known[i] for i in order), encoding="utf-8")
     np.save(folder / "counts.npy", counts[order])
     facts = {
@@ -231,18 +272,21 @@ def _build(corpus: Corpus, config: WordsConfig, folder: Path, progress: Callable
         "held_documents": held.documents,
         "sentences": learnt.sentences,
         "held_words": held.raw,
-        "distinct": len(number),
+        "distinct": len(number.of) + number.dropped,
         "split_column": with_split,
     }
     meta = {"raw": learnt.raw, "facts": facts, "config": config.model_dump(), "corpus": asdict(corpus.rules)}
+    meta["notes"] = number.notes
     meta["sizes"] = {path.name: path.stat().st_size for path in folder.iterdir()}
     write_aside(folder / "meta.json", json.dumps(meta, indent=1))
 
 
-def _counted(path: Path, part: _Part, distinct: int) -> NDArray[np.int64]:
+def _counted(part: _Part, distinct: int) -> NDArray[np.int64]:
+    """How often each of the numbers below ``distinct`` is in ``part``."""
+    part.flush()
     part.file.flush()
     counts = np.zeros(distinct + 1, np.int64)
-    with path.open("rb") as stream:
+    with part.path.open("rb") as stream:
         while block := stream.read(4 * BLOCK):
             counts += np.bincount(np.frombuffer(block, np.int32) + 1, minlength=distinct + 1)
     return counts[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -40,6 +41,37 @@ def test_numbers_and_counts_equal_an_obvious_version(
         assert list(store.sentences(ids)) == known
     assert held
     assert int((store.ids == END).sum()) == store.facts["sentences"]
+
+
+def test_the_rarest_words_are_dropped_above_a_bound_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often = [f"often{number}" for number in range(20)]
+    lines = [f"{often[number % 20]} once{number} {often[number % 7]} rare{number % 200}" for number in range(2_000)]
+    (tmp_path / "x.txt").write_text("\n".join(lines))
+    corpus = open_corpus(tmp_path / "x.txt", documents="line", sentences="whole")
+    exact = open_words(corpus, WordsConfig(min_count=50), cache=tmp_path / "exact")
+    assert exact.facts["notes"] == corpus.notes
+    assert exact.facts["distinct"] == 2_220
+    monkeypatch.setattr(module, "DIFFERENT", 2_220)
+    same = open_words(corpus, WordsConfig(min_count=1), cache=tmp_path / "same")
+    assert (same.facts["notes"], len(same.words)) == (corpus.notes, len({*same.words}))
+    monkeypatch.setattr(module, "DIFFERENT", 300)
+    sizes: list[int] = []
+    given = module._Numbers.given
+    monkeypatch.setattr(module._Numbers, "given", lambda self, words: sizes.append(len(self.of)) or given(self, words))
+    store = open_words(corpus, WordsConfig(min_count=50), cache=tmp_path / "bounded")
+    assert max(sizes) <= 300
+    assert (store.words, store.counts.tolist(), store.raw) == (exact.words, exact.counts.tolist(), exact.raw)
+    assert np.array_equal(store.ids, exact.ids)
+    assert np.array_equal(store.held, exact.held)
+    found = re.search(
+        r"more than 300 different words: ([\d,]+) were dropped .* seen (\d+) times", store.facts["notes"][-1]
+    )
+    assert found
+    assert int(found[1].replace(",", "")) > 1_900
+    again = open_words(corpus, WordsConfig(min_count=50), cache=tmp_path / "bounded")
+    assert again.facts == store.facts
 
 
 def test_a_store_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
