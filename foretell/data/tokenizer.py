@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from foretell.data.corpus import Corpus
 from foretell.data.store import cache_folder
@@ -140,6 +140,8 @@ def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache
         return made
     roles = _with_unknown(config, roles)
     key = f"{FORMAT}\0{corpus.fingerprint}\0{config.model_dump_json()}\0{roles}"
+    if _gapped(_kind(config, roles), roles):
+        key += "\0gaps"
     folder = (cache if cache is not None else cache_folder()) / "tokenizers"
     file = folder / f"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}.json"
     if not file.is_file():
@@ -162,6 +164,7 @@ def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str
     specials = [ROLES[role][0] for role in roles]
     if kind == "unigram" and "unk" not in roles:
         specials.append(ROLES["unk"][1])
+    gaps = _gapped(kind, roles)
     sample = [config.sample * 1_000_000, corpus.bytes]
     vocabulary = _usual_size(corpus, *sample) if config.vocabulary == "auto" else config.vocabulary
     few = (
@@ -169,12 +172,12 @@ def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str
     )
     if vocabulary <= len(specials):
         raise InputError(f"{few}; set it to some thousands, or leave it out")
-    made = _made(kind, lowercase)
+    made = _made(kind, lowercase, gaps)
     try:
         if kind == "wordpiece":
             _train_wordpiece(made, vocabulary, specials, lambda: _sampled(corpus, *sample))
         else:
-            made.train_from_iterator(_sampled(corpus, *sample), _trainer(kind, vocabulary, specials))
+            made.train_from_iterator(_sampled(corpus, *sample), _trainer(kind, vocabulary, specials, gaps))
     except InputError:
         raise
     except Exception as error:  # the library raises Exception itself
@@ -194,6 +197,11 @@ def train_tokenizer(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str
 
 def _kind(config: TokenizerConfig, roles: Sequence[str]) -> str:
     return config.kind or ("wordpiece" if "mask" in roles else "bpe")
+
+
+def _gapped(kind: str, roles: Sequence[str]) -> bool:
+    """Whether [MASK] hides the blank before a word with it, and no blank is put before what follows it."""
+    return kind != "wordpiece" and "mask" in roles
 
 
 def _with_unknown(config: TokenizerConfig, roles: Sequence[str]) -> tuple[str, ...]:
@@ -261,8 +269,8 @@ def _without_accents() -> list[normalizers.Normalizer]:
     return [normalizers.NFD(), normalizers.Replace(Regex(ACCENTS), ""), normalizers.NFC()]
 
 
-def _made(kind: str, lowercase: bool) -> Tokenizer:
-    """One that has learnt nothing yet."""
+def _made(kind: str, lowercase: bool, gaps: bool = False) -> Tokenizer:
+    """One that has learnt nothing yet. ``gaps``: a blank is put before the beginning of a text alone."""
     if kind == "wordpiece":
         made = Tokenizer(models.WordPiece(unk_token=ROLES["unk"][0]))
         bare = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=False)
@@ -276,18 +284,24 @@ def _made(kind: str, lowercase: bool) -> Tokenizer:
     if kind == "bpe":
         made = Tokenizer(models.BPE())
         made.normalizer = normalizers.Sequence(plain)
-        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        bytewise = pre_tokenizers.ByteLevel(add_prefix_space=not gaps)  # which would put one behind special tokens, too
+        first = pre_tokenizers.Metaspace(" ", prepend_scheme="first", split=False)
+        made.pre_tokenizer = pre_tokenizers.Sequence([first, bytewise]) if gaps else bytewise
         made.decoder = decoders.ByteLevel()
         return made
     made = Tokenizer(models.Unigram())
     made.normalizer = normalizers.Sequence([*plain, normalizers.Replace(Regex(r"\s+"), " ")])
-    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first" if gaps else "always")
     made.decoder = decoders.Metaspace()
     return made
 
 
-def _trainer(kind: str, vocabulary: int, specials: list[str]) -> trainers.Trainer:
-    common: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": specials, "show_progress": False}
+def _trainer(kind: str, vocabulary: int, specials: list[str], gaps: bool = False) -> trainers.Trainer:
+    special: list[Any] = list(specials)
+    if gaps:
+        mask = ROLES["mask"][0]
+        special[special.index(mask)] = AddedToken(mask, lstrip=True, special=True)
+    common: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": special, "show_progress": False}
     if kind == "wordpiece":
         return trainers.WordPieceTrainer(**common)
     if kind == "bpe":

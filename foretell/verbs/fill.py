@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from foretell.options import Arg, Where
 from foretell.verbs.outcomes import Filled
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 def fill(
@@ -36,7 +39,7 @@ def fill(
 
 
 def _by_encoder(run: Path, text: str, top: int) -> Filled:
-    from foretell.data.tokenizer import continuation_prefix
+    from foretell.data.gaps import encode_gaps
     from foretell.errors import InputError
     from foretell.verbs.text_run import read_text
 
@@ -50,8 +53,8 @@ def _by_encoder(run: Path, text: str, top: int) -> Filled:
         raise InputError(f"{run}: cannot fill gaps, it is {kind}")
     cls, sep, mask = read.need("cls", "sep", "mask")
     shown = text.replace("[MASK]", read.tokenizer.id_to_token(mask) or "[MASK]")
-    encoded = read.tokenizer.encode(shown, add_special_tokens=False)
-    ids = [cls, *encoded.ids, sep]
+    tokens, spans = encode_gaps(read.tokenizer, shown, mask)
+    ids = [cls, *tokens, sep]
     gaps = [place for place, token in enumerate(ids) if token == mask]
     if not gaps:
         raise InputError(f"no [MASK] in '{text}'; write one where a word is missing")
@@ -62,10 +65,8 @@ def _by_encoder(run: Path, text: str, top: int) -> Filled:
         [(_word(read.tokenizer.decode([token])), value) for token, value in zip(tokens, values, strict=True)]
         for tokens, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
-    spans = [encoded.offsets[place - 1] for place in gaps]
-    words = [candidates[0][0] for candidates in found]
     read.tell_unknown(text)
-    return Filled(_filled(shown, spans, words, continuation_prefix(read.tokenizer)), found)
+    return Filled(_filled(shown, spans, _words(read.tokenizer, best.indices[:, 0].tolist())), found)
 
 
 def _say(filled: Filled) -> None:
@@ -81,12 +82,32 @@ def _word(token: str) -> str:
     return token.strip() or token
 
 
-def _filled(text: str, spans: list[tuple[int, int]], words: list[str], prefix: str | None) -> str:
-    """``text`` with ``words`` in place of its ``spans``; one that begins with ``prefix`` goes on with the word before."""
+def _words(tokenizer: Tokenizer, tokens: list[int]) -> list[tuple[str, bool | None]]:
+    """The text of each token, and whether a blank stands before it; None: where there is one in the text."""
+    from foretell.data.gaps import BLANKS, holds_blanks
+    from foretell.data.tokenizer import continuation_prefix
+
+    prefix, blanks = continuation_prefix(tokenizer), holds_blanks(tokenizer)
+    made: list[tuple[str, bool | None]] = []
+    for token in tokens:
+        word, name = _word(tokenizer.decode([token])), str(tokenizer.id_to_token(token))
+        if prefix and word.startswith(prefix):
+            made.append((word.removeprefix(prefix), False))
+        else:
+            made.append((word, name.startswith(BLANKS) if blanks else None))
+    return made
+
+
+def _filled(text: str, spans: list[tuple[int, int]], words: list[tuple[str, bool | None]]) -> str:
+    """``text`` with ``words`` in place of its ``spans``, each behind a blank, joined to what is before, or as it stands."""
     made, last = "", 0
-    for (start, end), word in zip(spans, words, strict=True):
+    for (start, end), (word, blank) in zip(spans, words, strict=True):
         space = " " if text[start:end][:1].isspace() else ""  # some tokenizers count the space before to a gap
         made += text[last:start] + space
-        made = made.rstrip() + word.removeprefix(prefix) if prefix and word.startswith(prefix) else made + word
+        if blank is False:
+            made = made.rstrip()
+        elif blank and made and not made[-1].isspace():
+            made += " "
+        made += word
         last = end
     return made + text[last:]

@@ -9,13 +9,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 import foretell
 from foretell.cli import main
 from foretell.data.corpus import open_corpus
 from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import MASKED, TokenizerConfig, load_tokenizer, train_tokenizer
+from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.objectives.bert import Bert
 from foretell.recipe import Recipe
@@ -80,6 +83,32 @@ def test_words_are_filled_from_both_sides(bert: Path, capsys: pytest.CaptureFixt
     assert "not in the vocabulary" not in told
     assert re.fullmatch("日本 in the [a-z.]+ a cook boils", foretell.fill(bert, "日本 in the [MASK] a cook boils").text)
     assert "not in the vocabulary, so that the model does not see it: 日, 本\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_a_gap_is_shown_as_in_training_here_and_in_other_programs(
+    kind: str, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [*TINY, *TRAINING, f"objective.tokenizer.kind={kind}"]
+    foretell.pretrain(text, objective="bert", out=tmp_path / "run", budget="2 steps", set=given)
+    made = load_tokenizer(tmp_path / "run" / "encoder")
+    ids = made.encode("In the kitchen a cook boils with Anna.").ids
+    hidden = [made.token_to_id("[MASK]") if made.id_to_token(one)[1:] in ("kitchen", "Anna") else one for one in ids]
+    assert sum(one != other for one, other in zip(ids, hidden, strict=True)) == 2
+    seen: list[list[int]] = []
+    states = TextModel.states
+    monkeypatch.setattr(TextModel, "states", lambda self, ids: seen.append(ids) or states(self, ids))
+    monkeypatch.setattr(LanguageModel, "logits", lambda self, states: chances)
+    for names, expected in (
+        ((" kitchen", " Anna"), "In the kitchen a cook boils with Anna."),
+        (("s", " Anna"), "In thes a cook boils with Anna."),
+    ):
+        chances = torch.zeros(2, made.get_vocab_size())
+        chances[[0, 1], [made.encode(f"a{name}").ids[-2] for name in names]] = 9.0
+        assert foretell.fill(tmp_path / "run", "In the [MASK] a cook boils with [MASK].").text == expected
+    assert seen == [hidden, hidden]
+    other = AutoTokenizer.from_pretrained(tmp_path / "run" / "encoder")
+    assert other("In the [MASK] a cook boils with [MASK].")["input_ids"] == hidden
 
 
 def test_a_run_on_text_is_whole(bert: Path) -> None:
