@@ -58,7 +58,8 @@ def open_tokens(
     read and a corpus without a token, ForetellError when the cache cannot be written.
     """
     text = tokenizer.to_str()
-    digest = hashlib.blake2b(f"{VERSION}\0{corpus.fingerprint}\0{text}".encode(), digest_size=16).hexdigest()
+    key = f"{VERSION}\0{corpus.fingerprint}\0{text}" + ("\0words between spaces" if _unsplit(tokenizer) else "")
+    digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     root = (cache if cache is not None else cache_folder()) / "tokens"
     folder = root / digest
     if not (folder / "meta.json").exists():  # a finished one is read from a cache that may not be written, too
@@ -72,6 +73,7 @@ def open_tokens(
     with whole(folder, "the stored tokens were"):
         store = TokenStore(folder)
         store.check()
+    store.source, store.notes = corpus.name, list(corpus.notes)  # of another name, the same content is the same store
     return store
 
 
@@ -86,6 +88,7 @@ class _Builder:
             names = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
             self.begins = np.array([not name.startswith(prefix) for name in names])
             self.encode = tokenizer.encode_batch_fast
+        self.between_spaces = _unsplit(tokenizer)
         self.state = _State()
         self.codes: dict[str, dict[str, int]] = {}
 
@@ -162,7 +165,7 @@ class _Builder:
         total = int(lengths.sum())
         ids = np.fromiter(chain.from_iterable(lists), self.dtype, total)
         files["ids"].write(ids.tobytes())
-        starts = self.begins[ids] if self.begins is not None else _by_words(encoded, lengths, total)
+        starts = self.begins[ids] if self.begins is not None else self._by_words(batch, encoded, lengths, total)
         bits = np.concatenate([np.array(state.rest, np.uint8), starts.astype(np.uint8)])
         whole = len(bits) // 8 * 8
         files["words"].write(np.packbits(bits[:whole]).tobytes())
@@ -182,6 +185,20 @@ class _Builder:
         state.sentences += int(spoken.sum())
         state.documents += int(kept.sum())
         state.read += len(batch)
+
+    def _by_words(
+        self, batch: list[Document], encoded: list[Encoding], lengths: NDArray[np.int64], total: int
+    ) -> NDArray[np.bool_]:
+        """Where the number of the word that a token is of changes."""
+        words: Any = chain.from_iterable(encoding.word_ids for encoding in encoded)
+        if self.between_spaces:
+            sentences = chain.from_iterable(document.sentences for document in batch)
+            words = chain.from_iterable(map(_between_spaces, sentences, encoded))
+        numbers = np.fromiter((-1 if word is None else word for word in words), np.int64, total)
+        starts = np.ones(total, bool)
+        starts[1:] = numbers[1:] != numbers[:-1]
+        starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+        return starts
 
     def _code(self, name: str, value: str | None) -> int:
         if value is None:
@@ -221,11 +238,19 @@ class _Builder:
 _FILES = ("ids", "words", "sentences", "documents", "columns")
 
 
-def _by_words(encoded: list[Encoding], lengths: NDArray[np.int64], total: int) -> NDArray[np.bool_]:
-    """Where the number of the word that a token is of changes."""
-    words: Any = chain.from_iterable(encoding.word_ids for encoding in encoded)
-    numbers = np.fromiter((-1 if word is None else word for word in words), np.int64, total)
-    starts = np.ones(total, bool)
-    starts[1:] = numbers[1:] != numbers[:-1]
-    starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
-    return starts
+def _unsplit(tokenizer: Tokenizer) -> bool:
+    """Whether the tokenizer takes words with a space between them as one, as those without a pre-tokenizer do."""
+    if continuation_prefix(tokenizer) is not None:
+        return False
+    text = "a a" if tokenizer.normalizer is None else tokenizer.normalizer.normalize_str("a a")
+    return tokenizer.pre_tokenizer is None or len(tokenizer.pre_tokenizer.pre_tokenize_str(text)) < 2
+
+
+def _between_spaces(sentence: str, encoding: Encoding) -> list[int]:
+    """The number of the word that each token begins in, or before; a word is what stands between white space."""
+    space = np.fromiter(map(str.isspace, sentence), bool, len(sentence))
+    begins = ~space
+    begins[1:] &= space[:-1]
+    starts = np.fromiter((start for start, _ in encoding.offsets), np.int64, len(encoding))
+    numbers: list[int] = (np.cumsum(begins) + space)[np.minimum(starts, len(sentence) - 1)].tolist()
+    return numbers

@@ -26,7 +26,11 @@ Index = NDArray[np.int64]
 
 
 class TokenStore:
-    """Documents as token ids, read from ``folder``. ``rows``: the documents of this part, None for all of them."""
+    """Documents as token ids, read from ``folder``. ``rows``: the documents of this part, None for all of them.
+
+    ``source`` and ``notes`` are the corpus' that it was built from, until ``open_tokens`` gives it those of the corpus at
+    hand, whose content is the same.
+    """
 
     def __init__(self, folder: str | Path, rows: Index | None = None) -> None:
         self.folder = Path(folder)
@@ -82,7 +86,9 @@ class TokenStore:
         """The documents ``rows`` of this part, nothing copied. Raises InputError when there is none."""
         if not len(rows):
             raise InputError(f"{self.source}: a part of it with no documents was asked for; expected at least one")
-        return TokenStore(self.folder, self.rows[np.asarray(rows, np.int64)])
+        part = TokenStore(self.folder, self.rows[np.asarray(rows, np.int64)])
+        part.source, part.notes = self.source, self.notes
+        return part
 
     def sentence_spans(self) -> tuple[Index, Index]:
         """(first, end) sentence of each document of this part."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from foretell.data import tokenise
 from foretell.data.corpus import Corpus, open_corpus
+from foretell.data.gaps import BLANKS, encode_gaps, holds_blanks
 from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import (
     MASKED,
@@ -62,6 +65,103 @@ def test_a_store_is_what_the_tokenizer_gives(kind: str, corpus: Corpus, tmp_path
     assert row == len(store)
     assert store.count() == store.meta["tokens"]
     assert store.ids.dtype == np.uint16
+
+
+def learnt(made: Tokenizer, corpus: Corpus, names: list[str]) -> Tokenizer:
+    """``made`` with a BPE vocabulary of 500 entries."""
+    texts = [sentence for document in corpus.documents() for sentence in document.sentences]
+    letters = pre_tokenizers.ByteLevel.alphabet() if "Byte" in str(made.pre_tokenizer) else []
+    given = {"vocab_size": 500, "special_tokens": names, "initial_alphabet": letters, "show_progress": False}
+    made.train_from_iterator(texts, trainers.BpeTrainer(**given))
+    return made
+
+
+def unsplit(corpus: Corpus, with_pre_tokenizer: bool) -> Tokenizer:
+    """As LLaMA's, older and newer: spaces become signs, and a whole sentence is cut into pieces at once."""
+    made = Tokenizer(models.BPE(unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    learnt(made, corpus, ["<pad>", "<unk>", "<s>", "</s>", "<mask>"])
+    if with_pre_tokenizer:
+        made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    else:
+        made.pre_tokenizer = None
+        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    return made
+
+
+@pytest.mark.parametrize("with_pre_tokenizer", [False, True])
+def test_words_stand_between_spaces_where_a_tokenizer_tells_none(
+    with_pre_tokenizer: bool, tmp_path: Path, corpus: Corpus
+) -> None:
+    made = unsplit(corpus, with_pre_tokenizer)
+    text = "Some tokens, with \u73cd in them and  two blanks.\nÆ \u73cd\tends\xa0here"
+    encoded = made.encode(text, add_special_tokens=False)
+    assert set(encoded.word_ids) == {0}
+    (tmp_path / "x.json").write_text(json.dumps({"text": text}))
+    (tmp_path / "x.json").rename(tmp_path / "x.jsonl")
+    store = open_tokens(open_corpus(tmp_path / "x.jsonl", sentences="whole"), made, cache=tmp_path)
+    assert store.ids.tolist() == encoded.ids
+    begun = np.flatnonzero(store.word_starts(np.arange(len(encoded)))).tolist()
+    spans = [
+        (encoded.offsets[at][0], encoded.offsets[end - 1][1]) for at, end in itertools.pairwise([*begun, len(encoded)])
+    ]
+    assert [text[start:end].strip() for start, end in spans] == text.split()
+
+
+def test_a_store_is_called_as_the_text_at_hand(tmp_path: Path) -> None:
+    for name in ("first.txt", "texts/second.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("A text about little.\n\nAnother text.\n")
+    (tmp_path / "texts" / "none.txt").touch()
+    corpora = [open_corpus(tmp_path / name) for name in ("first.txt", "texts")]
+    made = train_tokenizer(corpora[0], TokenizerConfig(), MASKED)
+    stores = [open_tokens(corpus, made, cache=tmp_path) for corpus in corpora]
+    assert stores[0].folder == stores[1].folder
+    for store in stores:
+        store.notes.append("and more")  # is its own
+    for corpus, store in zip(corpora, stores, strict=True):
+        for part in (store, store.subset(np.array([1])), store.subset(np.array([1])).subset(np.array([0]))):
+            assert (part.source, part.notes) == (corpus.name, [*corpus.notes, "and more"])
+    assert "1 empty file passed over" in stores[1].notes
+
+
+def gapped(kind: str, corpus: Corpus) -> Tokenizer:
+    if kind in ("bpe", "unigram", "wordpiece"):
+        return train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=500), MASKED)
+    if kind.startswith("unsplit"):
+        return unsplit(corpus, kind == "unsplit, newer")
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=kind == "bytes, blank before")
+    return learnt(made, corpus, ["<pad>", "<unk>", "<s>", "</s>", "<mask>"])
+
+
+KINDS = ("wordpiece", "bpe", "unigram", "bytes", "bytes, blank before", "unsplit", "unsplit, newer")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gap_is_one_token_of_what_training_shows(kind: str, corpus: Corpus) -> None:
+    made = gapped(kind, corpus)
+    assert holds_blanks(made) == (kind != "wordpiece")
+    mask = specials_of(made)["mask"]
+    count = 0
+    sentences = [sentence for document in corpus.documents() for sentence in document.sentences]
+    for sentence in [sentence for sentence in sentences if "[MASK]" not in sentence][:200]:
+        encoded = made.encode(sentence, add_special_tokens=False)
+        spans = [(end - len(sentence[start:end].lstrip()), end) for start, end in encoded.offsets]
+        words = [word.span() for word in re.finditer(r"(?<= )[a-z]+(?=[ ,.:)]|$)", sentence)]
+        whole = [name.startswith(BLANKS) or kind == "wordpiece" for name in encoded.tokens]  # with the blank
+        places = [place for place, span in enumerate(spans) if span in words and whole[place]][::2]
+        text, ids = sentence, list(encoded.ids)
+        for place in reversed(places):
+            ids[place] = mask
+            text = f"{text[: spans[place][0]]}{made.id_to_token(mask)}{text[spans[place][1] :]}"
+        found, gaps = encode_gaps(made, text, mask)
+        assert found == ids, text
+        assert [text[start:end].strip() for start, end in gaps] == [made.id_to_token(mask)] * len(places)
+        count += len(places)
+        if kind in ("bpe", "unigram"):  # one that is trained here gives the same by itself, in other programs, too
+            assert made.encode(text, add_special_tokens=False).ids == ids
+    assert count > 200
 
 
 def test_a_tokenizer_gives_its_text_back(corpus: Corpus) -> None:
