@@ -368,7 +368,7 @@ def test_a_run_of_the_same_name_does_not_take_a_packaged_recipe_s_place(
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "recipe.toml").write_text("[training]\nsteps = 7\n")
     monkeypatch.chdir(tmp_path)
-    assert Recipe.load("demo").training.steps == 400
+    assert Recipe.load("demo").training.steps == 300
     assert Recipe.load("./demo").training.steps == Recipe.load(Path("demo")).training.steps == 7
 
 
