@@ -144,11 +144,15 @@ def _read(
 
 def _extracts(source: Source, kinds: list[str | None]) -> list[str]:
     """What only who has the NIfTI files can tell, which have no instance numbers: a part of each from its middle."""
+    files = {split_name(name)[0] for name, kind in zip(source.names, kinds, strict=True) if kind == "nifti"}
     found = []
-    for file in sorted({split_name(name)[0] for name, kind in zip(source.names, kinds, strict=True) if kind == "nifti"}):
-        with contextlib.suppress(OSError), (source.root / file).open("rb") as stream:  # reported when its pixels are read
-            stream.seek(os.fstat(stream.fileno()).st_size // 2)
-            found.append(stream.read(EXTRACT).hex())
+    for file in sorted(files):
+        try:
+            with (source.root / file).open("rb") as stream:
+                stream.seek(os.fstat(stream.fileno()).st_size // 2)
+                found.append(stream.read(EXTRACT).hex())
+        except OSError:  # reported when its pixels are read
+            continue
     return found
 
 

@@ -201,7 +201,9 @@ def test_a_manifest_keeps_its_own_columns(tmp_path: Path) -> None:
     assert len(set(first)) == 3
 
 
-@pytest.mark.parametrize(("own", "known"), [("PatientName", "group"), ("name", "group"), ("who", "case"), ("visit", "study")])
+@pytest.mark.parametrize(
+    ("own", "known"), [("PatientName", "group"), ("name", "group"), ("who", "case"), ("visit", "study")]
+)
 def test_no_identifier_or_name_comes_from_a_manifest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], own: str, known: str
 ) -> None:
@@ -237,7 +239,9 @@ def test_an_identifier_in_a_manifest_is_the_one_that_the_header_has(tmp_path: Pa
 def test_labels_join_a_manifest_grouped_by_study(tmp_path: Path) -> None:
     study(tmp_path / "s")
     rows = [f"s/{p}/IM0000,1.2.{p}" for p in range(3)]
-    store = open_images(labels(tmp_path / "t.csv", "path,StudyInstanceUID", *rows), columns={"group": "StudyInstanceUID"})
+    store = open_images(
+        labels(tmp_path / "t.csv", "path,StudyInstanceUID", *rows), columns={"group": "StudyInstanceUID"}
+    )
     by_group = labels(tmp_path / "l.csv", "group,label", "1.2.0,a", "1.2.1,b", "1.2.2,a")
     assert store.with_labels(by_group)[0].table.column("label") == ["a", "b", "a"]
 
