@@ -236,8 +236,8 @@ def _completed(
     columns["path"] = list(read["names"])
     told: list[str] = []
     if source.kind == "manifest" and identifiers == "hashed":
-        known = {value.get(name) for value in values for name in ("group", "study", "series")}
-        told = hash_identifiers(columns, renamed, read["salt"], known)
+        read_off = {value.get(name) for value in values for name in ("group", "study", "series")}
+        told = hash_identifiers(columns, renamed, read["salt"], read_off)
     for name in ("group", "study", "series", "order", *FACTS):
         own = [value.get(name) for value in values]
         given = columns.get(name, [None] * len(rows))
