@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.data.pixels import SMALLEST, Pixels
+from foretell.data.pixels import SMALLEST, Pixels, rescaled
 from foretell.data.scale import check_scale
 from foretell.data.source import SPLITS
 from foretell.data.table import COLUMNS, Table, text_of
@@ -246,7 +246,7 @@ def scale_of(images: list[Member], asked: int | None = None) -> Scale:
     name, floats = images[0].title, images[0].dtype.kind == "f"
     if low < 0 or high > (255 if floats else 65535):
         expected = "floats in [0, 1] or [0, 255]" if floats else "whole numbers in 0 to 65535"
-        raise InputError(f"{name}: values run from {low:g} to {high:g}; expected {expected}: rescale them")
+        raise InputError(f"{name}: values run from {low:g} to {high:g}; expected {expected}: {rescaled(low)}")
     if floats and high <= 1:
         if whole:
             return Scale(np.uint8, 255, "floats in [0, 1] stored as 8-bit")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from foretell.data.duplicates import clusters, exact_groups, near_pairs
+from foretell.data.frames import by_file
 from foretell.data.medical_audit import MedicalAudit, case_sizes, examine, is_medical
 from foretell.data.medical_audit import lines as medical_lines
 from foretell.data.sequences import summary
@@ -39,7 +40,7 @@ class Leak:
 
 @dataclass
 class Audit:
-    """The findings. Rows are named as the store names them; lists are whole."""
+    """The findings. Rows are named as the store names them; lists are whole. ``lost`` groups have no image that can be read."""
 
     source: str
     kind: str
@@ -61,6 +62,7 @@ class Audit:
     extra: list[str] = field(default_factory=list)
     splits: dict[str, int] = field(default_factory=dict)
     groups: int | None = None
+    lost: int = 0
     leaks: list[Leak] = field(default_factory=list)
     cases: dict[str, int] = field(default_factory=dict)
     medical: MedicalAudit | None = None
@@ -96,6 +98,7 @@ def audit(
         settings.setdefault("max_unreadable", 0.999999)
         store = open_images(source, columns=columns, progress=progress, **settings)
     missing = [name for name, reason in store.unreadable if reason == "does not exist"]
+    lost = _lost_groups(store)
     if labels is not None:
         store, absent = store.with_labels(labels, columns)
         missing += absent
@@ -141,12 +144,20 @@ def audit(
         found.unlabelled = [name for name, value in zip(names, values, strict=True) if value is None]
     if "group" in table:
         found.groups = len({value for value in table.column("group") if value is not None})
+        found.lost = lost
     if "split" in table:
         found.splits = dict(Counter(canonical(value) for value in table.column("split") if value is not None))
     found.cases = case_sizes(store)
     found.medical = examine(store) if is_medical(store) else None
     found.leaks = _leaks(store, equal, [(a, b) for a, b, _ in pairs])
     return found
+
+
+def _lost_groups(store: ImageStore) -> int:
+    """How many groups of the source have no image that can be read."""
+    if store.found is None or "group" not in store.table or "group" not in store.found.table:
+        return 0
+    return len({*store.found.table.column("group")} - {*store.table.column("group"), None})
 
 
 def _size(store: ImageStore, row: int) -> tuple[int, int]:
@@ -211,14 +222,17 @@ def render(found: Audit) -> str:
     lines += [f"  understood: {note}" for note in found.notes]
     lines += _label_lines(found)
     if found.groups is not None:
-        lines.append(f"  groups: {found.groups}")
+        lost = f", and {found.lost} of unreadable images alone" if found.lost else ""
+        lines.append(f"  groups: {found.groups}{lost}")
     if found.cases:
         lines.append("  cases by number of images: " + ", ".join(f"{size}: {n}" for size, n in found.cases.items()))
     if found.medical is not None:
         lines += medical_lines(found.medical)
     if found.splits:
         lines.append("  splits: " + ", ".join(f"{name} {count}" for name, count in found.splits.items()))
-    lines += _listed("unreadable", [f"{name} {reason}" for name, reason in found.unreadable])
+    files = [f"{name} {reason}" for name, reason in by_file(found.unreadable)]
+    images = len(found.unreadable)
+    lines += _listed("unreadable", files, "" if len(files) == images else many(images, "image"))
     lines += _listed("rows for files that are not there", found.missing)
     lines += _listed("image files that the table does not name", found.extra)
     lines += _listed("images without a label", found.unlabelled)

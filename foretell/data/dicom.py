@@ -216,6 +216,11 @@ def _check_plugin(dataset: Any) -> None:
         raise Unreadable(_missing(syntax.name))
 
 
+def _lacks_plugin(dataset: Any) -> bool:
+    """Whether one of the plugins that decode this compression is not installed, as Pillow decodes JPEG of 8 bits alone."""
+    return bool(_pydicom("pydicom.pixels").get_decoder(syntax_of(dataset)).missing_dependencies)
+
+
 def _missing(name: str) -> str:
     package = next((package for kind, package in PLUGINS.items() if kind in name), "pylibjpeg")
     return f"is compressed as {name}, which needs a plugin of pydicom: pip install {package}"
@@ -251,7 +256,7 @@ def _at_once(dataset: Any) -> Iterator[Pixels]:
 
 
 def _undecoded(dataset: Any, text: str) -> Unreadable:
-    if "missing dependencies" in text:
+    if "missing dependencies" in text or ("does not support" in text and _lacks_plugin(dataset)):
         return Unreadable(_missing(dataset.file_meta.TransferSyntaxUID.name))
     short = "less than expected" in text or "fewer" in text
     return Unreadable(f"{'is cut short' if short else 'cannot be decoded'} ({text[:160]})")

@@ -49,10 +49,10 @@ def by_column(table: Table, shares: Mapping[str, float], seed: int, what: str, *
     return Parts(train, test, how + _left_out(table, train, test, reasons, free & tested, what))
 
 
-def by_label(table: Table, shares: Mapping[str, float], seed: int, what: str) -> Parts:
-    """Labelled rows cut at ``shares``, of every class alike (of a table without labels all rows); ``what`` is a row in words.
+def by_label(table: Table, shares: Mapping[str, float], seed: int, what: str, *, each: str = "class") -> Parts:
+    """Labelled rows cut at ``shares``, of every class alike (of a table without labels all rows).
 
-    A part that is neither train nor test, and what the shares leave over, are in neither. Raises InputError as
+    ``what`` is a row in words, ``each`` what the labels say. A part that is neither train nor test, and what the shares leave over, are in neither. Raises InputError as
     ``splits.split``.
     """
     known = np.flatnonzero(~_unlabelled(table)) if "label" in table else np.arange(len(table), dtype=np.int64)
@@ -62,7 +62,7 @@ def by_label(table: Table, shares: Mapping[str, float], seed: int, what: str) ->
     free = np.ones(len(table), dtype=bool)
     free[known] = False
     train = np.sort(np.concatenate([parts["train"], np.flatnonzero(free & ~tested)]))
-    alike = " by class" if "label" in table else ""
+    alike = f" by {each}" if "label" in table else ""
     whole = "" if table.identity is None else f", {IDENTITIES[table.identity]} kept whole"
     reasons = ["beyond the shares"] * len(table)
     for name, rows in parts.items():

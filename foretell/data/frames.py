@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import atexit
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +36,25 @@ def split_name(name: str) -> tuple[str, int | None]:
     """
     found = _NAMED.match(name)
     return (found["file"], int(found["frame"])) if found else (name, None)
+
+
+def by_file(named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(name, reason) pairs with those of one file and reason as one, and how many frames or slices they are.
+
+    >>> by_file([("a.nii[axial 0]", "is cut short"), ("a.nii[axial 1]", "is cut short"), ("b.png", "is empty")])
+    [('a.nii (2 slices)', 'is cut short'), ('b.png', 'is empty')]
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, reason in named:
+        found.setdefault((split_name(name)[0], reason), []).append(name)
+    return [
+        (names[0] if len(names) == 1 else f"{file} ({len(names):,} {_parts_of(file)})", reason)
+        for (file, reason), names in found.items()
+    ]
+
+
+def _parts_of(file: str) -> str:
+    return "slices" if kind_of(Path(file)) == "nifti" else "frames"
 
 
 def count_frames(path: Path) -> int:

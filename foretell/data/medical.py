@@ -1,6 +1,6 @@
 """DICOM and NIfTI files as rows of a source: a row a frame or slice, with patient, study, series, order and how it was taken.
 
-Columns that a manifest gives are kept; the headers complete them: ``group`` (patient; the volume for NIfTI), ``study``,
+Columns that a manifest gives are kept, identifiers hashed; the headers complete them: ``group`` (patient; the volume for NIfTI), ``study``,
 ``series``, ``order``, and beyond the known ones ``modality``, ``vendor``, ``view``, ``plane``, ``spacing`` (millimetres down,
 across and between slices), ``burned`` (what the header says of text burnt into the pixels). Identifiers are hashed, see
 ``dicom_header``. What was read is kept in the cache beside the stores.
@@ -24,6 +24,7 @@ from foretell.data.dicom_header import Header, Pseudonyms, read_all, salt_of
 from foretell.data.frames import split_name
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.medical_files import kind_of
+from foretell.data.medical_labels import hash_identifiers
 from foretell.data.pixels import Unreadable
 from foretell.data.pool import Crew
 from foretell.data.source import IMAGES, Source
@@ -31,8 +32,9 @@ from foretell.data.table import Table, many
 from foretell.data.window import parse
 from foretell.errors import InputError
 
-VERSION = 3
+VERSION = 4
 READING = 2  # of how pixels are read: a store that another one made is built anew
+EXTRACT = 1 << 14  # bytes
 FACTS = ("modality", "vendor", "view", "plane", "spacing", "burned")
 
 PACKAGES = {"dicom": "pydicom", "nifti": "nibabel"}
@@ -76,11 +78,11 @@ def describe(
     except (OSError, ValueError):
         read = _read(source, config, frames, crew, progress)
         if not read["whole"]:
-            return _completed(source, read, columns or {}, frames > 0)
+            return _completed(source, read, columns or {}, frames > 0, config.identifiers)
         with contextlib.suppress(OSError):  # a cache that may only be read: read again next time
             kept.parent.mkdir(parents=True, exist_ok=True)
             replace_text(kept, json.dumps(read), lasting=False)  # one that is torn is read again
-    return _completed(source, read, columns or {}, frames > 0)
+    return _completed(source, read, columns or {}, frames > 0, config.identifiers)
 
 
 def _read(
@@ -95,7 +97,8 @@ def _read(
     paths = [source.root / split_name(source.names[row])[0] for row in dicom]
     crew.call(len(paths), "pydicom.pixels")  # they start while headers are read here
     headers = dict(zip(dicom, read_all(paths, crew.count, progress), strict=True))
-    salt = config.salt or salt_of(header.instance for header in headers.values() if header and header.instance)
+    instances = [header.instance for header in headers.values() if header and header.instance]
+    salt = config.salt or salt_of(instances or _extracts(source, kinds))
     pseudonyms = Pseudonyms(None if config.identifiers == "kept" else salt)
     rows: list[int] = []
     found: list[Row] = []
@@ -137,6 +140,20 @@ def _read(
         if header is not None and header.person != header.patient
     }
     return {**read, "notes": notes, "salt": salt, "patients": patients, "whole": not any(map(_lacking, set(kinds)))}
+
+
+def _extracts(source: Source, kinds: list[str | None]) -> list[str]:
+    """What only who has the NIfTI files can tell, which have no instance numbers: a part of each from its middle."""
+    files = {split_name(name)[0] for name, kind in zip(source.names, kinds, strict=True) if kind == "nifti"}
+    found = []
+    for file in sorted(files):
+        try:
+            with (source.root / file).open("rb") as stream:
+                stream.seek(os.fstat(stream.fileno()).st_size // 2)
+                found.append(stream.read(EXTRACT).hex())
+        except OSError:  # reported when its pixels are read
+            continue
+    return found
 
 
 def _lacking(kind: str | None) -> bool:
@@ -203,21 +220,24 @@ def _notes(found: list[Row], empty: Counter[str], config: MedicalConfig) -> list
     named = Counter(values["modality"] for _, values in found if values.get("modality"))
     modalities = f"; {', '.join(f'{name} {count}' for name, count in named.most_common())}" if named else ""
     notes = [f"medical images of {origin or 'unknown origin'}{modalities}; window: {config.window}"]
-    if any(values.get("study") for _, values in found):
-        how = "hashed" if config.identifiers == "hashed" else "kept as they are"
-        notes.append(f"identifiers of patients, studies and series are {how}; names are not read")
     if empty:
         kinds = ", ".join(f"{count} {kind}" for kind, count in empty.most_common(4))
         notes.append(f"{many(sum(empty.values()), 'DICOM file')} without pixels passed over: {kinds}")
     return notes
 
 
-def _completed(source: Source, read: dict[str, Any], renamed: Mapping[str, str], sequences: bool) -> Source:
+def _completed(
+    source: Source, read: dict[str, Any], renamed: Mapping[str, str], sequences: bool, identifiers: str
+) -> Source:
     rows, values = read["rows"], read["values"]
     columns: dict[str, list[str | None]] = {
         name: [column[row] for row in rows] for name, column in source.table.columns.items()
     }
     columns["path"] = list(read["names"])
+    told: list[str] = []
+    if source.kind == "manifest" and identifiers == "hashed":
+        read_off = {value.get(name) for value in values for name in ("group", "study", "series")}
+        told = hash_identifiers(columns, renamed, read["salt"], read_off)
     for name in ("group", "study", "series", "order", *FACTS):
         own = [value.get(name) for value in values]
         given = columns.get(name, [None] * len(rows))
@@ -238,10 +258,20 @@ def _completed(source: Source, read: dict[str, Any], renamed: Mapping[str, str],
         kind=kind,
         names=list(read["names"]),
         table=Table(columns, rows=len(rows)),
-        notes=[*notes, *read["notes"]],
+        notes=[*notes, *read["notes"], *_identified(columns, identifiers, told)],
         salt=read["salt"],
+        hashed=identifiers == "hashed",
         patients=read["patients"],
     )
+
+
+def _identified(columns: Mapping[str, list[str | None]], identifiers: str, given: list[str]) -> list[str]:
+    """The note on what became of identifiers, those in the columns ``given`` of a manifest too; none where there are none."""
+    if "study" not in columns and not given:
+        return []
+    how = "hashed" if identifiers == "hashed" else "kept as they are"
+    also = f", as are the table's columns {', '.join(given)}" if given else ""
+    return [f"identifiers of patients, studies and series are {how}{also}; names in headers are not read"]
 
 
 def _one_patient_each(columns: Mapping[str, list[str | None]]) -> bool:

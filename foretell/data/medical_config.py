@@ -22,7 +22,8 @@ class MedicalConfig(Settings):
     )
     every: int = Field(1, ge=1, description="every n-th slice of a volume and frame of a file is an image")
     identifiers: Literal["hashed", "kept"] = Field(
-        "hashed", description="of patient, study and series, in tables; a patient's name is never read"
+        "hashed",
+        description="of patient, study and series, in headers and tables; a patient's name is not read from a header",
     )
     salt: str = Field(
         "", description="of the hash; default: made of the data, so that no other data has the same pseudonyms"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from foretell.data.dicom_header import Pseudonyms
@@ -26,27 +26,55 @@ def _plain(name: str) -> str:
 
 KINDS = {_plain(name): kind for kind, names in KEYS.values() for name in names}
 OF_A_PATIENT = ("patient", "otherpatient", "issuerofpatient")  # how names of columns begin that say who a patient is
+OF_A_COLUMN = {"group": "patient", "study": "study", "case": "case"}  # what these hold, whatever they are taken from
+HASHED = ("patient", "study", "series", "case")  # kinds of pseudonyms
 
 
 def without_identifiers(
-    joined: Mapping[str, list[str | None]], columns: Mapping[str, str] | None, salt: str | None
+    joined: Mapping[str, list[str | None]], columns: Mapping[str, str] | None, source: Source, images: Table
 ) -> dict[str, list[str | None]]:
     """The columns of a table of labels without those that say whose the images are, which the images' own columns do.
 
-    One that ``columns`` takes for a known one (``{"case": "PatientID"}``) is hashed with ``salt`` where it holds identifiers
-    or names; its other columns are left out where they are called as ``KEYS`` or begin with ``Patient``.
+    One that ``columns`` takes for a known one (``{"case": "PatientID"}``) is hashed with the salt of ``source`` where it holds
+    identifiers or names, and where ``source`` is hashed, what stands for group, case and study always: but for what the table
+    of ``images`` has already. Its other columns are left out where they are called as ``KEYS`` or begin with ``Patient``.
     """
     taken = dict(columns or {})
     keys = {own for known, own in taken.items() if known in KEYS}
-    hashed = Pseudonyms(salt)
+    hashed = Pseudonyms(source.salt)
+    known = {value for name in KEYS if name in images for value in images.column(name)}
     kept = {}
     for name, values in joined.items():
         kind = _kind(taken[name]) if name in taken else None
+        if kind is None and source.hashed:
+            kind = OF_A_COLUMN.get(name)
         if kind is not None:
-            kept[name] = [hashed(kind, value) for value in values]
+            kept[name] = _pseudonyms(values, kind, hashed, known)
         elif name in COLUMNS or not (name in keys or _identifies(name)):
             kept[name] = values
     return kept
+
+
+def hash_identifiers(
+    columns: dict[str, list[str | None]], taken: Mapping[str, str], salt: str, known: Collection[str | None]
+) -> list[str]:
+    """Hash with ``salt``, in place, the ``columns`` of a manifest that stand for group, case or study, or are called as
+    identifiers or names are, and return which they are; ``known`` values, those that headers gave, stay.
+
+    ``taken`` has, by a known column, the manifest's own that stands for it.
+    """
+    kinds = {name: _kind(taken.get(name, name)) or OF_A_COLUMN.get(name) for name in columns}
+    hashed = Pseudonyms(salt)
+    found = {name: kind for name, kind in kinds.items() if kind is not None}
+    for name, kind in found.items():
+        columns[name] = _pseudonyms(columns[name], kind, hashed, known)
+    return list(found)
+
+
+def _pseudonyms(
+    values: Iterable[str | None], kind: str, hashed: Pseudonyms, known: Collection[str | None]
+) -> list[str | None]:
+    return [value if value in known else hashed(kind, value) for value in values]
 
 
 def _kind(name: str) -> str | None:
@@ -80,7 +108,7 @@ def join_by_identifier(
     key, name = found
     if key not in images:
         return None
-    rows = _rows(given, name, key, source.salt, labels)
+    rows = _rows(given, name, source.salt, labels)
     keys = images.column(key)
     if key == "group":
         called = _as_labelled(source.patients, rows, labels)
@@ -120,8 +148,8 @@ def _as_labelled(patients: Mapping[str, str], rows: Mapping[str | None, int], la
     return found
 
 
-def _rows(given: Table, name: str, key: str, salt: str | None, labels: Path) -> dict[str | None, int]:
-    """Row of each identifier, under its own name and under its pseudonym."""
+def _rows(given: Table, name: str, salt: str | None, labels: Path) -> dict[str | None, int]:
+    """Row of each identifier, under its own name and under its pseudonyms."""
     hashed = Pseudonyms(salt)
     rows: dict[str | None, int] = {}
     for row, value in enumerate(given.column(name)):
@@ -131,7 +159,9 @@ def _rows(given: Table, name: str, key: str, salt: str | None, labels: Path) -> 
             raise InputError(
                 f"{labels}: rows {rows[value] + 1} and {row + 1} are for the same {name}; expected one row each"
             )
-        rows[value] = rows[hashed(KEYS[key][0], value)] = row
+        rows[value] = row
+        for kind in HASHED:  # a manifest's group may be taken from a column of studies
+            rows[hashed(kind, value)] = row
     return rows
 
 

@@ -60,8 +60,15 @@ def whole_numbers(array: Pixels) -> Pixels:
             raise Unreadable(f"holds floats from {low:g} to {high:g}; expected them in [0, 1]")
         return np.asarray(np.rint(array * np.float32(65535)), np.uint16)
     if low < 0 or high > 65535:
-        raise Unreadable(f"holds values from {low:g} to {high:g}; expected them in 0 to 65535")
+        raise Unreadable(f"holds values from {low:g} to {high:g}; expected them in 0 to 65535: {rescaled(low)}")
     return np.asarray(array, np.uint16)
+
+
+def rescaled(low: float) -> str:
+    """What to do with values beyond their range, whose lowest is ``low``."""
+    if low >= 0:
+        return "divide those of all images by one number"
+    return "add one number to those of all images, as 1024 to Hounsfield units, or save volumes as NIfTI, which may be signed"
 
 
 def over_white(array: Pixels, premultiplied: bool = False) -> Pixels:

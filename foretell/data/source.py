@@ -35,8 +35,8 @@ class Source:
     """The samples of a source before any is decoded.
 
     ``names`` are paths relative to ``root`` (or absolute), one a row of ``table``; arrays and embedded sets have none
-    yet. ``notes`` say in words what was understood, ``extra`` lists image files under a manifest that it does not name. ``salt`` is what identifiers in the table are hashed
-    with; ``patients`` has, by a patient's identifier with its issuer, the one without (both as the table has them).
+    yet. ``notes`` say in words what was understood, ``extra`` lists image files under a manifest that it does not name. ``salt`` is what identifiers of medical files are hashed
+    with; ``hashed``: those in the table are; ``patients`` has, by a patient's identifier with its issuer, the one without (both as the table has them).
     """
 
     name: str
@@ -47,6 +47,7 @@ class Source:
     notes: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     salt: str | None = None
+    hashed: bool = False
     patients: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -212,7 +212,7 @@ class ImageStore:
         joined, missing = by_identifier or join(self.names, root, Path(labels), columns)
         added = {name: values for name, values in joined.columns.items() if name != "path"}
         if found is not None and found.salt is not None:
-            added = without_identifiers(added, columns, found.salt)
+            added = without_identifiers(added, columns, found, self.table)
         return self.with_table(Table({**self.table.columns, **added}, rows=len(self))), missing
 
     @property

@@ -17,6 +17,7 @@ from foretell import distributed
 from foretell.data import table as tables
 from foretell.data.division import by_column, by_label
 from foretell.data.domains import rows_outside
+from foretell.data.frames import by_file
 from foretell.data.splits import Parts as Parts
 from foretell.data.splits import split
 from foretell.data.store import ImageStore, open_images
@@ -26,6 +27,8 @@ from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import DataConfig, Recipe
 from foretell.run import InUse, Run
+from foretell.transfer.config import TransferConfig
+from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.measures.metrics import commonest, only_answer
 from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kept_split, kinds
@@ -115,9 +118,10 @@ def tell_data(store: ImageStore, data: DataConfig) -> None:
     for note in store.notes:
         say(f"  {note}")
     if store.unreadable:
-        name, reason = store.unreadable[0]
-        more = f" and {len(store.unreadable) - 1} more" if len(store.unreadable) > 1 else ""
-        say(f"  {len(store.unreadable)} unreadable, passed over: {name} ({reason}){more}; see 'foretell check'")
+        files = by_file(store.unreadable)
+        name, reason = files[0]
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        say(f"  {len(files)} unreadable, passed over: {name} ({reason}){more}; see 'foretell check'")
     if "label" in store.table:
         missing = [name for name, label in zip(store.names, store.table.column("label"), strict=True) if label is None]
         if missing and data.labels is not None:
@@ -158,29 +162,47 @@ def class_names(store: ImageStore) -> list[str]:
     return classes if len(classes) > 1 else []
 
 
-def divide(store: ImageStore, data: DataConfig) -> Parts:
+def divide(store: ImageStore, data: DataConfig, transfer: TransferConfig | None = None) -> Parts:
     """The split of a store: its own split column (``division.by_column``), or labelled rows by ``data.split``
     (``division.by_label``), groups (and cases of no group) kept whole.
+
+    Where the table has the findings of ``transfer`` they are its labels, and what is cut alike is the rarest of them that is
+    there (``findings.strata``).
 
     Unlabelled rows belong to pretraining, unless their group or case is in the test part. Without labels and without a split
     column every row does. Rows of the domains ``data.held_out`` are in neither part.
     """
     if not data.held_out:
-        return _divide(store, data)
+        return _divide(store, data, transfer)
     left = rows_outside(store, data.held_out, "data.held_out")
-    parts = _divide(store.subset(left), data)
+    parts = _divide(store.subset(left), data, transfer)
     return Parts(left[parts.train], left[parts.test], f"{parts.how}; {', '.join(data.held_out)} held out")
 
 
-def _divide(store: ImageStore, data: DataConfig) -> Parts:
+def _divide(store: ImageStore, data: DataConfig, transfer: TransferConfig | None) -> Parts:
     table, rows = store.table, np.arange(len(store), dtype=np.int64)
     if "split" in table:
         return by_column(table, data.split, data.split_seed, "image")
+    if transfer is not None and transfer.findings and all(name in table for name in transfer.findings):
+        return _divide_findings(store, data, transfer)
     if not class_names(store) and data.frames:
         return _divide_sequences(store, data)
     if not class_names(store):
         return Parts(rows, rows[:0], "no labels: all images are used for pretraining, none is held out")
     return by_label(table, data.split, data.split_seed, "image")
+
+
+def _divide_findings(store: ImageStore, data: DataConfig, transfer: TransferConfig) -> Parts:
+    """Rows with a known finding by ``data.split``. Raises InputError for findings that are not understood, or all the same."""
+    rows = np.arange(len(store), dtype=np.int64)
+    by_case = transfer.unit == "case"
+    found = labelled_findings(store, rows, transfer.findings, uncertain=transfer.uncertain, by_case=by_case)
+    strata: list[str | None] = [None] * len(store)
+    for row, code in zip(found.index.tolist(), found.codes.tolist(), strict=True):
+        strata[row] = str(code)
+    return by_label(
+        store.table.with_column("label", strata), data.split, data.split_seed, "image", each="the rarest finding"
+    )
 
 
 def _divide_sequences(store: ImageStore, data: DataConfig) -> Parts:
@@ -299,7 +321,7 @@ def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts
     before = kept.of(store.fingerprint, len(store)) if kept is not None else None
     if before is not None and len(before.test):
         return before
-    parts = divide(store, data)
+    parts = divide(store, data, read.recipe.transfer)
     if before is not None and len(parts.test):
         how = f"{parts.how}; pretraining saw these images too, without labels"
         return Parts(parts.train, parts.test, how)

@@ -23,8 +23,9 @@ from foretell.transfer.fractions import amounts
 from foretell.transfer.images import shift
 from foretell.transfer.images.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.images.cases import count, unit_notes
-from foretell.transfer.images.compare import check_pooling, held_out
+from foretell.transfer.images.compare import check_pooling, held_out, judged_parts
 from foretell.transfer.images.compare import compare as run_comparison
+from foretell.transfer.images.findings import check_columns
 from foretell.transfer.images.fit import finetune_once, fits_of_search, search_once
 from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
@@ -77,7 +78,9 @@ def _open(
             f"{store.source}: has no labels to measure by; give --labels FILE (a CSV with the columns path and label), "
             "class folders or a manifest with a label column"
         )
-    if not recipe.transfer.findings:
+    if recipe.transfer.findings:
+        check_columns(store, recipe.transfer.findings)
+    else:
         store.table.classes("label")
     kept = kept_split.read(read.run.path)
     own = kept is not None and kept.fingerprint == store.fingerprint
@@ -275,6 +278,8 @@ def evaluate(
         check_pooling(found.config, chosen_arms)
     if domain is not None:
         _leave_out(found, domain)
+    if compare:
+        judged_parts(found.store, found.parts.train, found.parts.test, config=found.config, shift=domain)
     _hold(found, searches=compare)
     try:
         if found.joins:

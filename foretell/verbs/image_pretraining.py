@@ -205,7 +205,7 @@ def settled_on(asked: Recipe, store: ImageStore) -> tuple[Setting, list[str]]:
     """What ``opened`` gave, divided, settled and built, and in words what was settled. Raises InputError."""
     if asked.data.labels is not None and not asked.transfer.findings:
         store.table.classes("label")
-    parts = common.divide(store, asked.data)
+    parts = common.divide(store, asked.data, asked.transfer)
     settled, notes = settle(asked, store, parts)
     reason = unmeasured(settled, store, parts)
     return build(settled, store, parts), notes if reason is None else [*notes, reason]

@@ -24,6 +24,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images.cases import unit_notes
 from foretell.transfer.images.compare import check_pooling, compare, judged_parts
+from foretell.transfer.images.findings import check_columns
 from foretell.verbs import common
 from foretell.verbs.common import Parts, Pretrained, say
 from foretell.verbs.comparing import check_trials, seeds_of, telling
@@ -91,7 +92,8 @@ def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig
             f"{store.source}: has no labels of two classes or more to compare by; give --labels FILE (a CSV with label, and "
             "path, patient, study or series)"
         )
-    parts = common.divide(store, data)
+    check_columns(store, transfer.findings)
+    parts = common.divide(store, data, transfer)
     if not len(parts.test):
         raise InputError(f"{store.source}: no test part ({parts.how}); give a split column with test rows")
     judged_parts(store, parts.train, parts.test, config=transfer, shift=shift)

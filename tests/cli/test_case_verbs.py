@@ -99,6 +99,17 @@ def test_a_domain_without_a_comparison_and_one_that_is_not_there_are_refused(
     refused(foretell("evaluate", run, table, "--compare", "--shift", "domain=C", *QUICK), "column 'domain'", "'C'")
 
 
+def test_a_domain_of_one_class_is_refused_before_any_work(run: Path, table: Path, foretell: Call) -> None:
+    with table.open(newline="") as stream:
+        case = next(row["case"] for row in csv.DictReader(stream) if row["split"] == "test")
+    said = foretell("evaluate", run, table, "--compare", "--shift", f"case={case}", *QUICK)
+    refused(said, f"--shift case={case}: ", "one class only", "2 samples)", "give one whose labels differ")
+    assert "labels:" not in said.out  # no neighbours and no probe
+    flat = ("-s", "transfer.findings=first", *QUICK)
+    said = foretell("evaluate", run, table, "--compare", "--shift", f"case={case}", *flat)
+    refused(said, f"--shift case={case}: ", "no finding is there in some samples", "give one whose labels differ")
+
+
 def test_a_split_of_pretraining_that_cuts_cases_is_refused(
     run: Path, table: Path, pictures: Path, foretell: Call, tmp_path: Path
 ) -> None:

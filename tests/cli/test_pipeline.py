@@ -16,6 +16,7 @@ from cli_words import refused
 from dicom_files import saved, small
 from safetensors.torch import save_file
 
+from foretell.data.store import open_images
 from foretell.errors import InputError
 from foretell.verbs import pipeline_plan, pretraining
 
@@ -502,6 +503,26 @@ def test_pretraining_takes_findings_without_a_class_and_domains_of_the_header(
     )  # fmt: skip
     assert told.status == 0, told.err
     assert "42 images to learn from" in told.out
+
+
+def test_findings_alone_make_a_test_part(studies: Path, foretell: Call, tmp_path: Path) -> None:
+    rows = [f"ID-{patient},{patient % 2},{int(patient % 5 == 0)}" for patient in range(30)]
+    (tmp_path / "findings.csv").write_text("\n".join(["PatientID,bright,rare", *rows]) + "\n")
+    words = [studies, "--labels", tmp_path / "findings.csv", "--out", tmp_path / "run", "--encoder", "resnet_tiny"]
+    words += ["--batch", 8, "--budget", "1 step", "-s", "transfer.findings=bright,rare"]
+    told = foretell("pretrain", *words)
+    assert told.status == 0, told.err
+    kept = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert "held out at random by the rarest finding, groups kept whole" in kept["how"]
+    store, test = open_images(studies), set(kept["test"])
+    groups = store.table.column("group")
+    assert test
+    assert not {groups[row] for row in test} & {groups[row] for row in kept["train"]}
+    told = foretell("evaluate", tmp_path / "run")
+    assert told.status == 0, told.err
+    refused(
+        foretell("evaluate", tmp_path / "run", "-s", "transfer.findings=brigt"), "column of transfer.findings", "brigt"
+    )
 
 
 @pytest.mark.parametrize("name", ["medical", "medical_starts", "medical_widths"])

@@ -104,7 +104,11 @@ def test_not_finite_names_array_and_row(tmp_path: Path, value: float, monkeypatc
     ("array", "words"),
     [
         (RNG.random((4, 8, 8)) * 900, r"values run from .* expected floats in \[0, 1\] or \[0, 255\]"),
-        (np.full((4, 8, 8), -3), "values run from -3 to -3; expected whole numbers in 0 to 65535"),
+        (
+            np.full((4, 8, 8), -3),
+            "values run from -3 to -3; expected whole numbers in 0 to 65535: add one number to .*NIfTI",
+        ),
+        (np.full((4, 8, 8), 70000), "values run from 70000 to 70000; .*: divide those of all images by one number"),
         (np.zeros((4, 8)), r"has shape \(4, 8\); expected images \(N, H, W\)"),
         (np.zeros((0, 8, 8)), "holds no images"),
         (np.zeros((4, 1, 1)), "images are 1 x 1 pixels"),

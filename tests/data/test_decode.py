@@ -322,7 +322,11 @@ def test_float_and_signed_values_out_of_range(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 2.5, np.float32)).save(tmp_path / "x.tif")
     refuse(tmp_path / "x.tif", "floats from 2.5 to 2.5")
     Image.fromarray(np.full((8, 8), -1000, np.int32)).save(tmp_path / "y.tif")
-    refuse(tmp_path / "y.tif", "values from -1000")
+    refuse(
+        tmp_path / "y.tif", "values from -1000", "add one number to those of all images, as 1024 to Hounsfield", "NIfTI"
+    )
+    np.save(tmp_path / "y.npy", np.full((8, 8), 70000))
+    refuse(tmp_path / "y.npy", "values from 70000", "divide those of all images by one number")
     np.save(tmp_path / "z.npy", np.full((8, 8), np.nan))
     refuse(tmp_path / "z.npy", "not finite")
 

@@ -350,6 +350,21 @@ def test_a_missing_plugin_is_named_with_its_package(tmp_path: Path, monkeypatch:
         list(dicom.frames(path))
 
 
+@pytest.mark.parametrize("name", ["JPEG-lossy.dcm", "JPGExtended.dcm"])
+def test_what_pillow_alone_does_not_decode_is_named_with_its_package(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = next(path for path in real_files() if path.name == name)
+    decoder = pydicom.pixels.get_decoder(pydicom.uid.JPEGExtended12Bit)
+    monkeypatch.setattr(decoder, "_available", {key: run for key, run in decoder._available.items() if key == "pillow"})
+    monkeypatch.setattr(decoder, "_unavailable", {"pylibjpeg": ("pylibjpeg>=2.0", "pylibjpeg-libjpeg>=2.1")})
+    with pytest.raises(Unreadable, match=r"JPEG Extended .*needs a plugin.*pip install pylibjpeg pylibjpeg-libjpeg"):
+        list(dicom.frames(path))
+    monkeypatch.setattr(decoder, "_unavailable", {})
+    with pytest.raises(Unreadable, match="cannot be decoded"):
+        list(dicom.frames(path))
+
+
 def test_a_name_is_in_no_message(tmp_path: Path) -> None:
     for tags in ({"Rows": 0}, {"BitsAllocated": 7}, {"PixelData": b""}, {"PhotometricInterpretation": "HUES"}):
         path = saved(tmp_path, small(**tags))

@@ -11,6 +11,7 @@ from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
 from foretell.recipe import DataConfig
+from foretell.transfer.config import TransferConfig
 from foretell.verbs.common import divide
 
 SHARES = {"train": 0.8, "test": 0.2}
@@ -130,6 +131,33 @@ def test_without_labels_rows_are_drawn_from_all() -> None:
 def divided(**columns: Values) -> Parts:
     count = len(next(iter(columns.values())))
     return divide(ImageStore.of(np.zeros((count, 8, 8, 1), np.uint8), Table(columns)), DataConfig())
+
+
+def found_in(count: int) -> dict[str, Values]:
+    """Findings of ``count`` patients of two images: one in five has the rare one, one in two the other, one knows none."""
+    rare: Values = [str(int(row // 2 % 5 == 0)) for row in range(2 * count)]
+    usual: Values = [str(row // 2 % 2) for row in range(2 * count)]
+    rare[-2:] = usual[-2:] = [None, None]
+    return {"group": [f"p{row // 2}" for row in range(2 * count)], "rare": rare, "usual": usual}
+
+
+def test_images_with_findings_are_cut_by_patient_and_by_the_rarest_of_them() -> None:
+    columns = found_in(41)
+    store = ImageStore.of(np.zeros((82, 8, 8, 1), np.uint8), Table(columns))
+    parts = divide(store, DataConfig(), TransferConfig(findings=["rare", "usual"]))
+    train, test = rows(parts)
+    assert parts.how == "16 labelled images held out at random by the rarest finding, groups kept whole (seed 0)"
+    assert sorted(train + test) == list(range(82))
+    assert {80, 81} <= set(train)  # nothing is known of them
+    assert not {columns["group"][row] for row in train} & {columns["group"][row] for row in test}
+    for name, share in (("rare", 0.2), ("usual", 0.5)):
+        there = np.mean([columns[name][row] == "1" for row in test])
+        assert abs(there - share) <= 0.15
+    assert divide(store, DataConfig()).how.startswith("no labels")
+    elsewhere = divide(store, DataConfig(), TransferConfig(findings=["of other images"]))
+    assert elsewhere.how.startswith("no labels")  # a first stage on images of one's own
+    with pytest.raises(InputError, match="no finding is there in some"):
+        divide(store.subset([0, 1]), DataConfig(), TransferConfig(findings=["rare"]))
 
 
 def test_images_of_folders_train_and_val_are_learnt_from_and_tested() -> None:

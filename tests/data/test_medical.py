@@ -189,9 +189,61 @@ def test_a_manifest_keeps_its_own_columns(tmp_path: Path) -> None:
     study(tmp_path / "s")
     rows = [f"s/{patient}/IM{image:04d},{'ab'[patient % 2]},p{patient}" for patient in range(3) for image in range(2)]
     (tmp_path / "table.csv").write_text("path,label,group\n" + "\n".join(rows) + "\n")
-    store = open_images(tmp_path / "table.csv")
+    store = open_images(tmp_path / "table.csv", medical=MedicalConfig(identifiers="kept"))
     assert store.table.column("group") == ["p0", "p0", "p1", "p1", "p2", "p2"]
     assert store.table.column("order") == ["1", "2"] * 3
+    assert any("kept as they are; names" in note for note in store.notes)
+    hashed = open_images(tmp_path / "table.csv").table
+    assert hashed.column("label") == store.table.column("label")
+    assert hashed.codes("group")[0].tolist() != [-1] * 6
+    first, second = hashed.column("group")[::2], hashed.column("group")[1::2]
+    assert first == second
+    assert len(set(first)) == 3
+
+
+@pytest.mark.parametrize(
+    ("own", "known"), [("PatientName", "group"), ("name", "group"), ("who", "case"), ("visit", "study")]
+)
+def test_no_identifier_or_name_comes_from_a_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own: str, known: str
+) -> None:
+    study(tmp_path / "s")
+    splits = ("train", "test")
+    rows = [f"s/{p}/IM{i:04d},Nameson^Nora{p},{splits[i]}" for p in range(3) for i in range(2)]
+    table = labels(tmp_path / "t.csv", f"path,{own},split", *rows)
+    found = audit(table, columns={known: own})
+    print(render(found))
+    said = capsys.readouterr().out
+    assert "Nora" not in said
+    assert f"are hashed, as are the table's columns {'PatientName, ' * (own == 'PatientName')}{known};" in said
+    assert "patient-" in said or known != "group"
+    values = open_images(table, columns={known: own}).table.column(known)
+    assert values[::2] == values[1::2]
+    assert len(set(values)) == 3
+    kept = open_images(table, columns={known: own}, medical=MedicalConfig(identifiers="kept"))
+    assert kept.table.column(known)[0] == "Nameson^Nora0"
+
+
+def test_an_identifier_in_a_manifest_is_the_one_that_the_header_has(tmp_path: Path) -> None:
+    own = open_images(study(tmp_path / "s")).table.column("group")
+    rows = [f"s/{p}/IM{i:04d},{f'ID-{p}' * (i == 0)}" for p in range(3) for i in range(2)]
+    store = open_images(labels(tmp_path / "t.csv", "path,mrn", *rows), columns={"group": "mrn"})
+    assert store.table.column("group") == own
+    again = [f"s/{p}/IM{i:04d},{own[2 * p] if i == 0 else ''}" for p in range(3) for i in range(2)]
+    assert open_images(labels(tmp_path / "u.csv", "path,group", *again)).table.column("group") == own
+    by_patient = labels(tmp_path / "l.csv", "PatientID,label", "ID-0,a", "ID-1,b", "ID-2,a")
+    joined = open_images(tmp_path / "t.csv", columns={"group": "mrn"}).with_labels(by_patient)[0]
+    assert joined.table.column("label") == ["a", "a", "b", "b", "a", "a"]
+
+
+def test_labels_join_a_manifest_grouped_by_study(tmp_path: Path) -> None:
+    study(tmp_path / "s")
+    rows = [f"s/{p}/IM0000,1.2.{p}" for p in range(3)]
+    store = open_images(
+        labels(tmp_path / "t.csv", "path,StudyInstanceUID", *rows), columns={"group": "StudyInstanceUID"}
+    )
+    by_group = labels(tmp_path / "l.csv", "group,label", "1.2.0,a", "1.2.1,b", "1.2.2,a")
+    assert store.with_labels(by_group)[0].table.column("label") == ["a", "b", "a"]
 
 
 def test_a_column_of_the_header_can_stand_for_a_known_one(tmp_path: Path) -> None:
@@ -324,6 +376,20 @@ def test_no_identifier_or_name_comes_from_a_table_of_labels(tmp_path: Path, key:
     assert again.table.column("case")[0] == own.table.column("group")[0]  # hashed as the images' own are
     assert again.table.column("domain")[0] == "F"
     assert again.table.column("order")[0].startswith("patient-")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("known", ["group", "case", "study"])
+def test_what_labels_say_of_groups_is_hashed_however_it_is_called(tmp_path: Path, known: str) -> None:
+    rows = [f"{p}/IM{i:04d},Nam^{p},a" for p in range(3) for i in range(2)]
+    folder, table = study(tmp_path / "s"), labels(tmp_path / "t.csv", "path,Name,label", *rows)
+    found = open_images(folder, labels=table, columns={known: "Name"}).table.column(known)
+    assert not any("Nam^" in str(value) for value in found)
+    assert found[::2] == found[1::2]
+    assert len(set(found)) == 3
+    own = open_images(folder).table.column("group")
+    rows = [f"{p}/IM{i:04d},{[own[2 * p], f'ID-{p}'][i]}" for p in range(3) for i in range(2)]
+    same = open_images(folder, labels=labels(tmp_path / "u.csv", "path,group", *rows)).table.column("group")
+    assert same == own  # as a pseudonym or as it is in the files
 
 
 def test_processes_that_start_while_headers_are_read_decode_the_same(

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from foretell.data import nifti
+from foretell.data.audit import audit, render
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.pixels import Unreadable
 from foretell.data.store import open_images
 from foretell.data.window import FILE, parse
 from foretell.errors import InputError
+from foretell.recipe import DataConfig
+from foretell.verbs.common import tell_data
 
 nibabel = pytest.importorskip("nibabel")
 
@@ -117,6 +120,37 @@ def test_nan_is_refused_with_what_to_do(tmp_path: Path) -> None:
     volume(tmp_path / "a.nii", values)
     with pytest.raises(InputError, match=r"a\.nii\[axial 0\], has 1 voxels that are NaN or infinite.*nan_to_num"):
         open_images(tmp_path)
+
+
+def test_a_volume_that_cannot_be_read_is_listed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = counted(np.float32)
+    volume(tmp_path / "b.nii", values)
+    values[2, 3, 4] = np.nan
+    volume(tmp_path / "a.nii.gz", values)
+    found = audit(tmp_path)
+    assert len(found.unreadable) == SHAPE[2]
+    shown = render(found).splitlines()
+    assert "  unreadable: 1 (11 images)" in shown
+    assert sum("NaN" in line for line in shown) == 1
+    assert any(line.strip().startswith("a.nii.gz (11 slices) has 1 voxels that are NaN") for line in shown)
+    assert "  groups: 1, and 1 of unreadable images alone" in shown  # the headers are of 2 volumes
+    assert any("medical images of 2 patients or volumes" in line for line in shown)
+    store = open_images(tmp_path, max_unreadable=0.9)
+    tell_data(store, DataConfig(source=str(tmp_path)))
+    assert "1 unreadable, passed over: a.nii.gz (11 slices) (has 1 voxels" in capsys.readouterr().out
+
+
+def test_groups_of_a_table_of_volumes_are_hashed_by_what_is_in_them(tmp_path: Path) -> None:
+    for name in "ab":
+        volume(tmp_path / f"{name}.nii", counted())
+    (tmp_path / "t.csv").write_text("path,name\na.nii,Nameson\nb.nii,\n")
+    table = open_images(tmp_path / "t.csv", columns={"group": "name"}).table
+    first, second = table.column("group")[0], table.column("group")[-1]
+    assert first is not None
+    assert first.startswith("patient-")
+    assert second == "b"  # the name of its file
+    volume(tmp_path / "a.nii", counted() + 1)  # other voxels: nobody without them can make the pseudonym
+    assert open_images(tmp_path / "t.csv", columns={"group": "name"}).table.column("group")[0] != first
 
 
 def test_a_damaged_volume_is_read_once_for_all_its_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from foretell.transfer.images.cases import commonest_of, count, labelled_cases, 
 from foretell.transfer.images.comparison import Comparison
 from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.findings import labelled_findings
-from foretell.transfer.images.labelled import Index, Labelled, labelled, resolved
+from foretell.transfer.images.labelled import Index, Labelled, TooAlike, labelled, resolved
 from foretell.transfer.images.shift import PREFIX, apart, drops, gains
 from foretell.transfer.measures.redrawn import widen_spreads
 from foretell.views.config import ViewConfig
@@ -74,7 +74,9 @@ def _read(
     try:
         return (labelled_cases if by_case else labelled)(store, index, column)
     except InputError as error:
-        raise InputError(f"{error} (of the {part} part)" if part else str(error)) from None
+        if not part:
+            raise
+        raise InputError(f"{error} (of the {part} part)") from None
 
 
 def unseen(
@@ -152,6 +154,10 @@ def judged_parts(
     fit, held, notes = held_out(store, train, test, column, config)
     try:
         shifted, more = unseen(store, fit, elsewhere, column, config)
+    except TooAlike as error:
+        raise InputError(
+            f"--shift {shift}: {error.found}; nothing can be told apart in that domain: give one whose labels differ"
+        ) from None
     except InputError as error:
         raise InputError(f"--shift {shift}: {error}") from None
     notes += unit_notes(store, [*fit.index, *held.index], config, column)

@@ -18,7 +18,7 @@ from torch import Tensor
 from foretell.data.bags import Bags
 from foretell.errors import InputError, unknown
 from foretell.objectives.micle import COLUMNS
-from foretell.transfer.images.labelled import Index, Labelled, group_codes
+from foretell.transfer.images.labelled import Index, Labelled, TooAlike, group_codes
 from foretell.transfer.measures.probe import Probe, fit_probe
 
 if TYPE_CHECKING:
@@ -70,6 +70,13 @@ def strata(targets: Array) -> Index:
     return found
 
 
+def check_columns(store: ImageStore, columns: Sequence[str]) -> None:
+    """Raise InputError for one of ``columns`` that the table does not have."""
+    for name in columns:
+        if name not in store.table:
+            raise unknown("column of transfer.findings", name, store.table.columns)
+
+
 def labelled_findings(
     store: ImageStore, index: Index, columns: Sequence[str], *, uncertain: str = "ignore", by_case: bool = False
 ) -> Labelled:
@@ -79,10 +86,8 @@ def labelled_findings(
     InputError for a column or value that is not understood, no column of cases, and findings that are all there or all
     not there.
     """
+    check_columns(store, columns)
     table = store.table
-    for name in columns:
-        if name not in table:
-            raise unknown("column of transfer.findings", name, table.columns)
     values = [
         [
             _target(table.column(name)[row], uncertain, f"{store.source}: {name} of '{store.names[row]}'")
@@ -106,9 +111,9 @@ def labelled_findings(
         )
     rows, targets = np.asarray(index)[known], targets[known]
     if not any(len(np.unique(column[~np.isnan(column)])) > 1 for column in targets.T):
-        raise InputError(
-            f"{store.source}: {', '.join(columns)}: no finding is there in some samples and not there in others; nothing can "
-            "be learnt"
+        raise TooAlike(
+            f"{store.source}: {', '.join(columns)}: no finding is there in some samples and not there in others",
+            "nothing can be learnt",
         )
     data = Labelled(store, rows, strata(targets), list(columns), group_codes(store, rows), targets=targets)
     return replace(data, cases=None if cases is None else cases[known], unlabelled=len(index) - len(rows))

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 Index = NDArray[np.int64]
 
 
+class TooAlike(InputError):
+    """Labels that all say the same: what was ``found``, and what is needed."""
+
+    def __init__(self, found: str, needed: str) -> None:
+        super().__init__(f"{found}; {needed}")
+        self.found = found
+
+
 class Reader(Protocol):
     """Whatever gives stored images by row; ``fingerprint`` names what is stored."""
 
@@ -109,9 +117,9 @@ def labelled(store: ImageStore, index: Sequence[int] | Index | None, column: str
         raise InputError(f"{store.source}: none of {len(rows)} samples has a {column}; label some of them")
     found = np.unique(codes[known])
     if len(found) < 2:
-        raise InputError(
-            f"{store.source}: one class only ('{classes[int(found[0])]}', {len(known)} samples); "
-            "a classifier needs labels of at least two"
+        raise TooAlike(
+            f"{store.source}: one class only ('{classes[int(found[0])]}', {len(known)} samples)",
+            "a classifier needs labels of at least two",
         )
     return Labelled(
         store, known, codes[known], list(classes), group_codes(store, known), unlabelled=len(rows) - len(known)
