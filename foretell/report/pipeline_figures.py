@@ -15,7 +15,7 @@ from foretell.report.parts import Cell, Table
 from foretell.report.plots import Axis
 from foretell.report.results import score_cell
 from foretell.transfer.fractions import in_words
-from foretell.transfer.measures.crossing import number, sentence
+from foretell.transfer.measures.crossing import BELOW, number, sentence
 from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
@@ -210,7 +210,7 @@ def crossings(comparison: Json) -> Markup | None:
         dot = Dot(
             at["labels"], _end(row["low"], row), _end(row["high"], row), _end(row.get("group_low"), row),
             _end(row.get("group_high"), row), note=f"{name}: {number(at, row)} labels",
-            side="left" if at["reading"] == "fewer than" else "right",
+            side="left" if at["reading"] in BELOW else "right",
         )  # fmt: skip
         rows.append(DotRow(name, key(row["arm"]), [dot], f"{number(at, row)}{share}"))
     most = found[0]["of"]
@@ -227,7 +227,7 @@ def _end(record: Json | None, row: Json) -> float | None:
         return None
     if record["labels"] is not None:
         return float(record["labels"])
-    return float(row["fewest"] if record["reading"] == "fewer than" else row["most"])
+    return float(row["fewest"] if record["reading"] in BELOW else row["most"])
 
 
 def sentences(comparison: Json) -> list[str]:
