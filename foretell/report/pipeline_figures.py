@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from foretell.report import analysis, charts, words
-from foretell.report.dots import Dot, DotRow, dot_chart
+from foretell.report.dots import Dot, DotRow, dot_chart, dot_values
 from foretell.report.parts import Cell, Table
 from foretell.report.plots import Axis
 from foretell.report.results import score_cell
@@ -125,9 +125,11 @@ def losses(comparison: Json) -> Table:
 # figures ---------------------------------------------------------------------------------------------------------------
 
 
-def _score_axis(comparison: Json) -> Axis:
+def _score_axis(comparison: Json, rows: Iterable[DotRow]) -> Axis:
     metric = analysis.metric_of(comparison).replace("_", " ")
-    return Axis(f"test {metric}", format=words.whole_percent, unit=0.01)
+    values = dot_values(rows)
+    low, high = charts.share_span(min(values), max(values)) if values else (None, None)
+    return Axis(f"test {metric}", format=words.whole_percent, unit=0.01, low=low, high=high)
 
 
 def _drawn(name: str, title: str, rows: list[DotRow], x: Axis, rule: tuple[float, str] | None = None) -> Markup:
@@ -150,7 +152,7 @@ def main(comparison: Json) -> Markup:
         dot = Dot(cell.mean, cell.low, cell.high, cell.group_low, cell.group_high, note)
         rows.append(DotRow(title_of(comparison, arm), key(arm), [dot], words.percent(cell.mean)))
     title = f"Test score of every arm with {analysis.labels_phrase(labels, amount)}"
-    return _drawn(f"{comparison['name']}-main", title, rows, _score_axis(comparison))
+    return _drawn(f"{comparison['name']}-main", title, rows, _score_axis(comparison, rows))
 
 
 def shift(comparison: Json) -> Markup:
@@ -179,7 +181,7 @@ def shift(comparison: Json) -> Markup:
             )
         )
     title = f"Test score at home (full) and on {domain} (hollow), with {words.counted(labels, 'label')}"
-    return _drawn(f"{comparison['name']}-shift", title, rows, _score_axis(comparison))
+    return _drawn(f"{comparison['name']}-shift", title, rows, _score_axis(comparison, rows))
 
 
 def fractions(comparison: Json) -> Markup | None:

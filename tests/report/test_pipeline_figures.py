@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
+
+import pytest
 
 from foretell.report import pipeline_figures as figures
 from foretell.report.dots import Dot, DotRow, dot_chart
@@ -84,6 +87,17 @@ def test_figures_show_tuned_arms_and_escape_what_data_says() -> None:
         "(100 may not be enough)"
     )
     assert "cases = domain" not in drawn["crossing"]  # an arm that is no baseline
+
+
+@pytest.mark.parametrize(("share", "ticks"), [(1.0, (90, 100)), (0.0, (0, 10))])
+def test_the_axis_of_shares_that_are_all_equal_stays_within_the_possible(share: float, ticks: tuple[int, int]) -> None:
+    equal = comparison()
+    ends = dict.fromkeys(("mean", "low", "high", "group_low", "group_high"), share)
+    equal["summary"] = [{**row, **ends} for row in equal["summary"]]
+    equal["classes"] = []  # no line of guessing evenly
+    for drawn in (figures.main(equal), figures.fractions(equal), figures.shift(equal)):
+        shown = [int(found) for found in re.findall(r'class="tick">(-?\d+)%<', str(drawn))]
+        assert (min(shown), max(shown)) == ticks
 
 
 def test_a_baseline_that_guesses_is_said_to_be_easily_equalled() -> None:
