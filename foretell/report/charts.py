@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from foretell.report import analysis, words
 from foretell.report.gather import Gathered, Json
+from foretell.report.parts import Cell
 from foretell.report.plots import (
     Axis,
     Bar,
@@ -37,6 +38,11 @@ SHOWN_AT_MOST = 240  # points of a curve: more than pixels would only make the p
 def key_of(arm: str) -> str:
     """The arm's colour on the page."""
     return arm if arm in analysis.ARMS else "other"
+
+
+def named(comparison: Json, arm: str) -> Cell:
+    """The table cell that names an arm, in its colour."""
+    return Cell(analysis.arm_name(comparison, arm), kind=f"c-{key_of(arm)}")
 
 
 def on_both(name: str, draw: Callable[[str, float], str]) -> Markup:

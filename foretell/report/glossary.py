@@ -42,17 +42,27 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     ("Accuracy", (*COMPARED, *FROZEN), "The share of test {samples} whose class is named rightly."),
     (
-        "Balanced accuracy", ("probe",),
+        "Balanced accuracy", ("probe", "measures"),
         "The accuracy within each class (its sensitivity), averaged over classes, so that a rare class counts as much.",
     ),
     (
-        "Macro-F1", ("probe",),
+        "Macro-F1", ("probe", "measures"),
         "For each class, how many of its {samples} are found and how many so named are right, in one number (their harmonic "
         "mean); averaged over classes.",
     ),
     (
-        "AUROC", ("probe",),
+        "AUROC", ("probe", "measures"),
         "How often {a_sample} of a class gets a higher score for it than {a_sample} of another class: 50% is guessing.",
+    ),
+    (
+        "Sensitivity, specificity", ("measures",),
+        "The share of {samples} of a class that are found, and of the others that are left alone, above a score (threshold) that "
+        "was fixed on held-out labels; averaged over classes.",
+    ),
+    (
+        "Brier score, calibration error", ("measures",),
+        "How far the foretold probabilities are from what came true, and how far the certainty is from the share of right "
+        "answers. Lower is better.",
     ),
     (
         "Trial, validation", ("search",),

@@ -65,7 +65,8 @@ def _head(comparison: Json, first: str) -> list[Cell | str]:
     return [first, *(Cell(words.count(labels), in_words(amount)) for labels, amount in amounts_of(comparison))]
 
 
-def _named(comparison: Json, arm: str) -> Cell:
+def named(comparison: Json, arm: str) -> Cell:
+    """The cell that names an arm, in its colour."""
     return Cell(title_of(comparison, arm), kind=f"c-{keys_of(comparison)(arm)}")
 
 
@@ -75,7 +76,7 @@ def scores(comparison: Json, arms: Iterable[str]) -> Table:
     rows: list[list[Cell | str]] = []
     for arm in arms:
         found = [analysis.at_labels(cells.get(arm, []), labels) for labels, _ in amounts_of(comparison)]
-        rows.append([_named(comparison, arm), *(score_cell(cell) if cell else words.MISSING for cell in found)])
+        rows.append([named(comparison, arm), *(score_cell(cell) if cell else words.MISSING for cell in found)])
     return Table(_head(comparison, "Arm"), rows)
 
 
@@ -118,7 +119,7 @@ def losses(comparison: Json) -> Table:
                 continue
             more: list[Cell | str] = [_difference(gain[at], "mean") if gain else words.MISSING for at in ("in", "out")]
             shown = (words.count(labels), words.percent(row["in"]), words.percent(row["out"]))
-            rows.append([_named(comparison, arm), *shown, _difference(row["drop"], "mean"), *more])
+            rows.append([named(comparison, arm), *shown, _difference(row["drop"], "mean"), *more])
     return Table(head, rows)
 
 

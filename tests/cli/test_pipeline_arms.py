@@ -35,6 +35,7 @@ def part(name: str, encoder: str = "small", lift: float = 0.0, *, start: bool = 
     ]  # fmt: skip
     result: dict[str, Any] = {
         "arms": {arm: {} for arm in SCORES}, "rows": rows, "summary": summary, "redrawn": drawn, "metric": "accuracy",
+        "search": [{"arm": arm, "labels": 20, "trials": [], "chosen": {"rate": 0.1}} for arm in SCORES],
         "seeds": [0, 1], "cost": {"evaluations": 16}, **({"shift": {"domain": "domain=B", "samples": 9}} if shift else {}),
     }  # fmt: skip
     return Compared(name, f"the {name}", encoder, result, start)
@@ -45,6 +46,7 @@ def test_arms_are_named_by_step_and_baselines_stand_once() -> None:
     assert list(found["arms"]) == [
         "scratch", "natural", "domain", "cases", "random", "natural, frozen", "domain, frozen", "cases, frozen",
     ]  # fmt: skip
+    assert [entry["arm"] for entry in found["search"]] == [*dict.fromkeys(row["arm"] for row in found["rows"])]
     assert found["arms"]["cases, frozen"] == {
         "title": "the cases, frozen", "encoder": "small", "step": "cases", "frozen": True, "start": False,
     }  # fmt: skip
