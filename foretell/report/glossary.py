@@ -46,7 +46,7 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "The accuracy within each class (its sensitivity), averaged over classes, so that a rare class counts as much.",
     ),
     (
-        "Macro-F1", ("probe", "measures"),
+        "Macro-F1", ("probe",),
         "For each class, how many of its {samples} are found and how many so named are right, in one number (their harmonic "
         "mean); averaged over classes.",
     ),
@@ -60,7 +60,7 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "was fixed on held-out labels; averaged over classes.",
     ),
     (
-        "Brier score, calibration error", ("measures",),
+        "Brier score, calibration error (ECE)", ("measures",),
         "How far the foretold probabilities are from what came true, and how far the certainty is from the share of right "
         "answers. Lower is better.",
     ),

@@ -17,11 +17,10 @@ NAMES = {
     "balanced_accuracy": ("balanced accuracy", ""),
     "accuracy": ("accuracy", "top-1"),
     "top3_accuracy": ("top-3 accuracy", ""),
-    "macro_f1": ("macro-F1", ""),
-    "sensitivity": ("sensitivity", "at the fixed threshold"),
-    "specificity": ("specificity", "at the fixed threshold"),
+    "sensitivity": ("sensitivity", ""),
+    "specificity": ("specificity", ""),
     "brier": ("Brier score", "lower is better"),
-    "ece": ("calibration error", "ECE, lower is better"),
+    "ece": ("ECE", "lower is better"),
 }
 CLASSES_FOR_TOP3 = 4  # of as many as 3 every answer is among the first three
 

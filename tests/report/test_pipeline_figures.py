@@ -153,7 +153,7 @@ def test_every_measure_stands_beside_the_headline() -> None:
     assert (scratch[2].sub, scratch[-1].sub) == ("45.0 to 55.0", "0.150 to 0.250")
     assert (found["labels"], found["metric"]) == ("100 labels", "accuracy")
     few = measured({"accuracy": 0.9, "top3_accuracy": 1.0, "ece": 0.1}, "abc")  # three of three are always right
-    assert [cell.main for cell in few["table"].head[1:]] == ["accuracy", "calibration error"]
+    assert [cell.main for cell in few["table"].head[1:]] == ["accuracy", "ECE"]
     assert measured({"accuracy": 0.9}, "ab") is None
 
 
