@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from foretell.report import analysis, words
 from foretell.report.gather import Gathered, Json
+from foretell.report.parts import Cell
 from foretell.report.plots import (
     Axis,
     Bar,
@@ -27,14 +28,21 @@ from foretell.report.plots import (
 )
 from foretell.report.svg import mark
 from foretell.transfer.fractions import Amount, in_words
+from foretell.transfer.measures.intervals import EQUAL
 
 WIDE, NARROW = 820, 390
+ROOM = 0.1  # of an axis of shares whose values are all equal
 SHOWN_AT_MOST = 240  # points of a curve: more than pixels would only make the page heavy
 
 
 def key_of(arm: str) -> str:
     """The arm's colour on the page."""
     return arm if arm in analysis.ARMS else "other"
+
+
+def named(comparison: Json, arm: str) -> Cell:
+    """The table cell that names an arm, in its colour."""
+    return Cell(analysis.arm_name(comparison, arm), kind=f"c-{key_of(arm)}")
 
 
 def on_both(name: str, draw: Callable[[str, float], str]) -> Markup:
@@ -70,10 +78,9 @@ def efficiency(comparison: Json, name: str = "efficiency", key_of: Callable[[str
     lowest = min(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.low) if v is not None)
     highest = max(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.high) if v is not None)
     rules = [Rule(chance, "guessing evenly")] if chance and lowest - 0.1 < chance else []
-    y = Axis(
-        f"test {metric.replace('_', ' ')}", format=words.whole_percent, unit=0.01,
-        low=max(0.0, min(lowest, *(rule.y for rule in rules), 1.0)), high=min(1.0, highest),
-    )  # fmt: skip
+    low, high = max(0.0, min(lowest, *(rule.y for rule in rules), 1.0)), min(1.0, highest)
+    low, high = share_span(low, high)
+    y = Axis(f"test {metric.replace('_', ' ')}", format=words.whole_percent, unit=0.01, low=low, high=high)
     regions = _regions(analysis.advantage(analysis.differences(comparison)).runs, ticks)
     description = f"{analysis.advantage_sentence(analysis.differences(comparison))} " + "; ".join(
         f"{analysis.arm_name(comparison, arm)}: "
@@ -87,6 +94,13 @@ def efficiency(comparison: Json, name: str = "efficiency", key_of: Callable[[str
             width=width, height=440 if width == WIDE else 360, regions=regions, rules=rules,
         ),
     )  # fmt: skip
+
+
+def share_span(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis of shares from ``low`` to ``high``: where they are equal, with ``ROOM`` below them, or above 0."""
+    if high - low > EQUAL:
+        return low, high
+    return (high - ROOM, high) if high >= ROOM else (low, low + ROOM)
 
 
 def _cell_note(comparison: Json, cell: analysis.Cell) -> str:
@@ -166,6 +180,8 @@ def reaching(comparison: Json) -> Markup | None:
     ]  # fmt: skip
     metric = analysis.metric_of(comparison).replace("_", " ")
     rules = [Rule(reached["score"], "final score from scratch")] if words.known(reached.get("score")) else []
+    scores = [*(score for curve in curves.values() for _, score in curve), *(rule.y for rule in rules)]
+    low, high = share_span(min(scores), max(scores))
     steps = ", ".join(
         f"{analysis.arm_name(comparison, arm)} {words.count(value)}" for arm, value in reached["steps"].items()
     )
@@ -174,7 +190,7 @@ def reaching(comparison: Json) -> Markup | None:
         lambda name, width: line_chart(
             name, "Test score while fine-tuning", f"Steps to the scratch arm's final score: {steps}", series,
             Axis("fine-tuning steps", format=words.count, low=0, unit=1),
-            Axis(f"test {metric}", format=words.whole_percent, unit=0.01),
+            Axis(f"test {metric}", format=words.whole_percent, unit=0.01, low=low, high=high),
             width=width, height=300, rules=rules,
         ),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from foretell.report import words
@@ -39,7 +39,7 @@ class DotRow:
     shown: str
 
 
-def _values(rows: Sequence[DotRow]) -> list[float]:
+def dot_values(rows: Iterable[DotRow]) -> list[float]:
     """All finite values and ends of intervals."""
     found = []
     for row in rows:
@@ -64,7 +64,7 @@ def dot_chart(
     left = SIZE + 4 if above else max(wide(row.label) for row in rows) + 18
     right = width - max(wide(row.shown) for row in rows) - 18
     bottom = top + tall * len(rows)
-    values = [*_values(rows), *([rule[0]] if rule else [])] or [0.0, 1.0]
+    values = [*dot_values(rows), *([rule[0]] if rule else [])] or [0.0, 1.0]
     low = min(values) if x.low is None else x.low
     high = max(values) if x.high is None else x.high
     ticks = list(

@@ -42,7 +42,7 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     ("Accuracy", (*COMPARED, *FROZEN), "The share of test {samples} whose class is named rightly."),
     (
-        "Balanced accuracy", ("probe",),
+        "Balanced accuracy", ("probe", "measures"),
         "The accuracy within each class (its sensitivity), averaged over classes, so that a rare class counts as much.",
     ),
     (
@@ -51,8 +51,18 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "mean); averaged over classes.",
     ),
     (
-        "AUROC", ("probe",),
+        "AUROC", ("probe", "measures"),
         "How often {a_sample} of a class gets a higher score for it than {a_sample} of another class: 50% is guessing.",
+    ),
+    (
+        "Sensitivity, specificity", ("measures",),
+        "The share of {samples} of a class that are found, and of the others that are left alone, above a score (threshold) that "
+        "was fixed on held-out labels; averaged over classes.",
+    ),
+    (
+        "Brier score, calibration error (ECE)", ("measures",),
+        "How far the foretold probabilities are from what came true, and how far the certainty is from the share of right "
+        "answers. Lower is better.",
     ),
     (
         "Trial, validation", ("search",),

@@ -15,12 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from foretell import __version__
 from foretell.errors import InputError
 from foretell.json_files import AGAIN
-from foretell.report import about, analysis, elsewhere, reading, results, searching, words
+from foretell.report import about, analysis, charts, elsewhere, reading, results, searching, words
 from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
 from foretell.report.glossary import glossary
 from foretell.report.leaks import shortcuts
+from foretell.report.measures import measures
 from foretell.run import write_aside
 
 HERE = Path(__file__).parent
@@ -97,6 +98,9 @@ def context(run: Gathered) -> dict[str, Any]:
         "verdict": analysis.verdict(run),
         "figures": results.key_figures(run),
         "efficiency": results.efficiency(run),
+        "measures": measures(
+            run.comparison, analysis.arms_of(run.comparison), lambda arm: charts.named(run.comparison, arm)
+        ),
         "saved": results.saved(run),
         "crossing": elsewhere.crossing(run),
         "shift": elsewhere.shift(run),

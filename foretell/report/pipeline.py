@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from foretell import __version__
-from foretell.report import analysis, words
+from foretell.report import analysis, searching, words
 from foretell.report import pipeline_figures as figures
 from foretell.report.gather import judged_of
+from foretell.report.measures import measures
 from foretell.report.page import HERE, environment
 from foretell.report.parts import Cell, Table
 from foretell.run import json_text, write_aside
@@ -22,7 +23,7 @@ from foretell.transfer.measures.redrawn import settled
 Json = dict[str, Any]
 KEPT = (
     "metric", "classes", "test", "seeds", "trials", "notes", "arms", "summary", "paired", "crossing", "shift", "tuning",
-    "all_labels", "domains", "fits",
+    "all_labels", "domains", "fits", "search",
 )  # fmt: skip
 COSTS = ("seconds", "samples", "flops")
 
@@ -207,6 +208,7 @@ def _comparison(one: Json) -> Json:
         "groups": bool(test.get("groups")),
         "main": figures.main(one),
         "pairs": figures.pairs(one),
+        "measures": measures(one, [*figures.tuned(one), *figures.frozen(one)], lambda arm: figures.named(one, arm)),
         "shift": None if "shift" in missing else _shift(one),
         "chart": None if "fractions" in missing else figures.fractions(one),
         "scores": figures.scores(one, figures.tuned(one)),
@@ -214,9 +216,16 @@ def _comparison(one: Json) -> Json:
         "crossing": None if "crossing" in missing else figures.crossings(one),
         "sentences": [] if "crossing" in missing else figures.sentences(one),
         "costs": _beside(one),
+        "search": _search(one),
         "missing": dict.fromkeys(figures.MAY_BE_MISSING, "") | missing,
         "notes": one["notes"] or [],
     }
+
+
+def _search(one: Json) -> Json | None:
+    """Every setting that was tried for the arms; None where that was not kept."""
+    entries = one.get("search") or []
+    return searching.shown([searching.search_of(figures.title_of(one, entry["arm"]), entry) for entry in entries])
 
 
 def _shift(one: Json) -> Json:

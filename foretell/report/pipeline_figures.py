@@ -10,12 +10,12 @@ from typing import Any
 from markupsafe import Markup
 
 from foretell.report import analysis, charts, words
-from foretell.report.dots import Dot, DotRow, dot_chart
+from foretell.report.dots import Dot, DotRow, dot_chart, dot_values
 from foretell.report.parts import Cell, Table
 from foretell.report.plots import Axis
 from foretell.report.results import score_cell
 from foretell.transfer.fractions import in_words
-from foretell.transfer.measures.crossing import number, sentence
+from foretell.transfer.measures.crossing import BELOW, number, sentence
 from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
@@ -65,7 +65,8 @@ def _head(comparison: Json, first: str) -> list[Cell | str]:
     return [first, *(Cell(words.count(labels), in_words(amount)) for labels, amount in amounts_of(comparison))]
 
 
-def _named(comparison: Json, arm: str) -> Cell:
+def named(comparison: Json, arm: str) -> Cell:
+    """The cell that names an arm, in its colour."""
     return Cell(title_of(comparison, arm), kind=f"c-{keys_of(comparison)(arm)}")
 
 
@@ -75,7 +76,7 @@ def scores(comparison: Json, arms: Iterable[str]) -> Table:
     rows: list[list[Cell | str]] = []
     for arm in arms:
         found = [analysis.at_labels(cells.get(arm, []), labels) for labels, _ in amounts_of(comparison)]
-        rows.append([_named(comparison, arm), *(score_cell(cell) if cell else words.MISSING for cell in found)])
+        rows.append([named(comparison, arm), *(score_cell(cell) if cell else words.MISSING for cell in found)])
     return Table(_head(comparison, "Arm"), rows)
 
 
@@ -118,16 +119,18 @@ def losses(comparison: Json) -> Table:
                 continue
             more: list[Cell | str] = [_difference(gain[at], "mean") if gain else words.MISSING for at in ("in", "out")]
             shown = (words.count(labels), words.percent(row["in"]), words.percent(row["out"]))
-            rows.append([_named(comparison, arm), *shown, _difference(row["drop"], "mean"), *more])
+            rows.append([named(comparison, arm), *shown, _difference(row["drop"], "mean"), *more])
     return Table(head, rows)
 
 
 # figures ---------------------------------------------------------------------------------------------------------------
 
 
-def _score_axis(comparison: Json) -> Axis:
+def _score_axis(comparison: Json, rows: Iterable[DotRow]) -> Axis:
     metric = analysis.metric_of(comparison).replace("_", " ")
-    return Axis(f"test {metric}", format=words.whole_percent, unit=0.01)
+    values = dot_values(rows)
+    low, high = charts.share_span(min(values), max(values)) if values else (None, None)
+    return Axis(f"test {metric}", format=words.whole_percent, unit=0.01, low=low, high=high)
 
 
 def _drawn(name: str, title: str, rows: list[DotRow], x: Axis, rule: tuple[float, str] | None = None) -> Markup:
@@ -150,7 +153,7 @@ def main(comparison: Json) -> Markup:
         dot = Dot(cell.mean, cell.low, cell.high, cell.group_low, cell.group_high, note)
         rows.append(DotRow(title_of(comparison, arm), key(arm), [dot], words.percent(cell.mean)))
     title = f"Test score of every arm with {analysis.labels_phrase(labels, amount)}"
-    return _drawn(f"{comparison['name']}-main", title, rows, _score_axis(comparison))
+    return _drawn(f"{comparison['name']}-main", title, rows, _score_axis(comparison, rows))
 
 
 def shift(comparison: Json) -> Markup:
@@ -179,7 +182,7 @@ def shift(comparison: Json) -> Markup:
             )
         )
     title = f"Test score at home (full) and on {domain} (hollow), with {words.counted(labels, 'label')}"
-    return _drawn(f"{comparison['name']}-shift", title, rows, _score_axis(comparison))
+    return _drawn(f"{comparison['name']}-shift", title, rows, _score_axis(comparison, rows))
 
 
 def fractions(comparison: Json) -> Markup | None:
@@ -210,7 +213,7 @@ def crossings(comparison: Json) -> Markup | None:
         dot = Dot(
             at["labels"], _end(row["low"], row), _end(row["high"], row), _end(row.get("group_low"), row),
             _end(row.get("group_high"), row), note=f"{name}: {number(at, row)} labels",
-            side="left" if at["reading"] == "fewer than" else "right",
+            side="left" if at["reading"] in BELOW else "right",
         )  # fmt: skip
         rows.append(DotRow(name, key(row["arm"]), [dot], f"{number(at, row)}{share}"))
     most = found[0]["of"]
@@ -227,7 +230,7 @@ def _end(record: Json | None, row: Json) -> float | None:
         return None
     if record["labels"] is not None:
         return float(record["labels"])
-    return float(row["fewest"] if record["reading"] == "fewer than" else row["most"])
+    return float(row["fewest"] if record["reading"] in BELOW else row["most"])
 
 
 def sentences(comparison: Json) -> list[str]:

@@ -20,16 +20,18 @@ def searches(run: Gathered) -> list[Json]:
     Each has "arm" (its name), "labels", "method", "trials" and what is known of the whole ("workers", "pruning", "budget").
     A trial has its number, settings, "validation", "state", "seconds" and whether it was "chosen".
     """
-    return [
-        {
-            "arm": arm,
-            "labels": entry.get("labels"),
-            "method": entry.get("method"),
-            **{name: entry[name] for name in ("workers", "pruning", "budget") if name in entry},
-            "trials": _trials(entry),
-        }
-        for arm, entry in _entries(run)
-    ]
+    return [search_of(arm, entry) for arm, entry in _entries(run)]
+
+
+def search_of(arm: str, entry: Json) -> Json:
+    """One of ``searches``: that of a comparison's ``entry``, ``arm`` in words."""
+    return {
+        "arm": arm,
+        "labels": entry.get("labels"),
+        "method": entry.get("method"),
+        **{name: entry[name] for name in ("workers", "pruning", "budget") if name in entry},
+        "trials": _trials(entry),
+    }
 
 
 def kept_classifier(run: Gathered) -> Json:
@@ -91,8 +93,12 @@ def _state_cell(trial: Json) -> Cell:
 
 
 def section(run: Gathered) -> Json | None:
-    """What was saved and by whom in a sentence, and the table of all trials."""
-    found = searches(run)
+    """``shown`` of the run's searches."""
+    return shown(searches(run))
+
+
+def shown(found: list[Json]) -> Json | None:
+    """What was saved and by whom in a sentence, and the table of all trials; None where there are none."""
     rows: list[list[Cell | str]] = [
         [
             Cell(entry["arm"]), words.count(entry["labels"]),

@@ -86,7 +86,7 @@ def merged(parts: Sequence[Compared]) -> dict[str, Any]:
     """One comparison of all candidates.
 
     {"arms": ``_Arms.about``, "rows", "summary", "paired", "crossing", "shift" (where a domain was judged), "tuning": what a
-    fit costs, "metric", "test", "seeds", ...}. An arm is named by its step, a frozen one ends in ", frozen".
+    fit costs, "search": what was tried for each arm, "metric", "test", "seeds", ...}. An arm is named by its step, a frozen one ends in ", frozen".
     """
     arms = _Arms(parts)
     about = arms.about()
@@ -102,6 +102,7 @@ def merged(parts: Sequence[Compared]) -> dict[str, Any]:
         "paired": [row for arm, other in pairs for row in differences(rows, arm, other, metric, redrawn)],
         "crossing": _crossings(rows, pairs, metric, redrawn),
         "tuning": _costs(rows),
+        "search": _renamed(arms, "search"),
         "fits": sum(part.result["cost"]["evaluations"] for part in parts),
     }
     if first.get("shift"):

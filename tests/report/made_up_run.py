@@ -119,10 +119,11 @@ def comparison(classes: list[str], fractions: tuple[int, ...] = (1, 2, 5, 10, 20
                 )  # fmt: skip
             half = 2.776 * float(np.std(scores[arm], ddof=1)) / math.sqrt(5)
             middle = float(np.mean(scores[arm]))
-            summary.append(
-                {"arm": arm, "per_class": per_class, "labels": labels, "metric": "accuracy", "mean": middle,
-                 "low": middle - half, "high": middle + half, "n": 5}
-            )  # fmt: skip
+            summary += [
+                {"arm": arm, "per_class": per_class, "labels": labels, "metric": metric, "mean": middle - less,
+                 "low": middle - less - half, "high": middle - less + half, "n": 5}
+                for metric, less in (("accuracy", 0.0), ("balanced_accuracy", 0.02))
+            ]  # fmt: skip
             trials = [
                 {"rate": rate, "steps": 300, "weight_decay": 1e-4, "validation": middle - 0.05 * abs(math.log10(rate / 0.003))}
                 for rate in (0.0003, 0.001, 0.003, 0.01, 0.03)

@@ -23,7 +23,7 @@ needs_chromium = pytest.mark.skipif(FOUND is None, reason="no Chromium is instal
 
 ODD = ["<script>alert(1)</script>", "a long name " + "x" * 68, 'tabby & "tom" \' cats', "日本語の猫"]
 FIFTY = [f"class {place:02d} of fifty" for place in range(50)]
-RESULTS = ("label-efficiency", "labels-saved", "reaching-scratch", "confusion-matrix")
+RESULTS = ("label-efficiency", "measures", "labels-saved", "reaching-scratch", "confusion-matrix")
 PARTS = (
     *RESULTS, "data", "hidden", "training", "shortcuts", "neighbours", "embedding-map", "cost", "method", "words", "use",
 )  # fmt: skip
@@ -43,7 +43,7 @@ def test_every_part_is_rendered_in_order_and_no_script_fails(whole: Path) -> Non
     dom = dump(whole)
     assert errors(dom) == ""
     order = [
-        "label-efficiency", "labels-saved", "reaching-scratch", "data", "hidden", "training", "shortcuts",
+        "label-efficiency", "measures", "labels-saved", "reaching-scratch", "data", "hidden", "training", "shortcuts",
         "neighbours", "embedding-map", "confusion-matrix", "cost", "method", "words", "use",
     ]  # fmt: skip
     assert sections(dom) == order

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
+import pytest
+
 from foretell.report import pipeline_figures as figures
 from foretell.report.dots import Dot, DotRow, dot_chart
+from foretell.report.measures import measures
 from foretell.report.plots import Axis
 from foretell.transfer.measures.redrawn import settled
 
@@ -86,6 +90,17 @@ def test_figures_show_tuned_arms_and_escape_what_data_says() -> None:
     assert "cases = domain" not in drawn["crossing"]  # an arm that is no baseline
 
 
+@pytest.mark.parametrize(("share", "ticks"), [(1.0, (90, 100)), (0.0, (0, 10))])
+def test_the_axis_of_shares_that_are_all_equal_stays_within_the_possible(share: float, ticks: tuple[int, int]) -> None:
+    equal = comparison()
+    ends = dict.fromkeys(("mean", "low", "high", "group_low", "group_high"), share)
+    equal["summary"] = [{**row, **ends} for row in equal["summary"]]
+    equal["classes"] = []  # no line of guessing evenly
+    for drawn in (figures.main(equal), figures.fractions(equal), figures.shift(equal)):
+        shown = [int(found) for found in re.findall(r'class="tick">(-?\d+)%<', str(drawn))]
+        assert (min(shown), max(shown)) == ticks
+
+
 def test_a_baseline_that_guesses_is_said_to_be_easily_equalled() -> None:
     assert not any("guessing" in sentence for sentence in figures.sentences(comparison()))
     low = comparison()
@@ -109,6 +124,37 @@ def test_tables_have_a_row_an_arm_and_both_intervals() -> None:
     assert settled({**row, "group_low": 0.02}) == "better"
     assert settled({key: value for key, value in row.items() if key != "group_low"}) == "better"
     assert len(figures.losses(comparison()).rows) == 4
+
+
+def measured(metrics: dict[str, float | None], classes: str) -> Any:
+    """``measures`` of a comparison that has ``metrics`` of two arms at two amounts, fewer being a tenth lower."""
+    made = {**comparison(), "classes": list(classes)}
+    made["summary"] = [
+        {"arm": arm, "per_class": amount, "labels": labels, "metric": metric, "n": 3, "low": None if mean is None else mean - 0.05,
+         "mean": None if mean is None else mean - less, "high": None if mean is None else mean + 0.05}
+        for arm in ("scratch", "cases")
+        for amount, labels, less in ((0.1, 10, 0.1), (None, 100, 0.0))
+        for metric, mean in metrics.items()
+    ]  # fmt: skip
+    return measures(made, ["scratch", "cases"], lambda arm: figures.named(made, arm))
+
+
+def test_every_measure_stands_beside_the_headline() -> None:
+    found = measured(
+        {"accuracy": 0.9, "balanced_accuracy": 0.5, "auroc": 0.7, "top3_accuracy": 0.95, "sensitivity": 0.3, "brier": 0.2,
+         "image_accuracy": 0.8, "specificity": None}, "abcd",
+    )  # fmt: skip
+    assert [cell.main for cell in found["table"].head[1:]] == [
+        "AUROC", "balanced accuracy", "accuracy", "top-3 accuracy", "sensitivity", "Brier score",
+    ]  # fmt: skip
+    assert [cell.more for cell in found["table"].head[1:4]] == ["", "", "the headline"]
+    (scratch, _) = found["table"].rows
+    assert [cell.main for cell in scratch] == ["scratch", "70.0%", "50.0%", "90.0%", "95.0%", "30.0%", "0.200"]
+    assert (scratch[2].sub, scratch[-1].sub) == ("45.0 to 55.0", "0.150 to 0.250")
+    assert (found["labels"], found["metric"]) == ("100 labels", "accuracy")
+    few = measured({"accuracy": 0.9, "top3_accuracy": 1.0, "ece": 0.1}, "abc")  # three of three are always right
+    assert [cell.main for cell in few["table"].head[1:]] == ["accuracy", "ECE"]
+    assert measured({"accuracy": 0.9}, "ab") is None
 
 
 def test_what_is_missing_is_said_with_what_to_give() -> None:

@@ -29,10 +29,11 @@ def test_it_is_interpolated_on_the_logarithm_of_the_labels() -> None:
     found = crossing(made, "pretrained", "scratch", "accuracy")
     assert found is not None
     assert found["at"] == {"labels": 20, "reading": "about"}  # half way between 10 and 40
-    assert found["low"] == found["high"] == found["at"]  # seeds that agree leave no spread
+    assert found["low"] is found["high"] is None  # seeds that agree leave no spread
     assert (found["score"], found["of"], found["n"]) == (0.5, 160, 2)
     assert sentence(found, TITLES) == (
-        "tuned equals from scratch with 160 labels (accuracy 50.0%) at 20 (12%); 95% interval 20 to 20, 2 seeds"
+        "tuned equals from scratch with 160 labels (accuracy 50.0%) at 20 (12%); no interval: the differences of all 2 seeds "
+        "are alike"
     )
 
 
@@ -51,11 +52,11 @@ def test_an_end_of_the_curve_is_read_as_such() -> None:
 
 
 def test_the_interval_is_of_differences_paired_by_seed() -> None:
-    # With seed s both curves are higher by the same: each pair crosses at the same place.
-    together = rows("pretrained", {10: [0.2, 0.4], 40: [0.4, 0.6]}) + rows("scratch", {40: [0.3, 0.5]})
+    # With seed s both curves are higher by nearly the same: each pair crosses at nearly the same place.
+    together = rows("pretrained", {10: [0.2, 0.4], 40: [0.4, 0.6]}) + rows("scratch", {40: [0.3, 0.501]})
     found = crossing(together, "pretrained", "scratch", "accuracy")
     assert found is not None
-    assert found["low"] == found["high"] == {"labels": 20, "reading": "about"}
+    assert (found["low"], found["high"]) == ({"labels": 19, "reading": "about"}, {"labels": 21, "reading": "about"})
     apart = rows("pretrained", {10: [0.2, 0.4], 40: [0.4, 0.6]}) + rows("scratch", {40: [0.5, 0.3]})
     wide = crossing(apart, "pretrained", "scratch", "accuracy")
     assert wide is not None
@@ -116,9 +117,10 @@ def drawn(arm: str, per_class: int, values: list[float | None]) -> dict[str, Any
 def test_the_interval_over_test_groups_is_of_the_drawn_test_parts() -> None:
     made = rows("pretrained", {10: [0.4], 40: [0.6]}) + rows("scratch", {10: [0.2], 40: [0.5]})
     shift = np.linspace(-0.2, 0.2, 201).tolist()  # of everything: a drawn test part is hard, or easy
+    nearly = [0.5 + by + 0.01 * by * by for by in shift]
     redrawn = [
         drawn("pretrained", 1, [0.4 + by for by in shift]), drawn("pretrained", 4, [0.6 + by for by in shift]),
-        drawn("scratch", 1, [0.2] * 201), drawn("scratch", 4, [0.5 + by for by in shift]),
+        drawn("scratch", 1, [0.2] * 201), drawn("scratch", 4, nearly),
     ]  # fmt: skip
     found = crossing(made, "pretrained", "scratch", "accuracy", redrawn)
     assert found is not None
@@ -159,8 +161,42 @@ def test_all_labels_may_stand_anywhere(order: int) -> None:
 
 def test_an_interval_beyond_what_was_tried_is_told_once() -> None:
     low = crossing(
-        rows("pretrained", {10: [0.1, 0.2], 40: [0.2, 0.3]}) + rows("scratch", {40: [0.7, 0.8]}),
+        rows("pretrained", {10: [0.1, 0.2], 40: [0.2, 0.3]}) + rows("scratch", {40: [0.7, 0.81]}),
         "pretrained", "scratch", "accuracy",
     )  # fmt: skip
     assert low is not None
     assert sentence(low, TITLES).endswith("at more than 40; the whole 95% interval is more than 40, 2 seeds")
+
+
+def test_a_tie_with_the_fewest_labels_may_lie_anywhere_below() -> None:
+    made = rows("pretrained", {10: [1.0, 1.0], 40: [1.0, 1.0]}) + rows("scratch", {10: [0.5, 0.5], 40: [1.0, 1.0]})
+    alike = [drawn(arm, amount, [1.0] * 20) for arm in ("pretrained", "scratch") for amount in (1, 4)]
+    found = crossing(made, "pretrained", "scratch", "accuracy", alike)
+    assert found is not None
+    assert found["at"] == {"labels": None, "reading": "at most"}
+    assert found["low"] is found["high"] is None
+    assert "group_low" not in found  # no drawn test part tells the arms apart
+    assert sentence(found, TITLES) == (
+        "tuned equals from scratch with 40 labels (accuracy 100.0%) at 10 or fewer; no interval: the differences of all 2 "
+        "seeds are alike"
+    )
+    # Test parts that tell them apart give an interval, which is open where most are ties.
+    alike[0] = drawn("pretrained", 1, [*[1.0] * 18, 0.9, 0.9])
+    wide = crossing(made, "pretrained", "scratch", "accuracy", alike)
+    assert wide is not None
+    assert sentence(wide, TITLES).endswith(
+        "; over test groups 95% interval 10 or fewer to 40 (10 may be more than enough)"
+    )
+    alike[0] = drawn("pretrained", 1, [*[1.0] * 19, 1.1])
+    below = crossing(made, "pretrained", "scratch", "accuracy", alike)
+    assert below is not None
+    assert below["group_low"]["reading"] == "fewer than"
+    assert sentence(below, TITLES).endswith("; over test groups the whole 95% interval is 10 or fewer")
+
+
+@pytest.mark.parametrize(("scores", "at"), [([0.6, 0.7], "fewer than 10"), ([0.1, 0.2], "more than 40")])
+def test_differences_without_spread_have_no_interval_at_either_end(scores: list[float], at: str) -> None:
+    made = rows("pretrained", {10: scores, 40: scores}) + rows("scratch", {40: [0.4, 0.5]})
+    found = crossing(made, "pretrained", "scratch", "accuracy")
+    assert found is not None
+    assert sentence(found, TITLES).endswith(f"at {at}; no interval: the differences of all 2 seeds are alike")

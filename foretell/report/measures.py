@@ -1,0 +1,76 @@
+"""Every measure of a comparison's arms with the most labels, side by side: accuracy alone misleads where classes are of
+unequal size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from foretell.report import analysis, words
+from foretell.report.gather import Json
+from foretell.report.parts import Cell, Table
+from foretell.report.results import score_cell
+from foretell.transfer.measures.summary import LOWER
+
+NAMES = {
+    "auroc": ("AUROC", "macro"),
+    "balanced_accuracy": ("balanced accuracy", ""),
+    "accuracy": ("accuracy", "top-1"),
+    "top3_accuracy": ("top-3 accuracy", ""),
+    "sensitivity": ("sensitivity", ""),
+    "specificity": ("specificity", ""),
+    "brier": ("Brier score", "lower is better"),
+    "ece": ("ECE", "lower is better"),
+}
+CLASSES_FOR_TOP3 = 4  # of as many as 3 every answer is among the first three
+
+
+def _shown(comparison: Json) -> list[str]:
+    """The metrics of ``NAMES`` that have a mean for some arm with the most labels."""
+    most = max(row["labels"] for row in comparison["summary"])
+    known = {row["metric"] for row in comparison["summary"] if row["labels"] == most and words.known(row["mean"])}
+    if len(comparison.get("classes") or []) < CLASSES_FOR_TOP3:
+        known.discard("top3_accuracy")
+    return [metric for metric in NAMES if metric in known]
+
+
+def _head(comparison: Json, metric: str) -> Cell:
+    name, told = NAMES[metric]
+    if metric == "accuracy" and len(comparison.get("classes") or []) < 2:
+        told = ""
+    headline = "the headline" if metric == analysis.metric_of(comparison) else ""
+    return Cell(name, told, more=headline)
+
+
+def _cell(cell: analysis.Cell, metric: str) -> Cell:
+    """A share in per cent, a value of which less is better as it is; each with its intervals."""
+    if metric not in LOWER:
+        return score_cell(cell)
+    bounds = f"{cell.low:.3f} to {cell.high:.3f}" if words.known(cell.low) and words.known(cell.high) else ""
+    return Cell(f"{cell.mean:.3f}", bounds)
+
+
+def measures(comparison: Json, arms: Iterable[str], named: Callable[[str], Cell]) -> Json | None:
+    """{"table": a row an arm and a column a measure, "labels": with how many, "metric": the headline, in words}.
+
+    ``named`` is the first cell of an arm. None where there is one measure alone, or none.
+    """
+    if not comparison.get("summary"):
+        return None
+    shown = _shown(comparison)
+    if len(shown) < 2:
+        return None
+    most = max(row["labels"] for row in comparison["summary"])
+    cells = {metric: analysis.summary_of(comparison, metric) for metric in shown}
+    rows: list[list[Cell | str]] = []
+    for arm in arms:
+        row: list[Cell | str] = [named(arm)]
+        for metric in shown:
+            found = analysis.at_labels(cells[metric].get(arm, []), most)
+            row.append(_cell(found, metric) if found else words.MISSING)
+        rows.append(row)
+    return {
+        "table": Table(["Arm", *(_head(comparison, metric) for metric in shown)], rows),
+        "labels": words.counted(most, "label"),
+        "metric": analysis.metric_of(comparison).replace("_", " "),
+    }
