@@ -34,7 +34,7 @@ def _shown(comparison: Json) -> list[str]:
     return [metric for metric in NAMES if metric in known]
 
 
-def _head(comparison: Json, metric: str) -> Cell:
+def _name(comparison: Json, metric: str) -> Cell:
     name, told = NAMES[metric]
     if metric == "accuracy" and len(comparison.get("classes") or []) < 2:
         told = ""
@@ -42,35 +42,40 @@ def _head(comparison: Json, metric: str) -> Cell:
     return Cell(name, told, more=headline)
 
 
-def _cell(cell: analysis.Cell, metric: str) -> Cell:
+def _cell(cell: analysis.Cell | None, metric: str) -> Cell | str:
     """A share in per cent, a value of which less is better as it is; each with its intervals."""
+    if cell is None:
+        return words.MISSING
     if metric not in LOWER:
         return score_cell(cell)
     bounds = f"{cell.low:.3f} to {cell.high:.3f}" if words.known(cell.low) and words.known(cell.high) else ""
     return Cell(f"{cell.mean:.3f}", bounds)
 
 
-def measures(comparison: Json, arms: Iterable[str], named: Callable[[str], Cell]) -> Json | None:
-    """{"table": a row an arm and a column a measure, "labels": with how many, "metric": the headline, in words}.
+def measures(
+    comparison: Json, arms: Iterable[str], named: Callable[[str], Cell], *, arms_down: bool = False
+) -> Json | None:
+    """{"table": a row a measure and a column an arm, "labels": with how many, "metric": the headline, in words}.
 
-    ``named`` is the first cell of an arm. None where there is one measure alone, or none.
+    ``named`` is the cell that names an arm; ``arms_down``: a row an arm and a column a measure, for many arms with long
+    names. None where there is one measure alone, or none.
     """
     if not comparison.get("summary"):
         return None
-    shown = _shown(comparison)
+    shown, arms = _shown(comparison), list(arms)
     if len(shown) < 2:
         return None
     most = max(row["labels"] for row in comparison["summary"])
-    cells = {metric: analysis.summary_of(comparison, metric) for metric in shown}
-    rows: list[list[Cell | str]] = []
-    for arm in arms:
-        row: list[Cell | str] = [named(arm)]
-        for metric in shown:
-            found = analysis.at_labels(cells[metric].get(arm, []), most)
-            row.append(_cell(found, metric) if found else words.MISSING)
-        rows.append(row)
+    found = {metric: analysis.summary_of(comparison, metric) for metric in shown}
+    cells = [[_cell(analysis.at_labels(found[metric].get(arm, []), most), metric) for metric in shown] for arm in arms]
+    of_arms, of_metrics = [named(arm) for arm in arms], [_name(comparison, metric) for metric in shown]
+    if arms_down:
+        table = Table(["Arm", *of_metrics], [[name, *row] for name, row in zip(of_arms, cells, strict=True)])
+    else:
+        turned = zip(of_metrics, zip(*cells, strict=True), strict=True)
+        table = Table(["Measure", *of_arms], [[name, *row] for name, row in turned])
     return {
-        "table": Table(["Arm", *(_head(comparison, metric) for metric in shown)], rows),
+        "table": table,
         "labels": words.counted(most, "label"),
         "metric": analysis.metric_of(comparison).replace("_", " "),
     }

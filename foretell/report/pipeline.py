@@ -208,7 +208,9 @@ def _comparison(one: Json) -> Json:
         "groups": bool(test.get("groups")),
         "main": figures.main(one),
         "pairs": figures.pairs(one),
-        "measures": measures(one, [*figures.tuned(one), *figures.frozen(one)], lambda arm: figures.named(one, arm)),
+        "measures": measures(
+            one, [*figures.tuned(one), *figures.frozen(one)], lambda arm: figures.named(one, arm), arms_down=True
+        ),
         "shift": None if "shift" in missing else _shift(one),
         "chart": None if "fractions" in missing else figures.fractions(one),
         "scores": figures.scores(one, figures.tuned(one)),

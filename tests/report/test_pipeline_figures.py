@@ -126,7 +126,7 @@ def test_tables_have_a_row_an_arm_and_both_intervals() -> None:
     assert len(figures.losses(comparison()).rows) == 4
 
 
-def measured(metrics: dict[str, float | None], classes: str) -> Any:
+def measured(metrics: dict[str, float | None], classes: str, *, arms_down: bool = True) -> Any:
     """``measures`` of a comparison that has ``metrics`` of two arms at two amounts, fewer being a tenth lower."""
     made = {**comparison(), "classes": list(classes)}
     made["summary"] = [
@@ -136,7 +136,7 @@ def measured(metrics: dict[str, float | None], classes: str) -> Any:
         for amount, labels, less in ((0.1, 10, 0.1), (None, 100, 0.0))
         for metric, mean in metrics.items()
     ]  # fmt: skip
-    return measures(made, ["scratch", "cases"], lambda arm: figures.named(made, arm))
+    return measures(made, ["scratch", "cases"], lambda arm: figures.named(made, arm), arms_down=arms_down)
 
 
 def test_every_measure_stands_beside_the_headline() -> None:
@@ -155,6 +155,15 @@ def test_every_measure_stands_beside_the_headline() -> None:
     few = measured({"accuracy": 0.9, "top3_accuracy": 1.0, "ece": 0.1}, "abc")  # three of three are always right
     assert [cell.main for cell in few["table"].head[1:]] == ["accuracy", "ECE"]
     assert measured({"accuracy": 0.9}, "ab") is None
+
+
+def test_the_measures_of_few_arms_stand_below_each_other() -> None:
+    found = measured({"accuracy": 0.9, "auroc": 0.7}, "abcd", arms_down=False)["table"]
+    assert [found.head[0], *(cell.main for cell in found.head[1:])] == ["Measure", "scratch", "SimCLR <then> MICLe"]
+    assert [[cell.main for cell in row] for row in found.rows] == [
+        ["AUROC", "70.0%", "70.0%"],
+        ["accuracy", "90.0%", "90.0%"],
+    ]
 
 
 def test_what_is_missing_is_said_with_what_to_give() -> None:
