@@ -251,7 +251,9 @@ class Values:
         title, floats = self.member.title, self.member.dtype.kind == "f"
         if self.low < 0 or self.high > (255 if floats else 65535):
             expected = "floats in [0, 1] or [0, 255]" if floats else "whole numbers in 0 to 65535"
-            raise InputError(f"{title}: values run from {self.low:g} to {self.high:g}; expected {expected}: rescale them")
+            raise InputError(
+                f"{title}: values run from {self.low:g} to {self.high:g}; expected {expected}: rescale them"
+            )
         if floats and self.high > 1 and (self.high < BRIGHTEST or self.share < MANY):
             raise InputError(
                 f"{title}: row {self.row} reaches {self.high:g}, too much for floats in [0, 1], and too few values lie above "

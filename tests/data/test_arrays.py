@@ -119,7 +119,9 @@ def test_a_stray_value_above_1_is_refused_with_its_row(
     monkeypatch.setattr(arrays, "PART", 1000)
     array = RNG.random((60, 9, 7))
     array[41, 3, 3] = stray
-    said = rf"x\.npy: row 41 reaches {stray:g}, too much for floats in \[0, 1\], .*: clip the values to 1, or rescale them"
+    said = (
+        rf"x\.npy: row 41 reaches {stray:g}, too much for floats in \[0, 1\], .*: clip the values to 1, or rescale them"
+    )
     with pytest.raises(InputError, match=said):
         store(tmp_path / "x", array)
 
