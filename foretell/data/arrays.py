@@ -3,7 +3,8 @@
 * Images are (N, H, W), (N, H, W, C) or (N, C, H, W): the smaller of axes 1 and 3 counts channels, the last if equal.
 * Whole numbers in 0 to 255 are stored as 8-bit, up to 65535 as 16-bit; true and false as 255 and 0.
 * Floats in [0, 1] are stored as 8-bit where all of them are whole 255ths, else as 16-bit; floats in [0, 255] are
-  rounded to 8-bit. Anything else, and any value that is not finite, is refused.
+  rounded to 8-bit: they reach ``BRIGHTEST``, and a share of ``MANY`` of those above 0 lies above ``DARK``. Anything else,
+  and any value that is not finite, is refused, and so are arrays of one file whose values are of different kinds.
 * In an ``.npz``, images are under ``images``, ``x``, ``data`` or the only key; ``labels`` or ``y`` and any other
   known column (``group``, ``case``, ``split`` ...) hold one value an image. Keys such as ``train_images`` and
   ``train_labels`` are read as splits.
@@ -29,6 +30,9 @@ from foretell.errors import InputError
 IMAGE_KEYS = ("images", "image", "x", "data")
 LABEL_KEYS = ("labels", "label", "y", "targets", "target")
 PART = 32 << 20  # bytes read at once
+# Floats whose white is 255 reach at least BRIGHTEST, and of those above 0 a share of MANY lies above DARK; in a set whose
+# white is 1, a stray value does neither.
+BRIGHTEST, DARK, MANY = 10, 2, 0.25
 
 
 @dataclass
@@ -215,48 +219,113 @@ class Scale:
         return pixels if self.factor == 1 else pixels * np.asarray(self.factor, self.dtype)
 
 
+@dataclass
+class Values:
+    """What one pass over the values of ``member`` found.
+
+    ``row``: the first image with the largest value; ``whole``: whether all floats are whole 255ths; ``share``: of the floats
+    above 0 those above ``DARK``, in [0, 1].
+    """
+
+    member: Member
+    low: float
+    high: float
+    row: int
+    whole: bool
+    share: float
+
+    @property
+    def kind(self) -> str:
+        """What white is, in words. Arrays of different kinds never have one scale."""
+        kind = self.member.dtype.kind
+        if kind == "f":
+            return "floats in [0, 1]" if self.high <= 1 else "floats in [0, 255]"
+        return "true and false" if kind == "b" else "whole numbers"
+
+    def __str__(self) -> str:
+        up_to = f" up to {self.high:g}" if self.kind == "whole numbers" else ""
+        return f"{self.member.title} holds {self.kind}{up_to} ({self.member.dtype})"
+
+    def check(self) -> None:
+        """Raises InputError for values of which it cannot be said which one is white."""
+        title, floats = self.member.title, self.member.dtype.kind == "f"
+        if self.low < 0 or self.high > (255 if floats else 65535):
+            expected = "floats in [0, 1] or [0, 255]" if floats else "whole numbers in 0 to 65535"
+            raise InputError(
+                f"{title}: values run from {self.low:g} to {self.high:g}; expected {expected}: {rescaled(self.low)}"
+            )
+        if floats and self.high > 1 and (self.high < BRIGHTEST or self.share < MANY):
+            raise InputError(
+                f"{title}: row {self.row} reaches {self.high:g}, too much for floats in [0, 1], and too few values lie above "
+                f"{DARK} for floats in [0, 255]; expected one of the two: clip the values to 1, or rescale them"
+            )
+
+
+def values_of(member: Member) -> Values:
+    """One pass over an array; none over 8-bit values and over true and false. Raises InputError naming array and row."""
+    kind = member.dtype.kind
+    if kind not in "biuf":
+        raise InputError(f"{member.title}: holds values of type {member.dtype}; expected numbers")
+    if kind == "b" or member.dtype == np.uint8:
+        return Values(member, 0, 1 if kind == "b" else 255, 0, False, 0.0)
+    found = Values(member, np.inf, -np.inf, 0, True, 0.0)
+    lit, bright = 0, 0
+    for first, part in member.parts():
+        if kind == "f":
+            _check_finite(member, first, part)
+            scaled = part * np.float64(255)
+            found.whole = found.whole and bool((np.abs(scaled - np.rint(scaled)) < 0.01).all())
+            lit, bright = lit + int((part > 0).sum()), bright + int((part > DARK).sum())
+        high = float(part.max())
+        if high > found.high:
+            found.high, found.row = high, first + int(part.reshape(len(part), -1).max(axis=1).argmax())
+        found.low = min(found.low, float(part.min()))
+    found.share = bright / max(1, lit)
+    return found
+
+
+def _check_finite(member: Member, first: int, part: NDArray[Any]) -> None:
+    finite = np.isfinite(part).reshape(len(part), -1).all(axis=1)
+    if finite.all():
+        return
+    row = int(np.argmin(finite))
+    what = "NaN" if np.isnan(part[row]).any() else "an infinite value"
+    raise InputError(
+        f"{member.title}: row {first + row} holds {what}; expected finite numbers: replace it or leave that image out"
+    )
+
+
+def _check_alike(found: list[Values]) -> None:
+    """Raises InputError where one scale would be wrong for some of a file's arrays; wider ones beside 8-bit ones are."""
+    for one in found[1:]:
+        first = found[0]
+        eight = {values.member.dtype == np.uint8 for values in (first, one)}
+        if first.kind != one.kind or (len(eight) > 1 and max(first.high, one.high) > 255):
+            raise InputError(f"{first} and {one}; expected values of one kind and range: convert one to the other's")
+
+
 def scale_of(images: list[Member], asked: int | None = None) -> Scale:
     """The rule at the top of this file, settled by one pass over the values; 16-bit ones are multiplied by ``asked``.
 
-    Raises InputError naming array and row.
+    Raises InputError naming array and row, or the two arrays whose values are of different kinds.
     """
-    low, high, whole = np.inf, -np.inf, True
-    for member in images:
-        kind = member.dtype.kind
-        if kind == "b":
-            return Scale(np.uint8, 255, "true and false stored as 255 and 0")
-        if kind not in "iuf":
-            raise InputError(f"{member.title}: holds values of type {member.dtype}; expected numbers")
-        if member.dtype == np.uint8:
-            low, high = min(low, 0), max(high, 255)
-            continue
-        for first, part in member.parts():
-            if kind == "f":
-                finite = np.isfinite(part).reshape(len(part), -1).all(axis=1)
-                if not finite.all():
-                    row = int(np.argmin(finite))
-                    what = "NaN" if np.isnan(part[row]).any() else "an infinite value"
-                    raise InputError(
-                        f"{member.title}: row {first + row} holds {what}; expected finite numbers: "
-                        "replace it or leave that image out"
-                    )
-                scaled = part * np.float64(255)
-                whole = whole and bool((np.abs(scaled - np.rint(scaled)) < 0.01).all())
-            low, high = min(low, float(part.min())), max(high, float(part.max()))
-    name, floats = images[0].title, images[0].dtype.kind == "f"
-    if low < 0 or high > (255 if floats else 65535):
-        expected = "floats in [0, 1] or [0, 255]" if floats else "whole numbers in 0 to 65535"
-        raise InputError(f"{name}: values run from {low:g} to {high:g}; expected {expected}: {rescaled(low)}")
-    if floats and high <= 1:
-        if whole:
+    found = [values_of(member) for member in images]
+    for values in found:
+        values.check()
+    _check_alike(found)
+    kind, high = found[0].kind, max(values.high for values in found)
+    if kind == "true and false":
+        return Scale(np.uint8, 255, "true and false stored as 255 and 0")
+    if kind == "floats in [0, 1]":
+        if all(values.whole for values in found):
             return Scale(np.uint8, 255, "floats in [0, 1] stored as 8-bit")
         return Scale(np.uint16, 65535, "floats in [0, 1] stored as 16-bit")
-    if floats:
+    if kind == "floats in [0, 255]":
         return Scale(np.uint8, 1, f"floats up to {high:g} understood as 0 to 255, stored as 8-bit")
     if high <= 255:
         return Scale(np.uint8, 1, "")
     if asked is not None:
-        check_scale(name, int(high), asked)
+        check_scale(images[0].title, int(high), asked)
     told = "" if asked is None else f", multiplied by {asked} (data.scale)"
     return Scale(np.uint16, asked or 1, f"whole numbers up to {high:g} stored as 16-bit{told}", raw=True)
 

@@ -203,7 +203,7 @@ def _facts(source: Source, work: Path, size: int, shards: int) -> Facts:
 def settle_channels(
     source: Source, names: list[str], found: NDArray[np.int32], asked: int | None
 ) -> tuple[int, list[str]]:
-    """(channels of the store, notes). Grey beside RGB becomes RGB; another mixture raises InputError naming two files.
+    """(channels of the store, notes). Grey beside RGB becomes RGB; another mixture raises InputError naming the rarest.
 
     ``asked`` 1 or 3 turns RGB into grey (BT.601) or grey into RGB; of images with more channels than asked the first
     are kept; one with fewer raises InputError.
@@ -229,11 +229,25 @@ def settle_channels(
         return next(iter(have)), []
     if set(have) == {1, 3}:
         return 3, [f"{many(have[1][1], 'grey image')} beside {have[3][1]} in colour: stored as RGB"]
-    (one, (name, _)), (two, (other, _)) = sorted(have.items(), key=lambda item: -item[1][1])[:2]
-    raise InputError(
-        f"{source.name}: {name} has {_channels(one)} and {other} has {_channels(two)}; expected one number "
-        f"for all: remove the others, or set channels={min(one, two)} to keep the first"
-    )
+    raise InputError(f"{source.name}: {_odd_one(have)}")
+
+
+def _odd_one(have: dict[int, tuple[str, int]]) -> str:
+    """What to do about a mixture: channels -> (first file, how many of them), by the rarest of those that go with no other."""
+    greys = have[1][1] if {1, 3} <= set(have) else 0
+    counts = {kind: count for kind, (_, count) in have.items() if not (greys and kind == 1)}
+    if greys:
+        counts[3] += greys
+    usual = max(counts, key=lambda kind: counts[kind])
+    odd = min((kind for kind in counts if kind != usual), key=lambda kind: counts[kind])
+    count, fewest = counts[odd], min(counts)
+    more = f" and {count - 1:,} more have" if count > 1 else " has"
+    said = f"{have[odd][0]}{more} {_channels(odd)} beside {many(counts[usual], 'image')} of {usual}"
+    said += f": remove {'it' if count == 1 else 'them'}"
+    if greys and fewest == 2:  # no two channels can be made of a grey image
+        return said
+    kept = "first" if fewest == 1 else f"first {fewest}"
+    return f"{said}, or --set data.channels={fewest} to keep the {kept} of each image"
 
 
 def _channels(count: int) -> str:

@@ -49,7 +49,7 @@ def save_encoder(
     except OSError as error:
         raise ForetellError(f"{folder}: cannot make the folder ({error.strerror}); choose another place") from error
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in encoder.net.state_dict().items()}
-    write_aside(folder / README, _readme(encoder, config))
+    write_aside(folder / README, _readme(encoder, config, folder.resolve().name))
     write_aside(folder / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     write_aside(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     return folder
@@ -134,7 +134,8 @@ def _config(
     }
 
 
-def _readme(encoder: TimmEncoder, config: dict[str, Any]) -> str:
+def _readme(encoder: TimmEncoder, config: dict[str, Any], folder: str) -> str:
+    folder = json.dumps(folder, ensure_ascii=False)[1:-1]  # as it is written between quotes
     data = config["pretrained_cfg"]
     head = f"""# {encoder.name}
 
@@ -146,19 +147,19 @@ With Foretell, in the folder above this one:
 ```python
 from foretell.encoders import load_encoder
 
-encoder, facts = load_encoder("encoder")  # the name of this folder
+encoder, facts = load_encoder("{folder}")  # the name of this folder
 ```
 
 """
     if encoder.architecture != SMALL_STEM:
-        return head + _PLAIN
+        return head + _PLAIN.format(folder=folder)
     convolution, pool, deep = stem_places(encoder.net)
     lines = "first.stride = (1, 1)"
     if not deep:
         bias = encoder.net.get_submodule(convolution).bias is not None
         lines = f"first = type(first)(first.in_channels, first.out_channels, 3, stride=1, padding=1, bias={bias})\n"
         lines += f'net.set_submodule("{convolution}", first)'
-    return head + _SMALL_STEM.format(convolution=convolution, lines=lines, pool=pool)
+    return head + _SMALL_STEM.format(folder=folder, convolution=convolution, lines=lines, pool=pool)
 
 
 _PLAIN = """With timm alone:
@@ -166,13 +167,13 @@ _PLAIN = """With timm alone:
 ```python
 import timm
 
-net = timm.create_model("local-dir:encoder", pretrained=True)  # net(images): one vector an image
+net = timm.create_model("local-dir:{folder}", pretrained=True)  # net(images): one vector an image
 data = timm.data.resolve_model_data_config(net)
 ```
 """
 
 _SMALL_STEM = """Its stem is a 3x3 stride-1 convolution with no max-pool, which timm's arguments cannot express.
-After `import foretell.encoders`, `timm.create_model("local-dir:encoder", pretrained=True)` works; with timm alone:
+After `import foretell.encoders`, `timm.create_model("local-dir:{folder}", pretrained=True)` works; with timm alone:
 
 ```python
 import json
@@ -181,13 +182,13 @@ import timm
 from safetensors.torch import load_file
 from torch import nn
 
-config = json.load(open("encoder/config.json"))
+config = json.load(open("{folder}/config.json"))
 arguments = dict(config["model_args"])
 net = timm.create_model(arguments.pop("base"), **arguments)
 first = net.get_submodule("{convolution}")
 {lines}
 net.set_submodule("{pool}", nn.Identity())
-net.load_state_dict(load_file("encoder/model.safetensors"))
+net.load_state_dict(load_file("{folder}/model.safetensors"))
 net.eval()  # net(images): one vector an image
 data = timm.data.resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
 ```

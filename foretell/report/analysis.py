@@ -445,6 +445,8 @@ def _state_sentence(run: Gathered) -> str:
 
 def _health_clause(run: Gathered) -> str:
     last = health_told(run)
+    if last.startswith("the loss "):
+        return f", but {last}"
     return f", and its embeddings are {last}" if last.startswith(("healthy", "collaps")) else ""
 
 

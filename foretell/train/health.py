@@ -24,8 +24,11 @@ COLLAPSED_SPREAD = 0.01
 COLLAPSED_RANK = 1.05
 # Share of the largest value seen so far below which spread or effective rank counts as falling.
 FALLING = 1 / 3
-# A mean loss above its chance value, or below it by no more than this share of it, says that nothing is foretold.
+# A mean loss that differs from its chance value by no more than this share of it says that nothing is foretold: embeddings
+# that are all alike give exactly that value. A loss above it is no collapse: it foretells confidently, and wrongly.
 AT_CHANCE = 0.005
+# Spread and effective rank that are both this many times those of the measurement before are growing: no collapse either.
+GROWING = 1.05
 # Samples the judgement is made on, and how many are embedded at a time.
 SAMPLES, AT_ONCE = 512, 128
 
@@ -74,26 +77,43 @@ class Verdict:
     * "collapsed since step N": the spread (``deviation`` x sqrt(D)) is below COLLAPSED_SPREAD, or ``rankme`` below
       COLLAPSED_RANK: all samples look alike;
     * "collapsing since step N": spread or ``rankme`` is below FALLING of the largest seen, or the loss has been at its
-      chance value or above it for two measurements after the warm-up;
+      chance value for two measurements after the warm-up and not both of them are growing;
+    * "the loss has been above its chance value (...) since step N: ...": for two measurements after the warm-up;
     * "not finite since step N": the embeddings have values that are no numbers;
     * "healthy" otherwise.
 
-    N is the first measurement since which it has not been healthy.
+    N is the first measurement since which the embeddings have not been healthy, or the loss has been above chance.
     """
 
     largest_rank: float = 0.0
     largest_spread: float = 0.0
     since: int | None = None
     at_chance: list[int] = field(default_factory=list)
+    above_chance: list[int] = field(default_factory=list)
+    before: tuple[float, float] = (math.inf, math.inf)  # rank and spread of the measurement before
     last: str = "healthy"
 
-    def judge(self, step: int, rank: float, spread: float, *, loss_at_chance: bool = False) -> str:
-        """The verdict at ``step``. ``loss_at_chance``: it is no better than chance; said only after the warm-up."""
+    def judge(
+        self, step: int, rank: float, spread: float, *, loss_at_chance: bool = False, exceeded: float | None = None
+    ) -> str:
+        """The verdict at ``step``.
+
+        ``loss_at_chance``: the loss is at its chance value; ``exceeded``: that value, where the loss is above it. Both are
+        said only after the warm-up.
+        """
+        self.above_chance = [] if exceeded is None else [*self.above_chance, step]
         self.last = self._judge(step, rank, spread, loss_at_chance)
+        if self.last == "healthy" and exceeded is not None and len(self.above_chance) >= 2:
+            self.last = (
+                f"the loss has been above its chance value ({exceeded:.3g}) since step {self.above_chance[0]}: lower the "
+                "rate or train longer"
+            )
+        self.before = (rank, spread)
         return self.last
 
     def _judge(self, step: int, rank: float, spread: float, loss_at_chance: bool) -> str:
-        self.at_chance = [*self.at_chance, step] if loss_at_chance else []
+        growing = rank > GROWING * self.before[0] and spread > GROWING * self.before[1]
+        self.at_chance = [*self.at_chance, step] if loss_at_chance and not growing else []
         finite = math.isfinite(rank) and math.isfinite(spread)
         if finite:
             self.largest_rank = max(self.largest_rank, rank)
@@ -139,8 +159,12 @@ class Health:
             self.trainable.eval()
             z, views = self._embed()
         rank, spread = rankme(z), deviation(z)
-        at_chance = warm and chance is not None and loss >= (1 - AT_CHANCE) * chance
-        verdict = self.verdict.judge(step, rank, spread * math.sqrt(z.shape[1]), loss_at_chance=at_chance)
+        at_chance, above = False, None
+        if warm and chance is not None:
+            at_chance = abs(loss - chance) <= AT_CHANCE * chance
+            above = chance if loss > chance and not at_chance else None
+        spread_out = spread * math.sqrt(z.shape[1])
+        verdict = self.verdict.judge(step, rank, spread_out, loss_at_chance=at_chance, exceeded=above)
         measured: dict[str, Any] = {"rankme": rank, "deviation": spread, "verdict": verdict}
         if views is not None:
             measured |= {"alignment": alignment(*views), "uniformity": uniformity(views[0])}

@@ -450,7 +450,7 @@ class _Fit:
     def _prepare_health(self) -> None:
         self.chance = chance_of(self.trainable, self.config.batch)
         self.health = self._new_health(self._verdict) if self.journal.wanted else None
-        if self.health is not None and self.health.verdict.since is not None:
+        if self.health is not None and self.health.verdict.last != "healthy":
             self.journal.health = self.health.verdict.last
 
     def _new_health(self, verdict: Verdict | None) -> Health | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from foretell.data.store import ImageStore
-from foretell.errors import InputError
+from foretell.errors import InputError, of
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run
@@ -81,7 +81,8 @@ def _open(
     if recipe.transfer.findings:
         check_columns(store, recipe.transfer.findings)
     else:
-        store.table.classes("label")
+        with of(chosen.labels or store.source):
+            store.table.classes("label")
     kept = kept_split.read(read.run.path)
     own = kept is not None and kept.fingerprint == store.fingerprint
     if data is None and kept is not None and not own:
@@ -113,8 +114,8 @@ def check_trials(count: int) -> None:
 
 
 def arms_of(arms: str) -> tuple[str, ...]:
-    """The arms of a comparison of images, all of the usual ones where none is named. Raises InputError."""
-    return check_arms(tuple(arm.strip() for arm in arms.split(","))) if arms else DEFAULT_ARMS
+    """The arms of a comparison of images, all of the usual ones where none is named: no other is offered. Raises InputError."""
+    return check_arms(tuple(arm.strip() for arm in arms.split(",")), DEFAULT_ARMS) if arms else DEFAULT_ARMS
 
 
 def telling() -> Callable[[int, int, str], None]:

@@ -15,7 +15,7 @@ from foretell.counters import Rng, Rows, seed_of
 from foretell.data.store import ImageStore
 from foretell.encoders import build_encoder, check_name, resolve, save_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
-from foretell.errors import InputError
+from foretell.errors import InputError, of
 from foretell.recipe import Recipe
 from foretell.report.exhibits import picture_grid
 from foretell.report.findings import write_findings
@@ -154,13 +154,22 @@ def measure_untrained(run: Run, setting: Setting, monitors: Sequence[Monitor]) -
 
 def unmeasured(recipe: Recipe, store: ImageStore, parts: Parts) -> str | None:
     """Why the labels cannot measure the encoder, and what to do, in one line; None where they can or there are none."""
-    if not common.class_names(store) or not len(parts.test):
-        return None
     try:
+        if not recipe.transfer.findings and "label" in store.table:
+            _check_classes(recipe, store)
+        if not common.class_names(store) or not len(parts.test):
+            return None
         held_out(store, parts.train, parts.test, config=recipe.transfer)
     except InputError as error:
         return f"the labels do not measure this run: {error}; pretraining needs none"
     return None
+
+
+def _check_classes(recipe: Recipe, store: ImageStore) -> None:
+    """Raises InputError, naming the table, where labels are of fewer than two classes: an empty column counts where asked for."""
+    if recipe.data.labels is not None or store.table.codes("label")[1]:
+        with of(recipe.data.labels or store.source):
+            store.table.classes("label")
 
 
 def measure(setting: Setting, encoder: TimmEncoder, run: Run) -> dict[str, float]:
@@ -175,11 +184,10 @@ def measure(setting: Setting, encoder: TimmEncoder, run: Run) -> dict[str, float
     write_findings(
         run, setting.objective.findings(store, parts.test if len(parts.test) >= least else parts.train, seed)
     )
-    if not common.class_names(store) or not len(parts.test):
-        return {}
     reason = unmeasured(setting.recipe, store, parts)
     if reason is not None:
         say(reason)
+    if reason is not None or not common.class_names(store) or not len(parts.test):
         return {}
     result = worth.frozen(encoder, store, parts, views=views, config=setting.recipe.transfer, probe=False)
     worth.keep(run, result)
@@ -203,8 +211,6 @@ def opened(asked: Recipe) -> tuple[Recipe, ImageStore]:
 
 def settled_on(asked: Recipe, store: ImageStore) -> tuple[Setting, list[str]]:
     """What ``opened`` gave, divided, settled and built, and in words what was settled. Raises InputError."""
-    if asked.data.labels is not None and not asked.transfer.findings:
-        store.table.classes("label")
     parts = common.divide(store, asked.data, asked.transfer)
     settled, notes = settle(asked, store, parts)
     reason = unmeasured(settled, store, parts)

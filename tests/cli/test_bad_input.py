@@ -68,7 +68,11 @@ def test_images_of_different_channels(foretell: Call, flat: Path, tmp_path: Path
     for path in flat.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     np.save(folder / "five.npy", np.full((28, 28, 5), 9, np.uint8))
-    refused(foretell("pretrain", folder, *SMALL), "has 1 channel and five.npy has 5 channels", "set channels=")
+    said = foretell("pretrain", folder, *SMALL)
+    count = len(list(flat.iterdir()))
+    refused(
+        said, f"five.npy has 5 channels beside {count} images of 1: remove it, or --set data.channels=1 to keep the"
+    )
 
 
 @pytest.mark.parametrize("value", ["NaN", "an infinite value"])

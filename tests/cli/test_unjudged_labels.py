@@ -63,6 +63,18 @@ def test_pretraining_goes_on_without_labels_that_cannot_be_judged(
     assert reason in again.out
 
 
+@pytest.mark.parametrize("given", ["table", "manifest"])
+def test_labels_of_one_class(foretell: Call, flat: Path, tmp_path: Path, given: str) -> None:
+    files, run = sorted(flat.iterdir())[:COUNT], tmp_path / "run"
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\n" + "".join(f"{file},animal\n" for file in files))
+    data = (flat, "--labels", table) if given == "table" else (table,)
+    said = foretell("pretrain", *data, "--out", run, *FEW)
+    _told_twice(said, f"{table if given == 'table' else 'labels'}", run)
+    assert "one class only ('animal')" in said.out
+    assert "; pretraining needs none" in said.out
+
+
 def test_rare_labels_that_all_fall_into_the_training_part(foretell: Call, flat: Path, tmp_path: Path) -> None:
     names = [file.name for file in sorted(flat.iterdir())[:COUNT]]
     table = tmp_path / "labels.csv"

@@ -263,8 +263,9 @@ def test_labels_without_a_column_of_labels_are_not_those_of_the_folders(
 def test_labels_of_one_class(foretell: Call, flat: Path, run: Path, tmp_path: Path) -> None:
     names = sorted(path.name for path in flat.iterdir())
     table = write_labels(tmp_path / "labels.csv", [(name, "animal") for name in names])
-    for words in (["pretrain", flat, "--out", tmp_path / "run", *SMALL], ["finetune", run, "--data", flat]):
-        refused(foretell(*words, "--labels", table), "one class only ('animal')")
+    refused(
+        foretell("finetune", run, "--data", flat, "--labels", table), f"{table}: column", "one class only ('animal')"
+    )
 
 
 def test_a_run_without_labels_cannot_be_finetuned_without_some(foretell: Call, run: Path, flat: Path) -> None:
@@ -499,6 +500,8 @@ def test_an_unknown_arm_is_refused_before_anything_is_measured(foretell: Call, r
     said = foretell("evaluate", run, "--compare", "--arms", "pretraned")
     refused(said, "unknown arm 'pretraned'; did you mean 'pretrained'?")
     assert said.out == ""
+    for arm in ("scrach", "supervised"):  # a supervised start is given from Python alone
+        refused(foretell("evaluate", run, "--compare", "--arms", arm), "Known: pretrained, probe, random, scratch")
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])

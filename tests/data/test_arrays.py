@@ -84,6 +84,54 @@ def test_splits_of_an_npz(tmp_path: Path) -> None:
     assert np.array_equal(opened.image(9), BYTES[9])
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "words"),
+    [
+        (BYTES[:8], BYTES[8:] / 255, r"whole numbers up to 255 \(uint8\) .* floats in \[0, 1\] \(float64\)"),
+        (BYTES[:8] / 255, BYTES[8:], r"floats in \[0, 1\] \(float64\) .* whole numbers up to 255 \(uint8\)"),
+        (BYTES[:8] * 1.0, BYTES[8:] / 255, r"floats in \[0, 255\] \(float64\) .* floats in \[0, 1\] \(float64\)"),
+        (BYTES[:8] > 99, BYTES[8:], r"true and false \(bool\) .* whole numbers up to 255 \(uint8\)"),
+        (BYTES[:8], BYTES[8:] * np.uint16(257), r"up to 255 \(uint8\) .* up to 65535 \(uint16\)"),
+    ],
+)
+def test_splits_whose_values_are_of_two_kinds(tmp_path: Path, train: np.ndarray, test: np.ndarray, words: str) -> None:
+    np.savez(tmp_path / "x.npz", train_images=train, test_images=test)
+    first, second = words.split(" .* ")
+    said = rf"x\.npz \(train_images\) holds .*{first} and .*x\.npz \(test_images\) holds .*{second}; expected values of one"
+    with pytest.raises(InputError, match=said):
+        open_images(tmp_path / "x.npz")
+
+
+def test_splits_of_two_types_whose_values_are_of_one_kind(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", train_images=BYTES[:8], test_images=BYTES[8:].astype(np.int64))
+    assert np.array_equal(open_images(tmp_path / "x.npz").image(9), BYTES[9])
+    half = np.full((4, 9, 7), 0.5)  # no whole 255th: 16-bit for both
+    np.savez(tmp_path / "y.npz", train_images=BYTES[:8, ..., 0] / np.float32(255), test_images=half)
+    opened = open_images(tmp_path / "y.npz")
+    assert np.array_equal(opened.image(3)[..., 0], BYTES[3, ..., 0].astype(np.uint16) * 257)
+    assert np.unique(opened.image(9)).tolist() == [32768]
+
+
+@pytest.mark.parametrize("stray", [1.02, 1.5, 9.0, 255.0])
+def test_a_stray_value_above_1_is_refused_with_its_row(
+    tmp_path: Path, stray: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "PART", 1000)
+    array = RNG.random((60, 9, 7))
+    array[41, 3, 3] = stray
+    said = (
+        rf"x\.npy: row 41 reaches {stray:g}, too much for floats in \[0, 1\], .*: clip the values to 1, or rescale them"
+    )
+    with pytest.raises(InputError, match=said):
+        store(tmp_path / "x", array)
+
+
+def test_dark_floats_up_to_255_are_no_stray_values(tmp_path: Path) -> None:
+    array = np.zeros((4, 9, 9), np.float32)
+    array[:, 4, 2:7] = [1, 3, 120, 4, 1]  # strokes on black
+    assert np.array_equal(store(tmp_path / "x", array).image(2)[..., 0], array[2].astype(np.uint8))
+
+
 def test_larger_images_are_shrunk(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", RNG.integers(0, 256, (3, 40, 20), dtype=np.uint8))
     assert open_images(tmp_path / "x.npy", side=10).sizes.tolist() == [[10, 5]] * 3

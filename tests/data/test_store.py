@@ -305,17 +305,27 @@ def test_grey_beside_colour_becomes_colour(tmp_path: Path) -> None:
     assert np.abs(as_grey.image(0)[:, :, 0] - luma).max() <= 1
 
 
-def test_other_mixtures_of_channels_name_two_files(tmp_path: Path) -> None:
+def test_other_mixtures_of_channels_name_the_rarest(tmp_path: Path) -> None:
     fill(tmp_path, 3)
     np.save(tmp_path / "five.npy", np.full((10, 10, 5), 9, np.uint8))
-    with pytest.raises(InputError, match=r"000\.png has 3 channels and five\.npy has 5 channels") as caught:
+    told = (
+        "five.npy has 5 channels beside {} images of 3: remove it, or --set data.channels=3 to keep the first 3 of each"
+    )
+    with pytest.raises(InputError, match=told.format(3)):
         open_images(tmp_path)
-    assert "set channels=3 to keep the first" in str(caught.value)
+    save(tmp_path / "grey.png", picture(7, channels=1))
+    with pytest.raises(InputError, match=told.format(4)):  # grey and colour go together
+        open_images(tmp_path)
+    (tmp_path / "grey.png").unlink()
     store = open_images(tmp_path, channels=3)
     assert store.image(3).shape == (10, 10, 3)
     assert any("1 image of 5 channels: the first 3 kept" in note for note in store.notes)
     with pytest.raises(InputError, match=r"has 3 channels, fewer than channels=5"):
         open_images(tmp_path, channels=5)
+    for name in ("six", "seven", "eight"):
+        np.save(tmp_path / f"{name}.npy", np.full((10, 10, 5), 9, np.uint8))
+    with pytest.raises(InputError, match=r"000\.png and 2 more have 3 channels beside 4 images of 5: remove them, or"):
+        open_images(tmp_path)
 
 
 def test_16_bit_is_kept_and_stretched_to_its_used_bits(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,10 @@ def test_the_verdict_before_a_comparison_says_what_is_known(tmp_path: Path) -> N
         "Pretraining finished 1,840 steps in 4 min 51 s, and its embeddings are healthy. "
         "What it is worth with few labels has not been measured yet."
     )
+    above = "the loss has been above its chance value (4.84) since step 30: lower the rate or train longer"
+    line = {"kind": "health", "step": 1840, "rankme": 9.0, "verdict": above}
+    told_above = replace(gather(run), health=[line])
+    assert analysis.verdict(told_above).startswith(f"Pretraining finished 1,840 steps in 4 min 51 s, but {above}. What")
     knn: dict[str, Any] = {"pretrained": {"accuracy": 0.9}, "random": {"accuracy": 0.7}, "pixels": {"accuracy": 0.8}}
     write(run / "results" / "comparison.json", {"classes": ANIMALS, "knn": knn})
     assert analysis.verdict(gather(run)).endswith(

@@ -97,6 +97,26 @@ def test_a_loss_at_chance():
     assert verdict.judge(400, 9.0, 0.5, loss_at_chance=True) == "healthy"
 
 
+def test_a_loss_at_chance_while_the_embeddings_spread_is_no_collapse():
+    verdict = Verdict()
+    grown = [verdict.judge(100 * n, 2.0 * n, 0.1 * n, loss_at_chance=True) for n in (1, 2, 3, 4)]
+    assert grown == ["healthy"] * 4
+    told = [verdict.judge(100 * n, 8.0, 0.1 * n, loss_at_chance=True) for n in (5, 6, 7)]
+    assert told == ["healthy", "collapsing since step 500", "collapsing since step 500"]
+
+
+def test_a_loss_above_chance_is_no_collapse():
+    above = "the loss has been above its chance value (4.84) since step 100: lower the rate or train longer"
+    verdict = Verdict()
+    assert verdict.judge(100, 9.0, 0.5, exceeded=4.844) == "healthy"
+    assert verdict.judge(200, 9.0, 0.5, exceeded=4.844) == above
+    verdict = Verdict(**verdict.state())
+    assert verdict.judge(300, 9.0, 0.5, exceeded=4.844) == above
+    assert verdict.judge(400, 1.0, 0.5, exceeded=4.844) == "collapsed since step 400"
+    assert verdict.judge(500, 9.0, 0.5) == "healthy"
+    assert verdict.judge(600, 9.0, 0.5, exceeded=4.844) == "healthy"
+
+
 def test_embeddings_that_are_no_numbers():
     assert told([(100, 9.0, 0.5), (200, float("nan"), float("nan"))])[1] == "not finite since step 200"
 
@@ -172,14 +192,21 @@ def test_a_run_that_collapses_says_so(tmp_path, monkeypatch):
         assert {line["verdict"] for line in run.metrics("health")} == {"healthy"}
 
 
-@pytest.mark.parametrize(("loss", "told"), [(5.0, True), (1.02, True), (1.0, True), (0.996, True), (0.99, False)])
+ABOVE = "the loss has been above its chance value (2.08) since step 30: lower the rate or train longer"
+COLLAPSING = "collapsing since step 30"
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [(5.0, ABOVE), (1.02, ABOVE), (1.004, COLLAPSING), (1.0, COLLAPSING), (0.996, COLLAPSING), (0.99, "healthy")],
+)
 def test_a_loss_no_better_than_chance_is_not_healthy(loss, told):
     chance = math.log(8)
     health = Health(Pairs(), 0, torch.device("cpu"), None)
     early = [health(step, loss=loss * chance, chance=chance, warm=False)["verdict"] for step in (10, 20)]
     late = [health(step, loss=loss * chance, chance=chance, warm=True)["verdict"] for step in (30, 40)]
     assert early == ["healthy", "healthy"]
-    assert late == ["healthy", "collapsing since step 30" if told else "healthy"]
+    assert late == ["healthy", told]
 
 
 def test_a_loss_stuck_at_chance_is_seen_in_a_run(tmp_path, monkeypatch):

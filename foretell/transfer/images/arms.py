@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from foretell.errors import unknown
 
 ARMS: dict[str, dict[str, str]] = {
@@ -31,9 +33,9 @@ DEFAULT_ARMS = ("pretrained", "probe", "scratch", "random")
 TUNED = ("pretrained", "scratch", "supervised")
 
 
-def check_arms(arms: tuple[str, ...]) -> tuple[str, ...]:
-    """``arms`` without repetition. Raises InputError for an unknown one."""
+def check_arms(arms: tuple[str, ...], known: Iterable[str] = tuple(ARMS)) -> tuple[str, ...]:
+    """``arms`` without repetition. Raises InputError for one that is not among the ``known``."""
     for arm in arms:
-        if arm not in ARMS:
-            raise unknown("arm", arm, ARMS)
+        if arm not in known:
+            raise unknown("arm", arm, known)
     return tuple(dict.fromkeys(arms))

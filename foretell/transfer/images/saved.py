@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ import numpy as np
 from foretell.data.store import open_images
 from foretell.transfer.images.saved import load_classifier, predict
 
-classifier, facts = load_classifier("classifier")  # the name of this folder
+classifier, facts = load_classifier({name})  # the name of this folder
 store = open_images("photos", channels=facts["channels"], scale=facts.get("scale"))
 shares = predict(classifier, store, np.arange(len(store)), crop=facts["crop"])  # one row an image, as classifier.classes
 ```
@@ -59,7 +60,8 @@ def save_classifier(
         interpolation=views.interpolation,
         crop=crop,
     )
-    write_aside(target / README, (target / README).read_text(encoding="utf-8") + USE)
+    use = USE.format(name=json.dumps(target.resolve().name, ensure_ascii=False))
+    write_aside(target / README, (target / README).read_text(encoding="utf-8") + use)
     write_aside(target / HEAD, save(head, metadata={"format": "pt"}))
     return target
 

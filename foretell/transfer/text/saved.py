@@ -8,6 +8,7 @@ classifier is divided by it: a power of two, so that reading back is exact.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,7 +121,7 @@ def save_text(tuner: TextTuner, folder: str | Path, *, extra: Mapping[str, Any] 
         model,
         folder,
         templated(laid.tokenizer, laid.lead, laid.between, laid.trail, second=0 if laid.last else 1),
-        readme=_readme(place, task),
+        readme=_readme(place, task, Path(folder).resolve().name),
         config=config,
         tensors=_head_tensors(tuner.head, place, model.dim),
     )
@@ -250,7 +251,8 @@ def _empty(name: str, layout: Layout, classes: list[str], own: Mapping[str, Any]
     return CLASSES[name].of(layout, [], none, classes)
 
 
-def _readme(place: Place, task: Task) -> str:
+def _readme(place: Place, task: Task, folder: str) -> str:
+    name = json.dumps(folder, ensure_ascii=False)
     names, kind = (task.tags, "tags") if isinstance(task, Tagging) else (task.classes, "classes")
     what = f"{task.name} of {len(names)} {kind}" if names else task.name
     ours = f"""# A model of text fine-tuned with Foretell: {what}
@@ -258,7 +260,7 @@ def _readme(place: Place, task: Task) -> str:
 ```python
 from foretell.transfer.text.saved import load_text
 
-model = load_text("classifier")  # the name of this folder
+model = load_text({name})  # the name of this folder
 model.{_example(task)}
 ```
 """
@@ -270,8 +272,8 @@ With transformers alone:
 ```python
 from transformers import AutoTokenizer, {place.architecture}
 
-model = {place.architecture}.from_pretrained("classifier")
-tokenizer = AutoTokenizer.from_pretrained("classifier")
+model = {place.architecture}.from_pretrained({name})
+tokenizer = AutoTokenizer.from_pretrained({name})
 ```
 """
 

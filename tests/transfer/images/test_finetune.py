@@ -257,6 +257,9 @@ def test_the_model_a_person_keeps_survives_the_disk(digits, views, trained, tmp_
     assert np.allclose(p.sum(axis=1), 1, atol=1e-5)
     assert (p.argmax(axis=1) == held.codes).mean() == pytest.approx(facts["test"]["accuracy"])
     save_classifier(classifier, tmp_path / "kept", extra={"labels": 100})
+    told = (tmp_path / "kept" / "README.md").read_text()
+    assert 'load_classifier("kept")' in told
+    assert 'load_encoder("kept")' in told
     loaded, told_back = load_classifier(tmp_path / "kept")
     assert loaded.classes == [str(digit) for digit in range(10)]
     assert told_back["labels"] == 100

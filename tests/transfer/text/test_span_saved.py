@@ -27,7 +27,7 @@ def tuned(network: str, kind: str):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_tagger_is_read_back(network: str, tmp_path: Path) -> None:
     tuner, data = tuned(network, "tagging")
-    folder = save_text(tuner, tmp_path / "classifier")
+    folder = save_text(tuner, tmp_path / "tagger")
     loaded = load_text(folder)
     assert torch.equal(loaded.tuner.head.out.weight, tuner.head.out.weight)
     words = [sentence.words for sentence in data.sentences]
@@ -35,7 +35,9 @@ def test_a_tagger_is_read_back(network: str, tmp_path: Path) -> None:
     assert found == tuner.predictions(data)
     assert len({tag for tags in found for tag in tags}) > 1
     assert loaded.tags([]) == []
-    assert "model.tags([[" in (folder / "README.md").read_text()
+    readme = (folder / "README.md").read_text()
+    assert "model.tags([[" in readme
+    assert 'load_text("tagger")' in readme
     for wrong in (loaded.predict, loaded.answers):
         with pytest.raises(InputError, match="fine-tuned for tagging"):
             wrong([("a", "b")])
