@@ -52,8 +52,8 @@ def by_column(table: Table, shares: Mapping[str, float], seed: int, what: str, *
 def by_label(table: Table, shares: Mapping[str, float], seed: int, what: str, *, each: str = "class") -> Parts:
     """Labelled rows cut at ``shares``, of every class alike (of a table without labels all rows).
 
-    ``what`` is a row in words, ``each`` what the labels say. A part that is neither train nor test, and what the shares leave over, are in neither. Raises InputError as
-    ``splits.split``.
+    ``what`` is a row in words, ``each`` what the labels say. A part that is neither train nor test, and what the shares leave
+    over, are in neither. Raises InputError as ``splits.split``.
     """
     known = np.flatnonzero(~_unlabelled(table)) if "label" in table else np.arange(len(table), dtype=np.int64)
     parts = {name: known[rows] for name, rows in split(table.subset(known), asked(shares), seed).items()}

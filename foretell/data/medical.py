@@ -1,7 +1,7 @@
 """DICOM and NIfTI files as rows of a source: a row a frame or slice, with patient, study, series, order and how it was taken.
 
-Columns that a manifest gives are kept, identifiers hashed; the headers complete them: ``group`` (patient; the volume for NIfTI), ``study``,
-``series``, ``order``, and beyond the known ones ``modality``, ``vendor``, ``view``, ``plane``, ``spacing`` (millimetres down,
+Columns that a manifest gives are kept, identifiers hashed; the headers complete them: ``group`` (patient; the volume for
+NIfTI), ``study``, ``series``, ``order``, and beyond the known ones ``modality``, ``vendor``, ``view``, ``plane``, ``spacing`` (millimetres down,
 across and between slices), ``burned`` (what the header says of text burnt into the pixels). Identifiers are hashed, see
 ``dicom_header``. What was read is kept in the cache beside the stores.
 """
@@ -34,7 +34,7 @@ from foretell.errors import InputError
 
 VERSION = 4
 READING = 2  # of how pixels are read: a store that another one made is built anew
-EXTRACT = 1 << 14  # bytes
+EXTRACT = 1 << 14  # bytes of a NIfTI file that a salt is made of
 FACTS = ("modality", "vendor", "view", "plane", "spacing", "burned")
 
 PACKAGES = {"dicom": "pydicom", "nifti": "nibabel"}

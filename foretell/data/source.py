@@ -35,8 +35,9 @@ class Source:
     """The samples of a source before any is decoded.
 
     ``names`` are paths relative to ``root`` (or absolute), one a row of ``table``; arrays and embedded sets have none
-    yet. ``notes`` say in words what was understood, ``extra`` lists image files under a manifest that it does not name. ``salt`` is what identifiers of medical files are hashed
-    with; ``hashed``: those in the table are; ``patients`` has, by a patient's identifier with its issuer, the one without (both as the table has them).
+    yet. ``notes`` say in words what was understood, ``extra`` lists image files under a manifest that it does not name.
+    ``salt`` is what identifiers of medical files are hashed with; ``hashed``: those in the table are; ``patients`` has, by a
+    patient's identifier with its issuer, the one without (both as the table has them).
     """
 
     name: str

@@ -86,7 +86,8 @@ def merged(parts: Sequence[Compared]) -> dict[str, Any]:
     """One comparison of all candidates.
 
     {"arms": ``_Arms.about``, "rows", "summary", "paired", "crossing", "shift" (where a domain was judged), "tuning": what a
-    fit costs, "search": what was tried for each arm, "metric", "test", "seeds", ...}. An arm is named by its step, a frozen one ends in ", frozen".
+    fit costs, "search": what was tried for each arm, "metric", "test", "seeds", ...}. An arm is named by its step, a frozen one
+    ends in ", frozen".
     """
     arms = _Arms(parts)
     about = arms.about()

@@ -72,7 +72,7 @@ class MICLeShift(Claim):
 
     @staticmethod
     def _rows(lab: Lab, seed: int) -> dict[str, list[dict[str, Any]]]:
-        """Arm -> the rows that it is in."""
+        """Arm -> the rows that it is in: scratch beside SimCLR."""
         ours = micle.compared(lab, seed, "simclr", ("pretrained", "scratch"), MORE, shifted=True)
         return {
             "scratch": ours,
@@ -89,4 +89,5 @@ def points(rows: list[dict[str, Any]], arm: str, per_class: int | None) -> dict[
 
 
 def labelled(per_class: int | None) -> str:
+    """A number of labelled cases in words."""
     return "all cases" if per_class is None else cases(per_class)

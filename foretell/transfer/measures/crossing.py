@@ -24,10 +24,7 @@ Curve = list[tuple[int, dict[int, float]]]  # labels, then seed -> score
 Lead = list[tuple[int, Array]]  # labels, then arm minus baseline, one value a seed
 
 LEVEL = 0.95
-BELOW = (
-    "fewer than",
-    "at most",
-)  # readings of a crossing that may lie anywhere below the fewest labels that were tried
+BELOW = ("fewer than", "at most")  # readings of a crossing that may lie anywhere below the fewest labels tried
 PAIRS = (("pretrained", "scratch"), ("pretrained", "supervised"), ("probe", "scratch"), ("probe", "supervised"))
 
 
