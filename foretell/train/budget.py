@@ -1,9 +1,11 @@
-"""Budgets in epochs, steps or wall-clock time, as a person writes them."""
+"""Budgets in epochs, steps or wall-clock time, as a person writes them, and what a time comes to."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from foretell.errors import InputError
 
@@ -49,3 +51,32 @@ def parse_budget(text: str) -> dict[str, float | int | str]:
         except InputError:
             pass
     raise InputError(f"'{text}' is not a budget; write it as 5m, 90s, 2h, '50 epochs' or '2000 steps'")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that training takes: a ``step`` alone, ``health`` beside each step, ``looks``: (steps between two rounds,
+    seconds a round) of each monitor.
+    """
+
+    step: float
+    health: float = 0.0
+    looks: Sequence[tuple[int, float]] = ()
+
+    def seconds(self, most: int | None = None) -> float:
+        """Of a step with its share of all that is beside it; ``most``: steps between two rounds at most.
+
+        >>> Pace(1.0, 0.5, [(10, 20.0)]).seconds(), Pace(1.0, 0.5, [(10, 20.0)]).seconds(most=5)
+        (3.5, 5.5)
+        """
+        rounds = (seconds / (every if most is None else min(every, most)) for every, seconds in self.looks)
+        return self.step + self.health + sum(rounds)
+
+
+def steps_per_round(steps: float, rounds: int) -> int:
+    """The most steps between two rounds that leave so many ``rounds`` in ``steps``.
+
+    >>> steps_per_round(95, 10)
+    9
+    """
+    return max(1, int(steps / rounds))

@@ -22,7 +22,7 @@ from foretell.objectives.base import Trainable
 from foretell.run import Run
 from foretell.train import checkpoint, cost, measure, memory
 from foretell.train.accumulate import check_batch, check_shared
-from foretell.train.budget import seconds_of
+from foretell.train.budget import Pace, seconds_of, steps_per_round
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
 from foretell.train.health import Health, Verdict, chance_of
@@ -380,43 +380,34 @@ class _Fit:
         precision, layout = measure.choose(self.trainable, self.config, self.rows, self.device, self._say)
         measured = Measured(precision, layout, torch.get_num_threads())
         self._watch(measured)
-        if self.config.steps is not None:
-            measured.steps = self.config.steps
-        elif self.config.time is not None:
-            self._say("measuring how many steps fit into the time")
-            allowed = seconds_of(self.config.time)
-            each = measure.seconds_per_step(
-                self.trainable, self.config, self.rows, self.device, (precision, layout), allowed
-            )
-            health, looks = self._aside()
-            beside = health + sum(seconds / every for every, seconds in looks)
-            if self.rounds is not None and looks:
-                chosen = self._steps_per_round((allowed - self.seconds) / (each + beside))
-                beside = health + sum(seconds / min(every, chosen) for every, seconds in looks)
-                measured.steps_per_round = chosen
-            each += beside
-            measured.seconds_per_step = each
-            fitting = int((allowed - self.seconds) / each)
-            measured.steps = max(1, fitting)
-            if fitting < 1:
-                self._say(
-                    f"{self.config.time} are over before one step (about {spoken(each)}), of which one is taken all the "
-                    "same; give a longer budget, or a number of steps"
-                )
-        else:
-            epochs = self.config.epochs if self.config.epochs is not None else DEFAULT_EPOCHS
-            measured.steps = max(1, round(epochs * per_epoch))
+        measured.steps = self._steps(measured, per_epoch)
         if self.rounds is not None and self.config.time is None:
-            measured.steps_per_round = self._steps_per_round(measured.steps)
+            measured.steps_per_round = steps_per_round(measured.steps, self.rounds)
         measured.steps, measured.steps_per_round = distributed.broadcast_object(
             (measured.steps, measured.steps_per_round)
         )
         return measured
 
-    def _steps_per_round(self, steps: float) -> int:
-        """The most steps between two rounds that leave the ``rounds`` asked for in ``steps``."""
-        assert self.rounds is not None
-        return max(1, int(steps / self.rounds))
+    def _steps(self, measured: Measured, per_epoch: float) -> int:
+        """The steps of the budget; those that fit into a time, with what a step takes, are measured, and a round's with them."""
+        if self.config.steps is not None:
+            return self.config.steps
+        if self.config.time is None:
+            return max(1, round((DEFAULT_EPOCHS if self.config.epochs is None else self.config.epochs) * per_epoch))
+        self._say("measuring how many steps fit into the time")
+        allowed, modes = seconds_of(self.config.time), (measured.precision, measured.layout)
+        each = measure.seconds_per_step(self.trainable, self.config, self.rows, self.device, modes, allowed)
+        pace, left = Pace(each, *self._aside()), allowed - self.seconds
+        if self.rounds is not None and pace.looks:
+            measured.steps_per_round = steps_per_round(left / pace.seconds(), self.rounds)
+        measured.seconds_per_step = pace.seconds(measured.steps_per_round)
+        fitting = int(left / measured.seconds_per_step)
+        if fitting < 1:
+            self._say(
+                f"{self.config.time} are over before one step (about {spoken(measured.seconds_per_step)}), of which one is taken "
+                "all the same; give a longer budget, or a number of steps"
+            )
+        return max(1, fitting)
 
     def _watch(self, measured: Measured) -> None:
         """Know the operations a sample and the machine's limit, where somebody will read them."""

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from foretell.errors import InputError
-from foretell.train.budget import parse_budget, seconds_of
+from foretell.train.budget import Pace, parse_budget, seconds_of, steps_per_round
 from foretell.train.config import TrainingConfig
 from foretell.train.schedule import linear_rule, peak_rate, rate_at, warmup_steps
 
@@ -89,3 +89,11 @@ def test_seconds():
 def test_refused_settings(settings, message):
     with pytest.raises(ValidationError, match=message):
         TrainingConfig(**settings)
+
+
+def test_a_step_has_its_share_of_what_is_beside_it() -> None:
+    pace = Pace(1.0, 0.5, [(10, 20.0), (100, 50.0)])
+    assert pace.seconds() == pytest.approx(1 + 0.5 + 2 + 0.5)
+    assert pace.seconds(most=5) == pytest.approx(1 + 0.5 + 4 + 10)
+    assert Pace(2.0).seconds() == 2.0
+    assert [steps_per_round(steps, 10) for steps in (95, 100.5, 3)] == [9, 10, 1]
