@@ -11,7 +11,7 @@ from functools import partial
 from foretell.report import analysis, charts, leaks, searching, words
 from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table, image, inscription, pixel_width
-from foretell.transfer.measures.metrics import MOST_CONFUSION
+from foretell.transfer.measures.metrics import MOST_CONFUSION, metric_name
 from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 
 
@@ -226,7 +226,7 @@ def cost(run: Gathered) -> Json | None:
         for item in spent
     ]  # fmt: skip
     few = analysis.few_labels(run.comparison)
-    metric = analysis.metric_of(run.comparison).replace("_", " ")
+    metric = metric_name(analysis.metric_of(run.comparison))
     quality = Cell(metric.capitalize(), words.counted(few[0], "label") if few else "")
     head: list[Cell | str] = ["Stage or arm", quality, "Time", "Samples", "Peak memory", "Work", "Share of peak"]
     by_key = {item.key: item for item in spent}

@@ -29,6 +29,7 @@ from foretell.report.plots import (
 from foretell.report.svg import mark
 from foretell.transfer.fractions import Amount, in_words
 from foretell.transfer.measures.intervals import EQUAL
+from foretell.transfer.measures.metrics import chance, metric_name
 
 WIDE, NARROW = 820, 390
 ROOM = 0.1  # of an axis of shares whose values are all equal
@@ -74,13 +75,13 @@ def efficiency(comparison: Json, name: str = "efficiency", key_of: Callable[[str
         "labels (log scale)", log=True, ticks=ticks, format=words.count,
         below=(lambda labels: _below(per_class, int(labels), ticks[0])) if any(per_class.values()) else None,
     )  # fmt: skip
-    chance = 1 / len(comparison["classes"]) if metric == "accuracy" and comparison.get("classes") else None
+    guessed = chance(metric, len(comparison.get("classes") or []))
     lowest = min(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.low) if v is not None)
     highest = max(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.high) if v is not None)
-    rules = [Rule(chance, "guessing evenly")] if chance and lowest - 0.1 < chance else []
+    rules = [Rule(guessed, "guessing evenly")] if guessed and lowest - 0.1 < guessed else []
     low, high = max(0.0, min(lowest, *(rule.y for rule in rules), 1.0)), min(1.0, highest)
     low, high = share_span(low, high)
-    y = Axis(f"test {metric.replace('_', ' ')}", format=words.whole_percent, unit=0.01, low=low, high=high)
+    y = Axis(f"test {metric_name(metric)}", format=words.whole_percent, unit=0.01, low=low, high=high)
     regions = _regions(analysis.advantage(analysis.differences(comparison)).runs, ticks)
     description = f"{analysis.advantage_sentence(analysis.differences(comparison))} " + "; ".join(
         f"{analysis.arm_name(comparison, arm)}: "
@@ -178,7 +179,7 @@ def reaching(comparison: Json) -> Markup | None:
         )
         for arm, curve in curves.items()
     ]  # fmt: skip
-    metric = analysis.metric_of(comparison).replace("_", " ")
+    metric = metric_name(analysis.metric_of(comparison))
     rules = [Rule(reached["score"], "final score from scratch")] if words.known(reached.get("score")) else []
     scores = [*(score for curve in curves.values() for _, score in curve), *(rule.y for rule in rules)]
     low, high = share_span(min(scores), max(scores))

@@ -10,12 +10,14 @@ from foretell.report import analysis, words
 from foretell.report.gather import Json
 from foretell.report.parts import Cell, Table
 from foretell.report.results import score_cell
+from foretell.transfer.measures.metrics import metric_name
 from foretell.transfer.measures.summary import LOWER
 
 NAMES = {
     "auroc": ("AUROC", "macro"),
     "balanced_accuracy": ("balanced accuracy", ""),
     "accuracy": ("accuracy", "top-1"),
+    "macro_f1": ("macro-F1", ""),
     "top3_accuracy": ("top-3 accuracy", ""),
     "sensitivity": ("sensitivity", ""),
     "specificity": ("specificity", ""),
@@ -77,5 +79,5 @@ def measures(
     return {
         "table": table,
         "labels": words.counted(most, "label"),
-        "metric": analysis.metric_of(comparison).replace("_", " "),
+        "metric": metric_name(analysis.metric_of(comparison)),
     }

@@ -18,6 +18,7 @@ from foretell.report.parts import Cell, Table
 from foretell.run import json_text, write_aside
 from foretell.transfer.fractions import in_words
 from foretell.transfer.images import saliency
+from foretell.transfer.measures.metrics import metric_name
 from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
@@ -134,7 +135,7 @@ def _said(comparison: Json, row: Json) -> str:
     spread = f" (95% interval {over}: {settled(row)})" if bounds else " (one seed)"
     given = analysis.labels_phrase(row["labels"], row["per_class"])
     labels = given if row["per_class"] else f"all {given}"
-    metric = comparison["metric"].replace("_", " ")
+    metric = metric_name(comparison["metric"])
     side = "above" if row["difference"] >= 0 else "below"
     return f"With {labels}, {ours} is {abs(100 * row['difference']):.1f} points of {metric} {side} {others}{spread}."
 
@@ -201,7 +202,7 @@ def _comparison(one: Json) -> Json:
     return {
         "name": one["name"],
         "title": one["title"],
-        "metric": str(one["metric"]).replace("_", " "),
+        "metric": metric_name(str(one["metric"])),
         "labels": words.counted(figures.amounts_of(one)[-1][0], "label"),
         "test": f"{words.counted(test['samples'], f'test {noun}')}{images}{groups}, {test['split']}",
         "seeds": len(one["seeds"]),
@@ -246,7 +247,7 @@ def _classifier(one: Json) -> Json:
         if not words.known(value) or name == "samples":
             continue
         groups = "groups {:.3f} to {:.3f}".format(*intervals[name]) if name in intervals else ""
-        rows.append([name.replace("_", " "), Cell(f"{value:.3f}", groups)])
+        rows.append([metric_name(name), Cell(f"{value:.3f}", groups)])
     samples = words.counted(
         scores["samples"], "test case" if any(name.startswith("image_") for name in scores) else "test image"
     )

@@ -16,6 +16,7 @@ from foretell.report.plots import Axis
 from foretell.report.results import score_cell
 from foretell.transfer.fractions import in_words
 from foretell.transfer.measures.crossing import BELOW, number, sentence
+from foretell.transfer.measures.metrics import chance, metric_name
 from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
@@ -127,7 +128,7 @@ def losses(comparison: Json) -> Table:
 
 
 def _score_axis(comparison: Json, rows: Iterable[DotRow]) -> Axis:
-    metric = analysis.metric_of(comparison).replace("_", " ")
+    metric = metric_name(analysis.metric_of(comparison))
     values = dot_values(rows)
     low, high = charts.share_span(min(values), max(values)) if values else (None, None)
     return Axis(f"test {metric}", format=words.whole_percent, unit=0.01, low=low, high=high)
@@ -171,7 +172,7 @@ def shift(comparison: Json) -> Markup:
             cell = analysis.at_labels(found.get(arm, []), labels)
             where = domain if hollow else "at home"
             if cell is not None:
-                note = f"{title_of(comparison, arm)}, {where}: {words.percent(cell.mean)} ({name.replace('_', ' ')})"
+                note = f"{title_of(comparison, arm)}, {where}: {words.percent(cell.mean)} ({metric_name(name)})"
                 dots.append(Dot(cell.mean, cell.low, cell.high, cell.group_low, cell.group_high, note, bool(hollow)))
         rows.append(
             DotRow(
@@ -238,10 +239,10 @@ def sentences(comparison: Json) -> list[str]:
     titles = {arm: str(about["title"]) for arm, about in comparison["arms"].items()}
     found = crossing_rows(comparison)
     said = [sentence(row, titles) for row in found]
-    chance = 1 / len(comparison["classes"]) if comparison["metric"] == "accuracy" and comparison["classes"] else 0.0
-    if any(row["score"] <= chance for row in found):
+    guessed = chance(comparison["metric"], len(comparison["classes"])) or 0.0
+    if any(row["score"] <= guessed for row in found):
         said.append(
-            f"A baseline no better than guessing evenly ({words.percent(chance)}) is equalled by nearly anything"
+            f"A baseline no better than guessing evenly ({words.percent(guessed)}) is equalled by nearly anything"
         )
     return said
 

@@ -9,7 +9,7 @@ from foretell.report import analysis, charts, reading, searching, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
 from foretell.transfer.fractions import in_words
-from foretell.transfer.measures.metrics import commonest, only_answer
+from foretell.transfer.measures.metrics import commonest, metric_name, only_answer
 
 
 def key_figures(run: Gathered) -> list[Figure]:
@@ -17,7 +17,7 @@ def key_figures(run: Gathered) -> list[Figure]:
     comparison, out = run.comparison, []
     few = analysis.few_labels(comparison)
     cells = analysis.summary_of(comparison)
-    metric = analysis.metric_of(comparison).replace("_", " ")
+    metric = metric_name(analysis.metric_of(comparison))
     for arm in ("pretrained", "scratch") if few else ():
         cell = analysis.at_labels(cells.get(arm, []), few[0]) if few else None
         if cell and few:
@@ -118,7 +118,7 @@ def efficiency(run: Gathered) -> Json | None:
         rows.append(row)
     return {
         "sentence": analysis.advantage_sentence(pairs),
-        "metric": analysis.metric_of(comparison).replace("_", " "),
+        "metric": metric_name(analysis.metric_of(comparison)),
         "commonest": commonest_told(run),
         "one_class": _one_class(run),
         "chart": charts.efficiency(comparison),
@@ -300,11 +300,8 @@ def probe(run: Gathered) -> Table | None:
     ]
     if not metrics:
         return None
-    names = {"macro_f1": "macro-F1", "auroc": "AUROC"}
     head: list[Cell | str] = ["Linear probe", *(Cell(analysis.ARMS[arm], kind=f"c-{arm}") for arm in arms)]
-    return Table(
-        head, [[names.get(m, m.replace("_", " ")), *(words.percent(scores[a].get(m)) for a in arms)] for m in metrics]
-    )
+    return Table(head, [[metric_name(m), *(words.percent(scores[a].get(m)) for a in arms)] for m in metrics])
 
 
 def retrieval(run: Gathered) -> Table | None:

@@ -6,13 +6,14 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from foretell.data.textrows import spread
+from foretell.errors import InputError
 from foretell.tasks.inputs import Index, Inputs, Sequences, lay
 from foretell.tasks.layout import Layout, numbered
 
@@ -40,7 +41,8 @@ class Task(ABC):
     never split (one without has a number of its own). ``classes``: their names, [] where there are none. ``layout``:
     how texts of the task are laid out.
 
-    ``name``: as ``--task`` takes it; ``metrics``: what its score tells, the headline first.
+    ``name``: as ``--task`` takes it; ``metrics``: what its score tells, the kind's headline first; ``headline``: another one
+    of these (``led_by``).
     """
 
     layout: Layout
@@ -50,6 +52,7 @@ class Task(ABC):
     codes: Index
     groups: Index | None
     classes: list[str]
+    headline: str | None = field(default=None, kw_only=True)
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
@@ -149,7 +152,19 @@ class Task(ABC):
     @property
     def metric(self) -> str:
         """The headline metric, a share in [0, 1]."""
-        return self.metrics[0]
+        return self.headline or self.metrics[0]
+
+    def led_by(self: Own, metric: str | None) -> Own:
+        """The same examples with ``metric`` as the headline (None: as they are). Raises InputError where the task has none such."""
+        if metric is None:
+            return self
+        if metric not in self.metrics:
+            raise InputError(
+                f"transfer.metric={metric}: {self.name} is told in {', '.join(self.metrics)}; give one of these, or none"
+            )
+        made = self.take(np.arange(len(self)))
+        made.headline = metric
+        return made
 
 
 def first_of(counts: Index) -> Index:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from foretell.settings import Settings
+from foretell.transfer.measures.metrics import Metric
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text_config import TextTuning
 from foretell.views.config import ViewConfig
@@ -88,6 +89,11 @@ class TransferConfig(ClassifierConfig):
         description="how the images' probabilities become those of a case, where unit is case; attention: a mean with weights "
         "that are learnt on frozen features, for the arms probe and random",
     )
+    metric: Metric | None = Field(
+        None,
+        description="the headline: what settings are chosen by on held-out labels, and what arms, differences, shift, crossing "
+        "points and the verdict are told in; default: accuracy, auroc of findings, and a task's own of words and answers",
+    )
     specificity: float = Field(
         0.9,
         gt=0,
@@ -142,6 +148,11 @@ class TransferConfig(ClassifierConfig):
         if self.pooling == "attention" and (self.unit == "image" or self.findings):
             raise ValueError("pooling=attention is for cases of one class: set unit to case, and no findings")
         return self
+
+    @property
+    def headline(self) -> str:
+        """The metric of images that is told first."""
+        return self.metric or ("auroc" if self.findings else "accuracy")
 
     def steps_for(self, labels: int) -> int:
         """Steps of one fine-tuning on ``labels`` labelled samples."""

@@ -30,6 +30,7 @@ from foretell.transfer.images.fit import finetune_once, fits_of_search, search_o
 from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
 from foretell.transfer.measures import crossing
+from foretell.transfer.measures.metrics import METRICS, led_by, metric_name
 from foretell.transfer.search import counting
 from foretell.verbs import common, kept_split, looking, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say
@@ -376,10 +377,10 @@ def finetune(
         save_classifier(classifier, target, crop=found.config.crop, extra=extra)
         scores = facts["test"]
         say(f"classifier: {target}")
-        say(
-            f"  on {scores['samples']:,} test {found.config.unit}s: accuracy {scores['accuracy']:.1%}, balanced accuracy "
-            f"{scores['balanced_accuracy']:.1%}, macro-F1 {scores['macro_f1']:.1%}"
+        told = ", ".join(
+            f"{metric_name(name)} {scores[name]:.1%}" for name in led_by(found.config.headline, METRICS[:3])
         )
+        say(f"  on {scores['samples']:,} test {found.config.unit}s: {told}")
         for line in common.classes_told(scores, facts["classes"]):
             say(line)
         if found.own:

@@ -34,6 +34,7 @@ from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Amount
 from foretell.transfer.measures.intervals import told_interval
+from foretell.transfer.measures.metrics import led_by, metric_name
 from foretell.transfer.text.answer_threshold import like
 from foretell.transfer.text.compare import always_there, check_arms, compare_text, frozen_text
 from foretell.transfer.text.features import embed_units
@@ -160,6 +161,7 @@ def open_labelled(
     own = recipe.transfer.text
     layout.reads = "mean" if is_bag(model) else own.reads
     train, test, notes = parts_of(found, layout, division, stride=own.stride, longest=own.longest_answer)
+    train, test = train.led_by(recipe.transfer.metric), test.led_by(recipe.transfer.metric)
     if layout.cut:
         notes.append(_cut(layout, found))
     for note in notes:
@@ -244,7 +246,7 @@ def finetune(
         )  # fmt: skip
         save_text(tuner, target, extra={"labels": facts["labels"], "pretrained_in": str(place)})
         scores = {name: value for name, value in facts["test"].items() if name != "confusion"}
-        told = ", ".join(f"{name.replace('_', ' ')} {scores[name]:.1%}" for name in train.metrics)
+        told = ", ".join(f"{metric_name(name)} {scores[name]:.1%}" for name in led_by(train.metric, train.metrics))
         say(f"classifier: {target}")
         judged = like(test, tuner.task)
         if isinstance(judged, Answering):
@@ -356,7 +358,7 @@ def _table(result: dict[str, Any], metric: str) -> list[str]:
         for arm, scores in result[method].items():
             interval = told_interval(*scores["intervals"][metric])
             kind = f"{title} (k = {scores['k']})" if "k" in scores else title
-            lines.append(f"  {kind:<28} {names[arm]:<16} {metric} {scores[metric]:.1%} ({interval})")
+            lines.append(f"  {kind:<28} {names[arm]:<16} {metric_name(metric)} {scores[metric]:.1%} ({interval})")
     if lines and result.get("commonest"):
         lines.append(common.commonest_line(result["commonest"]))
     return lines

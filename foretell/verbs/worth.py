@@ -21,7 +21,7 @@ from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.nearby import kept_whole
 from foretell.transfer.measures.intervals import told_interval
 from foretell.transfer.measures.knn import knn
-from foretell.transfer.measures.metrics import with_intervals
+from foretell.transfer.measures.metrics import METRICS, metric_name, with_intervals
 from foretell.verbs.common import Parts, commonest_line
 from foretell.views.config import ViewConfig
 
@@ -50,7 +50,7 @@ def frozen(
 ) -> dict[str, Any]:
     """Scores of the test part by kNN (and the linear probe, and retrieval) on labels of the training part.
 
-    {"classes", "train", "test", "commonest", "notes", "knn": {arm: {metrics, "k", "intervals"}}, "linear_probe": the same,
+    {"classes", "metric", "train", "test", "commonest", "notes", "knn": {arm: {metrics, "k", "intervals"}}, "linear_probe": the same,
     "retrieval": {arm: {"class", "group"}}} for the arms pretrained, random (frozen random weights) and pixels. Raises
     InputError for unusable labels.
     """
@@ -58,6 +58,7 @@ def frozen(
     train, test = at_most(train, config.probe_samples), at_most(test, config.test_samples)
     result: dict[str, Any] = {
         "classes": train.classes,
+        "metric": config.headline,
         "train": {"samples": cases.count(train), "unlabelled": train.unlabelled},
         "test": {"samples": cases.count(test), "unlabelled": test.unlabelled, "split": parts.how},
         "commonest": cases.commonest_of(test),
@@ -126,17 +127,19 @@ def earlier_frozen(comparison: dict[str, Any], test: dict[str, Any], classes: Se
 
 
 def table(result: dict[str, Any]) -> list[str]:
-    """The scores as lines for a person, in percent with their intervals."""
+    """The scores as lines for a person, the headline and another one, in percent with their intervals."""
+    first = str(result.get("metric") or METRICS[0])
+    second = METRICS[0] if first != METRICS[0] else "macro_f1"
     names = {"pretrained": "this encoder", "random": "random features", "pixels": "raw pixels"}
     lines = []
     for method, title in (("knn", "nearest neighbours"), ("linear_probe", "linear probe")):
         arms = result.get(method) or {}
         for arm, scores in arms.items():
-            interval = told_interval(*scores["intervals"]["accuracy"], lead="95% interval ")
+            interval = told_interval(*scores["intervals"][first], lead="95% interval ")
             kind = f"{title} (k = {scores['k']})" if "k" in scores else title
             lines.append(
-                f"  {kind:<28} {names[arm]:<16} accuracy {scores['accuracy']:.1%} ({interval}), "
-                f"macro-F1 {scores['macro_f1']:.1%}"
+                f"  {kind:<28} {names[arm]:<16} {metric_name(first)} {scores[first]:.1%} ({interval}), "
+                f"{metric_name(second)} {scores[second]:.1%}"
             )
     if lines and result.get("commonest"):
         lines.append(commonest_line(result["commonest"]))

@@ -85,6 +85,21 @@ def test_who_judges_images_is_told_once_that_cases_could_be(run: Path, table: Pa
     assert said.out.count("every case has one label: transfer.unit=case judges cases") == 1
 
 
+def test_the_headline_is_told_in_the_table_the_curve_and_the_drop(run: Path, table: Path, foretell: Call) -> None:
+    led = ("-s", "transfer.unit=case", "-s", "transfer.metric=balanced_accuracy")
+    said = foretell("evaluate", run, table, *led)
+    assert "this encoder     balanced accuracy" in said.out
+    assert "accuracy" in said.out.partition("balanced accuracy")[2]
+    settings = ("transfer.steps=2", "transfer.curve_points=0", *led[1::2])
+    found = package.evaluate(
+        run, table, compare=True, per_class="1,all", seeds=2, trials=1, shift="domain=B", set=settings
+    )["comparison"]
+    assert found["metric"] == "balanced_accuracy"
+    assert {row["metric"] for row in found["shift"]["drops"]} == {"balanced_accuracy"}
+    assert any("group_low" in row for row in found["summary"] if row["metric"] == "balanced_accuracy")
+    refused(foretell("evaluate", run, table, "-s", "transfer.metric=balanced"), "transfer.metric", "balanced_accuracy")
+
+
 def test_findings_are_columns_of_the_table(run: Path, table: Path, foretell: Call) -> None:
     said = foretell(
         "evaluate", run, table, "--compare", "--arms", "pretrained,probe", "-s", "transfer.findings=dim,first", *QUICK

@@ -218,21 +218,23 @@ def _plain_tally(data: Labelled) -> Scores:
     return Whole(len(data.classes)) if data.targets is None else FindingsTally(data.classes)
 
 
-def _tally(data: Labelled, thresholds: Sequence[float | None] | None, groups: Index | None) -> Scores:
-    """``thresholds`` of the classes, where they are known; without them sensitivity is NaN. ``groups`` of what is judged are
-    drawn again.
+def _tally(
+    data: Labelled, thresholds: Sequence[float | None] | None, groups: Index | None, drawn: str | None
+) -> Scores:
+    """``thresholds`` of the classes, where they are known; without them sensitivity is NaN. The metric ``drawn`` is told of
+    test parts drawn again by ``groups`` of what is judged.
     """
     scores = AtThresholds(_plain_tally(data), thresholds or [None] * len(data.classes))
-    if groups is None:
+    if groups is None or drawn is None:
         return scores
-    return of_classes(scores, groups) if data.targets is None else of_findings(scores, groups)
+    return (of_classes if data.targets is None else of_findings)(scores, groups, drawn)
 
 
 class CaseTally:
     """Sums over the images of ``data``, given in order: the metrics of its cases, and those of its images beside them."""
 
     def __init__(
-        self, data: Labelled, pooling: str, thresholds: Sequence[float | None] | None, *, drawn: bool = False
+        self, data: Labelled, pooling: str, thresholds: Sequence[float | None] | None, *, drawn: str | None = None
     ) -> None:
         assert data.cases is not None
         self._data, self._thresholds, self._drawn = data, thresholds, drawn
@@ -245,7 +247,7 @@ class CaseTally:
 
     def _cases(self) -> Scores:
         one, groups = firsts(self._data), self._data.groups
-        tally = _tally(self._data, self._thresholds, groups[one] if self._drawn and groups is not None else None)
+        tally = _tally(self._data, self._thresholds, None if groups is None else groups[one], self._drawn)
         tally.add(self._pool.probabilities(), self._data.truth[one])
         return tally
 
@@ -260,15 +262,15 @@ class CaseTally:
 
 
 def tally_of(
-    data: Labelled, pooling: str, thresholds: Sequence[float | None] | None = None, *, drawn: bool = False
+    data: Labelled, pooling: str, thresholds: Sequence[float | None] | None = None, *, drawn: str | None = None
 ) -> Scores:
     """What sums over the samples of ``data``, given in order; ``thresholds`` are those of the cases where there are some.
 
-    ``drawn``: with the headline metric on test parts drawn again by group, where there are groups (``redrawn.KEY``).
+    ``drawn``: a metric that is also told of test parts drawn again by group, where there are groups (``redrawn.KEY``).
     """
     if data.cases is not None:
         return CaseTally(data, pooling, thresholds, drawn=drawn)
-    return _tally(data, thresholds, data.groups if drawn else None)
+    return _tally(data, thresholds, data.groups, drawn)
 
 
 def scores(data: Labelled, probabilities: Array, pooling: str) -> dict[str, float]:

@@ -28,7 +28,7 @@ from foretell.transfer.images.frozen import fit_frozen
 from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.images.shift import PREFIX
 from foretell.transfer.measures.calibration import EXTRA
-from foretell.transfer.measures.metrics import METRICS, Scores
+from foretell.transfer.measures.metrics import METRICS, Scores, led_by
 from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.measures.operating import METRICS as OPERATING
 from foretell.transfer.networks import device_of, weights_hash
@@ -86,18 +86,18 @@ class Comparison(Engine[Labelled]):
         self.looks = 3 if all_labels and not config.findings else 0  # neighbours vote for one class
         own: tuple[str, ...] = METRICS_OF_FINDINGS if config.findings else (*METRICS, *EXTRA)
         by_case = [f"image_{name}" for name in own] if config.unit == "case" else []
-        own = (*own, *OPERATING, *by_case)
+        own = (*led_by(config.headline, own), *OPERATING, *by_case)
         self.metrics = own if shifted is None else (*own, *(PREFIX + name for name in own))
         self.test_parts = ("",) if shifted is None else ("", PREFIX)
-        self.shifted = None if shifted is None else TestSet.of(shifted, views, config.crop, config.pooling)
+        self.shifted = None if shifted is None else TestSet.of(shifted, views, config)
         self.store, self.views, self.test, self.classes = store, views, test, train.classes
         where = named_device(config.device)
         self.encoders = {"pretrained": encoder.to(where)}
         if supervised is not None:
             self.encoders["supervised"] = supervised.to(where)
-        self.held = TestSet.of(test, views, config.crop, config.pooling)
+        self.held = TestSet.of(test, views, config)
         some = at_most(test, config.curve_samples, seed=1)
-        self.looked_at = self.held if len(some) == len(test) else TestSet.of(some, views, config.crop, config.pooling)
+        self.looked_at = self.held if len(some) == len(test) else TestSet.of(some, views, config)
         self.curve_samples = cases.count(some)
         self._banks: dict[str, FeatureBank] = {}
         self._test_features: dict[tuple[str, bool], Any] = {}
@@ -269,7 +269,7 @@ class Comparison(Engine[Labelled]):
         assert self.views.side is not None
 
         def tally_on(held: TestSet) -> Scores:
-            tally = cases.tally_of(held.data, held.pooling, chosen["thresholds"], drawn=True)
+            tally = cases.tally_of(held.data, held.pooling, chosen["thresholds"], drawn=held.metric)
             tally.add(probe.probabilities(self.test_features(name, held)), held.data.truth)
             return tally
 

@@ -27,7 +27,6 @@ from foretell.transfer.images.finetune import Classifier, augmented, probabiliti
 from foretell.transfer.images.frozen import fit_frozen, judgement, probe_of
 from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.measures.metrics import METRICS, Scores
-from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 from foretell.transfer.measures.probe import Probe
 from foretell.transfer.measures.redrawn import with_interval
 from foretell.transfer.networks import copied, device_of, weights_hash
@@ -47,11 +46,12 @@ class TestSet:
 
     data: Labelled
     views: PlainViews
-    pooling: str = "mean"
+    pooling: str
+    metric: str
 
     @classmethod
-    def of(cls, data: Labelled, views: ViewConfig, crop: float, pooling: str = "mean") -> TestSet:
-        return cls(data, PlainViews(data.reader, data.index, views, crop=crop), pooling)
+    def of(cls, data: Labelled, views: ViewConfig, config: TransferConfig) -> TestSet:
+        return cls(data, PlainViews(data.reader, data.index, views, crop=config.crop), config.pooling, config.headline)
 
     def scored(self, classifier: Classifier, metric: str) -> float:
         """``metric`` of the classifier on the set; NaN where it is undefined there."""
@@ -62,9 +62,10 @@ class TestSet:
     ) -> Scores:
         """The classifier's sums over the set, in one pass; ``thresholds`` of its classes add sensitivity and specificity.
 
-        ``drawn`` as ``cases.tally_of`` says.
+        ``drawn``: with the headline on test parts drawn again (``cases.tally_of``).
         """
-        tally, at = cases.tally_of(self.data, self.pooling, thresholds, drawn=drawn), 0
+        tally = cases.tally_of(self.data, self.pooling, thresholds, drawn=self.metric if drawn else None)
+        at = 0
         for p in probabilities(classifier, self.views.batches()):
             tally.add(p, self.data.truth[at : at + len(p)])
             at += len(p)
@@ -250,7 +251,7 @@ def search(
 ) -> tuple[Trial, dict[str, Any]]:
     """The trial that validates best on labels out of ``data`` alone, and a record of all of them.
 
-    Each trial is judged by accuracy over the validation samples of ``fractions.validation_splits``, then by cross-
+    Each trial is judged by ``config.headline`` over the validation samples of ``fractions.validation_splits``, then by cross-
     entropy. With one label a class nothing can be held out: trials are then judged on fresh random views of the
     training images.
     """
@@ -269,13 +270,13 @@ def search(
         for part, (train, valid) in enumerate(parts):
 
             def score(classifier: Classifier, valid: Index = valid) -> float:
-                return judgement([on_held_out(classifier, valid)], None)[0]
+                return judgement([on_held_out(classifier, valid)], config.headline, None)[0]
 
             look = looking(report, trial, part, len(parts), score, Look)
             fitted = fine_tune(start, data.take(train), views=views, config=config, trial=trial, seed=seed, look=look)
             made.append(on_held_out(fitted.classifier, valid))
             seconds += fitted.seconds
-        value, loss, kept = judgement(made, config.specificity if splits else None)
+        value, loss, kept = judgement(made, config.headline, config.specificity if splits else None)
         return Judged(value, loss, seconds, kept)
 
     chosen, record = searched(
@@ -421,9 +422,9 @@ def finetune_once(
         "peak_memory_bytes": fitted.peak_memory_bytes,
     }
     if test is not None and len(test):
-        held = TestSet.of(test, views, config.crop, config.pooling)
+        held = TestSet.of(test, views, config)
         tally = held.tally(fitted.classifier, chosen.thresholds, drawn=True)
-        found = with_interval(tally.result(), METRICS_OF_FINDINGS[0] if config.findings else METRICS[0], test.groups)
+        found = with_interval(tally.result(), config.headline, test.groups)
         facts["test"] = {"samples": cases.count(test), **found, "confusion": tally.matrix.tolist()}
     return fitted.classifier, facts
 

@@ -13,6 +13,7 @@ from foretell.transfer.images import cases
 from foretell.transfer.images.attention import fit_attention
 from foretell.transfer.images.findings import fit_findings
 from foretell.transfer.images.labelled import Index, Labelled
+from foretell.transfer.measures.metrics import or_even, score
 from foretell.transfer.measures.multilabel import validation
 from foretell.transfer.measures.operating import thresholds_at
 from foretell.transfer.measures.probe import Probe, class_totals, fit_probe, linear_probe
@@ -20,28 +21,29 @@ from foretell.transfer.measures.probe import Probe, class_totals, fit_probe, lin
 Array = NDArray[np.float32]
 
 
-def totals(probabilities: Array, truth: NDArray[Any]) -> tuple[float, float]:
-    """(summed validation score, summed cross-entropy) of codes (N,), or of findings (N, L) with the AUROC as the score."""
+def totals(probabilities: Array, truth: NDArray[Any], metric: str) -> tuple[float, float]:
+    """(validation score times N, summed cross-entropy) of codes (N,), or of findings (N, L); the score is ``metric``."""
     if truth.ndim == 1:
-        return class_totals(probabilities, truth)
-    area, loss = validation(probabilities, truth)
-    return area * len(truth), loss * len(truth)
+        hits, loss = class_totals(probabilities, truth)
+        return hits if metric == "accuracy" else or_even(score(probabilities, truth)[metric]) * len(truth), loss
+    value, loss = validation(probabilities, truth, metric)
+    return value * len(truth), loss * len(truth)
 
 
 def judgement(
-    made: Sequence[tuple[Array, NDArray[Any]]], specificity: float | None
+    made: Sequence[tuple[Array, NDArray[Any]]], metric: str, specificity: float | None
 ) -> tuple[float, float, dict[str, Any]]:
-    """(validation score, cross-entropy, {"thresholds"}) of (probabilities, truth) pairs of held-out samples.
+    """(``metric``, cross-entropy, {"thresholds"}) of (probabilities, truth) pairs of held-out samples, means over the pairs.
 
     ``specificity`` None: the samples were learnt from, and no threshold is chosen on them.
     """
-    sums = [totals(p, truth) for p, truth in made]
+    sums = [totals(p, truth, metric) for p, truth in made]
     seen = sum(len(truth) for _, truth in made)
-    score, loss = (sum(one[at] for one in sums) / seen for at in range(2))
+    value, loss = (sum(one[at] for one in sums) / seen for at in range(2))
     if specificity is None:
-        return score, loss, {}
+        return value, loss, {}
     p, truth = (np.concatenate([pair[at] for pair in made]) for at in range(2))
-    return score, loss, {"thresholds": thresholds_at(p, truth, specificity)}
+    return value, loss, {"thresholds": thresholds_at(p, truth, specificity)}
 
 
 def fit_frozen(data: Labelled, x: Array, strength: float, pooling: str, start: Probe | None = None) -> Probe:
@@ -81,6 +83,8 @@ def probe_of(
         fit=lambda rows, strength, start: fit_frozen(data.take(rows), x[rows], strength, config.pooling, start),
         judged=lambda rows, p: cases.judged(data.take(rows), p, config.pooling)[:2],
         judgement=lambda made: judgement(
-            [(p[:, :of_classes], truth) for p, truth in made], config.specificity if splits else None
+            [(p[:, :of_classes], truth) for p, truth in made],
+            config.headline,
+            config.specificity if splits else None,
         ),
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from foretell.transfer.measures.intervals import EQUAL, t_interval
+from foretell.transfer.measures.metrics import metric_name
 
 Row = dict[str, Any]
 Array = NDArray[np.float64]
@@ -204,6 +205,6 @@ def sentence(entry: Row, titles: dict[str, str]) -> str:
     share = f" ({entry['at']['labels'] / entry['of']:.0%})" if entry["at"]["labels"] else ""
     every = "all " if entry.get("all", True) else ""
     return (
-        f"{ours} equals {others} with {every}{entry['of']} labels ({entry['metric'].replace('_', ' ')} {entry['score']:.1%}) at "
+        f"{ours} equals {others} with {every}{entry['of']} labels ({metric_name(entry['metric'])} {entry['score']:.1%}) at "
         f"{at}{share}; {_spread(entry)}"
     )

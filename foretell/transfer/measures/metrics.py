@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from foretell.transfer.measures.calibration import cells
 from foretell.transfer.measures.intervals import bootstrap, widened
 
 MOST_CONFUSION = 64  # classes of which a confusion matrix is kept: larger ones cannot be read
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
+Metric = Literal["accuracy", "balanced_accuracy", "macro_f1", "auroc"]
+METRICS: tuple[str, ...] = get_args(Metric)
 _EXACT_SCORES = 1 << 25
 _BINS = 8192
 
@@ -156,6 +157,31 @@ def score(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[
     tally = Tally(probabilities.shape[1])
     tally.add(probabilities, truth)
     return tally.result()
+
+
+_WORDS = {"macro_f1": "macro-F1", "auroc": "AUROC", "image_macro_f1": "image macro-F1", "image_auroc": "image AUROC"}
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name as a person reads it, within a sentence."""
+    return _WORDS.get(metric, metric.replace("_", " "))
+
+
+def chance(metric: str, classes: int) -> float | None:
+    """What guessing evenly comes to; None where that depends on how many there are of each class."""
+    if metric == "auroc":
+        return 0.5
+    return 1 / classes if metric in ("accuracy", "balanced_accuracy") and classes else None
+
+
+def or_even(value: float) -> float:
+    """A validation score to choose by; an AUROC that is not defined, of one class alone, counts as guessing (0.5)."""
+    return 0.5 if math.isnan(value) else value
+
+
+def led_by(metric: str, metrics: Sequence[str]) -> tuple[str, ...]:
+    """``metrics`` with ``metric`` first."""
+    return (metric, *(name for name in metrics if name != metric))
 
 
 def with_intervals(

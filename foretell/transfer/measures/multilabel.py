@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.transfer.measures.calibration import Calibration
-from foretell.transfer.measures.metrics import auroc
+from foretell.transfer.measures.metrics import auroc, or_even
 
 Array = NDArray[np.float32]
 
@@ -27,12 +27,19 @@ def macro_auroc(probabilities: Array, targets: Array) -> dict[str, float]:
     return found
 
 
-def validation(probabilities: Array, targets: Array) -> tuple[float, float]:
-    """(mean AUROC of the findings that have one, else 0.5; mean binary cross-entropy of the known)."""
-    areas = [area for area in macro_auroc(probabilities, targets).values() if not math.isnan(area)]
+def headline(probabilities: Array, targets: Array, metric: str) -> float:
+    """The mean of a metric of ``metrics.METRICS`` over the findings that have one; NaN where none has."""
+    if metric == "auroc":
+        values = [area for area in macro_auroc(probabilities, targets).values() if not math.isnan(area)]
+        return float(np.mean(values)) if values else math.nan
+    return at_half(probabilities, targets).get(metric, math.nan)
+
+
+def validation(probabilities: Array, targets: Array, metric: str) -> tuple[float, float]:
+    """(``headline``, 0.5 where there is none; mean binary cross-entropy of the known)."""
     known = ~np.isnan(targets)
     own = np.where(targets == 1, probabilities, 1 - probabilities)[known].astype(np.float64)
-    return (float(np.mean(areas)) if areas else 0.5), float(-np.log(np.maximum(own, 1e-7)).mean())
+    return or_even(headline(probabilities, targets, metric)), float(-np.log(np.maximum(own, 1e-7)).mean())
 
 
 class FindingsTally:
@@ -60,9 +67,7 @@ class FindingsTally:
         p, targets = np.concatenate(self._scores), np.concatenate(self._targets)
         areas = {f"auroc {self.names[int(at)]}": area for at, area in macro_auroc(p, targets).items()}
         defined = [area for area in areas.values() if not math.isnan(area)]
-        single = [_at_half(p[:, at], targets[:, at]) for at in range(len(self.names))]
-        single = [values for values in single if values]
-        means = {name: float(np.mean([one[name] for one in single])) for name in single[0]} if single else {}
+        means = at_half(p, targets)
         known = ~np.isnan(targets)
         calibration = Calibration()
         calibration.add(np.stack([1 - p[known], p[known]], axis=1), targets[known].astype(np.int64))
@@ -74,6 +79,13 @@ class FindingsTally:
             "ece": sums["ece"],
             **areas,
         }
+
+
+def at_half(probabilities: Array, targets: Array) -> dict[str, float]:
+    """Macro means over findings at probability 0.5 of accuracy, balanced accuracy and F1; {} where no finding has both values."""
+    each = [_at_half(probabilities[:, at], targets[:, at]) for at in range(targets.shape[1])]
+    known = [values for values in each if values]
+    return {name: float(np.mean([one[name] for one in known])) for name in known[0]} if known else {}
 
 
 def _at_half(p: Array, target: Array) -> dict[str, float]:

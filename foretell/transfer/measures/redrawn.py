@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.transfer.measures.intervals import alike, exact_share, resampled
-from foretell.transfer.measures.metrics import Scores
-from foretell.transfer.measures.multilabel import macro_auroc
+from foretell.transfer.measures.metrics import Scores, auroc, confusion, from_confusion
+from foretell.transfer.measures.multilabel import headline
 
 Row = dict[str, Any]
 Array = NDArray[np.float32]
@@ -74,19 +74,28 @@ class Redrawn:
         return {**self._scores.result(), KEY: [round(value, DIGITS) for value in values]}
 
 
-def of_classes(scores: Scores, groups: Index) -> Redrawn:
-    """``Redrawn`` accuracy of one class a sample."""
-    return Redrawn(scores, groups, lambda p, truth: p.argmax(axis=1) == truth, lambda hits: float(hits.mean()))
+def of_classes(scores: Scores, groups: Index, metric: str) -> Redrawn:
+    """``Redrawn`` ``metric`` of one class a sample."""
+    if metric == "accuracy":
+        return Redrawn(scores, groups, lambda p, truth: p.argmax(axis=1) == truth, lambda hits: float(hits.mean()))
+    if metric == "auroc":
+        return Redrawn(
+            scores, groups, lambda p, truth: np.column_stack([p, truth]), lambda kept: auroc(kept[:, :-1], kept[:, -1])
+        )
+
+    def of_confusion(kept: NDArray[np.int64]) -> float:
+        return from_confusion(confusion(kept[:, 0], kept[:, 1], int(kept.max()) + 1))[metric]
+
+    return Redrawn(scores, groups, lambda p, truth: np.column_stack([truth, p.argmax(axis=1)]), of_confusion)
 
 
-def of_findings(scores: Scores, groups: Index) -> Redrawn:
-    """``Redrawn`` macro AUROC of several findings a sample."""
-    return Redrawn(scores, groups, lambda p, truth: np.stack([p, truth], axis=1), _macro_auroc)
+def of_findings(scores: Scores, groups: Index, metric: str) -> Redrawn:
+    """``Redrawn`` ``metric``, the mean over several findings a sample."""
 
+    def of_both(kept: NDArray[Any]) -> float:
+        return headline(kept[:, 0], kept[:, 1], metric)
 
-def _macro_auroc(kept: NDArray[Any]) -> float:
-    areas = [area for area in macro_auroc(kept[:, 0], kept[:, 1]).values() if not math.isnan(area)]
-    return float(np.mean(areas)) if areas else math.nan
+    return Redrawn(scores, groups, lambda p, truth: np.stack([p, truth], axis=1), of_both)
 
 
 # of a comparison ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from foretell.transfer.measures.intervals import EQUAL, alike
+from foretell.transfer.measures.metrics import metric_name
 
 Row = dict[str, Any]
 
@@ -64,7 +65,7 @@ def verdict(paired: Sequence[Row], summary: Sequence[Row], metric: str = "accura
     else was seen; the third, of a pretraining that paid, where it was not shown to beat random frozen features.
     """
     rows = _pair(paired, "pretrained", "scratch", metric)
-    name = metric.replace("_", " ")
+    name = metric_name(metric)
     if not rows:
         return (
             "Whether pretraining was worth it is not known. "

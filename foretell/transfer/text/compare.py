@@ -147,6 +147,7 @@ def _work(
     folder: Path | None = None,
 ) -> TextComparison:
     model.to(named_device(config.device))
+    train, test = train.led_by(config.metric), test.led_by(config.metric)
     return _kind(train)(
         model=model.eval(), train=train, test=at_most(test, config.test_samples), seeds=seeds, trials=trials,
         config=config, cache=cache, progress=progress, data=data, folder=folder,

@@ -24,7 +24,7 @@ from foretell.transfer.engine import FROZEN, Engine, Progress, confusion_of
 from foretell.transfer.fractions import Fraction, subset
 from foretell.transfer.measures.intervals import bootstrap, widened
 from foretell.transfer.measures.knn import knn
-from foretell.transfer.measures.metrics import with_intervals
+from foretell.transfer.measures.metrics import led_by, with_intervals
 from foretell.transfer.networks import device_of, weights_hash
 from foretell.transfer.text.arms import TEXT_ARMS, TEXT_TUNED
 from foretell.transfer.text.cost import forward_flops, training_flops
@@ -83,7 +83,8 @@ class TextComparison(Engine[Task]):
                 "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "views", "search"}),
             },
         )
-        self.model, self.test, self.classes, self.metrics = model, test, train.classes, train.metrics
+        self.model, self.test, self.classes = model, test, train.classes
+        self.metrics = led_by(train.metric, train.metrics)
         self.looks = 5 if isinstance(train, Classification) else 3
         self.looked_at = at_most(test, config.curve_samples, seed=1)
         self.curve_samples = len(self.looked_at)

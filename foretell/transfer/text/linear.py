@@ -16,6 +16,7 @@ from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification
 from foretell.tasks.inputs import Index
+from foretell.transfer.measures.metrics import or_even
 from foretell.transfer.measures.probe import Probe, cross_entropy, fit_probe, quiet_fit, strengths
 
 Array = NDArray[np.float32]
@@ -196,4 +197,4 @@ def _validated(fit: Fit, parts: Sequence[tuple[Any, Task, Any, Task]], strength:
         score.add(found, held, np.arange(len(held)))
         loss += loss_of(found, held) * len(held)
         seen += len(held)
-    return {"validation": score.result()[parts[0][1].metric], "validation_loss": loss / seen}
+    return {"validation": or_even(score.result()[parts[0][1].metric]), "validation_loss": loss / seen}

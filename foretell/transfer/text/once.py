@@ -59,6 +59,7 @@ def search_text(
     """
     require(config.search)
     check_method(config.search)
+    data = data.led_by(config.metric)
     model.to(named_device(config.device))
     kept = cache or Cache(None)
     key = {
@@ -109,6 +110,7 @@ def finetune_text(
     The second value holds "labels", "classes", "search", cost, and with ``test`` its scores under "test". The trials of
     the search are kept in ``cache``, or in the study of the run in ``folder``.
     """
+    data = data.led_by(config.metric)
     count = trials_of(config.search, trials)
     looks = count * max(1, len(_splits(data, config, seed)[0])) if count > 1 else 0
     advance = counting(progress, looks + 1)

@@ -11,6 +11,7 @@ from foretell.errors import InputError
 from foretell.tasks.base import Task
 from foretell.tasks.inputs import Index
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.measures.metrics import or_even
 from foretell.transfer.search import searched
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text.tuning import TextStart, TextTuner, tune
@@ -60,7 +61,7 @@ def search_tuning(
             def score(tuner: TextTuner, held: Task = held) -> float:
                 so_far = data.score()
                 tuner.judged(held, so_far)
-                return so_far.result()[data.metric]
+                return or_even(so_far.result()[data.metric])
 
             look = looking(report, trial, part, len(parts), score, Watch)
             fitted = tune(
@@ -69,7 +70,7 @@ def search_tuning(
             loss += fitted.tuner.judged(held, total) * len(held)
             seen += len(held)
             seconds += fitted.seconds
-        return Judged(total.result()[data.metric], loss / seen, seconds)
+        return Judged(or_even(total.result()[data.metric]), loss / seen, seconds)
 
     chosen, record = searched(
         space,

@@ -194,7 +194,7 @@ def test_cases_of_no_group_are_kept_whole_where_images_are_judged(grouped) -> No
     assert len(set(named[fraction.positions[0]])) == 80  # every case once before one is visited again
     p = np.random.default_rng(0).dirichlet(np.ones(10), len(held)).astype(np.float32)
     for data in (held, held_out(store, train, test, config=BY_CASE)[1]):
-        tally = cases.tally_of(data, "mean", drawn=True)
+        tally = cases.tally_of(data, "mean", drawn="accuracy")
         tally.add(p, data.truth)
         assert len(set(tally.result()["draws"])) > 1
 

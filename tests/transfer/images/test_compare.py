@@ -19,6 +19,7 @@ from foretell.transfer.fractions import amounts, fractions_of
 from foretell.transfer.images import comparison
 from foretell.transfer.images.compare import compare, held_out
 from foretell.transfer.images.evaluate import evaluate_encoder
+from foretell.transfer.images.frozen import judgement
 from foretell.transfer.images.labelled import labelled
 from foretell.transfer.measures.metrics import METRICS
 from foretell.transfer.search_config import SearchConfig
@@ -290,6 +291,37 @@ def test_a_supervised_start_is_an_arm(digits, views, trained, encoder) -> None:
     assert list(
         small(digits, views, encoder, arms=("probe", "supervised"), per_class=(2,), seeds=(0,), trials=1)["arms"]
     ) == ["probe"]
+
+
+def test_the_headline_is_what_is_chosen_by_compared_and_told(digits, views, trained) -> None:
+    asked = {"arms": ("pretrained", "scratch"), "per_class": (4,), "trials": 2}
+    by_accuracy = small(digits, views, trained, **asked)
+    found = small(digits, views, trained, training=QUICK.model_copy(update={"metric": "macro_f1"}), **asked)
+    assert (by_accuracy["metric"], found["metric"]) == ("accuracy", "macro_f1")
+    tried = [
+        [trial["validation"] for trial in record["trials"]] for record in (*found["search"], *by_accuracy["search"])
+    ]
+    assert tried[:2] != tried[2:]
+    assert "macro-F1" in found["verdict"]
+
+
+def test_a_score_to_choose_by_is_the_one_that_was_asked_for() -> None:
+    truth = np.array([0] * 9 + [1])
+    always = np.tile(np.array([[0.8, 0.2]], np.float32), (10, 1))
+    told_apart = np.array([[0.6, 0.4]] * 6 + [[0.4, 0.6]] * 4, np.float32)
+    scores = {
+        metric: [judgement([(p, truth)], metric, None)[0] for p in (always, told_apart)]
+        for metric in ("accuracy", "balanced_accuracy", "auroc")
+    }
+    assert scores["accuracy"] == pytest.approx([0.9, 0.7])
+    assert scores["balanced_accuracy"] == pytest.approx([0.5, (6 / 9 + 1) / 2])
+    assert scores["auroc"][0] == 0.5 < scores["auroc"][1]
+    assert judgement([(always[:3], truth[:3])], "auroc", None)[0] == 0.5  # of one class it is not defined
+    findings = np.stack([truth, truth], axis=1).astype(np.float32)
+    assert (
+        judgement([(told_apart, findings)], "balanced_accuracy", None)[0]
+        != judgement([(told_apart, findings)], "auroc", None)[0]
+    )
 
 
 def test_fractions_that_add_nothing_are_left_out_in_words(digits) -> None:

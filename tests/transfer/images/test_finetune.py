@@ -124,7 +124,7 @@ def test_probe_then_tune_starts_at_the_probe(digits, views, trained) -> None:
 def test_training_learns_and_leaves_the_start_alone(digits, views, trained) -> None:
     before = weights_hash(trained)
     data, held = few(digits), labelled(digits.store, digits.test)
-    test = TestSet.of(held, views, 1.0)
+    test = TestSet.of(held, views, TransferConfig())
     fitted = fine_tune(
         Start(trained),
         data,
@@ -144,7 +144,7 @@ def test_training_learns_and_leaves_the_start_alone(digits, views, trained) -> N
 
 
 def test_looking_does_not_change_the_training(digits, views, encoder) -> None:
-    data, test = few(digits), TestSet.of(labelled(digits.store, digits.test), views, 1.0)
+    data, test = few(digits), TestSet.of(labelled(digits.store, digits.test), views, TransferConfig())
     hashes = {
         weights_hash(
             fine_tune(

@@ -9,6 +9,8 @@ from foretell.transfer.images.cases import tally_of
 from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.measures import redrawn
 from foretell.transfer.measures.intervals import bootstrap
+from foretell.transfer.measures.metrics import METRICS, score
+from foretell.transfer.measures.multilabel import FindingsTally
 
 
 def part(hits: np.ndarray, groups: np.ndarray | None, cases: np.ndarray | None = None) -> tuple[Labelled, np.ndarray]:
@@ -20,7 +22,7 @@ def part(hits: np.ndarray, groups: np.ndarray | None, cases: np.ndarray | None =
 
 def drawn_of(hits: np.ndarray, groups: np.ndarray | None, cases: np.ndarray | None = None) -> dict:
     data, p = part(hits, groups, cases)
-    tally = tally_of(data, "mean", drawn=True)
+    tally = tally_of(data, "mean", drawn="accuracy")
     for at in range(0, len(hits), 7):
         tally.add(p[at : at + 7], data.codes[at : at + 7])
     return tally.result()
@@ -65,12 +67,48 @@ def test_findings_are_drawn_by_their_area() -> None:
     p = np.clip(0.3 + 0.15 * np.nan_to_num(targets) + 0.5 * rng.random((40, 2)), 0, 1).astype(np.float32)
     groups = np.repeat(np.arange(10), 4)
     data = Labelled(None, np.arange(40), np.zeros(40, np.int64), ["x", "y"], groups, targets=targets)  # type: ignore[arg-type]
-    tally = tally_of(data, "mean", drawn=True)
+    tally = tally_of(data, "mean", drawn="auroc")
     tally.add(p, targets)
     found = tally.result()
     bounds = redrawn.bounds(np.array(found["draws"], dtype=float))
     assert bounds is not None
     assert bounds[0] < found["auroc"] < bounds[1]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_any_headline_is_drawn_again(metric: str) -> None:
+    rng = np.random.default_rng(1)
+    groups, codes = np.repeat(np.arange(15), 4), rng.integers(0, 3, 60)
+    p = rng.dirichlet(np.ones(3), 60).astype(np.float32)
+    p[np.arange(60), codes] += 0.4
+    data = Labelled(None, np.arange(60), codes, ["a", "b", "c"], groups)  # type: ignore[arg-type]
+    tally = tally_of(data, "mean", drawn=metric)
+    for at in range(0, 60, 7):
+        tally.add(p[at : at + 7], codes[at : at + 7])
+    seed = redrawn.seed_of(groups)
+    expected = bootstrap(lambda rows: score(p[rows], codes[rows])[metric], 60, groups=groups, seed=seed)
+    found = redrawn.bounds(np.array(tally.result()["draws"]))
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-4)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_any_headline_of_findings_is_drawn_again(metric: str) -> None:
+    rng = np.random.default_rng(2)
+    groups, targets = np.repeat(np.arange(15), 4), rng.integers(0, 2, (60, 2)).astype(np.float32)
+    targets[::7, 1] = np.nan
+    p = np.clip(0.25 * np.nan_to_num(targets) + 0.7 * rng.random((60, 2)), 0, 1).astype(np.float32)
+    data = Labelled(None, np.arange(60), np.zeros(60, np.int64), ["x", "y"], groups, targets=targets)  # type: ignore[arg-type]
+    tally = tally_of(data, "mean", drawn=metric)
+    tally.add(p, targets)
+
+    def anew(rows: np.ndarray) -> float:
+        part = FindingsTally(["x", "y"])
+        part.add(p[rows], targets[rows])
+        return part.result()[metric]
+
+    expected = bootstrap(anew, 60, groups=groups, seed=redrawn.seed_of(groups))
+    found = redrawn.bounds(np.array(tally.result()["draws"]))
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-4)
 
 
 def test_parts_with_other_groups_are_drawn_independently_and_the_same_groups_together() -> None:

@@ -320,6 +320,28 @@ def test_a_choice_is_compared_without_classes(encoder) -> None:
     assert found["classes"] == []
 
 
+def test_the_headline_of_text_is_what_is_chosen_by_compared_and_told(encoder) -> None:
+    model, layout = encoder
+    train, test = topics(layout, 60, 1), topics(layout, 30, 2)
+    asked = QUICK.model_copy(update={"metric": "auroc"})
+    found = compare_text(
+        model,
+        train=train,
+        test=test,
+        per_class=(5,),
+        seeds=(0, 1),
+        trials=2,
+        training=asked,
+        arms=("pretrained", "scratch"),
+    )
+    assert found["metric"] == "auroc"
+    assert "AUROC" in found["verdict"]
+    part = train.led_by("auroc").take(np.arange(10))
+    assert (part.metric, train.metric, len(part)) == ("auroc", "accuracy", 10)
+    with pytest.raises(InputError, match=r"metric=auroc: choice is told in accuracy, chance; give one of these"):
+        compare_text(model, train=goes_on(layout, 8, 1), test=goes_on(layout, 8, 2), training=asked)
+
+
 def test_unknown_arms_are_named(encoder) -> None:
     model, layout = encoder
     with pytest.raises(InputError, match="unknown arm 'pixels'"):
