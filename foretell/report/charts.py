@@ -108,7 +108,8 @@ def _cell_note(comparison: Json, cell: analysis.Cell) -> str:
     bounds = words.interval(cell.low, cell.high)
     return (
         f"{analysis.arm_name(comparison, cell.arm)}, {analysis.labels_phrase(cell.labels, cell.per_class)}: "
-        f"{words.percent(cell.mean)}" + (f", 95% interval {bounds}" if bounds else "")
+        f"{words.percent(cell.mean)}"
+        + (f", {'' if bounds == words.ALIKE else '95% interval '}{bounds}" if bounds else "")
     )
 
 

@@ -131,13 +131,18 @@ def _said(comparison: Json, row: Json) -> str:
     ours, others = (figures.title_of(comparison, row[name]) for name in ("arm", "against"))
     bounds = words.interval(row["low"], row["high"], signed=True)
     groups = words.interval(row.get("group_low"), row.get("group_high"), signed=True)
-    over = f"over {row['n']} seeds {bounds}" + (f", over groups {groups}" if groups else "")
-    spread = f" (95% interval {over}: {settled(row)})" if bounds else " (one seed)"
+    if not bounds:
+        spread = "one seed"
+    else:
+        seeds = (
+            f"all {row['n']} seeds alike" if bounds == words.ALIKE else f"95% interval over {row['n']} seeds {bounds}"
+        )
+        spread = f"{seeds}, over groups {groups}: {settled(row)}" if groups else f"{seeds}: {settled(row)}"
     given = analysis.labels_phrase(row["labels"], row["per_class"])
     labels = given if row["per_class"] else f"all {given}"
     metric = metric_name(comparison["metric"])
     side = "above" if row["difference"] >= 0 else "below"
-    return f"With {labels}, {ours} is {abs(100 * row['difference']):.1f} points of {metric} {side} {others}{spread}."
+    return f"With {labels}, {ours} is {abs(100 * row['difference']):.1f} points of {metric} {side} {others} ({spread})."
 
 
 # tables --------------------------------------------------------------------------------------------------------------

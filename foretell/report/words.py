@@ -63,10 +63,15 @@ def points(value: float | None, digits: int = 1) -> str:
     return f"{100 * value:+.{digits}f}".replace("-", "−")
 
 
+ALIKE = "no spread"
+
+
 def interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
-    """The bounds of a share, "76.1 to 82.4"; empty when there is no interval (one seed)."""
+    """The bounds of a share, "76.1 to 82.4"; "no spread" where all seeds are alike, empty when there is no interval (one seed)."""
     if low is None or high is None or not known(low) or not known(high):
         return ""
+    if low == high:
+        return ALIKE
     if signed:
         return f"{points(low)} to {points(high)}"
     return f"{100 * low:.1f} to {100 * high:.1f}".replace("-", "−")

@@ -74,6 +74,13 @@ def test_long_names_keep_both_ends() -> None:
     assert words.shorten("short", 20) == "short"
 
 
+def test_seeds_that_are_all_alike_have_no_interval_to_tell() -> None:
+    assert words.interval(0.7, 0.8) == "70.0 to 80.0"
+    assert words.interval(-0.01, 0.02, signed=True) == f"{words.points(-0.01)} to {words.points(0.02)}"
+    assert words.interval(0.7, 0.7) == words.interval(0.0, 0.0, signed=True) == words.ALIKE
+    assert words.interval(None, None) == ""
+
+
 def test_groups_that_are_all_alike_have_no_interval() -> None:
     assert words.group_interval(0.7, 0.8) == "groups 70.0 to 80.0"
     assert words.group_interval(1.0, 1.0) == ""

@@ -37,6 +37,7 @@ class MICLeBlur(Claim):
         self.notes += [
             f"SimCLR, {scans.STEPS[0]} and then {scans.STEPS[1]} steps; blur of standard deviation 0.1 to 2 px; the views "
             "of fine-tuning have none in any arm",
+            micle.tuning(),
             f"top-1 of cases; probes on few: mean of {micle.DRAWS} draws of the labelled cases; {scans.DISJOINT}",
         ]
         plain, *blurred = BLUR

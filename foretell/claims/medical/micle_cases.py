@@ -64,7 +64,7 @@ class MICLeCases(Claim):
     def _tell(self, probed: Measured, whole: Measured, alone: Measured, tuned: Measured) -> None:
         self.notes.append(
             "top-1 of cases (mean of the frames' probabilities) among 11 races, on a third of the units of each, other ones "
-            f"for each seed; probes: mean of {micle.DRAWS} draws of the labelled cases; {micle.TRIALS} settings tried for each arm and "
+            f"for each seed; probes: mean of {micle.DRAWS} draws of the labelled cases; {micle.PENALTIES} penalties tried for each "
             "number of labels, chosen on labelled training cases"
         )
         for n in (*MORE, None):
@@ -78,7 +78,7 @@ class MICLeCases(Claim):
             f"trained on one image a case: MICLe over SimCLR {mean(gain(alone)):+.1f} points (every image is its own partner, "
             "so that only the draws differ)"
         )
-        self.notes.append(micle.pace())
+        self.notes.append(micle.tuning())
 
     def _findings(self, probed: Measured, alone: Measured, tuned: Measured) -> list[Finding]:
         published = "+0.1 to +1.2 points with all labels, fine-tuned"

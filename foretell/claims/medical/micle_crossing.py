@@ -54,7 +54,7 @@ class MICLeCrossing(Claim):
         self.notes += [
             "the baseline is training from scratch with all cases, not an encoder trained on labelled natural images; "
             f"{told_shares(labels)}",
-            micle.pace(),
+            micle.tuning(),
         ]
         return [
             Finding(

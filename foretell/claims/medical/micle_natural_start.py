@@ -23,6 +23,7 @@ from foretell.recipe import Recipe
 from foretell.transfer.measures.crossing import crossing, sentence
 
 RATES = (5e-4, 2e-3)  # the rule of AdamW at this batch, and that of the recipe, which is for networks from scratch
+TRIALS = 2  # for each arm and number of labelled cases
 DRAWS = 2  # of the labelled cases
 SETTINGS: dict[str, Any] = {
     "transfer.rates": [3e-4, 3e-3],  # what has learnt is tuned more gently
@@ -207,7 +208,7 @@ class MICLeNaturalStart(Claim):
             names = {"pretrained": name, "probe": frozen(name)}
             if name == START:
                 names["scratch"] = "scratch"
-            rows = staged.compared(lab, target, stages, tuple(names), AMOUNTS, draws=DRAWS)
+            rows = staged.compared(lab, target, stages, tuple(names), AMOUNTS, draws=DRAWS, trials=TRIALS)
             found += averaged(rows, names, seed)
         return found
 

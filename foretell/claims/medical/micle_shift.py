@@ -46,8 +46,7 @@ class MICLeShift(Claim):
                     f"gain of {ARMS[arm]} over scratch, {labelled(n)}: {gained['home']:+.1f} points at home, "
                     f"{gained['away']:+.1f} by the other camera"
                 )
-        self.notes.append("the settings of fine-tuning were chosen on training cases of the first camera")
-        self.notes.append(micle.pace())
+        self.notes.append(micle.tuning())
         found = []
         for n in MORE:
             found += [

@@ -70,7 +70,7 @@ class MICLeTwoStage(Claim):
             f"from scratch: {mean(scratch):.1f}",
             f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has "
             f"{self.steps[0]} steps of SimCLR and then {self.steps[1]}, which differ in their data alone; {self.about}",
-            micle.pace(),
+            micle.tuning(),
         ]
         return [
             *(

@@ -40,6 +40,7 @@ class MICLeVolumes(Claim):
             f"from scratch: {cases(TUNED)} {mean(scratch):.1f}",
             f"top-1 of cases (mean of the slices' probabilities); probes: mean of {micle.DRAWS} draws of the labelled "
             f"cases; {scans.DISJOINT}",
+            micle.tuning(),
             "neighbouring slices of a case lie 2 voxels apart: near duplicates, which two crops of one slice are too",
         ]
         tuned = MEASURES["pretrained"]

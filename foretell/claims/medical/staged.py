@@ -11,7 +11,7 @@ from typing import Any
 
 from foretell.claims.encoders import compared_encoder, kept_encoder
 from foretell.claims.lab import Lab
-from foretell.claims.medical.micle import DRAWS, TRIALS, accuracy
+from foretell.claims.medical.micle import DRAWS, accuracy, searched
 from foretell.data.splits import split
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
@@ -47,17 +47,21 @@ def compared(
     per_class: Sequence[int | None],
     *,
     draws: int = 1,
+    trials: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows of a comparison on the data of ``target`` of the encoder of ``stages``, with ``draws`` draws of labels.
+    """The rows of a comparison on the data of ``target`` of the encoder of ``stages``, with ``draws`` draws of labels and
+    ``trials`` settings of the recipe's range tried for each arm (default: as ``micle.searched`` says).
 
     Views, steps and search are those of ``target``, and batch norm is measured on its training part, whatever the stages
     saw: alike for all that is compared on it.
     """
     seed = target.training.seed
     seeds = tuple(range(1000 * seed, 1000 * seed + draws))
+    transfer, tried = (target.transfer, trials) if trials else searched(target.transfer, arms, per_class)
     key = {
         "target": lab.key(target), "stages": [lab.key(made) for made in stages], "arms": list(arms),
-        "per_class": list(per_class), "seeds": list(seeds), "trials": TRIALS, "norm": "target",
+        "per_class": list(per_class), "seeds": list(seeds), "trials": tried, "rates": transfer.rates,
+        "norm": "target",
     }  # fmt: skip
 
     def work() -> dict[str, Any]:
@@ -69,12 +73,12 @@ def compared(
         return compared_encoder(
             lab,
             objective,
-            target.transfer,
+            transfer,
             source,
             arms=arms,
             per_class=per_class,
             seeds=seeds,
-            trials=TRIALS,
+            trials=tried,
             elsewhere=True,
         )
 

@@ -17,6 +17,7 @@ from foretell.claims.lab import Lab
 from foretell.claims.medical import micle, micle_crossing, micle_invariance, units
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
+from foretell.recipe import Recipe
 from foretell.transfer.measures.crossing import crossing
 
 PATHS = [f"orcs/grunt{number}-attack-{frame}.png" for number in range(8) for frame in range(3)]
@@ -205,6 +206,17 @@ def test_how_far_fine_tuning_comes_is_told(name: str, monkeypatch: pytest.Monkey
         "20 steps times the square root of the number of labelled images, from 100 to 350, of 16 images each" in note
         for note in claim.notes
     )
+
+
+def test_arms_that_are_tuned_share_one_rate_and_probes_search_their_penalty() -> None:
+    transfer = Recipe.load("claims", {}).transfer
+    few, tried = micle.searched(transfer, ("pretrained", "scratch"), (1, 2))
+    assert (few.rates, tried) == ((micle.SMALL, micle.SMALL), 1)
+    more, _ = micle.searched(transfer, ("scratch",), (4, None))
+    assert more.rates == (micle.LARGE, micle.LARGE) != few.rates
+    assert micle.searched(transfer, ("probe",), (1, 2, 4, None)) == (transfer, micle.PENALTIES)
+    with pytest.raises(ValueError, match="too many values"):
+        micle.searched(transfer, ("scratch",), (2, 4))  # two rates in one comparison
 
 
 def test_closeness_is_what_a_slow_loop_finds() -> None:

@@ -41,7 +41,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patients: None) -> Lab:
     monkeypatch.setattr(micle, "open_units", small_units)
     for module in (micle, micle_natural_start):
         monkeypatch.setattr(module, "DRAWS", 1)
-    monkeypatch.setattr(staged, "TRIALS", 1)
+    monkeypatch.setattr(micle_natural_start, "TRIALS", 1)
     monkeypatch.setattr(imagenet, "TIMM_NAME", SMALL)
     monkeypatch.setattr(imagenet, "state", small_state)
     for name in ("MICLeNaturalStart", "MICLeNaturalStartVolumes"):
@@ -116,14 +116,14 @@ def figures(better: dict[str, float]):  # type: ignore[no-untyped-def]
     """What ``compared`` finds: the score of a plan, a little more with more labels and for a later split."""
 
     def compared(
-        lab: Lab, target: Any, stages: Any, arms: Sequence[str], per_class: Sequence[int | None], *, draws: int = 1
+        lab: Lab, target: Any, stages: Any, arms: Sequence[str], per_class: Sequence[int | None], **how: int
     ) -> Any:
         natural = any("efficientnet" in str(made.encoder.weights) for made in (target, *stages))
         then = stages[-1].objective.name if len(stages) > 1 else None
         name = next((name for name, plan in PLANS.items() if (plan.natural, plan.then) == (natural, then)), ALONE)
         rows = []
         for n in per_class:
-            for draw in range(draws):
+            for draw in range(how.get("draws", 1)):
                 score = better[name] + 0.01 * (n or 8) + 0.001 * target.training.seed + 0.002 * draw
                 labels = 11 * (n or 10)
                 rows += [
