@@ -39,11 +39,16 @@ class OutOfBudget(Exception):
     """The time allowed is spent; what was finished is kept."""
 
 
+class Busy(Exception):
+    """Another process works at what is wanted, and this one has something else to do."""
+
+
 class Lab:
     """A folder of runs and results. ``deadline`` (``time.monotonic``) is looked at before each piece of work begins.
 
     Several processes may share the folder: each piece of work is done by one of them, and another that wants it waits and
-    takes what was made. A process that ends in the middle leaves its piece to the next. The folder may be moved.
+    takes what was made (or raises Busy where it is not ``patient``). A process that ends in the middle leaves its piece to
+    the next. The folder may be moved.
     """
 
     def __init__(
@@ -52,11 +57,13 @@ class Lab:
         *,
         device: str = "auto",
         deadline: float | None = None,
+        patient: bool = True,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.folder = folder
         self.device = device
         self.deadline = deadline
+        self.patient = patient
         self.say = say
         self._stores: dict[str, Store] = {}
         self._makers: dict[str, Callable[[], Store]] = {}
@@ -107,11 +114,15 @@ class Lab:
             raise OutOfBudget
 
     def alone(self, name: str) -> AbstractContextManager[None]:
-        """Hold the piece of work ``name``; raises OutOfBudget where the time ends while another process holds it."""
+        """Hold the piece of work ``name``; raises OutOfBudget where the time ends while another process holds it, and Busy at
+        once where this one is not ``patient``.
+        """
         told: list[str] = []
 
         def waiting() -> None:
             self._check_time()
+            if not self.patient:
+                raise Busy(name)
             if not told:
                 told.append(name)
                 self.say(f"another process works at {name}: waiting for it")

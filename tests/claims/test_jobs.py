@@ -14,6 +14,7 @@ import pytest
 
 from foretell import side_by_side
 from foretell.claims import jobs
+from foretell.claims.lab import Busy, Lab
 from foretell.claims.reproduce import options_of, reproduce
 from foretell.errors import ForetellError, InputError
 from foretell.side_by_side import threads_for
@@ -55,6 +56,52 @@ def test_what_stops_a_piece_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ForetellError, match=rf"worked at {QUICK}, seed \d ended \(status 1\); .* with fewer --jobs"):
         reproduce([QUICK], tmp_path, device="cpu", jobs=2, say=lambda text: None)
+
+
+def piece(claim: str) -> jobs.Piece:
+    return jobs.Piece(claim, 0, "lab", "cpu", None, 2)
+
+
+def test_a_piece_that_needs_what_another_works_at_is_put_off_and_tried_again() -> None:
+    pieces = jobs._Pieces([piece(name) for name in ("a", "b", "c")], lambda text: None)
+    first, second = pieces.take(), pieces.take()
+    assert first is not None
+    assert second is not None
+    assert (first.claim, first.patient, second.claim, second.patient) == ("a", False, "b", False)
+    pieces.told(second, {"busy": "run of a"})
+    pieces.ended(second)
+    third = pieces.take()
+    assert third is not None
+    assert (third.claim, third.patient) == ("c", False)  # b is left to be done in its place
+    pieces.ended(first)
+    again = pieces.take()
+    assert again is not None
+    assert (again.claim, again.patient) == ("b", True)  # nothing else is left
+    assert pieces.take() is None
+    pieces.ended(third)
+    pieces.ended(again)
+    assert pieces.done == pieces.total == 3
+
+
+def test_where_nothing_else_is_left_what_was_put_off_waits() -> None:
+    pieces = jobs._Pieces([piece(name) for name in ("a", "b", "c")], lambda text: None)
+    pieces.take()
+    for _ in range(2):
+        taken = pieces.take()
+        assert taken is not None
+        pieces.told(taken, {"busy": "run of a"})
+        pieces.ended(taken)
+    waits = pieces.take()
+    assert waits is not None
+    assert (waits.claim, waits.patient) == ("b", True)
+
+
+def test_a_lab_that_is_not_patient_says_what_it_would_wait_for(tmp_path: Path) -> None:
+    one, other = Lab(tmp_path), Lab(tmp_path, patient=False)
+    with one.alone("run x"), pytest.raises(Busy, match="run x"), other.alone("run x"):
+        pass
+    with other.alone("run x"):
+        pass
 
 
 def test_no_job_is_refused(tmp_path: Path) -> None:
