@@ -27,7 +27,7 @@ def _keep(lab: Lab, made: Recipe, target: Path) -> None:
 
 def kept_encoder(lab: Lab, made: Recipe) -> Path:
     """The folder of the encoder that the run of ``made`` trained, once in this lab: what ``encoder.weights`` names."""
-    target = lab.folder / "begun" / lab.key(made)
+    target = lab.folder / "begun" / lab.run_of(made).name
     with lab.alone(f"begun {target.name}"):
         if not (target / "model.safetensors").is_file():
             _keep(lab, made, target)

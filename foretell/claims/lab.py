@@ -30,6 +30,7 @@ from foretell.recipe import Recipe
 from foretell.run import Run, write_aside
 from foretell.train import checkpoint
 from foretell.train.loop import fit
+from foretell.transfer.config import TransferConfig
 
 Index = NDArray[np.int64]
 Variant = type[Objective] | None
@@ -148,7 +149,7 @@ class Lab:
         An unfinished run goes on from its last checkpoint. Raises OutOfBudget before a run that would begin too late.
         """
         objective = self.build(recipe, kind)
-        path = self.folder / "runs" / self.key(recipe, kind)
+        path = self.run_of(recipe, kind)
         if not self._finished(path):
             with self.alone(f"run {path.name}"):
                 if not self._finished(path):  # another process may have finished it by now
@@ -184,20 +185,24 @@ class Lab:
     def earlier(self, recipe: Recipe) -> Iterator[tuple[int, Objective]]:
         """(step, the objective as it was then) of every checkpoint that the trained run kept, the untrained one first."""
         objective = self.trained(recipe)
-        for path in checkpoint.all_in(self.folder / "runs" / self.key(recipe) / "checkpoints"):
+        for path in checkpoint.all_in(self.run_of(recipe) / "checkpoints"):
             objective.load_state_dict(checkpoint.load(path)["module"])
             yield int(path.stem), objective.eval()
 
     def seconds_of(self, recipe: Recipe) -> float:
         """Training time of a finished run."""
-        facts = Run.read(self.folder / "runs" / self.key(recipe)).read_json("facts.json") or {}
+        facts = Run.read(self.run_of(recipe)).read_json("facts.json") or {}
         return float(facts.get("cost", {}).get("seconds") or 0.0)
 
     def _on_device(self, recipe: Recipe) -> Any:
         return recipe.training.model_copy(update={"device": self.device})
 
+    def run_of(self, recipe: Recipe, kind: Variant = None) -> Path:
+        """The folder of the run of ``recipe``, named by what decides what is learnt: how it is used afterwards does not."""
+        return self.folder / "runs" / self.key(recipe.model_copy(update={"transfer": TransferConfig()}), kind)
+
     def key(self, recipe: Recipe, kind: Variant = None) -> str:
-        """A hash of everything that decides what is learnt; where the lab lies does not."""
+        """A hash of everything that decides what a run is and what is made of it; where the lab lies does not."""
         assert recipe.data.source is not None
         # weights to begin at lie in the lab and are named by their own key
         text = recipe.to_toml().replace(str(self.folder.absolute()), "")

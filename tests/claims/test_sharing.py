@@ -109,7 +109,7 @@ def test_a_run_that_two_want_is_trained_once(tmp_path: Path, monkeypatch: pytest
 def test_what_a_process_left_before_its_recipe_is_begun_anew(tmp_path: Path) -> None:
     lab = Lab(tmp_path, device="cpu")
     recipe = Recipe.load("claims", QUICK)
-    left = tmp_path / "runs" / lab.key(recipe)
+    left = lab.run_of(recipe)
     (left / "checkpoints").mkdir(parents=True)
     lab.trained(recipe)
     assert (left / "recipe.toml").is_file()
@@ -137,8 +137,20 @@ def test_a_run_that_a_signal_stops_is_not_taken_for_trained(tmp_path: Path, monk
         lab.trained(recipe)
     monkeypatch.setattr(labs, "fit", fit)
     lab.trained(recipe)
-    status = json.loads((tmp_path / "runs" / lab.key(recipe) / "status.json").read_text())
+    status = json.loads((lab.run_of(recipe) / "status.json").read_text())
     assert (status["state"], status["step"]) == ("finished", 4)
+
+
+def test_how_a_run_is_used_afterwards_trains_nothing_anew_but_is_another_result(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, device="cpu")
+    recipe = Recipe.load("claims", QUICK)
+    tuned_longer = recipe.changed({"transfer.most_steps": 7})
+    lab.trained(recipe)
+    lab.trained(tuned_longer)
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    assert lab.run_of(recipe) == lab.run_of(tuned_longer)
+    assert lab.key(recipe) != lab.key(tuned_longer)
+    assert lab.run_of(recipe) != lab.run_of(recipe.changed({"training.rate": 1e-5}))
 
 
 def test_where_the_lab_lies_changes_no_key(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def told_while_training(lab: Lab, seed: int, arm: str) -> float:
 
     def work() -> dict[str, float]:
         trained(lab, made)
-        lines = Run.read(lab.folder / "runs" / lab.key(made)).metrics("step")
+        lines = Run.read(lab.run_of(made)).metrics("step")
         return {"accuracy": 100 * float(np.mean([line["discriminator.accuracy"] for line in lines]))}
 
     return float(lab.result("context-encoder-telling", {"recipe": lab.key(made)}, work)["accuracy"])

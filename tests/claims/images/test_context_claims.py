@@ -130,7 +130,7 @@ def test_how_often_a_discriminator_was_right_is_the_mean_over_its_steps(
 ) -> None:
     def trained(lab: Lab, made: Recipe) -> None:
         assert made.objective.conditioned  # type: ignore[union-attr]
-        run = Run.create(lab.folder / "runs" / lab.key(made))
+        run = Run.create(lab.run_of(made))
         made.save(run.path / "recipe.toml")
         for step, value in enumerate((0.5, 0.75, 1.0), 1):
             run.log("step", step=step, **{"discriminator.accuracy": value})
