@@ -129,17 +129,26 @@ def pieces(path: Path, encoding: str = "utf-8") -> Iterator[str]:
                 raise InputError(
                     f"encoding '{encoding}' is not known; expected one as utf-8, latin-1 or cp1252"
                 ) from None
-            wide = chosen.lower().startswith(("utf-16", "utf-32", "utf_16", "utf_32"))
+            wide = codecs.lookup(chosen).name.startswith(("utf-16", "utf-32"))
         nul = -1 if wide else block.find(b"\0")
         if nul >= 0:
-            raise InputError(
-                f"{path}: byte {done + nul} is a NUL, so that this is a binary file; expected plain text"
-                " (a table or an archive needs its own suffix)"
-            )
+            raise _binary(path, done + nul, block)
         yield newlines.decode(_decode(path, decoder, block, done, encoding))
         done += len(block)
     if decoder is not None:
         yield newlines.decode(_decode(path, decoder, b"", done, encoding, final=True), final=True)
+
+
+def _binary(path: Path, at: int, block: bytes) -> InputError:
+    """That byte ``at`` is a NUL: every second one of a ``block`` in UTF-16 is, where letters are those of English."""
+    nul = f"{path}: byte {at} is a NUL"
+    start = block[:200]
+    for name, low, high in (("utf-16-le", start[0::2], start[1::2]), ("utf-16-be", start[1::2], start[0::2])):
+        if low.count(0) == 0 and high.count(0) > len(high) / 2:
+            return InputError(f"{nul}, as in UTF-16 without its mark; if it is, set data.encoding={name}")
+    return InputError(
+        f"{nul}, so that this is a binary file; expected plain text (a table or an archive needs its own suffix)"
+    )
 
 
 def _decode(

@@ -236,6 +236,20 @@ def test_utf_16_and_marks_are_read(tmp_path: Path) -> None:
         assert [d.text for d in open_corpus(tmp_path / "x.txt").documents()] == ["Größe zählt.", "Ja."]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_named_and_read_under_any_of_its_names(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "x.txt"
+    file.write_bytes("A line of text.\nAnother one.\n".encode(encoding))
+    with pytest.raises(
+        InputError, match=rf"is a NUL, as in UTF-16 without its mark; if it is, set data.encoding={encoding}"
+    ):
+        list(open_corpus(file).documents())
+    for name in (encoding, encoding.replace("-", "_").upper()):
+        assert [d.text for d in open_corpus(file, encoding=name).documents()] == ["A line of text.", "Another one."]
+    file.write_bytes("A line of text.\nAnother one.\n".encode("utf-16"))
+    assert [d.text for d in open_corpus(file, encoding="utf16").documents()] == ["A line of text.", "Another one."]
+
+
 def test_nothing_to_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     with pytest.raises(InputError, match=r"empty.txt: is empty; expected text"):
