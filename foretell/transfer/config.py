@@ -86,8 +86,11 @@ class TransferConfig(ClassifierConfig):
     )
     pooling: Literal["mean", "max", "attention"] = Field(
         "mean",
-        description="how the images' probabilities become those of a case, where unit is case; attention: a mean with weights "
-        "that are learnt on frozen features, for the arms probe and random",
+        description="how the images' probabilities become those of a case, where unit is case; attention: a mean with a learnt "
+        "weight for each image",
+    )
+    bag: int = Field(
+        4, ge=2, description="images of a case that are fine-tuned on together, where pooling is attention"
     )
     metric: Metric | None = Field(
         None,

@@ -23,8 +23,8 @@ from foretell.transfer.fractions import amounts
 from foretell.transfer.images import shift
 from foretell.transfer.images.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.images.cases import count, unit_notes
-from foretell.transfer.images.compare import check_pooling, held_out, judged_parts
 from foretell.transfer.images.compare import compare as run_comparison
+from foretell.transfer.images.compare import held_out, judged_parts
 from foretell.transfer.images.findings import check_columns
 from foretell.transfer.images.fit import finetune_once, fits_of_search, search_once
 from foretell.transfer.images.labelled import Labelled as TrainingLabels
@@ -273,11 +273,10 @@ def evaluate(
             arms=arms, jobs=jobs, device=device, overrides=overrides, telling=telling,
         )  # fmt: skip
     _no_task(task)
-    chosen_arms = arms_of(arms)  # before the work that comes before the comparison
+    arms_of(arms)  # are known, before the work that comes before the comparison
     found = _open(run, data, labels, device, overrides)
     if compare:
         check_jobs(jobs, found.config.search)
-        check_pooling(found.config, chosen_arms)
     if domain is not None:
         _leave_out(found, domain)
     if compare:
@@ -373,6 +372,8 @@ def finetune(
             progress=telling(),
         )
         extra = {"labels": facts["labels"], "pretrained_in": str(found.read.run.path)}
+        if found.config.unit == "case":
+            extra["pooling"] = found.config.pooling
         extra |= common.kept_reading(found.store, found.read.recipe.data)
         save_classifier(classifier, target, crop=found.config.crop, extra=extra)
         scores = facts["test"]

@@ -23,7 +23,7 @@ from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images.cases import unit_notes
-from foretell.transfer.images.compare import check_pooling, compare, judged_parts
+from foretell.transfer.images.compare import compare, judged_parts
 from foretell.transfer.images.findings import check_columns
 from foretell.verbs import common
 from foretell.verbs.common import Parts, Pretrained, say
@@ -78,11 +78,10 @@ def check_same(grounds: Mapping[str, tuple[ImageStore, Parts]]) -> None:
 def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig, shift: str | None) -> list[str]:
     """What to tell of the unit that is judged (``cases.unit_notes``).
 
-    Raises InputError unless ``store`` has labels, a test part and a domain ``shift`` to compare by, for a device that is not
-    there, and for pooling that cannot be fine-tuned.
+    Raises InputError unless ``store`` has labels, a test part and a domain ``shift`` to compare by, and for a device that is
+    not there.
     """
     named_device(transfer.device)
-    check_pooling(transfer, ARMS)
     if not transfer.findings:
         common.check_labels(data)
     if shift is not None:

@@ -209,7 +209,8 @@ def test_pretraining_keeps_cases_of_no_patient_whole() -> None:
     assert "labelled images held out at random by class, cases kept whole" in parts.how
 
 
-def test_a_classifier_of_cases_is_kept(run: Path, table: Path, foretell: Call, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_a_classifier_of_cases_is_kept(pooling: str, run: Path, table: Path, foretell: Call, tmp_path: Path) -> None:
     said = foretell(
         "finetune",
         run,
@@ -222,10 +223,15 @@ def test_a_classifier_of_cases_is_kept(run: Path, table: Path, foretell: Call, t
         "-s",
         "transfer.unit=case",
         "-s",
+        f"transfer.pooling={pooling}",
+        "-s",
         "transfer.steps=2",
     )
     assert said.status == 0, said.err
     assert "test cases: accuracy" in said.out
-    assert len(load_classifier(tmp_path / "kept")[0].classes) == 4
+    kept, facts = load_classifier(tmp_path / "kept")
+    assert len(kept.classes) == 4
+    assert (facts["pooling"], kept.attention is None) == (pooling, pooling == "mean")
+    assert 'pooling=facts["pooling"]' in (tmp_path / "kept" / "README.md").read_text()
     assert (tmp_path / "kept" / "saliency.png").is_file()
     assert not (run / "exhibits" / "saliency.png").exists(), "the images are not the run's own"

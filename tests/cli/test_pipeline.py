@@ -461,8 +461,6 @@ def test_a_step_that_could_not_begin_is_refused_before_the_first_is_trained(
         said(PLAN.replace(cases, f'{cases}\n"data.split_seed" = 1')),
         "step cases: is trained or tested on other images than step domain; give both steps the same data.split",
     )
-    pooled = ("-s", "transfer.unit=case", "-s", "transfer.pooling=attention")
-    refused(said(PLAN, *pooled), "transfer.pooling=attention is learnt on frozen features")
     refused(said(PLAN, "-s", "transfer.device=cuda:99"), "cuda:99")
     refused(said(PLAN + '[step.set]\n"transfer.step" = 3\n'), "did you mean 'transfer.steps'?")
     alone = PLAN[: PLAN.index('[[step]]\nname = "comparison"')] + PLAN[PLAN.index('[[step]]\nname = "classifier"') :]

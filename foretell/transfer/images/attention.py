@@ -1,4 +1,4 @@
-"""Attention over the images of a case: a learnt weight for each image, on frozen features (after Ilse, Tomczak and Welling,
+"""Attention over the images of a case: a learnt weight for each image, here on frozen features (after Ilse, Tomczak and Welling,
 arXiv 1802.04712, with one linear score and over the images' probabilities, so that a case is a weighted mean of its images).
 """
 

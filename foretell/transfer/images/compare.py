@@ -26,7 +26,7 @@ from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
 from foretell.transfer.fractions import Amount, fractions_of
-from foretell.transfer.images.arms import DEFAULT_ARMS, TUNED, check_arms
+from foretell.transfer.images.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.images.cases import commonest_of, count, labelled_cases, unit_notes
 from foretell.transfer.images.comparison import Comparison
 from foretell.transfer.images.evaluate import at_most
@@ -164,14 +164,6 @@ def judged_parts(
     return Judged(fit, held, shifted, notes + left_out + [f"{shift}: {note}" for note in more])
 
 
-def check_pooling(config: TransferConfig, arms: Sequence[str]) -> None:
-    """Raise InputError for pooling by attention where one of ``arms`` is fine-tuned."""
-    if config.pooling == "attention" and set(arms) & set(TUNED):
-        raise InputError(
-            "transfer.pooling=attention is learnt on frozen features; compare --arms probe,random, or use mean or max"
-        )
-
-
 def compare(
     encoder: Encoder,
     store: ImageStore,
@@ -217,7 +209,6 @@ def compare(
     if supervised is None:
         chosen = tuple(arm for arm in chosen if arm != "supervised")
     config = training or TransferConfig()
-    check_pooling(config, chosen)
     parts = judged_parts(store, train, test, config=config, column=column, shift=shift)
     fit, notes = parts.fit, parts.notes
     held = at_most(parts.held, config.test_samples)

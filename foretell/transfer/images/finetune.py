@@ -22,30 +22,37 @@ from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
 from foretell.transfer.config import ClassifierConfig
+from foretell.transfer.images.attention import AttentionProbe
 from foretell.transfer.images.cases import firsts
 from foretell.transfer.images.findings import masked_loss, positive_weights
 from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.measures.probe import Probe
 from foretell.transfer.networks import device_of, evaluating
-from foretell.transfer.turns import case_turns, turns
+from foretell.transfer.turns import bag_turns, case_turns, turns
 from foretell.views.config import ViewConfig
 
 
 @dataclass
 class LabelledBatch:
-    """Images with their class codes (B,) int64, or their findings (B, L) float32: 1, 0 or NaN."""
+    """Images with their class codes (B,) int64, or their findings (B, L) float32: 1, 0 or NaN.
+
+    ``bags`` (B,) int64 numbers the bag of each where several images of a case are learnt from together.
+    """
 
     images: Images
     codes: Tensor
+    bags: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: Any) -> LabelledBatch:
-        return LabelledBatch(self.images.to(device), self.codes.to(device))
+        bags = None if self.bags is None else self.bags.to(device)
+        return LabelledBatch(self.images.to(device), self.codes.to(device), bags)
 
     def rows(self, start: int, stop: int) -> LabelledBatch:
-        return LabelledBatch(self.images.rows(start, stop), self.codes[start:stop])
+        bags = None if self.bags is None else self.bags[start:stop]
+        return LabelledBatch(self.images.rows(start, stop), self.codes[start:stop], bags)
 
 
 def blocks(encoder: nn.Module) -> list[list[str]]:
@@ -85,6 +92,9 @@ class Classifier(Trainable):
     ``data`` gives images and codes; ``views`` must have side, mean and std settled; ``probe`` starts the head where
     ``config.head`` is "probe". With ``findings`` (taken from ``data`` where there is some) each class is there or not by
     itself, and the loss is binary cross-entropy of the known. The encoder is changed in place.
+
+    ``bag``: as many images of a case are learnt from together, and their probabilities are averaged with weights that
+    ``attention`` gives each (Ilse, Tomczak and Welling, arXiv 1802.04712, with one linear score); 0 for images by themselves.
     """
 
     class Config(ClassifierConfig, Trainable.Config):
@@ -103,6 +113,7 @@ class Classifier(Trainable):
         probe: Probe | None = None,
         seed: int = 0,
         findings: bool = False,
+        bag: int = 0,
     ) -> None:
         super().__init__()
         if views.side is None:
@@ -126,6 +137,14 @@ class Classifier(Trainable):
                 generator = torch.Generator().manual_seed(seed_of(seed, "head"))
                 self.head.weight.uniform_(-bound, bound, generator=generator)
                 self.head.bias.zero_()
+        self.bag = bag
+        self.attention: nn.Linear | None = None
+        if bag:
+            self.attention = nn.utils.skip_init(nn.Linear, encoder.dim, 1, bias=False)  # type: ignore[no-untyped-call]
+            start = probe.attention if isinstance(probe, AttentionProbe) else np.zeros(encoder.dim, np.float32)
+            with torch.no_grad():
+                self.attention.weight.copy_(torch.from_numpy(start)[None])
+            self.attention.to(next(encoder.parameters()).device)
         self.head.to(next(encoder.parameters()).device)
         self.findings = findings if data is None else data.targets is not None
         self.class_weights: Tensor | None = None
@@ -147,25 +166,30 @@ class Classifier(Trainable):
     def steps_per_epoch(self, batch: int) -> int:
         return max(1, -(-len(self._labelled()) // batch))
 
-    def positions(self, seed: int, step: int, rows: Rows) -> Index:
-        """Positions in ``data`` of a step's rows; a batch larger than the number of images holds several views of one.
+    def positions(self, seed: int, step: int, rows: Rows) -> tuple[Index, Index | None]:
+        """(positions in ``data`` of a step's rows, their bags where there are some); a batch larger than the number of images
+        holds several views of one.
 
         Where cases have the labels, they take turns, so that each counts alike however many images it has.
         """
         data = self._labelled()
-        if data.cases is not None:
-            return case_turns(data.cases, seed, step, rows)
-        return turns(len(data), seed, step, rows)
+        if data.cases is None:
+            return turns(len(data), seed, step, rows), None
+        if self.bag:
+            return bag_turns(data.cases, self.bag, seed, step, rows)
+        return case_turns(data.cases, seed, step, rows), None
 
     def draw(self, stream: str, seed: int, step: int, rows: Rows) -> LabelledBatch:
         data = self._labelled()
-        at = self.positions(seed, step, rows)
-        return LabelledBatch(data.images(at), torch.from_numpy(data.truth[at]))
+        at, bags = self.positions(seed, step, rows)
+        codes = torch.from_numpy(data.truth[at])
+        return LabelledBatch(data.images(at), codes, None if bags is None else torch.from_numpy(bags))
 
     def hide(self, batch: LabelledBatch, rng: Rng) -> Task:
         from foretell.views import augment
 
-        return Task({"view": augment(batch.images, self.views, rng, "finetune")}, {"codes": batch.codes})
+        hidden = {"codes": batch.codes} if batch.bags is None else {"codes": batch.codes, "bags": batch.bags}
+        return Task({"view": augment(batch.images, self.views, rng, "finetune")}, hidden)
 
     def players(self) -> dict[str, Player]:
         """One player, with the rate of each encoder block ``layer_decay`` times that of the block after it."""
@@ -177,7 +201,9 @@ class Classifier(Trainable):
                 factor = config.layer_decay ** (len(names) - 1 - depth)
                 scales.update({f"encoder.{name}": factor for name in block})
         if config.head_rate != 1:
-            scales.update({"head.weight": config.head_rate, "head.bias": config.head_rate})
+            scales.update(dict.fromkeys(("head.weight", "head.bias"), config.head_rate))
+            if self.attention is not None:
+                scales["attention.weight"] = config.head_rate
         parameters = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
         return {"all": Player(parameters, scales=scales)}
 
@@ -191,18 +217,23 @@ class Classifier(Trainable):
                     module.eval()
         return self
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, classes) logits of normalised images (B, C, side, side)."""
+    def features(self, x: Tensor) -> Tensor:
+        """(B, dim) of normalised images (B, C, side, side)."""
         if self.config.freeze_encoder:
             with torch.no_grad():
-                pooled = self.encoder.pooled(x)
-        else:
-            pooled = self.encoder.pooled(x)
-        return self.head(pooled)  # type: ignore[no-any-return]
+                return self.encoder.pooled(x)
+        return self.encoder.pooled(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, classes) logits of normalised images (B, C, side, side)."""
+        return self.head(self.features(x))  # type: ignore[no-any-return]
 
     def loss(self, task: Task, player: str) -> dict[str, Tensor]:
-        logits = self(task.visible["view"]).float()
-        codes = task.hidden["codes"]
+        features, codes = self.features(task.visible["view"]), task.hidden["codes"]
+        logits = self.head(features).float()
+        if self.attention is not None:
+            shares, first = attended(logits, self.attention(features).float()[:, 0], task.hidden["bags"])
+            logits, codes = shares.clamp(min=1e-7).log(), codes[first]
         if self.findings:
             known = ~torch.isnan(codes)
             hits = ((logits.detach() > 0) == (codes > 0.5))[known].float().mean()
@@ -233,6 +264,20 @@ class Classifier(Trainable):
         )
 
 
+def attended(logits: Tensor, scores: Tensor, bags: Tensor) -> tuple[Tensor, Tensor]:
+    """((bags, classes) probabilities, the first row of each bag): those of the images of a bag, averaged with weights exp(score).
+
+    ``logits`` (B, classes), ``scores`` (B,), ``bags`` (B,) with equal numbers side by side.
+    """
+    _, of, sizes = torch.unique_consecutive(bags, return_inverse=True, return_counts=True)
+    count = len(sizes)
+    highest = scores.new_full((count,), -torch.inf).scatter_reduce(0, of, scores.detach(), "amax")
+    weight = (scores - highest[of]).exp()
+    total = weight.new_zeros(count).index_add(0, of, weight)
+    p = logits.softmax(dim=1) * (weight / total[of])[:, None]
+    return p.new_zeros(count, p.shape[1]).index_add(0, of, p), sizes.cumsum(0) - sizes
+
+
 def augmented(
     data: Labelled, views: ViewConfig, seed: int, rounds: int, batch: int = 128
 ) -> Iterator[tuple[Tensor, NDArray[Any]]]:
@@ -247,10 +292,17 @@ def augmented(
 
 
 def probabilities(classifier: Classifier, batches: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
-    """(B, classes) probabilities for each batch of normalised views; those of findings do not sum to 1."""
+    """(B, classes) probabilities for each batch of normalised views; those of findings do not sum to 1.
+
+    With attention (B, classes + 1): the last column is the logarithm of each image's weight.
+    """
     where = device_of(classifier)
     with evaluating(classifier):
         for x in batches:
             x = x.to(where, non_blocking=True).to(memory_format=torch.channels_last)
-            logits = classifier(x).float()
-            yield (logits.sigmoid() if classifier.findings else logits.softmax(dim=1)).cpu().numpy()
+            features = classifier.features(x)
+            logits = classifier.head(features).float()
+            p = logits.sigmoid() if classifier.findings else logits.softmax(dim=1)
+            if classifier.attention is not None:
+                p = torch.cat([p, classifier.attention(features).float()], dim=1)
+            yield p.cpu().numpy()

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.base import Encoder
 from foretell.encoders.norm import calibrate
-from foretell.errors import InputError
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
 from foretell.train.machine import named_device
@@ -157,8 +156,9 @@ def fine_tune(
         probe = _head(start, data, views, config)
         embedded += len(data) if probe is not None else 0
         classifier = Classifier(
-            config.classifier(scratch=start.scratch), encoder, data, views, data.classes, probe=probe, seed=seed
-        )
+            config.classifier(scratch=start.scratch), encoder, data, views, data.classes,
+            probe=probe, seed=seed, bag=config.bag if config.pooling == "attention" else 0,
+        )  # fmt: skip
     batch = config.batch_for(len(data))
     training = TrainingConfig(
         seed=seed_of(seed, "finetune") % (1 << 31),
@@ -231,7 +231,7 @@ def _on_fresh_views(
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Probabilities and truth of four random views of every image of ``data``."""
     made = [
-        (p, codes)
+        (p[:, : len(data.classes)], codes)
         for x, codes in augmented(data, views, seed_of(seed, "validation"), 4)
         for p in probabilities(classifier, iter([x]))
     ]
@@ -343,8 +343,6 @@ def search_once(
 
     Another process that calls this with the same arguments takes part in the search where ``config.search`` lets it.
     """
-    if config.pooling == "attention":
-        raise InputError("transfer.pooling=attention is learnt on frozen features; fine-tune with mean or max")
     require(config.search)
     encoder.to(named_device(config.device))
     start = Start(encoder, scratch)

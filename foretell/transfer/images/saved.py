@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from foretell.encoders.weights import read_tensors, usable
 from foretell.errors import InputError
 from foretell.run import write_aside
 from foretell.transfer.config import ClassifierConfig
+from foretell.transfer.images.cases import Pool
 from foretell.transfer.images.features import PlainViews
 from foretell.transfer.images.finetune import Classifier, probabilities
-from foretell.transfer.images.labelled import Reader
+from foretell.transfer.images.labelled import Index, Reader
 from foretell.views.config import ViewConfig
 
 HEAD = "head.safetensors"
+ATTENTION = "attention"  # in it, where the images of a case are weighed
 USE = """
 The classifier, which is this encoder and the head beside it, with Foretell:
 
@@ -38,6 +40,16 @@ store = open_images("photos", channels=facts["channels"], scale=facts.get("scale
 shares = predict(classifier, store, np.arange(len(store)), crop=facts["crop"])  # one row an image, as classifier.classes
 ```
 """
+USE_CASES = """
+It was tuned for cases of several images. Their shares, where ``cases`` numbers the case of each image:
+
+```python
+from foretell.transfer.images.saved import predict_cases
+
+rows = np.arange(len(store))
+numbers, shares = predict_cases(classifier, store, rows, cases, pooling=facts["pooling"], crop=facts["crop"])
+```
+"""
 
 
 def save_classifier(
@@ -49,7 +61,10 @@ def save_classifier(
     encoder, views = classifier.encoder, classifier.views
     if not isinstance(encoder, TimmEncoder) or views.mean is None or views.std is None:
         raise InputError(f"{folder}: only a timm encoder with known mean and deviation can be saved as a classifier")
-    head = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.head.state_dict().items()}
+    parts = classifier.head.state_dict()
+    if classifier.attention is not None:
+        parts[ATTENTION] = classifier.attention.state_dict()["weight"]
+    head = {name: tensor.detach().cpu().contiguous() for name, tensor in parts.items()}
     target = Path(folder)
     save_encoder(
         encoder,
@@ -61,6 +76,8 @@ def save_classifier(
         crop=crop,
     )
     use = USE.format(name=json.dumps(target.resolve().name, ensure_ascii=False))
+    if "pooling" in (extra or {}):
+        use += USE_CASES
     write_aside(target / README, (target / README).read_text(encoding="utf-8") + use)
     write_aside(target / HEAD, save(head, metadata={"format": "pt"}))
     return target
@@ -82,33 +99,69 @@ def load_classifier(folder: str | Path) -> tuple[Classifier, dict[str, Any]]:
         raise InputError(f"{path}: its config.json names no classes, or one twice; fine-tune again")
     views = ViewConfig(side=facts["side"], mean=facts["mean"], std=facts["std"], interpolation=facts["interpolation"])
     names, findings = [str(name) for name in classes], bool(facts.get("findings"))
-    classifier = Classifier(ClassifierConfig(head="zero"), encoder, None, views, names, findings=findings)
     tensors = {name: usable(value, name, path / HEAD) for name, value in read_tensors(path / HEAD).items()}
+    attention = tensors.pop(ATTENTION, None)
+    classifier = Classifier(
+        ClassifierConfig(head="zero"), encoder, None, views, names, findings=findings, bag=int(attention is not None)
+    )
     try:
         classifier.head.load_state_dict(tensors)
+        if classifier.attention is not None:
+            classifier.attention.load_state_dict({"weight": attention})
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path / HEAD}: does not fit {len(classes)} classes and the encoder ({reason})") from error
     return classifier.eval(), facts
 
 
-def predict(
-    classifier: Classifier,
-    store: Reader,
-    index: NDArray[np.int64],
-    *,
-    crop: float = 1.0,
-    progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32]:
-    """Class probabilities, float32 (N, classes), of the rows ``index`` (N,) of ``store``, in that order."""
-    rows = np.asarray(index, dtype=np.int64)
-    out = np.empty((len(rows), len(classifier.classes)), dtype=np.float32)
+def _each(
+    classifier: Classifier, store: Reader, rows: Index, crop: float, progress: Callable[[int, int], None] | None
+) -> Iterator[NDArray[np.float32]]:
+    """What ``probabilities`` gives of ``rows``, batch by batch."""
     at = 0
     views = PlainViews(store, rows, classifier.views, crop=crop, limit=0)
     with torch.inference_mode():
         for p in probabilities(classifier, views.batches()):
-            out[at : at + len(p)] = p
+            yield p
             at += len(p)
             if progress is not None:
                 progress(at, len(rows))
-    return out
+
+
+def predict(
+    classifier: Classifier,
+    store: Reader,
+    index: Index,
+    *,
+    crop: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Class probabilities, float32 (N, classes), of the images ``index`` (N,) of ``store``, in that order."""
+    rows, classes = np.asarray(index, dtype=np.int64), len(classifier.classes)
+    found = [p[:, :classes] for p in _each(classifier, store, rows, crop, progress)]
+    return np.concatenate(found) if found else np.empty((0, classes), dtype=np.float32)
+
+
+def predict_cases(
+    classifier: Classifier,
+    store: Reader,
+    index: Index,
+    cases: Index,
+    *,
+    pooling: str = "mean",
+    crop: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Index, NDArray[np.float32]]:
+    """(the numbers of the cases (M,), growing; their class probabilities, float32 (M, classes)) of the images ``index`` (N,).
+
+    ``cases`` (N,) numbers the case of each image. ``pooling`` is "mean", "max" or "attention", the last for a classifier that
+    was fine-tuned with it alone. Raises InputError for attention that was not learnt, or learnt and not asked for.
+    """
+    if (pooling == "attention") != (classifier.attention is not None):
+        learnt = "mean or max" if classifier.attention is None else "attention"
+        raise InputError(f"pooling {pooling}: this classifier was fine-tuned for {learnt}; give that")
+    numbers = np.asarray(cases, dtype=np.int64)
+    pool = Pool(numbers, len(classifier.classes), pooling, exclusive=not classifier.findings)
+    for p in _each(classifier, store, np.asarray(index, dtype=np.int64), crop, progress):
+        pool.add(p)
+    return pool.numbers, pool.probabilities()

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
+from foretell.counters import Rows
+from foretell.data.store import ImageStore
+from foretell.data.table import Table
+from foretell.encoders import build_encoder
+from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
 from foretell.transfer.images.attention import fit_attention
-from foretell.transfer.images.compare import compare
+from foretell.transfer.images.compare import compare, held_out
+from foretell.transfer.images.features import PlainViews
+from foretell.transfer.images.finetune import attended, probabilities
+from foretell.transfer.images.fit import Start, TestSet, fine_tune
 from foretell.transfer.images.frozen import probe_of
 from foretell.transfer.images.labelled import Labelled
+from foretell.transfer.images.saved import load_classifier, predict, predict_cases, save_classifier
 from foretell.transfer.measures.probe import fit_probe
+from foretell.transfer.trials import Trial
+from foretell.transfer.turns import bag_turns, case_turns
+from foretell.views.config import ViewConfig
 
 
 def needles(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -72,11 +87,108 @@ def test_images_without_weights_count_alike() -> None:
     assert cases.judged(data, alike, "attention")[0] == pytest.approx(cases.judged(data, p, "mean")[0], abs=1e-6)
 
 
-def test_it_is_for_frozen_encoders_and_cases_of_one_class() -> None:
-    by_attention = TransferConfig(unit="case", pooling="attention")
-    with pytest.raises(InputError, match="learnt on frozen features; compare --arms probe,random"):
-        compare(None, None, train=[], test=[], views=None, training=by_attention)  # type: ignore[arg-type]
+def test_it_is_for_cases_of_one_class() -> None:
     with pytest.raises(ValueError, match="for cases of one class"):
         TransferConfig(pooling="attention")
     with pytest.raises(ValueError, match="for cases of one class"):
         TransferConfig(unit="case", pooling="attention", findings=["a"])
+
+
+# fine-tuned -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_bag_is_of_one_case_and_every_case_and_image_has_its_turn() -> None:
+    cases_of = np.repeat([7, 3, 9], [2, 6, 5])
+    seen, bags = [], []
+    for step in range(30):
+        at, bag = bag_turns(cases_of, 4, 1, step, Rows.of_rank(8))
+        seen.append(at)
+        bags.append(bag)
+    at, bag = np.concatenate(seen), np.concatenate(bags)
+    assert bag.tolist() == np.repeat(np.arange(60), 4).tolist()
+    own = cases_of[at].reshape(60, 4)
+    assert (own == own[:, :1]).all()
+    assert np.unique(own[:, 0], return_counts=True)[1].tolist() == [20, 20, 20]
+    counts = np.bincount(at, minlength=13)
+    assert set(counts[:2]) == {40}
+    assert set(counts[2:8]) == {13, 14}
+    assert set(counts[8:]) == {16}
+    halves = [bag_turns(cases_of, 4, 1, 2, Rows(start, start + 4, 8)) for start in (0, 4)]
+    whole = bag_turns(cases_of, 4, 1, 2, Rows.of_rank(8))
+    assert [np.concatenate(part).tolist() for part in zip(*halves, strict=True)] == [part.tolist() for part in whole]
+
+
+def test_one_image_a_bag_is_the_turn_of_cases() -> None:
+    cases_of = np.repeat([0, 1, 2], [2, 6, 5])
+    for step in range(9):
+        rows = Rows.of_rank(5)
+        assert bag_turns(cases_of, 1, 3, step, rows)[0].tolist() == case_turns(cases_of, 3, step, rows).tolist()
+
+
+def test_the_loss_is_that_of_the_weighted_mean_of_a_slow_loop() -> None:
+    torch.manual_seed(0)
+    logits, scores = torch.randn(9, 3, requires_grad=True), torch.randn(9, requires_grad=True)
+    bags = torch.tensor([4, 4, 4, 5, 6, 6, 6, 6, 4])  # a number that comes back is another bag
+    shares, first = attended(logits, scores, bags)
+    parts = [slice(0, 3), slice(3, 4), slice(4, 8), slice(8, 9)]
+    slow = torch.stack([scores[at].softmax(0) @ logits[at].softmax(1) for at in parts])
+    assert torch.allclose(shares, slow, atol=1e-6)
+    assert first.tolist() == [0, 3, 4, 8]
+    one, other = (torch.autograd.grad(value[:, 1].log().sum(), (logits, scores)) for value in (shares, slow))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture(scope="module")
+def marked() -> tuple[ImageStore, np.ndarray, np.ndarray]:
+    """Cases of four pictures: one is bright and tells by its half, left or right; the others are dim noise with false halves."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 60, (240, 12, 12, 1), dtype=np.uint8)
+    labels = [f"side {case % 2}" for case in range(60) for _ in range(4)]
+    for case in range(60):
+        tells = 4 * case + int(rng.integers(4))
+        for row in range(4 * case, 4 * case + 4):
+            side = case % 2 if row == tells else int(rng.integers(2))
+            half = slice(0, 6) if side == 0 else slice(6, 12)
+            pixels[row, :, half] += 60
+            if row == tells:
+                pixels[row, :3] = 255
+    table = Table({"label": labels, "group": [f"c{case}" for case in range(60) for _ in range(4)]})
+    return ImageStore.of(pixels, table, source="marked"), np.arange(160), np.arange(160, 240)
+
+
+def test_it_is_fine_tuned_kept_and_used(marked: tuple[ImageStore, np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    store, train, test = marked
+    views = ViewConfig(side=12, mean=(0.3,), std=(0.3,), flip=0.0, scale=(0.9, 1.0))
+    config = TransferConfig(unit="case", pooling="attention", steps=120, batch=32, device="cpu", head="zero")
+    fit, held, _ = held_out(store, train, test, config=config)
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), 1, 12)
+    trial = Trial(3e-3, 120, 1e-4)
+    tuned = fine_tune(Start(encoder, scratch=True), fit, views=views, config=config, trial=trial, seed=0)
+    classifier = tuned.classifier
+    right = TestSet.of(held, views, config).tally(classifier).result()["accuracy"]
+    assert right > 0.9
+    p = np.concatenate(list(probabilities(classifier, PlainViews(store, held.index, views).batches())))
+    bright = np.array([store.read([row]).pixels.max() == 255 for row in held.index])
+    heaviest = p[:, 2].reshape(20, 4).argmax(axis=1)
+    assert np.mean(heaviest == bright.reshape(20, 4).argmax(axis=1)) > 0.8
+    folder = save_classifier(classifier, tmp_path / "kept", extra={"pooling": "attention"})
+    assert "predict_cases" in (folder / "README.md").read_text()
+    again, facts = load_classifier(folder)
+    numbers, shares = predict_cases(again, store, held.index, held.cases, pooling=facts["pooling"])
+    truth = held.codes[[int(np.flatnonzero(held.cases == number)[0]) for number in numbers]]
+    assert np.mean(shares.argmax(1) == truth) == right
+    assert predict(again, store, held.index).shape == (80, 2)
+    with pytest.raises(InputError, match="pooling mean: this classifier was fine-tuned for attention; give that"):
+        predict_cases(again, store, held.index, held.cases)
+
+
+def test_a_comparison_of_cases_by_attention_has_tuned_arms(marked: tuple[ImageStore, np.ndarray, np.ndarray]) -> None:
+    store, train, test = marked
+    views = ViewConfig(side=12, mean=(0.3,), std=(0.3,))
+    config = TransferConfig(unit="case", pooling="attention", steps=3, batch=16, device="cpu", curve_points=0)
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), 1, 12)
+    found = compare(
+        encoder, store, train=train, test=test, views=views, per_class=(1, 4), seeds=(0, 1), trials=2, training=config
+    )
+    assert {row["arm"] for row in found["rows"]} == {"pretrained", "probe", "scratch", "random"}
+    assert all("image_accuracy" in row for row in found["rows"])
