@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from foretell.claims.base import Claim, Finding
+from foretell.claims.encoders import compared_encoder
 from foretell.claims.images import simclr
 from foretell.claims.lab import Lab
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
-from foretell.transfer.config import TransferConfig
-from foretell.transfer.images.compare import compare
 
 PER_CLASS = (1, 10, 80)  # about 0.1, 1 and 10 per cent of the 7,867 training images
 STEPS = 400  # of pretraining, as in the demo: after the 120 of the other claims, 1% of the labels stays undecided
 TRIALS = 3
 TEST = 1000
+ARMS = ("pretrained", "probe", "scratch", "random")
 
 
 class SimCLRLabelEfficiency(Claim):
@@ -36,7 +36,7 @@ class SimCLRLabelEfficiency(Claim):
             f"{STEPS} steps of pretraining; {TRIALS} learning rates tried for each arm and number of labels; equal steps, equal views"
         )
         for n in PER_CLASS:
-            means = {arm: sum(of(arm, n)) / len(self.seeds) for arm in ("pretrained", "probe", "scratch", "random")}
+            means = {arm: sum(of(arm, n)) / len(self.seeds) for arm in ARMS}
             self.notes.append(f"{n} a class: " + ", ".join(f"{arm} {value:.1f}" for arm, value in means.items()))
         few, middle, many = PER_CLASS
         gap = {n: [a - b for a, b in zip(of("pretrained", n), of("scratch", n), strict=True)] for n in PER_CLASS}
@@ -76,16 +76,13 @@ class SimCLRLabelEfficiency(Claim):
         objective = lab.trained(recipe)
         assert isinstance(objective, ImageObjective)
         lab.say(f"{self.name}: fine-tuning seed {seed}")
-        train, test = lab.split(simclr.SOURCE)
-        config: TransferConfig = recipe.transfer.model_copy(update={"test_samples": TEST, "device": lab.device})
-        return compare(
-            objective.encoder,
-            lab.store(simclr.SOURCE),
-            train=train,
-            test=test,
-            views=config.views_after(objective.views),
+        return compared_encoder(
+            lab,
+            objective,
+            recipe.transfer.model_copy(update={"test_samples": TEST}),
+            simclr.SOURCE,
+            arms=ARMS,
             per_class=PER_CLASS,
             seeds=(seed,),
             trials=TRIALS,
-            training=config,
         )
