@@ -129,22 +129,22 @@ def rate(per_class: int | None) -> float:
 
 
 def searched(
-    transfer: TransferConfig, arms: Sequence[str], per_class: Sequence[int | None]
+    transfer: TransferConfig, arms: Sequence[str], per_class: Sequence[int | None], given: float | None = None
 ) -> tuple[TransferConfig, int]:
-    """(how ``arms`` learn, how many settings are tried for each): where some are fine-tuned the one ``rate`` that all of
-    ``per_class`` have, of linear probes ``PENALTIES``.
+    """(how ``arms`` learn, how many settings are tried for each): where some are fine-tuned one rate, ``given`` or the ``rate``
+    that all of ``per_class`` have; of linear probes ``PENALTIES``.
     """
     if not set(arms) & set(TUNED):
         return transfer, PENALTIES
-    (own,) = {rate(n) for n in per_class}
+    (own,) = {given or rate(n) for n in per_class}
     return transfer.model_copy(update={"rates": (own, own)}), 1
 
 
-def pace() -> str:
+def pace(most: int = MOST_STEPS) -> str:
     """How long fine-tuning takes, for a note."""
     return (
         "fine-tuning, from scratch too, takes 20 steps times the square root of the number of labelled images, from 100 to "
-        f"{MOST_STEPS}, of {SETTINGS['transfer.batch']} images each"
+        f"{most}, of {SETTINGS['transfer.batch']} images each"
     )
 
 

@@ -1,9 +1,10 @@
 """A start that learnt natural images with labels, then SimCLR and MICLe on the domain's own: the steps together and each
 alone, and with how few labelled cases they equal that start with all of them.
 
-Every arm is the network of the supervised start, at the same views, batch and steps of fine-tuning, with as many settings
-tried. The arms that are pretrained take equal steps on the domain, and the rate of a start's SimCLR is chosen among
-``RATES`` after its first stage, on training cases that are held back.
+Every arm is the network of the supervised start, at the same views, batch and steps of fine-tuning. The arms that are
+pretrained take equal steps on the domain. Rates are chosen once, for what begins at the supervised start and for what begins
+at random weights alike, on training cases of the first split that are held back: that of SimCLR after its first stage, that of
+fine-tuning without one.
 """
 
 from __future__ import annotations
@@ -22,17 +23,19 @@ from foretell.claims.medical.units import RESPLIT
 from foretell.recipe import Recipe
 from foretell.transfer.measures.crossing import crossing, sentence
 
-RATES = (5e-4, 2e-3)  # the rule of AdamW at this batch, and that of the recipe, which is for networks from scratch
-TRIALS = 2  # for each arm and number of labelled cases
-DRAWS = 2  # of the labelled cases
-SETTINGS: dict[str, Any] = {
-    "transfer.rates": [3e-4, 3e-3],  # what has learnt is tuned more gently
-    "transfer.scratch_rates": [1e-3, 1e-2],
-}
+RATES = (
+    5e-4,
+    2e-3,
+)  # of SimCLR: the rule of AdamW at this batch, and that of the recipe, which is for networks from scratch
+TUNING_RATES = (5e-4, 1.5e-3, 4e-3)  # of fine-tuning
+MOST_STEPS = 250  # of one
+SIDE = 40  # pixels
+CHOSEN_ON = 0  # the split whose held-back training cases rates are chosen on
 AMOUNTS = (*FEW, *MORE)
-JUDGED = FEW[-1]  # cases a class that a rate is judged with
+JUDGED = FEW[-1]  # cases a class that a rate of SimCLR is judged with
 Rows = list[dict[str, Any]]
 Of = Callable[[str, int | None], list[float]]
+Tuning = Mapping[bool, Mapping[tuple[int | None, ...], float]]
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,7 @@ def averaged(rows: Rows, names: Mapping[str, str], seed: int) -> Rows:
 
 
 class MICLeNaturalStart(Claim):
-    """``domain`` is the recipe of the domain's stages, here units, ``side`` that of their views where it is another;
-    ``steps`` are those of the two stages; ``about`` says what is tested on.
-    """
+    """``domain`` is the recipe of the domain's stages, here units; ``about`` says what is tested on."""
 
     name = "micle-natural-start"
     statement = (
@@ -90,21 +91,21 @@ class MICLeNaturalStart(Claim):
         "with 20% (ResNet-50 4x) and 30% (152 2x) of the labels"
     )
     data = f"{imagenet.PACKAGE.title} (trained on ImageNet, Apache-2.0), then {micle.WHERE}"
-    minutes = 100.0
+    minutes = 75.0
     resplit: ClassVar[float | None] = RESPLIT
-    side: ClassVar[int | None] = 64
-    steps: ClassVar[tuple[int, int]] = (200, 300)
+    steps: ClassVar[tuple[int, int]] = scans.STEPS  # of the two stages
     about: ClassVar[str] = "a third of the units of each race, other ones for each seed, is tested on"
 
     def domain(self, lab: Lab, seed: int, arm: Arm, steps: int) -> Recipe:
         return micle.recipe(lab, seed, arm, steps)
 
     def work(self, lab: Lab) -> list[Finding]:
-        rates = {natural: [self._rate(lab, seed, natural) for seed in self.seeds] for natural in (False, True)}
-        by_seed = [
-            self._curves(lab, seed, {natural: rates[natural][at] for natural in rates})
-            for at, seed in enumerate(self.seeds)
-        ]
+        rates = {natural: self._rate(lab, natural) for natural in (False, True)}
+        tuning: Tuning = {
+            natural: {amounts: self._tuning_rate(lab, natural, amounts[-1]) for amounts in (FEW, MORE)}
+            for natural in rates
+        }
+        by_seed = [self._curves(lab, seed, rates, tuning) for seed in self.seeds]
 
         def of(arm: str, per_class: int | None) -> list[float]:
             return [micle.accuracy(own, arm, per_class) for own in by_seed]
@@ -120,15 +121,17 @@ class MICLeNaturalStart(Claim):
         labels = {n: max(row["labels"] for row in rows if row["per_class"] == n) for n in AMOUNTS}
         self.notes.append(told_shares(labels))
         for natural, chosen in rates.items():
-            told = ", ".join(f"{rate:g}" for rate in chosen)
-            self.notes.append(f"rate of SimCLR {'after the supervised start' if natural else 'from scratch'}: {told}")
-        self.notes.append(
-            f"{imagenet.TIMM_NAME} in every arm; top-1 of cases, mean of {DRAWS} draws of the labelled cases; "
-            f"{sum(self.steps)} steps on the domain in every arm that is pretrained there; {self.about}; rates of SimCLR "
-            f"were chosen by a linear probe on {cases(JUDGED)} of training cases, judged on a third of those that was held "
-            "back, the settings of fine-tuning on the labelled cases alone"
-        )
-        self.notes.append(micle.pace())
+            few, more = tuning[natural].values()
+            self.notes.append(
+                f"rates {'after the supervised start' if natural else 'from random weights'}: SimCLR {chosen:g}, fine-tuning "
+                f"{few:g} up to {cases(FEW[-1])}, {more:g} above; chosen alike on training cases of the first split, a third of "
+                f"them held back: SimCLR by a linear probe on {cases(JUDGED)}, fine-tuning without SimCLR"
+            )
+        self.notes += [
+            f"{imagenet.TIMM_NAME} in every arm; top-1 of cases (linear probes: mean of {micle.DRAWS} draws of the labelled "
+            f"ones); {sum(self.steps)} steps on the domain in every arm that is pretrained there; {self.about}",
+            micle.pace(MOST_STEPS),
+        ]
         return self._findings(of, labels)
 
     def _findings(self, of: Of, labels: Mapping[int | None, int]) -> list[Finding]:
@@ -167,31 +170,46 @@ class MICLeNaturalStart(Claim):
         plain = self.domain(lab, seed, arm, steps)
         assert plain.data.source is not None
         channels = lab.store(plain.data.source).channels
-        changes = {
-            **SETTINGS,
-            "encoder.name": imagenet.TIMM_NAME,
-            "objective.views.mean": [imagenet.MEAN] * channels,
-            "objective.views.std": [imagenet.STD] * channels,
-            "training.rate": rate,
-            "encoder.weights": str(imagenet.kept_weights(lab)) if natural else None,
-        }
-        return plain.changed(changes if self.side is None else {**changes, "objective.views.side": self.side})
+        return plain.changed(
+            {
+                "encoder.name": imagenet.TIMM_NAME,
+                "encoder.weights": str(imagenet.kept_weights(lab)) if natural else None,
+                "objective.views.side": SIDE,
+                "objective.views.mean": [imagenet.MEAN] * channels,
+                "objective.views.std": [imagenet.STD] * channels,
+                "training.rate": rate,
+                "transfer.most_steps": MOST_STEPS,
+            }
+        )
 
     def _first(self, lab: Lab, seed: int, natural: bool, rate: float) -> Recipe:
         return self.recipe(lab, seed, "simclr", self.steps[0], natural=natural, rate=rate)
 
-    def _rate(self, lab: Lab, seed: int, natural: bool) -> float:
-        """That of ``RATES`` whose first stage does best on training cases that are held back; the lower one of equals."""
-        target = self.recipe(lab, seed, "simclr", self.steps[1], natural=False)
+    def _held_back(self, lab: Lab, natural: bool) -> Recipe:
+        """Where rates are chosen: training cases of the first split, a third of them in the place of the test part."""
+        target = self.recipe(lab, CHOSEN_ON, "simclr", self.steps[1], natural=natural)
         assert target.data.source is not None
-        judged = target.changed({"data.source": staged.held_back(lab, target.data.source, seed)})
+        return target.changed({"data.source": staged.held_back(lab, target.data.source, CHOSEN_ON)})
+
+    def _rate(self, lab: Lab, natural: bool) -> float:
+        """That of ``RATES`` whose first stage does best; the lower one of equals."""
+        judged = self._held_back(lab, natural=False)
 
         def score(rate: float) -> float:
-            stages = [self._first(lab, seed, natural, rate)]
+            stages = [self._first(lab, CHOSEN_ON, natural, rate)]
             rows = staged.compared(lab, judged, stages, ("probe",), (JUDGED,), draws=micle.DRAWS)
             return micle.accuracy(rows, "probe", JUDGED)
 
         return max(RATES, key=score)
+
+    def _tuning_rate(self, lab: Lab, natural: bool, per_class: int | None) -> float:
+        """That of ``TUNING_RATES`` with which fine-tuning on so many cases does best; the lowest one of equals."""
+        judged, arm = self._held_back(lab, natural), "pretrained" if natural else "scratch"
+
+        def score(rate: float) -> float:
+            return micle.accuracy(staged.compared(lab, judged, [], (arm,), (per_class,), rate=rate), arm, per_class)
+
+        return max(TUNING_RATES, key=score)
 
     def _stages(self, lab: Lab, seed: int, plan: Plan, rate: float) -> list[Recipe]:
         if plan.then is None:
@@ -199,27 +217,29 @@ class MICLeNaturalStart(Claim):
         then = self.recipe(lab, seed, plan.then, self.steps[1], natural=False, rate=rate)
         return [self._first(lab, seed, plan.natural, rate), then]
 
-    def _curves(self, lab: Lab, seed: int, rates: Mapping[bool, float]) -> Rows:
-        """Rows of every arm, numbered by the split; ``rates`` of SimCLR, by whether it begins at the supervised start."""
+    def _curves(self, lab: Lab, seed: int, rates: Mapping[bool, float], tuning: Tuning) -> Rows:
+        """Rows of every arm, numbered by the split; ``rates`` of SimCLR and of ``tuning``, by whether an arm begins at the
+        supervised start.
+        """
         found: Rows = []
         for name, plan in PLANS.items():
             stages = self._stages(lab, seed, plan, rates[plan.natural])
             target = self.recipe(lab, seed, "simclr", self.steps[1], natural=plan.natural and not stages)
-            names = {"pretrained": name, "probe": frozen(name)}
-            if name == START:
-                names["scratch"] = "scratch"
-            rows = staged.compared(lab, target, stages, tuple(names), AMOUNTS, draws=DRAWS, trials=TRIALS)
-            found += averaged(rows, names, seed)
+            probed = staged.compared(lab, target, stages, ("probe",), AMOUNTS, draws=micle.DRAWS)
+            found += averaged(probed, {"probe": frozen(name)}, seed)
+            ways = {"pretrained": (name, plan.natural), **({"scratch": ("scratch", False)} if name == START else {})}
+            for amounts in (FEW, MORE):
+                for way, (told, natural) in ways.items():
+                    rows = staged.compared(lab, target, stages, (way,), amounts, rate=tuning[natural][amounts])
+                    found += averaged(rows, {way: told}, seed)
         return found
 
 
 class MICLeNaturalStartVolumes(MICLeNaturalStart):
     name = "micle-natural-start-volumes"
     data = f"{imagenet.PACKAGE.title} (trained on ImageNet, Apache-2.0), then {scans.WHERE}"
-    minutes = 168.0
+    minutes = 60.0
     resplit = None
-    side = None
-    steps = scans.STEPS
     about = scans.DISJOINT
 
     def domain(self, lab: Lab, seed: int, arm: Arm, steps: int) -> Recipe:

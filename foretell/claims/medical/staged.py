@@ -47,20 +47,19 @@ def compared(
     per_class: Sequence[int | None],
     *,
     draws: int = 1,
-    trials: int | None = None,
+    rate: float | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows of a comparison on the data of ``target`` of the encoder of ``stages``, with ``draws`` draws of labels and
-    ``trials`` settings of the recipe's range tried for each arm (default: as ``micle.searched`` says).
+    """The rows of a comparison on the data of ``target`` of the encoder of ``stages``, with ``draws`` draws of labels.
 
-    Views, steps and search are those of ``target``, and batch norm is measured on its training part, whatever the stages
+    Arms that are fine-tuned have the ``rate`` (default: as ``micle.searched`` says). Views and steps are those of ``target``, and batch norm is measured on its training part, whatever the stages
     saw: alike for all that is compared on it.
     """
     seed = target.training.seed
     seeds = tuple(range(1000 * seed, 1000 * seed + draws))
-    transfer, tried = (target.transfer, trials) if trials else searched(target.transfer, arms, per_class)
+    transfer, trials = searched(target.transfer, arms, per_class, rate)
     key = {
         "target": lab.key(target), "stages": [lab.key(made) for made in stages], "arms": list(arms),
-        "per_class": list(per_class), "seeds": list(seeds), "trials": tried, "rates": transfer.rates,
+        "per_class": list(per_class), "seeds": list(seeds), "trials": trials, "rates": transfer.rates,
         "norm": "target",
     }  # fmt: skip
 
@@ -78,7 +77,7 @@ def compared(
             arms=arms,
             per_class=per_class,
             seeds=seeds,
-            trials=tried,
+            trials=trials,
             elsewhere=True,
         )
 

@@ -39,14 +39,13 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patients: None) -> Lab:
     for module in (micle, scans):
         monkeypatch.setattr(module, "SETTINGS", {**module.SETTINGS, **quick})
     monkeypatch.setattr(micle, "open_units", small_units)
-    for module in (micle, micle_natural_start):
-        monkeypatch.setattr(module, "DRAWS", 1)
-    monkeypatch.setattr(micle_natural_start, "TRIALS", 1)
+    monkeypatch.setattr(micle, "DRAWS", 1)
+    monkeypatch.setattr(micle_natural_start, "SIDE", 16)
+    monkeypatch.setattr(micle_natural_start, "TUNING_RATES", (1e-3, 2e-3))
     monkeypatch.setattr(imagenet, "TIMM_NAME", SMALL)
     monkeypatch.setattr(imagenet, "state", small_state)
     for name in ("MICLeNaturalStart", "MICLeNaturalStartVolumes"):
         monkeypatch.setattr(getattr(micle_natural_start, name), "steps", (1, 1))
-    monkeypatch.setattr(micle_natural_start.MICLeNaturalStart, "side", 16)
     return Lab(tmp_path, device="cpu")
 
 
@@ -91,16 +90,20 @@ def test_plans_differ_in_what_they_are_named_for_alone(lab: Lab) -> None:
     assert (kept / "model.safetensors").is_file()
 
 
-def test_the_rate_is_chosen_on_held_back_training_cases(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rates_are_chosen_on_held_back_training_cases(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     claim, _ = parts(lab)
     judged = []
 
-    def compared(lab: Lab, target: Any, stages: Any, arms: Any, per_class: Any, *, draws: int) -> Any:
+    def compared(lab: Lab, target: Any, stages: Any, arms: Any, per_class: Any, **how: Any) -> Any:
         judged.append(target.data.source)
-        return [{"arm": "probe", "per_class": n, "accuracy": stages[0].training.rate} for n in per_class]
+        score = stages[0].training.rate if stages else -how["rate"]
+        return [{"arm": arm, "per_class": n, "accuracy": score} for arm in arms for n in per_class]
 
     monkeypatch.setattr(staged, "compared", compared)
-    assert claim._rate(lab, 0, natural=True) == RATES[1]
+    assert claim._rate(lab, natural=True) == RATES[1]
+    for natural in (True, False):
+        assert claim._tuning_rate(lab, natural, None) == micle_natural_start.TUNING_RATES[0]
+    assert len(set(judged)) == 1
     store, whole = lab.store(judged[0]), lab.store("units-0")
     tested = {whole.table.column("group")[row] for row in lab.split("units-0")[1]}
     seen = {
@@ -116,7 +119,7 @@ def figures(better: dict[str, float]):  # type: ignore[no-untyped-def]
     """What ``compared`` finds: the score of a plan, a little more with more labels and for a later split."""
 
     def compared(
-        lab: Lab, target: Any, stages: Any, arms: Sequence[str], per_class: Sequence[int | None], **how: int
+        lab: Lab, target: Any, stages: Any, arms: Sequence[str], per_class: Sequence[int | None], **how: Any
     ) -> Any:
         natural = any("efficientnet" in str(made.encoder.weights) for made in (target, *stages))
         then = stages[-1].objective.name if len(stages) > 1 else None
