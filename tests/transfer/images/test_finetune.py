@@ -70,12 +70,12 @@ def test_the_rate_falls_from_block_to_block(digits, views, encoder) -> None:
 def test_each_labelled_image_is_seen_once_an_epoch_at_any_batch(digits, views, encoder) -> None:
     classifier = make(digits, views, encoder)
     for batch in (16, 50, 64):
-        drawn = np.concatenate([classifier.positions(3, step, Rows.of_rank(batch)) for step in range(50)])
+        drawn = np.concatenate([classifier.positions(3, step, Rows.of_rank(batch))[0] for step in range(50)])
         epochs = drawn[: 50 * (len(drawn) // 50)].reshape(-1, 50)
         assert (np.sort(epochs, axis=1) == np.arange(50)).all()
         assert not np.array_equal(epochs[0], epochs[1])
-    whole = classifier.positions(0, 7, Rows.of_rank(32))
-    halves = [classifier.positions(0, 7, Rows.of_rank(32, rank, 2)) for rank in range(2)]
+    whole = classifier.positions(0, 7, Rows.of_rank(32))[0]
+    halves = [classifier.positions(0, 7, Rows.of_rank(32, rank, 2))[0] for rank in range(2)]
     assert np.array_equal(whole, np.concatenate(halves))
 
 
