@@ -144,7 +144,7 @@ def _binary(path: Path, at: int, block: bytes) -> InputError:
     nul = f"{path}: byte {at} is a NUL"
     start = block[:200]
     for name, low, high in (("utf-16-le", start[0::2], start[1::2]), ("utf-16-be", start[1::2], start[0::2])):
-        if low.count(0) == 0 and high.count(0) > len(high) / 2:
+        if len(start) >= 8 and not low.count(0) and high.count(0) > len(high) / 2:
             return InputError(f"{nul}, as in UTF-16 without its mark; if it is, set data.encoding={name}")
     return InputError(
         f"{nul}, so that this is a binary file; expected plain text (a table or an archive needs its own suffix)"
