@@ -11,7 +11,7 @@ import torch
 from working import works_out
 
 from foretell import claims
-from foretell.claims.images import simclr, simclr_closeness
+from foretell.claims.images import simclr, simclr_closeness, simclr_label_efficiency
 from foretell.claims.images.simclr_closeness import closeness
 from foretell.claims.lab import Index, Lab
 from foretell.encoders.base import Encoder
@@ -25,7 +25,10 @@ class SmallLab(Lab):
         return tuple(part[:: max(1, len(part) // 200)] for part in super().split(source, *names))
 
 
-NAMES = ["simclr-temperature", "simclr-colour-shortcut", "simclr-composition", "simclr-training", "simclr-closeness"]
+NAMES = [
+    "simclr-label-efficiency", "simclr-head", "simclr-temperature", "simclr-colour-shortcut", "simclr-composition",
+    "simclr-training", "simclr-closeness",
+]  # fmt: skip
 
 
 def test_closeness_is_the_chance_that_a_pair_of_one_class_is_the_closer() -> None:
@@ -69,7 +72,8 @@ def test_a_claim_is_worked_out_from_beginning_to_end(
     name: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, accuracy = simclr.recipe, simclr.contrastive_accuracy
-    quick = {"training.steps": 2, "training.batch": 8}
+    quick = {"training.steps": 2, "training.batch": 8, "transfer.steps": 1}
     monkeypatch.setattr(simclr, "recipe", lambda *given, **more: recipe(*given, **more).changed(quick))
+    monkeypatch.setattr(simclr_label_efficiency, "PER_CLASS", (1, 3, 6))
     monkeypatch.setattr(simclr, "contrastive_accuracy", lambda objective: accuracy(objective, batches=1, batch=8))
     works_out(name, SmallLab(tmp_path_factory.getbasetemp() / "simclr-claims"), minutes=30, seeds=(0,))
