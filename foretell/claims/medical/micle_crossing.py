@@ -27,7 +27,7 @@ class MICLeCrossing(Claim):
     statement = f"Fine-tuned after pretraining, {PART:.0%} of the labelled cases give what training from scratch needs all of them for."
     source = "Azizi et al. 2021 (arXiv 2101.05224), section 4.4: 20% (ResNet-50 4x) and 30% (152 2x) of the supervised start's labels"
     data = micle.WHERE
-    minutes = 8.0
+    minutes = 16.0
     resplit = RESPLIT
 
     def work(self, lab: Lab) -> list[Finding]:

@@ -24,7 +24,7 @@ class MICLeShift(Claim):
         "Azizi et al. 2021 (arXiv 2101.05224), section 4.3: self-supervised models generalise better to other clinics"
     )
     data = f"{micle.WHERE}; test units once more by a camera with a warm cast, little contrast and soft focus"
-    minutes = 8.0
+    minutes = 16.0
     resplit = RESPLIT
 
     def work(self, lab: Lab) -> list[Finding]:

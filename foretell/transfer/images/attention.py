@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from foretell.transfer.measures.probe import Probe, fit_probe
 
@@ -27,6 +28,18 @@ class AttentionProbe(Probe):
         """(N, classes + 1): class probabilities of each image, and last the logarithm of its weight."""
         score = x @ self.attention
         return np.concatenate([super().probabilities(x), score[:, None]], axis=1).astype(np.float32)
+
+
+def weighed(logits: Tensor, scores: Tensor, of: Tensor, count: int) -> Tensor:
+    """(count, classes) probabilities of cases: those of their images, averaged with weights exp(score).
+
+    ``logits`` (B, classes) and ``scores`` (B,) of the images, ``of`` (B,) int64 the case of each, in [0, count).
+    """
+    highest = scores.new_full((count,), -torch.inf).scatter_reduce(0, of, scores.detach(), "amax")
+    weight = (scores - highest[of]).exp()
+    total = weight.new_zeros(count).index_add(0, of, weight)
+    p = logits.softmax(dim=1) * (weight / total[of])[:, None]
+    return p.new_zeros(count, p.shape[1]).index_add(0, of, p)
 
 
 def fit_attention(x: Array, y: Index, cases: Index, classes: int, strength: float, weights: Array) -> AttentionProbe:
@@ -49,12 +62,7 @@ def fit_attention(x: Array, y: Index, cases: Index, classes: int, strength: floa
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        score = z @ attention
-        highest = torch.full((len(numbers),), -torch.inf).scatter_reduce(0, place, score.detach(), "amax")
-        share = (score - highest[place]).exp()
-        total = torch.zeros(len(numbers)).index_add(0, place, share)
-        p = (z @ weight.T + bias).softmax(dim=1) * (share / total[place])[:, None]
-        pooled = torch.zeros(len(numbers), classes).index_add(0, place, p)
+        pooled = weighed(z @ weight.T + bias, z @ attention, place, len(numbers))
         own = pooled[torch.arange(len(numbers)), truth].clamp(min=1e-7)
         found = -own.log().mean() + strength / 2 * ((weight**2).sum() + (attention**2).sum())
         found.backward()  # type: ignore[no-untyped-call]

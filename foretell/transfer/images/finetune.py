@@ -22,7 +22,7 @@ from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
 from foretell.transfer.config import ClassifierConfig
-from foretell.transfer.images.attention import AttentionProbe
+from foretell.transfer.images.attention import AttentionProbe, weighed
 from foretell.transfer.images.cases import firsts
 from foretell.transfer.images.findings import masked_loss, positive_weights
 from foretell.transfer.images.labelled import Index, Labelled
@@ -265,17 +265,12 @@ class Classifier(Trainable):
 
 
 def attended(logits: Tensor, scores: Tensor, bags: Tensor) -> tuple[Tensor, Tensor]:
-    """((bags, classes) probabilities, the first row of each bag): those of the images of a bag, averaged with weights exp(score).
+    """((bags, classes) probabilities as ``attention.weighed`` has them, (bags,) the first row of each bag).
 
     ``logits`` (B, classes), ``scores`` (B,), ``bags`` (B,) with equal numbers side by side.
     """
     _, of, sizes = torch.unique_consecutive(bags, return_inverse=True, return_counts=True)
-    count = len(sizes)
-    highest = scores.new_full((count,), -torch.inf).scatter_reduce(0, of, scores.detach(), "amax")
-    weight = (scores - highest[of]).exp()
-    total = weight.new_zeros(count).index_add(0, of, weight)
-    p = logits.softmax(dim=1) * (weight / total[of])[:, None]
-    return p.new_zeros(count, p.shape[1]).index_add(0, of, p), sizes.cumsum(0) - sizes
+    return weighed(logits, scores, of, len(sizes)), sizes.cumsum(0) - sizes
 
 
 def augmented(

@@ -118,11 +118,14 @@ def test_a_bag_is_of_one_case_and_every_case_and_image_has_its_turn() -> None:
     assert [np.concatenate(part).tolist() for part in zip(*halves, strict=True)] == [part.tolist() for part in whole]
 
 
-def test_one_image_a_bag_is_the_turn_of_cases() -> None:
+def test_one_image_a_bag_has_the_cases_in_turn_and_each_of_their_images_in_theirs() -> None:
     cases_of = np.repeat([0, 1, 2], [2, 6, 5])
-    for step in range(9):
-        rows = Rows.of_rank(5)
-        assert bag_turns(cases_of, 1, 3, step, rows)[0].tolist() == case_turns(cases_of, 3, step, rows).tolist()
+    at = np.concatenate([case_turns(cases_of, 3, step, Rows.of_rank(5)) for step in range(18)])
+    assert (np.sort(cases_of[at].reshape(30, 3), axis=1) == [0, 1, 2]).all()
+    for case in range(3):
+        own = at[cases_of[at] == case]
+        members = np.flatnonzero(cases_of == case)
+        assert (np.sort(own.reshape(-1, len(members)), axis=1) == members).all()
 
 
 def test_the_loss_is_that_of_the_weighted_mean_of_a_slow_loop() -> None:
