@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -32,9 +33,21 @@ def count_flops(work: Callable[[], Any]) -> float:
 
 
 def shape_key(module: nn.Module, *shapes: Any) -> Hashable:
-    """What the operations of a step depend on: the class, parameters (trained or not) and the inputs' shapes."""
+    """What the operations of a step depend on: parameters (trained or not), each part's settings and the inputs' shapes.
+
+    Parameters alone do not do: convolutions of stride 1 and 2 have the same.
+    """
     parameters = tuple((name, tuple(p.shape), p.requires_grad) for name, p in module.named_parameters())
-    return (type(module).__qualname__, parameters, shapes)
+    parts = tuple((name, type(part).__qualname__, _settings(part)) for name, part in module.named_modules())
+    return (parts, parameters, shapes)
+
+
+def _settings(part: nn.Module) -> tuple[tuple[str, str], ...]:
+    """The plain values a part was made with, and its configuration."""
+    plain = (bool, int, float, str, tuple, BaseModel)
+    return tuple(
+        (name, repr(value)) for name, value in vars(part).items() if isinstance(value, plain) and name != "training"
+    )
 
 
 def counted(key: Hashable, work: Callable[[], Any]) -> float:

@@ -162,6 +162,16 @@ def test_operations_of_embedding_an_image():
     assert cost.forward_flops(encoder, 64) == 4 * count
 
 
+def test_operations_are_told_apart_where_parameters_are_alike():
+    coarse, fine = (build_encoder(EncoderConfig(name="resnet_tiny"), 1, 32) for _ in range(2))
+    for module in fine.modules():
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)
+    shapes = [[(name, p.shape) for name, p in encoder.named_parameters()] for encoder in (coarse, fine)]
+    assert shapes[0] == shapes[1]
+    assert cost.forward_flops(fine, 32) > 2 * cost.forward_flops(coarse, 32)
+
+
 def test_the_size_of_a_trial():
     assert measure._trial_size(1e-5, 2.5, 2) == (64, 4)
     assert measure._trial_size(0.08, 2.5, 2) == (16, 1)
