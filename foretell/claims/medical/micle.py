@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from foretell.claims.encoders import compared_encoder, kept_encoder
 from foretell.claims.lab import Lab
-from foretell.claims.medical.units import OTHER_CAMERA, open_units, with_other_camera
+from foretell.claims.medical.units import OTHER_CAMERA, STRENGTH, open_units, with_other_camera
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
 from foretell.transfer.config import TransferConfig
@@ -96,7 +96,7 @@ def compared(
     transfer, trials = searched(made.transfer, arms, per_class)
     key = {
         "recipe": lab.key(made), "first": FIRST, "arms": list(arms), "per_class": list(per_class), "seeds": list(seeds),
-        "trials": trials, "rates": transfer.rates, "shifted": shifted,
+        "trials": trials, "rates": transfer.rates, "shifted": STRENGTH if shifted else None,
     }  # fmt: skip
 
     def work() -> dict[str, Any]:

@@ -241,8 +241,11 @@ def test_another_camera_is_shown_test_units_alone() -> None:
     assert {part[row] for row in again} == {"test"}
     assert len(both) == len(store) + len(again)
     image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-    shown = units.warm(image)
+    assert np.array_equal(units.warm(image, 0.0), image)
+    half, shown = units.warm(image, 0.5), units.warm(image, 1.0)
     assert shown.shape == image.shape
+    off = [np.abs(one.astype(float) - image).mean() for one in (half, shown)]
+    assert 0 < off[0] < off[1]
     soft = image[3:6, 2:5].astype(float).mean(axis=(0, 1)) / 255
     assert shown[4, 3] == pytest.approx(255 * (0.2 + 0.6 * soft**1.5) * np.array([1, 0.85, 0.65]), abs=0.51)
 
