@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from foretell.claims.chance import counting_shared
 from foretell.claims.lab import Lab
+from foretell.report.words import ALIKE
 from foretell.transfer.measures.intervals import Interval, paired
 
 Outcome = Literal["holds", "does not hold", "undecided"]
@@ -108,8 +109,7 @@ class Claim:
 def _counting_shared(finding: Finding, ratio: float) -> str:
     """The finding with the interval that counts that its splits share cases."""
     interval = counting_shared(finding.difference, ratio)
-    mean, low, high = (signed(value, finding.unit) for value in (interval.mean, interval.low, interval.high))
-    return f"{finding.what} {mean} ({low} to {high}), {outcome_of(interval)}"
+    return f"{finding.what} {signed(interval.mean, finding.unit)} ({bounds(interval.low, interval.high, finding.unit)}), {outcome_of(interval)}"
 
 
 def outcome_of(interval: Interval) -> Outcome:
@@ -122,6 +122,11 @@ def outcome_of(interval: Interval) -> Outcome:
 def signed(value: float, unit: str) -> str:
     """A difference as it is shown: one decimal of points, two of other units."""
     return f"{value:+.1f}" if unit == "points" else f"{value:+.2f}"
+
+
+def bounds(low: float, high: float, unit: str) -> str:
+    """The ends of an interval as they are shown; in words where every seed came to the same."""
+    return ALIKE if low == high else f"{signed(low, unit)} to {signed(high, unit)}"
 
 
 def overall(findings: Sequence[Finding]) -> Outcome:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell import __version__, claims
-from foretell.claims.base import Claim, Finding, overall, signed
+from foretell.claims.base import Claim, Finding, bounds, overall, signed
 from foretell.claims.fetch import Unavailable
 from foretell.claims.jobs import Piece, work_ahead
 from foretell.claims.lab import Lab, OutOfBudget
@@ -79,9 +79,9 @@ def reproduce(
         outcome = overall(findings)
         for finding in findings:
             interval, unit = finding.difference, finding.unit
-            mean, low, high = (signed(value, unit) for value in (interval.mean, interval.low, interval.high))
             say(
-                f"  {finding.outcome:<14} {finding.what}: {mean} {unit} ({low} to {high}); published: {finding.published}"
+                f"  {finding.outcome:<14} {finding.what}: {signed(interval.mean, unit)} {unit} "
+                f"({bounds(interval.low, interval.high, unit)}); published: {finding.published}"
             )
         say(f"  => {outcome}")
         made.outcomes[claim.name] = outcome
@@ -176,8 +176,8 @@ def _outcomes(folder: Path) -> dict[str, Any]:
 
 def _row(row: dict[str, Any]) -> str:
     unit = row.get("unit", "points")
-    mean, low, high = (signed(row[name], unit) for name in ("difference", "low", "high"))
-    return f"| {row['what']} | {row['published']} | {mean} {unit} | {low} to {high} | {row['outcome']} |"
+    here = f"{signed(row['difference'], unit)} {unit} | {bounds(row['low'], row['high'], unit)}"
+    return f"| {row['what']} | {row['published']} | {here} | {row['outcome']} |"
 
 
 def page(kept: dict[str, Any]) -> str:

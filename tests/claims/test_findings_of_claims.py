@@ -71,3 +71,17 @@ def test_a_finding_that_cannot_hold_does_not_fail() -> None:
 def test_the_page_says_what_its_intervals_are_over() -> None:
     assert "over seeds taken\nas independent" in page({})
     assert "a note gives the stricter one" in page({})
+
+
+def test_findings_whose_seeds_agree_say_so_instead_of_an_interval() -> None:
+    alike, apart = Finding("steps", "fewer", [2.0, 2.0], [2.0, 2.0]), Finding("gain", "above", [3.0, 4.0], [1.0, 1.0])
+    record = {
+        "outcome": "undecided", "statement": "Said.", "source": "us", "notes": [], "data": "none", "seeds": [0, 1],
+        "seconds": 60.0, "machine": "one", "date": "2026-01-01", "command": "foretell reproduce bert-story",
+        "findings": [alike.record(), apart.record()],
+    }  # fmt: skip
+    written = page({"bert-story": record})
+    assert "| steps | fewer | +0.0 points | no spread | undecided |" in written
+    assert "| gain | above | +2.5 points | -3.9 to +8.9 | undecided |" in written
+    (note,) = Resplit().notes_on([alike])
+    assert "steps +0.0 (no spread), undecided" in note

@@ -82,14 +82,7 @@ def measured(lab: Lab, made: Recipe, per_class: int, weight: float) -> dict[str,
     """{"percent": right at the end, "curve": (step, percent of a part of the test examples)}."""
     config = tasks.tuning(lab, auxiliary=weight)
     seed = made.training.seed
-    key = {
-        "recipe": lab.key(made),
-        "labels": per_class,
-        "trials": tasks.TRIALS,
-        "tested": tasks.TESTED,
-        "looks": [LOOKS, LOOKED_AT],
-        "config": config.model_dump(mode="json", exclude={"device"}),
-    }
+    key = {"recipe": lab.key(made), "labels": per_class, "looks": [LOOKS, LOOKED_AT], **tasks.conditions(config, "gpt")}
 
     def work() -> dict[str, Any]:
         objective = runs.trained_on(lab, made)
@@ -105,7 +98,7 @@ def measured(lab: Lab, made: Recipe, per_class: int, weight: float) -> dict[str,
             return found.result()[part.metric]
 
         start = TextStart(model)
-        trial = tasks.searched(start, data, config, seed)
+        trial = tasks.trial_of(start)
         every = max(1, trial.steps // LOOKS)
         fitted = tune(start, data, config=config, trial=trial, seed=seed, look=lambda: Watch(every, score))
         curve = [(step, 100 * value) for step, _, value in fitted.curve]

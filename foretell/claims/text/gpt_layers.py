@@ -56,14 +56,7 @@ def measured(lab: Lab, made: Recipe, kept: int) -> float:
     """Percent of test texts whose topic is right, of a network that took over ``kept`` layers."""
     config = tasks.tuning(lab)
     seed = made.training.seed
-    key = {
-        "recipe": lab.key(made),
-        "labels": LABELS,
-        "kept": kept,
-        "trials": tasks.TRIALS,
-        "tested": tasks.TESTED,
-        "config": config.model_dump(mode="json", exclude={"device"}),
-    }
+    key = {"recipe": lab.key(made), "labels": LABELS, "kept": kept, **tasks.conditions(config, "gpt")}
 
     def work() -> dict[str, float]:
         model, layout = tasks.ready(runs.trained_on(lab, made))

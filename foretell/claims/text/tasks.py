@@ -1,4 +1,4 @@
-"""The labelled tasks on text of the claims, and how each arm learns them: searched alike, in equal steps.
+"""The labelled tasks on text of the claims, and how each arm learns them: settings chosen alike, in equal steps.
 
 All of it is ``foretell.transfer``'s: fine-tuning, linear models on frozen features, and TF-IDF.
 """
@@ -26,20 +26,30 @@ from foretell.transfer.networks import copied
 from foretell.transfer.text.comparison import at_most
 from foretell.transfer.text.features import Bank, frozen_kinds
 from foretell.transfer.text.linear import fit_dense, fit_sparse, search_linear
-from foretell.transfer.text.search import search_tuning
 from foretell.transfer.text.tfidf import KINDS, PENALTIES, TfIdf
 from foretell.transfer.text.tuning import TextFitted, TextStart, tune
 from foretell.transfer.text_config import TextTuning
 from foretell.transfer.trials import Trial
 
-TRIALS = 3  # learning rates (or penalties) tried for each arm
+TRIALS = 3  # penalties tried for each linear arm, within its labels
 STEPS, BATCH = 600, 16  # of a fine-tuning; from random weights 100 are too few to judge by
-RATES = (1e-4, 2e-3)
+DECAY = 0.01  # of weights, in every fine-tuning
 TESTED = 1000  # test examples
+TRIED = (3e-4, 1e-3, 2e-3)  # rates of fine-tuning, for every arm
+# by objective and arm: the best of ``TRIED`` on the validation documents, for one network
+RATES = {
+    ("bert", "pretrained"): 1e-3,
+    ("bert", "scratch"): 1e-3,
+    ("gpt", "pretrained"): 1e-3,
+    ("gpt", "scratch"): 1e-3,
+}
 
 Arm = Literal["pretrained", "scratch", "probe", "tfidf"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
-SEARCH = f"{TRIALS} settings tried for each arm within its labels, {STEPS} steps of {BATCH} texts for every fine-tuning"
+SEARCH = (
+    f"{STEPS} steps of {BATCH} texts for every fine-tuning, its rate of {len(TRIED)} the best on validation documents, chosen once "
+    f"for each objective and start; {TRIALS} penalties tried for each linear model within its labels"
+)
 
 
 # tasks ----------------------------------------------------------------------------------------------------------------
@@ -93,17 +103,25 @@ def labelled(task: Task, per_class: int, seed: int) -> Task:
 
 def tuning(lab: Lab, **settings: Any) -> TransferConfig:
     """How labelled tasks are learnt; ``settings``: changes to those of fine-tuning."""
-    own = TextTuning(**{"batch": BATCH, "rates": RATES, "precision": "float32", **settings})
+    own = TextTuning(**{"batch": BATCH, "precision": "float32", **settings})
     return TransferConfig(steps=STEPS, device=lab.device, text=own)
 
 
-def splits_of(data: Task, config: TransferConfig, seed: int) -> Any:
-    return validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
+def trial_of(start: TextStart) -> Trial:
+    """How a fine-tuning from ``start`` runs."""
+    objective = "gpt" if start.model.shape.causal else "bert"
+    return Trial(RATES[objective, "scratch" if start.scratch else "pretrained"], STEPS, DECAY)
 
 
-def searched(start: TextStart, data: Task, config: TransferConfig, seed: int) -> Trial:
-    """The settings of fine-tuning that validate best within ``data``."""
-    return search_tuning(start, data, splits_of(data, config, seed), config=config, trials=TRIALS, seed=seed)[0]
+def conditions(config: TransferConfig, objective: str, arm: Arm = "pretrained") -> dict[str, Any]:
+    """What the result of an arm depends on, beside its network and labels: a part of the key it is kept by."""
+    rate = RATES.get((objective, arm))
+    return {
+        "arm": arm,
+        **({"trials": TRIALS} if rate is None else {"rate": rate, "decay": DECAY}),
+        "tested": TESTED,
+        "config": config.model_dump(mode="json", exclude={"device"}),
+    }
 
 
 def judged(fitted: TextFitted, test: Task) -> float:
@@ -114,14 +132,13 @@ def judged(fitted: TextFitted, test: Task) -> float:
 
 
 def fine_tuned(start: TextStart, data: Task, test: Task, config: TransferConfig, seed: int) -> float:
-    """Percent of ``test`` that is right after fine-tuning on ``data`` with searched settings."""
-    trial = searched(start, data, config, seed)
-    return judged(tune(start, data, config=config, trial=trial, seed=seed), test)
+    """Percent of ``test`` that is right after fine-tuning on ``data``."""
+    return judged(tune(start, data, config=config, trial=trial_of(start), seed=seed), test)
 
 
 def linear(model: LanguageModel | None, data: Task, test: Task, config: TransferConfig, seed: int) -> float:
     """Percent of ``test`` that is right by a linear model on frozen features of ``model``, or on TF-IDF without one."""
-    pairs, _ = splits_of(data, config, seed)
+    pairs, _ = validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
     kinds: Any = {name: TfIdf(name) for name in KINDS} if model is None else frozen_kinds(Bank(model))
     fit, span = (fit_sparse, PENALTIES) if model is None else (fit_dense, config.strengths)
     chosen, _ = search_linear(kinds, fit, data, pairs, TRIALS, span)
@@ -140,15 +157,7 @@ def learnt(lab: Lab, made: Recipe, task: str, per_class: int, arm: Arm, **settin
     """
     config = tuning(lab, **settings)
     seed = made.training.seed
-    key = {
-        "recipe": lab.key(made),
-        "task": task,
-        "labels": per_class,
-        "arm": arm,
-        "trials": TRIALS,
-        "tested": TESTED,
-        "config": config.model_dump(mode="json", exclude={"device"}),
-    }
+    key = {"recipe": lab.key(made), "task": task, "labels": per_class, **conditions(config, made.objective.name, arm)}
 
     def work() -> dict[str, Any]:
         objective = runs.trained_on(lab, made)
