@@ -9,7 +9,7 @@ from foretell.report import analysis, charts, reading, searching, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
 from foretell.transfer.fractions import in_words
-from foretell.transfer.measures.metrics import commonest, metric_name, only_answer
+from foretell.transfer.measures.metrics import commonest, metric_name, of_commonest, only_answer
 
 
 def key_figures(run: Gathered) -> list[Figure]:
@@ -138,7 +138,9 @@ def commonest_told(run: Gathered) -> str:
         found = commonest([sum(row) for row in matrix], run.classes)
     if not found:
         return ""
-    return f"the commonest class alone, {words.shorten(str(found['class']), 40)}, has accuracy {words.percent(found['share'])}"
+    metric, value = of_commonest(found, analysis.metric_of(comparison))
+    name = words.shorten(str(found["class"]), 40)
+    return f"the commonest class alone, {name}, has {metric_name(metric)} {words.percent(value)}"
 
 
 def _one_class(run: Gathered) -> str:

@@ -29,7 +29,7 @@ from foretell.recipe import DataConfig, Recipe
 from foretell.run import InUse, Run
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.findings import labelled_findings
-from foretell.transfer.measures.metrics import commonest, only_answer
+from foretell.transfer.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kept_split, kinds
 from foretell.views.config import ViewConfig
@@ -383,9 +383,10 @@ def versions() -> dict[str, str]:
     }
 
 
-def commonest_line(found: Mapping[str, Any]) -> str:
+def commonest_line(found: Mapping[str, Any], metric: str) -> str:
     """A line of a table of scores: what answering the commonest class (``metrics.commonest``) always would come to."""
-    return f"  {'the commonest class alone':<28} {found['class']:<16} accuracy {found['share']:.1%}"
+    name, value = of_commonest(found, metric)
+    return f"  {'the commonest class alone':<28} {found['class']:<16} {metric_name(name)} {value:.1%}"
 
 
 def classes_told(test: Mapping[str, Any], classes: Sequence[str]) -> list[str]:

@@ -360,7 +360,7 @@ def _table(result: dict[str, Any], metric: str) -> list[str]:
             kind = f"{title} (k = {scores['k']})" if "k" in scores else title
             lines.append(f"  {kind:<28} {names[arm]:<16} {metric_name(metric)} {scores[metric]:.1%} ({interval})")
     if lines and result.get("commonest"):
-        lines.append(common.commonest_line(result["commonest"]))
+        lines.append(common.commonest_line(result["commonest"], metric))
     return lines
 
 

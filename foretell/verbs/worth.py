@@ -142,7 +142,7 @@ def table(result: dict[str, Any]) -> list[str]:
                 f"{metric_name(second)} {scores[second]:.1%}"
             )
     if lines and result.get("commonest"):
-        lines.append(commonest_line(result["commonest"]))
+        lines.append(commonest_line(result["commonest"], first))
     for identity in ("class", "group"):
         for arm, found in (result.get("retrieval") or {}).items():
             if found.get(identity):

@@ -395,6 +395,9 @@ def test_the_commonest_class_stands_beside_accuracies(tmp_path: Path) -> None:
     write(run / "results" / "finetune.json", {"classes": ["no", "yes"], "test": {"confusion": [[1, 12], [0, 24]]}})
     page = build(run).read_text()
     assert "the commonest class alone, no, has accuracy 70.0%</caption>" in page
+    led = {**found, "metric": "balanced_accuracy"}
+    write(run / "results" / "comparison.json", led)
+    assert "the commonest class alone, yes, has balanced accuracy 50.0%</caption>" in build(run).read_text()
     assert "answers one class only" not in page
 
 

@@ -7,7 +7,7 @@ classes that are there; AUROC is NaN when no class has both positives and negati
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -48,14 +48,24 @@ def from_confusion(matrix: NDArray[np.int64]) -> dict[str, float]:
 
 
 def commonest(counts: Sequence[int] | NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any] | None:
-    """The commonest class of a test part and its share, {"class", "share"}: the accuracy of answering it always.
+    """What answering the commonest class of a test part always comes to: {"class", "share", "metrics": as ``METRICS``}.
 
-    ``counts`` (C,) of the samples of each of ``classes``; None where nothing was counted.
+    ``counts`` (C,) of the samples of each of ``classes``; None where nothing was counted. The share is the accuracy.
     """
     found = np.asarray(counts)
     if not found.sum():
         return None
-    return {"class": classes[int(found.argmax())], "share": float(found.max() / found.sum())}
+    best = int(found.argmax())
+    answers = np.zeros((len(found), len(found)), np.int64)
+    answers[:, best] = found
+    measured = {**from_confusion(answers), "auroc": 0.5}
+    return {"class": classes[best], "share": measured["accuracy"], "metrics": measured}
+
+
+def of_commonest(found: Mapping[str, Any], metric: str) -> tuple[str, float]:
+    """(metric, value) of what ``commonest`` found: of ``metric``, or of accuracy where that one was not kept."""
+    measured = found.get("metrics") or {}
+    return (metric, measured[metric]) if metric in measured else ("accuracy", found["share"])
 
 
 def only_answer(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str | None:

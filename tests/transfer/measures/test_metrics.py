@@ -65,7 +65,14 @@ def test_auroc_of_large_sets_streams(foretold, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_commonest_class_and_the_only_answer() -> None:
-    assert metrics.commonest([13, 24], ["no", "yes"]) == {"class": "yes", "share": pytest.approx(24 / 37)}
+    found = metrics.commonest([13, 24], ["no", "yes"])
+    assert found is not None
+    assert (found["class"], found["share"]) == ("yes", pytest.approx(24 / 37))
+    truth, always = np.repeat([0, 1], [13, 24]), np.ones(37, int)
+    assert found["metrics"]["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, always))
+    assert found["metrics"]["macro_f1"] == pytest.approx(f1_score(truth, always, average="macro"))
+    assert metrics.of_commonest(found, "auroc") == ("auroc", 0.5)
+    assert metrics.of_commonest({"class": "yes", "share": 0.6}, "auroc") == ("accuracy", 0.6)
     assert metrics.commonest([0, 0], ["no", "yes"]) is None
     assert metrics.only_answer([[0, 13], [0, 24]], ["no", "yes"]) == "yes"
     assert metrics.only_answer([[1, 12], [0, 24]], ["no", "yes"]) is None
