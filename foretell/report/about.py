@@ -12,7 +12,6 @@ from foretell.report import analysis, charts, leaks, searching, words
 from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table, image, inscription, pixel_width
 from foretell.transfer.measures.metrics import MOST_CONFUSION, metric_name
-from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
 
 
 def data(run: Gathered) -> Json | None:
@@ -345,7 +344,7 @@ def versions(run: Gathered) -> list[tuple[str, str]]:
 def _of_findings(run: Gathered) -> bool:
     """Whether images have several findings and not one class: asked for in the recipe, or measured so."""
     asked = (run.recipe.get("transfer") or {}).get("findings")
-    return bool(asked) or analysis.metric_of(run.comparison) == METRICS_OF_FINDINGS[0]
+    return bool(asked) or analysis.of_findings(run.comparison)
 
 
 def _no_matrix(run: Gathered) -> str:

@@ -63,6 +63,17 @@ def metric_of(comparison: Json) -> str:
     return str(comparison.get("metric") or "accuracy")
 
 
+def of_findings(comparison: Json) -> bool:
+    """Whether what is compared foretells several findings of an image, each there or not, and not one class."""
+    kept = comparison.get("findings")
+    if kept is not None:
+        return bool(kept)
+    # kept by an earlier version, in which AUROC led where there were findings and nowhere else
+    return metric_of(comparison) == "auroc" and not any(
+        comparison.get(name) for name in ("knn", "linear_probe", "confusion")
+    )
+
+
 def arm_name(comparison: Json, arm: str, *, short: bool = True) -> str:
     """How an arm is called: short on charts, by its own title in tables."""
     title = (comparison.get("arms") or {}).get(arm, {}).get("title")

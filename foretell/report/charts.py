@@ -75,7 +75,7 @@ def efficiency(comparison: Json, name: str = "efficiency", key_of: Callable[[str
         "labels (log scale)", log=True, ticks=ticks, format=words.count,
         below=(lambda labels: _below(per_class, int(labels), ticks[0])) if any(per_class.values()) else None,
     )  # fmt: skip
-    guessed = chance(metric, len(comparison.get("classes") or []))
+    guessed = chance(metric, len(comparison.get("classes") or []), findings=analysis.of_findings(comparison))
     lowest = min(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.low) if v is not None)
     highest = max(v for rows in cells.values() for cell in rows for v in (cell.mean, cell.high) if v is not None)
     rules = [Rule(guessed, "guessing evenly")] if guessed and lowest - 0.1 < guessed else []

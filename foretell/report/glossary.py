@@ -46,7 +46,7 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "The accuracy within each class (its sensitivity), averaged over classes, so that a rare class counts as much.",
     ),
     (
-        "Macro-F1", ("probe",),
+        "Macro-F1", ("probe", "measures"),
         "For each class, how many of its {samples} are found and how many so named are right, in one number (their harmonic "
         "mean); averaged over classes.",
     ),

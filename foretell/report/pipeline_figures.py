@@ -239,7 +239,7 @@ def sentences(comparison: Json) -> list[str]:
     titles = {arm: str(about["title"]) for arm, about in comparison["arms"].items()}
     found = crossing_rows(comparison)
     said = [sentence(row, titles) for row in found]
-    guessed = chance(comparison["metric"], len(comparison["classes"])) or 0.0
+    guessed = chance(comparison["metric"], len(comparison["classes"]), findings=analysis.of_findings(comparison)) or 0.0
     if any(row["score"] <= guessed for row in found):
         said.append(
             f"A baseline no better than guessing evenly ({words.percent(guessed)}) is equalled by nearly anything"

@@ -29,12 +29,14 @@ def key_figures(run: Gathered) -> list[Figure]:
     knn = comparison.get("knn") or {}
     own = (knn.get("pretrained") or {}).get("accuracy")
     if words.known(own):
+        lead = "" if analysis.metric_of(comparison) == "accuracy" else "accuracy"
         others = [
             f"{name} {words.percent((knn.get(arm) or {}).get('accuracy'))}"
             for arm, name in (("random", "random features"), ("pixels", "pixels"))
             if words.known((knn.get(arm) or {}).get("accuracy"))
         ]
-        out.append(Figure(words.percent(own), "Nearest neighbours", ", ".join(others), "pretrained"))
+        beside = "; ".join(part for part in (lead, ", ".join(others)) if part)
+        out.append(Figure(words.percent(own), "Nearest neighbours", beside, "pretrained"))
     own_figures = {"text": reading.figures, "words": reading.words_figures}.get(run.kind)
     if own_figures is not None:
         out += own_figures(run)[:3]

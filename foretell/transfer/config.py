@@ -90,7 +90,10 @@ class TransferConfig(ClassifierConfig):
         "weight for each image",
     )
     bag: int = Field(
-        4, ge=2, description="images of a case that are fine-tuned on together, where pooling is attention"
+        4,
+        ge=2,
+        description="images of a case that are fine-tuned on together, where pooling is attention; the batch is rounded up to "
+        "whole bags, two or more",
     )
     metric: Metric | None = Field(
         None,
@@ -173,7 +176,9 @@ class TransferConfig(ClassifierConfig):
 
     def batch_for(self, labels: int) -> int:
         """Batch of one fine-tuning: with very few labels a batch holds several views of the same image."""
-        return min(self.batch, max(16, labels))
+        batch = min(self.batch, max(16, labels))
+        # bags are not cut, and a step has two of them or more
+        return batch if self.pooling != "attention" else max(2, -(-batch // self.bag)) * self.bag
 
     def classifier(self, *, scratch: bool = False) -> ClassifierConfig:
         """The part a ``Classifier`` needs; from scratch nothing is frozen, slowed or taken from a probe."""

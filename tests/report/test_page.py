@@ -303,6 +303,7 @@ def test_every_number_of_labels_says_whether_scratch_is_reached(whole: Path) -> 
             "The confusion matrix: one of 65 classes is too large",
         ),
         ({"metric": "auroc", "knn": {}, "linear_probe": {}}, "The confusion matrix: images have several findings here"),
+        ({"metric": "macro_f1", "findings": True, "knn": {}, "linear_probe": {}}, "images have several findings here"),
     ],
 )
 def test_what_no_command_would_add_is_said_with_its_reason(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -314,6 +315,13 @@ def test_what_no_command_would_add_is_said_with_its_reason(tmp_path: Path, chang
     offered = [entry["part"].lower() for entry in told["missing"]]
     assert not [part for part in offered if "confusion" in part or ("metric" in change and "scores" in part)]
     assert told["left_out"]
+
+
+def test_classes_led_by_auroc_are_not_taken_for_findings(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    for kept in ({}, {"findings": False}):
+        write(run / "results" / "comparison.json", {**comparison(ANIMALS), "metric": "auroc", **kept})
+        assert "several findings" not in build(run).read_text()
 
 
 def test_one_seed_and_one_number_of_labels(tmp_path: Path) -> None:

@@ -124,6 +124,9 @@ def test_settings_are_checked() -> None:
     assert config.classifier().layer_decay == 0.5
     assert [config.steps_for(n) for n in (10, 500, 10**6)] == [100, 447, 5000]
     assert [config.batch_for(n) for n in (10, 50, 500)] == [16, 50, 64]
+    bags = config.model_copy(update={"pooling": "attention", "bag": 6})
+    assert [bags.batch_for(n) for n in (10, 50, 500)] == [18, 54, 66]
+    assert bags.model_copy(update={"bag": 40}).batch_for(10) == 80, "two bags, so that a step has more than one case"
 
 
 def test_search_settings_are_checked() -> None:

@@ -31,15 +31,21 @@ class AttentionProbe(Probe):
 
 
 def weighed(logits: Tensor, scores: Tensor, of: Tensor, count: int) -> Tensor:
-    """(count, classes) probabilities of cases: those of their images, averaged with weights exp(score).
+    """(count, classes) log probabilities of cases: those of their images, averaged with weights exp(score).
 
-    ``logits`` (B, classes) and ``scores`` (B,) of the images, ``of`` (B,) int64 the case of each, in [0, count).
+    ``logits`` (B, classes) and ``scores`` (B,) of the images, ``of`` (B,) int64 the case of each, in [0, count). Worked out in
+    logarithms, so that a case that is surely taken for another class still has a gradient.
     """
-    highest = scores.new_full((count,), -torch.inf).scatter_reduce(0, of, scores.detach(), "amax")
-    weight = (scores - highest[of]).exp()
-    total = weight.new_zeros(count).index_add(0, of, weight)
-    p = logits.softmax(dim=1) * (weight / total[of])[:, None]
-    return p.new_zeros(count, p.shape[1]).index_add(0, of, p)
+    joint = logits.log_softmax(dim=1) + scores[:, None]
+    return _log_sums(joint, of, count) - _log_sums(scores[:, None], of, count)
+
+
+def _log_sums(x: Tensor, of: Tensor, count: int) -> Tensor:
+    """(count, C): the logarithms of the sums of exp(``x``) (B, C) over the rows of each case."""
+    place = of[:, None].expand_as(x)
+    none = x.new_full((count, x.shape[1]), -torch.inf)
+    highest = none.scatter_reduce(0, place, x.detach(), "amax")
+    return highest + torch.zeros_like(none).index_add(0, of, (x - highest[of]).exp()).log()
 
 
 def fit_attention(x: Array, y: Index, cases: Index, classes: int, strength: float, weights: Array) -> AttentionProbe:
@@ -63,8 +69,8 @@ def fit_attention(x: Array, y: Index, cases: Index, classes: int, strength: floa
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
         pooled = weighed(z @ weight.T + bias, z @ attention, place, len(numbers))
-        own = pooled[torch.arange(len(numbers)), truth].clamp(min=1e-7)
-        found = -own.log().mean() + strength / 2 * ((weight**2).sum() + (attention**2).sum())
+        own = pooled[torch.arange(len(numbers)), truth]
+        found = -own.mean() + strength / 2 * ((weight**2).sum() + (attention**2).sum())
         found.backward()  # type: ignore[no-untyped-call]
         return found
 

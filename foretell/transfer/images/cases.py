@@ -128,9 +128,6 @@ def splits(
     return whole, f"{how}, each of a case"
 
 
-_LARGEST = 60.0  # logarithm of a weight
-
-
 class Pool:
     """Probabilities of images, given in order, gathered case by case.
 
@@ -145,19 +142,39 @@ class Pool:
         self._at = 0
         self._max = pooling == "max"
         self._sums = np.zeros((len(self.numbers), classes), dtype=np.float64)
+        # of the weights of attention: the logarithm of the largest so far, which the sums are relative to
+        self._highest = np.full(len(self.numbers), -np.inf)
+        self._weights: NDArray[np.float64] | None = None
 
     def add(self, probabilities: Array) -> None:
         """(B, classes) of the next B images, or (B, classes + 1)."""
         of = self._of[self._at : self._at + len(probabilities)]
         if probabilities.shape[1] > self._sums.shape[1]:
-            weight = np.exp(np.clip(probabilities[:, -1:].astype(np.float64), -_LARGEST, _LARGEST))
-            probabilities = probabilities[:, :-1] * weight
-        (np.maximum if self._max else np.add).at(self._sums, of, probabilities)
+            weight = self._weigh(of, probabilities[:, -1].astype(np.float64))
+            np.add.at(self._sums, of, probabilities[:, :-1] * weight[:, None])
+        else:
+            (np.maximum if self._max else np.add).at(self._sums, of, probabilities)
         self._at += len(probabilities)
+
+    def _weigh(self, of: Index, score: NDArray[np.float64]) -> NDArray[np.float64]:
+        """exp(``score``) relative to the largest of each case; what was summed before is made relative to it too."""
+        before = self._highest.copy()
+        np.maximum.at(self._highest, of, score)
+        if self._weights is None:
+            self._weights = np.zeros(len(self.numbers))
+        known = np.isfinite(before)
+        fade = np.ones(len(before))
+        fade[known] = np.exp(before[known] - self._highest[known])
+        self._sums *= fade[:, None]
+        self._weights *= fade
+        weight: NDArray[np.float64] = np.exp(score - self._highest[of])
+        np.add.at(self._weights, of, weight)
+        return weight
 
     def probabilities(self) -> Array:
         """(cases, classes), cases by their number."""
-        divisor = np.ones((len(self._sums), 1)) if self._max else self._sizes[:, None].astype(np.float64)
+        shares = self._sizes.astype(np.float64) if self._weights is None else self._weights
+        divisor = np.ones((len(self._sums), 1)) if self._max else shares[:, None]
         if self._exclusive:
             divisor = np.maximum(self._sums.sum(axis=1, keepdims=True), 1e-12)
         scaled: Array = (self._sums / divisor).astype(np.float32)

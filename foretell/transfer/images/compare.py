@@ -249,6 +249,7 @@ def compare(
     }
     widen_spreads(result["summary"], groups)
     result["commonest"] = commonest_of(held)
+    result["findings"] = held.targets is not None
     if shifted is not None:
         metric = result["metric"]
         result["shift"] = {

@@ -232,8 +232,8 @@ class Classifier(Trainable):
         features, codes = self.features(task.visible["view"]), task.hidden["codes"]
         logits = self.head(features).float()
         if self.attention is not None:
-            shares, first = attended(logits, self.attention(features).float()[:, 0], task.hidden["bags"])
-            logits, codes = shares.clamp(min=1e-7).log(), codes[first]
+            logits, first = attended(logits, self.attention(features).float()[:, 0], task.hidden["bags"])
+            codes = codes[first]
         if self.findings:
             known = ~torch.isnan(codes)
             hits = ((logits.detach() > 0) == (codes > 0.5))[known].float().mean()
@@ -265,7 +265,7 @@ class Classifier(Trainable):
 
 
 def attended(logits: Tensor, scores: Tensor, bags: Tensor) -> tuple[Tensor, Tensor]:
-    """((bags, classes) probabilities as ``attention.weighed`` has them, (bags,) the first row of each bag).
+    """((bags, classes) log probabilities as ``attention.weighed`` has them, (bags,) the first row of each bag).
 
     ``logits`` (B, classes), ``scores`` (B,), ``bags`` (B,) with equal numbers side by side.
     """

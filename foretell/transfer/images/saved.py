@@ -155,12 +155,17 @@ def predict_cases(
     """(the numbers of the cases (M,), growing; their class probabilities, float32 (M, classes)) of the images ``index`` (N,).
 
     ``cases`` (N,) numbers the case of each image. ``pooling`` is "mean", "max" or "attention", the last for a classifier that
-    was fine-tuned with it alone. Raises InputError for attention that was not learnt, or learnt and not asked for.
+    was fine-tuned with it alone. Raises InputError for attention that was not learnt, or learnt and not asked for,
+    and where ``cases`` are not as many as images.
     """
     if (pooling == "attention") != (classifier.attention is not None):
         learnt = "mean or max" if classifier.attention is None else "attention"
         raise InputError(f"pooling {pooling}: this classifier was fine-tuned for {learnt}; give that")
     numbers = np.asarray(cases, dtype=np.int64)
+    if len(numbers) != len(index):
+        raise InputError(
+            f"cases: expected the number of the case of each image, {len(index)} of them as in index, found {len(numbers)}"
+        )
     pool = Pool(numbers, len(classifier.classes), pooling, exclusive=not classifier.findings)
     for p in _each(classifier, store, np.asarray(index, dtype=np.int64), crop, progress):
         pool.add(p)

@@ -177,10 +177,15 @@ def metric_name(metric: str) -> str:
     return _WORDS.get(metric, metric.replace("_", " "))
 
 
-def chance(metric: str, classes: int) -> float | None:
-    """What guessing evenly comes to; None where that depends on how many there are of each class."""
+def chance(metric: str, classes: int, *, findings: bool = False) -> float | None:
+    """What guessing evenly comes to; None where that depends on how many there are of each class.
+
+    ``findings``: each of ``classes`` is there or not, whatever the others.
+    """
     if metric == "auroc":
         return 0.5
+    if findings:
+        return 0.5 if metric in ("accuracy", "balanced_accuracy") else None
     return 1 / classes if metric in ("accuracy", "balanced_accuracy") and classes else None
 
 

@@ -16,7 +16,8 @@ from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
-from foretell.transfer.images.attention import fit_attention
+from foretell.transfer.images.attention import fit_attention, weighed
+from foretell.transfer.images.cases import Pool
 from foretell.transfer.images.compare import compare, held_out
 from foretell.transfer.images.features import PlainViews
 from foretell.transfer.images.finetune import attended, probabilities
@@ -132,13 +133,37 @@ def test_the_loss_is_that_of_the_weighted_mean_of_a_slow_loop() -> None:
     torch.manual_seed(0)
     logits, scores = torch.randn(9, 3, requires_grad=True), torch.randn(9, requires_grad=True)
     bags = torch.tensor([4, 4, 4, 5, 6, 6, 6, 6, 4])  # a number that comes back is another bag
-    shares, first = attended(logits, scores, bags)
+    found, first = attended(logits, scores, bags)
+    shares = found.exp()
     parts = [slice(0, 3), slice(3, 4), slice(4, 8), slice(8, 9)]
     slow = torch.stack([scores[at].softmax(0) @ logits[at].softmax(1) for at in parts])
     assert torch.allclose(shares, slow, atol=1e-6)
     assert first.tolist() == [0, 3, 4, 8]
     one, other = (torch.autograd.grad(value[:, 1].log().sum(), (logits, scores)) for value in (shares, slow))
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(one, other, strict=True))
+
+
+def test_a_case_that_is_surely_wrong_has_the_gradient_of_cross_entropy() -> None:
+    logits = torch.tensor([[40.0, -40.0], [40.0, -40.0]], requires_grad=True)
+    found, _ = attended(logits, torch.zeros(2), torch.zeros(2, dtype=torch.int64))
+    loss = torch.nn.functional.cross_entropy(found, torch.tensor([1]))
+    assert loss.item() == pytest.approx(80.0)
+    (slope,) = torch.autograd.grad(loss, logits)
+    assert slope.sum(0).tolist() == pytest.approx([1.0, -1.0])
+
+
+@pytest.mark.parametrize("offset", [0.0, -300.0, 300.0])
+def test_cases_are_pooled_as_they_were_learnt_whatever_all_weights_share(offset: float) -> None:
+    torch.manual_seed(0)
+    of = torch.tensor([0, 1, 0, 2, 1, 0, 1, 3, 1, 0])
+    logits, scores = torch.randn(10, 3), 20 * torch.randn(10)
+    right = weighed(logits, scores, of, 4).exp().numpy()
+    given = torch.cat([logits.softmax(1), scores[:, None] + offset], 1).numpy()
+    for exclusive in (True, False):
+        pool = Pool(of.numpy(), 3, "attention", exclusive=exclusive)
+        for start in range(0, 10, 3):
+            pool.add(given[start : start + 3])
+        assert pool.probabilities() == pytest.approx(right, abs=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +208,10 @@ def test_it_is_fine_tuned_kept_and_used(marked: tuple[ImageStore, np.ndarray, np
     assert predict(again, store, held.index).shape == (80, 2)
     with pytest.raises(InputError, match="pooling mean: this classifier was fine-tuned for attention; give that"):
         predict_cases(again, store, held.index, held.cases)
+    with pytest.raises(
+        InputError, match=r"cases: expected the number of the case of each image, 3 of them .*, found 4"
+    ):
+        predict_cases(again, store, held.index[:3], held.cases[:4], pooling=facts["pooling"])
 
 
 def test_a_comparison_of_cases_by_attention_has_tuned_arms(marked: tuple[ImageStore, np.ndarray, np.ndarray]) -> None:

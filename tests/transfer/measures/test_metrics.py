@@ -85,3 +85,10 @@ def test_a_perfect_score_of_two_patients_is_no_certainty() -> None:
     assert found["accuracy"] == [pytest.approx(0.158, abs=5e-4), 1.0]
     assert np.isnan(found["macro_f1"]).all()
     assert metrics.with_intervals(1 - p, codes)["intervals"]["accuracy"] == [0.0, pytest.approx(0.602, abs=5e-4)]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "auroc"])
+def test_guessing_findings_by_coin_is_even_however_many_there_are(metric: str) -> None:
+    assert metrics.chance(metric, 7, findings=True) == 0.5
+    assert metrics.chance(metric, 4) == (0.5 if metric == "auroc" else 0.25)
+    assert metrics.chance("macro_f1", 4) is metrics.chance("macro_f1", 4, findings=True) is None
