@@ -32,7 +32,7 @@ from foretell.transfer.images.comparison import Comparison
 from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.images.labelled import Index, Labelled, TooAlike, labelled, resolved
-from foretell.transfer.images.shift import PREFIX, apart, drops, gains
+from foretell.transfer.images.shift import PREFIX, apart, drops, gains, unlike
 from foretell.transfer.measures.redrawn import widen_spreads
 from foretell.views.config import ViewConfig
 
@@ -252,6 +252,7 @@ def compare(
     result["findings"] = held.targets is not None
     if shifted is not None:
         metric = result["metric"]
+        notes = notes + unlike(held, shifted, metric, str(shift))
         result["shift"] = {
             "domain": shift,
             "samples": count(shifted),

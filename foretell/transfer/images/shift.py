@@ -13,12 +13,15 @@ from foretell.data.domains import rows_of
 from foretell.errors import InputError
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.measures.intervals import paired
+from foretell.transfer.measures.metrics import metric_name
 from foretell.transfer.measures.redrawn import spread
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore
+    from foretell.transfer.images.labelled import Labelled
 
 Row = dict[str, Any]
+LISTED = 5  # classes that a note names
 PREFIX = "shift_"  # of a metric's name, for its value on the other domain
 LEVELS = ("random", "supervised", "probe", "pretrained")
 
@@ -47,6 +50,35 @@ def apart(store: ImageStore, shift: str, train: Index, test: Index) -> tuple[Ind
     count = int((~alone).sum())
     notes = [f"{count} images of {shift} left out: their {noun} has training images in another domain"] if count else []
     return train, test, other[alone], notes
+
+
+def unlike(held: Labelled, shifted: Labelled, metric: str, shift: str) -> list[str]:
+    """A note where ``metric`` is a mean over other classes, or findings, at home than on the domain: their drop is then not
+    that of one classifier alone.
+    """
+    noun = "classes" if held.targets is None else "findings"
+    if held.targets is None and metric == "accuracy":
+        return []
+    home, away = (_averaged(part) for part in (held, shifted))
+    only = [
+        (name, "at home" if here else "there")
+        for name, here, there in zip(held.classes, home, away, strict=True)
+        if here != there
+    ]
+    if not only:
+        return []
+    listed = ", ".join(f"{name} ({where})" for name, where in only[:LISTED]) + (", ..." if len(only) > LISTED else "")
+    return [
+        f"{shift}: {metric_name(metric)} is a mean over other {noun} than at home; judged in one place alone: {listed}. The drops "
+        "hold that too"
+    ]
+
+
+def _averaged(data: Labelled) -> list[bool]:
+    """Of which classes, or findings, the samples of ``data`` tell: those that occur, and those that are there and not there."""
+    if data.targets is None:
+        return [bool(count) for count in np.bincount(data.codes, minlength=len(data.classes))]
+    return [bool((column == 1).any() and (column == 0).any()) for column in data.targets.T]
 
 
 def _by_seed(rows: Sequence[Row], arm: str, per_class: int | None, metric: str) -> dict[int, float]:

@@ -13,8 +13,8 @@ from foretell.data.table import Table
 from foretell.errors import InputError
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.compare import compare
-from foretell.transfer.images.labelled import group_codes
-from foretell.transfer.images.shift import apart, drops, gains, lines
+from foretell.transfer.images.labelled import Labelled, group_codes
+from foretell.transfer.images.shift import apart, drops, gains, lines, unlike
 from foretell.views.config import ViewConfig
 
 QUICK = TransferConfig(device="cpu", steps=8, batch=16, curve_points=0, rates=(1e-3, 3e-3))
@@ -111,3 +111,27 @@ def test_a_comparison_judges_the_other_domain_without_training_on_it(digits: Dig
     assert [row["accuracy"] for row in at_home["rows"]] == [
         row["accuracy"] for row in found["rows"] if row["arm"] == "probe"
     ]
+
+
+def labelled(codes: list[int], targets: list[list[float]] | None = None) -> Labelled:
+    found = None if targets is None else np.array(targets, np.float32)
+    index = np.arange(len(codes))
+    return Labelled(
+        ImageStore.of(np.zeros((len(codes), 4, 4, 1), np.uint8)), index, np.array(codes), ["a", "b", "c"], targets=found
+    )
+
+
+def test_means_over_other_classes_or_findings_are_told() -> None:
+    home, away = labelled([0, 1, 2, 0]), labelled([0, 2, 2])
+    assert unlike(home, away, "accuracy", "domain=B") == []
+    assert unlike(home, home, "macro_f1", "domain=B") == []
+    (note,) = unlike(home, away, "macro_f1", "domain=B")
+    assert note.startswith(
+        "domain=B: macro-F1 is a mean over other classes than at home; judged in one place alone: b (at home)"
+    )
+    nan = float("nan")
+    both = labelled([0, 0], [[1, 0, 1], [0, 1, 0]])
+    less = labelled([0, 0, 0], [[1, 0, 1], [0, nan, 0], [1, 0, nan]])
+    (note,) = unlike(both, less, "auroc", "domain=B")
+    assert "AUROC is a mean over other findings than at home; judged in one place alone: b (at home)" in note
+    assert unlike(less, less, "accuracy", "domain=B") == []
