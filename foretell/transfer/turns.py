@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,14 +34,18 @@ def turns(count: int, seed: int, step: int, rows: Rows) -> Index:
     return _taken(count, seed, _places(step, rows))
 
 
-def bag_turns(cases: Index, size: int, seed: int, step: int, rows: Rows) -> tuple[Index, Index]:
-    """(positions among samples whose cases are ``cases`` (N,), the bag of each row, counted through all steps).
+def members_of(cases: Index) -> list[Index]:
+    """The positions of each case's samples, cases by their number; ``cases`` (N,) is the case of every sample."""
+    order = np.argsort(cases, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(cases[order])) + 1)
+
+
+def bag_turns(members: Sequence[Index], size: int, seed: int, step: int, rows: Rows) -> tuple[Index, Index]:
+    """(positions among samples of which each case has ``members``, the bag of each row, counted through all steps).
 
     A bag is ``size`` images of one case. The cases take turns, and the images of each do within it: one that has fewer than
     ``size`` gives some of them twice.
     """
-    order = np.argsort(cases, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(cases[order])) + 1)
     place = _places(step, rows)
     bag = place // size
     visit = bag // len(members) * size + place % size  # how many images of the case there were before
@@ -51,6 +57,6 @@ def bag_turns(cases: Index, size: int, seed: int, step: int, rows: Rows) -> tupl
     return out, bag
 
 
-def case_turns(cases: Index, seed: int, step: int, rows: Rows) -> Index:
-    """Positions among samples whose cases are ``cases`` (N,): ``bag_turns`` of one image each."""
-    return bag_turns(cases, 1, seed, step, rows)[0]
+def case_turns(members: Sequence[Index], seed: int, step: int, rows: Rows) -> Index:
+    """Positions among samples of which each case has ``members``: ``bag_turns`` of one image each."""
+    return bag_turns(members, 1, seed, step, rows)[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from foretell.transfer.images.findings import masked_loss, positive_weights
 from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.measures.probe import Probe
 from foretell.transfer.networks import device_of, evaluating
-from foretell.transfer.turns import bag_turns, case_turns, turns
+from foretell.transfer.turns import bag_turns, case_turns, members_of, turns
 from foretell.views.config import ViewConfig
 
 
@@ -166,6 +167,13 @@ class Classifier(Trainable):
     def steps_per_epoch(self, batch: int) -> int:
         return max(1, -(-len(self._labelled()) // batch))
 
+    @cached_property
+    def _members(self) -> list[Index]:
+        """The positions in ``data`` of each case's images."""
+        cases = self._labelled().cases
+        assert cases is not None
+        return members_of(cases)
+
     def positions(self, seed: int, step: int, rows: Rows) -> tuple[Index, Index | None]:
         """(positions in ``data`` of a step's rows, their bags where there are some); a batch larger than the number of images
         holds several views of one.
@@ -176,8 +184,8 @@ class Classifier(Trainable):
         if data.cases is None:
             return turns(len(data), seed, step, rows), None
         if self.bag:
-            return bag_turns(data.cases, self.bag, seed, step, rows)
-        return case_turns(data.cases, seed, step, rows), None
+            return bag_turns(self._members, self.bag, seed, step, rows)
+        return case_turns(self._members, seed, step, rows), None
 
     def draw(self, stream: str, seed: int, step: int, rows: Rows) -> LabelledBatch:
         data = self._labelled()

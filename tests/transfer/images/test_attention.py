@@ -27,7 +27,7 @@ from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.images.saved import load_classifier, predict, predict_cases, save_classifier
 from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.trials import Trial
-from foretell.transfer.turns import bag_turns, case_turns
+from foretell.transfer.turns import bag_turns, case_turns, members_of
 from foretell.views.config import ViewConfig
 
 
@@ -102,7 +102,7 @@ def test_a_bag_is_of_one_case_and_every_case_and_image_has_its_turn() -> None:
     cases_of = np.repeat([7, 3, 9], [2, 6, 5])
     seen, bags = [], []
     for step in range(30):
-        at, bag = bag_turns(cases_of, 4, 1, step, Rows.of_rank(8))
+        at, bag = bag_turns(members_of(cases_of), 4, 1, step, Rows.of_rank(8))
         seen.append(at)
         bags.append(bag)
     at, bag = np.concatenate(seen), np.concatenate(bags)
@@ -114,14 +114,14 @@ def test_a_bag_is_of_one_case_and_every_case_and_image_has_its_turn() -> None:
     assert set(counts[:2]) == {40}
     assert set(counts[2:8]) == {13, 14}
     assert set(counts[8:]) == {16}
-    halves = [bag_turns(cases_of, 4, 1, 2, Rows(start, start + 4, 8)) for start in (0, 4)]
-    whole = bag_turns(cases_of, 4, 1, 2, Rows.of_rank(8))
+    halves = [bag_turns(members_of(cases_of), 4, 1, 2, Rows(start, start + 4, 8)) for start in (0, 4)]
+    whole = bag_turns(members_of(cases_of), 4, 1, 2, Rows.of_rank(8))
     assert [np.concatenate(part).tolist() for part in zip(*halves, strict=True)] == [part.tolist() for part in whole]
 
 
 def test_one_image_a_bag_has_the_cases_in_turn_and_each_of_their_images_in_theirs() -> None:
     cases_of = np.repeat([0, 1, 2], [2, 6, 5])
-    at = np.concatenate([case_turns(cases_of, 3, step, Rows.of_rank(5)) for step in range(18)])
+    at = np.concatenate([case_turns(members_of(cases_of), 3, step, Rows.of_rank(5)) for step in range(18)])
     assert (np.sort(cases_of[at].reshape(30, 3), axis=1) == [0, 1, 2]).all()
     for case in range(3):
         own = at[cases_of[at] == case]

@@ -22,7 +22,7 @@ from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.images.monitors import KnnMonitor
 from foretell.transfer.measures.metrics import score
 from foretell.transfer.measures.probe import fit_probe
-from foretell.transfer.turns import case_turns
+from foretell.transfer.turns import case_turns, members_of
 from foretell.views.config import ViewConfig
 
 BY_CASE = TransferConfig(device="cpu", steps=8, batch=16, curve_points=0, rates=(1e-3, 3e-3), unit="case")
@@ -121,13 +121,13 @@ def test_validation_holds_out_whole_cases_within_the_budget(grouped) -> None:
 
 def test_cases_take_turns_and_so_do_the_images_of_each() -> None:
     numbers = np.array([7, 7, 7, 7, 3, 9, 9, 3])
-    seen = np.concatenate([case_turns(numbers, 0, step, Rows.of_rank(6)) for step in range(4)])
+    seen = np.concatenate([case_turns(members_of(numbers), 0, step, Rows.of_rank(6)) for step in range(4)])
     assert np.bincount(numbers[seen])[[3, 7, 9]].tolist() == [8, 8, 8]
     counts = np.bincount(seen, minlength=8)
     assert counts[numbers == 7].tolist() == [2, 2, 2, 2]
     assert counts[numbers == 3].tolist() == [4, 4]
-    halves = [case_turns(numbers, 0, 1, Rows(start, start + 3, 6)) for start in (0, 3)]
-    assert np.concatenate(halves).tolist() == case_turns(numbers, 0, 1, Rows.of_rank(6)).tolist()
+    halves = [case_turns(members_of(numbers), 0, 1, Rows(start, start + 3, 6)) for start in (0, 3)]
+    assert np.concatenate(halves).tolist() == case_turns(members_of(numbers), 0, 1, Rows.of_rank(6)).tolist()
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max"])
