@@ -245,7 +245,8 @@ def compare(
     groups = {
         name: len(np.unique(part.groups))
         for name, part in tested.items()
-        if part is not None and part.groups is not None
+        # accuracy of findings is a mean over them, not a share of the groups
+        if part is not None and part.groups is not None and part.targets is None
     }
     widen_spreads(result["summary"], groups)
     result["commonest"] = commonest_of(held)

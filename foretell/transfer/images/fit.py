@@ -422,7 +422,8 @@ def finetune_once(
     if test is not None and len(test):
         held = TestSet.of(test, views, config)
         tally = held.tally(fitted.classifier, chosen.thresholds, drawn=True)
-        found = with_interval(tally.result(), config.headline, test.groups)
+        counted = test.groups if test.targets is None else None
+        found = with_interval(tally.result(), config.headline, counted)
         facts["test"] = {"samples": cases.count(test), **found, "confusion": tally.matrix.tolist()}
     return fitted.classifier, facts
 
