@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from foretell.claims.chance import counting_shared
 from foretell.claims.lab import Lab
 from foretell.report.words import ALIKE
-from foretell.transfer.measures.intervals import Interval, paired
+from foretell.transfer.measures.intervals import Interval, alike, paired
 
 Outcome = Literal["holds", "does not hold", "undecided"]
 
@@ -36,11 +36,15 @@ class Finding:
     def outcome(self) -> Outcome:
         """Holds when the 95% interval over seeds lies above zero, does not hold below, undecided where it spans zero.
 
-        Equal differences decide, other than in ``Interval.verdict``: claims count exactly, where every seed finds the same.
-        Where ``capped`` nothing can hold, and so nothing fails.
+        Equal differences decide, other than in ``Interval.verdict``, where both sides are ``settled``: counted exactly. Where ``capped`` nothing can hold, and so nothing fails.
         """
-        found = outcome_of(self.difference)
+        found = outcome_of(self.difference, settled=self.settled)
         return "undecided" if self.capped and found == "does not hold" else found
+
+    @property
+    def settled(self) -> bool:
+        """Whether every seed finds the same on either side, so that their difference needs no interval."""
+        return all(alike(min(side), max(side)) for side in (self.ours, self.against))
 
     @property
     def capped(self) -> bool:
@@ -109,11 +113,16 @@ class Claim:
 def _counting_shared(finding: Finding, ratio: float) -> str:
     """The finding with the interval that counts that its splits share cases."""
     interval = counting_shared(finding.difference, ratio)
-    return f"{finding.what} {signed(interval.mean, finding.unit)} ({bounds(interval.low, interval.high, finding.unit)}), {outcome_of(interval)}"
+    return f"{finding.what} {signed(interval.mean, finding.unit)} ({bounds(interval.low, interval.high, finding.unit)}), {outcome_of(interval, settled=finding.settled)}"
 
 
-def outcome_of(interval: Interval) -> Outcome:
-    """Holds where a difference's interval lies above zero, does not hold below, undecided where it spans zero."""
+def outcome_of(interval: Interval, *, settled: bool = False) -> Outcome:
+    """Holds where a difference's interval lies above zero, does not hold below, undecided where it spans zero.
+
+    One without a width tells nothing of the spread, and is undecided, unless its sides are ``settled``; so is rounding.
+    """
+    if alike(interval.low, interval.high) and (not settled or alike(interval.mean, 0.0)):
+        return "undecided"
     if interval.low > 0:
         return "holds"
     return "does not hold" if interval.high < 0 else "undecided"
@@ -126,7 +135,7 @@ def signed(value: float, unit: str) -> str:
 
 def bounds(low: float, high: float, unit: str) -> str:
     """The ends of an interval as they are shown; in words where every seed came to the same."""
-    return ALIKE if low == high else f"{signed(low, unit)} to {signed(high, unit)}"
+    return ALIKE if alike(low, high) else f"{signed(low, unit)} to {signed(high, unit)}"
 
 
 def overall(findings: Sequence[Finding]) -> Outcome:

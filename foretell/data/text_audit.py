@@ -230,8 +230,7 @@ class _Reader:
         }
         self.repeated: dict[int, tuple[int, str]] = {}
         self.rarest = 0
-        self.groups: dict[str, int] = {}
-        self.crossing: dict[str, None] = {}
+        self.groups: dict[str, int] = {}  # a bit for each split that has some of it
 
     def take(self, document: Document) -> None:
         found, number = self.found, self.found.documents
@@ -301,9 +300,8 @@ class _Reader:
         if document.group is None:
             return
         split = self.splits.of(document.split)
-        before = self.groups.setdefault(document.group, split)
-        if before != split:
-            self.crossing[document.group] = None
+        seen = self.groups.get(document.group, 0)
+        self.groups[document.group] = seen if split < 0 else seen | 1 << split
 
     def conclude(self) -> None:
         found = self.found
@@ -354,7 +352,10 @@ class _Reader:
                 kinds = sorted({names.names[number] for number in group[column] if number >= 0})
                 if len(kinds) > 1:
                     leaks.append(TextLeak(what, kinds, self._named(group["number"])))
-        leaks += [TextLeak("group", list(self.splits.names), [group]) for group in self.crossing]
+        for name, bits in self.groups.items():
+            kinds = [split for number, split in enumerate(self.splits.names) if bits >> number & 1]
+            if len(kinds) > 1:
+                leaks.append(TextLeak("group", kinds, [name]))
         return leaks
 
     def _shared_runs(self, equal: list[Records]) -> list[TextLeak]:

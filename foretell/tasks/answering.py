@@ -81,6 +81,11 @@ class _Windows:
         return cls(cut, own, target)
 
 
+def withheld(questions: Sequence[Question]) -> float:
+    """The threshold to begin with: 0 where some of ``questions`` have no answer, else inf, so that none is withheld."""
+    return 0.0 if any(question.impossible for question in questions) else float("inf")
+
+
 @dataclass
 class Answering(Task):
     """``questions``: the examples, each a sequence for every window of its context.
@@ -153,7 +158,7 @@ class Answering(Task):
             np.zeros(len(questions), np.int64), groups, [],
             list(questions), contexts, context, cut[:, 0], cut[:, 1] - cut[:, 0],
             own + second, np.where(target >= 0, target + second, summary),
-            0.0 if any(question.impossible for question in questions) else float("inf"), longest,
+            withheld(questions), longest,
         )  # fmt: skip
 
     def took(self, whole: Answering, positions: Index, which: Index) -> None:

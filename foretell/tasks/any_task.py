@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from foretell.errors import unknown
-from foretell.tasks.answering import LONGEST
+from foretell.tasks.answering import LONGEST, Answering, withheld
 from foretell.tasks.base import Task
 from foretell.tasks.layout import Layout
 from foretell.tasks.read import TASKS, Division, LabelledText, header, held_out, read_labelled, task_of
@@ -53,4 +54,8 @@ def parts_of(
     if isinstance(train, Tagging) and isinstance(test, Tagging):
         train, test, more = known_tags(train, test, found.source)
         notes += more
+    if isinstance(train, Answering) and isinstance(test, Answering):
+        # whether any question has no answer is what training alone may tell
+        asked = withheld(train.questions)
+        train, test = replace(train, threshold=asked), replace(test, threshold=asked)
     return train, test, notes

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from foretell.claims.base import Claim, Finding, overall
+from foretell.claims.base import Claim, Finding, bounds, overall
 from foretell.claims.chance import counting_shared
 from foretell.claims.medical.micle_cases import MICLeCases
 from foretell.claims.medical.micle_two_stage import MICLeTwoStageVolumes
@@ -85,3 +85,15 @@ def test_findings_whose_seeds_agree_say_so_instead_of_an_interval() -> None:
     assert "| gain | above | +2.5 points | -3.9 to +8.9 | undecided |" in written
     (note,) = Resplit().notes_on([alike])
     assert "steps +0.0 (no spread), undecided" in note
+
+
+def test_equal_differences_decide_only_where_both_sides_are_settled() -> None:
+    counted = Finding("rows", "all", [100.0] * 3, [99.0] * 3)
+    stepped = Finding("gain", "above", [50.0, 54.0, 56.0], [48.0, 52.0, 54.0])
+    cases = [100 * count / 57 for count in (20, 25, 30)]
+    rounded = Finding("drop", "less", [100 * (24 / 57) - a for a in cases], [100 * (24 / 57) - a for a in cases])
+    assert [one.outcome for one in (counted, stepped, rounded)] == ["holds", "undecided", "undecided"]
+    (note,) = Resplit().notes_on([stepped])
+    assert "gain +2.0 (no spread), undecided" in note
+    off = [100 * (b / 57) - 100 * (a / 57) for a, b in ((20, 24), (25, 29), (30, 34))]
+    assert bounds(min(off), max(off), "points") == "no spread"

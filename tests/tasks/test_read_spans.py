@@ -12,7 +12,7 @@ from task_models import encoder_and_layout
 from foretell.errors import InputError
 from foretell.tasks.answering import Answering
 from foretell.tasks.any_task import parts_of, read_any
-from foretell.tasks.read import divide_labelled
+from foretell.tasks.read import Division, divide_labelled
 from foretell.tasks.read_spans import spans_of
 from foretell.tasks.squad import Answer, Question, write_squad
 from foretell.tasks.tagging import UNSEEN, Entities, Tagging
@@ -136,3 +136,17 @@ def test_empty_tasks_are_tasks() -> None:
     assert len(Tagging.of(layout, [], ["X", "Y"])) == 0
     assert len(Answering.of(layout, [])) == 0
     assert np.isinf(Answering.of(layout, []).threshold)
+
+
+def test_a_test_question_without_an_answer_changes_no_threshold(tmp_path: Path) -> None:
+    _, layout = encoder_and_layout()
+    write_squad(
+        tmp_path / "a.json", [question(2 * number + 1, f"t{number}") for number in range(8)] + [question(18, "last")]
+    )
+    found = read_any(tmp_path / "a.json")
+    rows = np.arange(9)
+    for test, asked in ((rows[6:], float("inf")), (rows[:3], 0.0)):
+        train = np.setdiff1d(rows, test)
+        for part in parts_of(found, layout, Division(train, test, "by hand"))[:2]:
+            assert isinstance(part, Answering)
+            assert part.threshold == asked

@@ -31,7 +31,7 @@ from foretell.transfer.text.tuning import TextFitted, TextStart, tune
 from foretell.transfer.text_config import TextTuning
 from foretell.transfer.trials import Trial
 
-TRIALS = 3  # penalties tried for each linear arm, within its labels
+TRIALS = 3  # settings, of features and penalty, tried for each linear arm within its labels
 STEPS, BATCH = 600, 16  # of a fine-tuning; from random weights 100 are too few to judge by
 DECAY = 0.01  # of weights, in every fine-tuning
 TESTED = 1000  # test examples
@@ -49,7 +49,7 @@ Arm = Literal["pretrained", "scratch", "probe", "tfidf"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 SEARCH = (
     f"{STEPS} steps of {BATCH} texts for every fine-tuning, its rate of {len(TRIED)} the best on validation documents, chosen once "
-    f"for each objective and start; {TRIALS} penalties tried for each linear model within its labels"
+    f"for each objective and start; {TRIALS} settings (of features and penalty) tried for each linear model within its labels"
 )
 
 
@@ -71,18 +71,21 @@ def articles(layout: Layout, part: str) -> Classification:
 
     The first is the first of a lead, the second the last of the same lead (half of the time) or of another.
     """
-    by_topic: dict[str, list[Document]] = {}
-    for one in runs.of_part(part):
-        by_topic.setdefault(one.topic or "", []).append(one)
-    texts, codes = [], []
+    by_topic: dict[str, list[tuple[int, Document]]] = {}
+    for number, one in enumerate(runs.documents()):
+        if one.part == part:
+            by_topic.setdefault(one.topic or "", []).append((number, one))
+    texts, codes, numbers = [], [], []
     for topic, chosen in sorted(by_topic.items()):
         rng = np.random.default_rng(seed_of("articles", topic, part))
-        for at, one in enumerate(chosen):
+        for at, (number, one) in enumerate(chosen):
             same = len(chosen) == 1 or bool(rng.integers(2))
-            other = one if same else chosen[(at + 1 + int(rng.integers(len(chosen) - 1))) % len(chosen)]
+            other = one if same else chosen[(at + 1 + int(rng.integers(len(chosen) - 1))) % len(chosen)][1]
             texts.append((one.sentences[0], other.sentences[-1]))
             codes.append(int(same))
-    return Entailment.of(layout, texts, np.array(codes, np.int64), ["another article", "the same article"])
+            numbers.append(number)
+    names, index = ["another article", "the same article"], np.array(numbers, np.int64)
+    return Entailment.of(layout, texts, np.array(codes, np.int64), names, index=index)
 
 
 TASKS: dict[str, Callable[[Layout, str], Classification]] = {"topic": topics, "article": articles}
@@ -119,7 +122,7 @@ def conditions(config: TransferConfig, objective: str, arm: Arm = "pretrained") 
     rate = RATES.get((objective, arm))
     return {
         "arm": arm,
-        **({"trials": TRIALS} if rate is None else {"rate": rate, "decay": DECAY}),
+        **({"trials": TRIALS, "features": "by document"} if rate is None else {"rate": rate, "decay": DECAY}),
         "tested": TESTED,
         "config": config.model_dump(mode="json", exclude={"device"}),
     }

@@ -58,8 +58,20 @@ def places(counts: Index, positions: Index) -> Index:
     return found
 
 
+def keys_of(task: Task) -> list[int]:
+    """A number for each example: of its row, and of what is laid out for it, as tasks of two tables may share rows."""
+    laid = task.sequences
+    found = []
+    for at, row in enumerate(task.index.tolist()):
+        which = slice(int(task.first[at]), int(task.first[at + 1]))
+        spans = zip(laid.start[which].tolist(), laid.length[which].tolist(), strict=True)
+        tokens = [laid.ids[start : start + length].tobytes() for start, length in spans]
+        found.append(hash((row, *tokens, laid.second[which].tobytes(), laid.summary[which].tobytes())))
+    return found
+
+
 class Bank:
-    """Features of one model, those of a row worked out once."""
+    """Features of one model, those of an example worked out once."""
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
@@ -69,15 +81,16 @@ class Bank:
 
     def of(self, task: Task, reading: Reading) -> Array:
         """(U, width) of the units of ``task``, in their order."""
-        missing = np.array([at for at, row in enumerate(task.index.tolist()) if row not in self._place], np.int64)
+        keys = keys_of(task)
+        missing = np.array([at for at, key in enumerate(keys) if key not in self._place], np.int64)
         if len(missing):
             new = task.take(missing)
             base = len(self._place)
-            self._place.update({row: base + at for at, row in enumerate(new.index.tolist())})
+            self._place.update({keys[at]: base + number for number, at in enumerate(missing.tolist())})
             self._counts = np.concatenate([self._counts, units_of(new)])
             for name, values in embed_units(self.model, new).items():
                 self._held[name] = np.concatenate([self._held[name], values])
-        positions = np.array([self._place[row] for row in task.index.tolist()], np.int64)
+        positions = np.array([self._place[key] for key in keys], np.int64)
         return self._held[reading][places(self._counts, positions)]
 
 

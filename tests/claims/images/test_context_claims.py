@@ -105,7 +105,8 @@ def test_a_lower_jump_is_not_taken_for_one_nearer_to_the_truth_s(
     """``seams`` with errors in the overlap weighing ten times as much, and once."""
     arms = dict(zip(("L2 alone", "L2 alone, border weight 1"), seams, strict=True))
     figures = dict.fromkeys(context_losses.FIGURES, 1.0)
-    monkeypatch.setattr(shared, "judged", lambda lab, seed, arm: {**figures, "seam": arms[arm] + 0.001 * seed})
+    rise = dict(zip(arms, (0.001, 0.002), strict=True))  # from seed to seed, so that the difference has a spread
+    monkeypatch.setattr(shared, "judged", lambda lab, seed, arm: {**figures, "seam": arms[arm] + rise[arm] * seed})
     claim = claims.get("context-encoder-seam")(seeds=(0, 1))
     nearer, lower = claim.work(None)  # type: ignore[arg-type]
     assert nearer.outcome == outcome

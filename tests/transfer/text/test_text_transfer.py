@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,15 @@ def test_features_are_those_of_each_example_alone_and_read_once(kind: str, encod
         assert whole[reading].shape == (len(whole["mean"]), 32)
     assert first == pytest.approx(bank.of(some, "mean"))
     assert np.abs(whole["mean"] - whole["summary"]).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_tasks_of_two_tables_do_not_share_features(kind: str, encoder) -> None:
+    model, layout = encoder
+    one, other = (replace(MAKERS[kind](layout, 6, seed), index=np.arange(6)) for seed in (1, 2))
+    bank = Bank(model)
+    bank.of(one, "mean")
+    assert np.array_equal(bank.of(other, "mean"), Bank(model).of(other, "mean"))
 
 
 @pytest.mark.parametrize("kind", MAKERS)
