@@ -36,9 +36,9 @@ class Finding:
     def outcome(self) -> Outcome:
         """Holds when the 95% interval over seeds lies above zero, does not hold below, undecided where it spans zero.
 
-        Equal differences decide, other than in ``Interval.verdict``, where both sides are ``settled``: counted exactly. Where ``capped`` nothing can hold, and so nothing fails.
+        Equal differences decide, other than in ``Interval.verdict``: claims count exactly, where every seed finds the same. Where ``capped`` nothing can hold, and so nothing fails.
         """
-        found = outcome_of(self.difference, settled=self.settled)
+        found = outcome_of(self.difference)
         return "undecided" if self.capped and found == "does not hold" else found
 
     @property
@@ -116,10 +116,10 @@ def _counting_shared(finding: Finding, ratio: float) -> str:
     return f"{finding.what} {signed(interval.mean, finding.unit)} ({bounds(interval.low, interval.high, finding.unit)}), {outcome_of(interval, settled=finding.settled)}"
 
 
-def outcome_of(interval: Interval, *, settled: bool = False) -> Outcome:
+def outcome_of(interval: Interval, *, settled: bool = True) -> Outcome:
     """Holds where a difference's interval lies above zero, does not hold below, undecided where it spans zero.
 
-    One without a width tells nothing of the spread, and is undecided, unless its sides are ``settled``; so is rounding.
+    One without a width tells nothing of the spread, and is undecided where its sides are not ``settled``; so is rounding.
     """
     if alike(interval.low, interval.high) and (not settled or alike(interval.mean, 0.0)):
         return "undecided"

@@ -189,7 +189,8 @@ def page(kept: dict[str, Any]) -> str:
         "difference lies above zero in the direction published, does not hold when it lies below, and is undecided when",
         "it spans zero. Settings were chosen on validation labels, never on the test part. The interval is over seeds taken",
         "as independent (of weights, batches and draws of labels, and of splits where each seed has its own); where splits of",
-        "one pool share cases, a note gives the stricter one that counts it.",
+        "one pool share cases, a note gives the stricter one that counts it, and what one split held back to choose a rate by",
+        "may be among the test cases of another.",
     ]
     for name in [known for known in claims.names() if known in kept]:
         one = kept[name]

@@ -87,13 +87,14 @@ def test_findings_whose_seeds_agree_say_so_instead_of_an_interval() -> None:
     assert "steps +0.0 (no spread), undecided" in note
 
 
-def test_equal_differences_decide_only_where_both_sides_are_settled() -> None:
+def test_rounding_decides_nothing_and_equal_steps_have_no_stricter_interval() -> None:
     counted = Finding("rows", "all", [100.0] * 3, [99.0] * 3)
     stepped = Finding("gain", "above", [50.0, 54.0, 56.0], [48.0, 52.0, 54.0])
-    cases = [100 * count / 57 for count in (20, 25, 30)]
-    rounded = Finding("drop", "less", [100 * (24 / 57) - a for a in cases], [100 * (24 / 57) - a for a in cases])
-    assert [one.outcome for one in (counted, stepped, rounded)] == ["holds", "undecided", "undecided"]
+    home, away = [100 * (count / 57) for count in (24, 29, 34)], [100 * (count / 57) for count in (20, 25, 30)]
+    drops = [a - b for a, b in zip(home, away, strict=True)]
+    rounded = Finding("drop", "less", drops, [100 * 4 / 57] * 3)
+    assert [one.outcome for one in (counted, stepped, rounded)] == ["holds", "holds", "undecided"]
     (note,) = Resplit().notes_on([stepped])
     assert "gain +2.0 (no spread), undecided" in note
-    off = [100 * (b / 57) - 100 * (a / 57) for a, b in ((20, 24), (25, 29), (30, 34))]
-    assert bounds(min(off), max(off), "points") == "no spread"
+    assert min(drops) < max(drops), "they differ by rounding"
+    assert bounds(min(drops), max(drops), "points") == "no spread"
