@@ -36,7 +36,8 @@ class Finding:
     def outcome(self) -> Outcome:
         """Holds when the 95% interval over seeds lies above zero, does not hold below, undecided where it spans zero.
 
-        Equal differences decide, other than in ``Interval.verdict``: claims count exactly, where every seed finds the same. Where ``capped`` nothing can hold, and so nothing fails.
+        Equal differences decide, other than in ``Interval.verdict``: claims count exactly, where every seed finds the same.
+        Where ``capped`` nothing can hold, and so nothing fails.
         """
         found = outcome_of(self.difference)
         return "undecided" if self.capped and found == "does not hold" else found
@@ -113,7 +114,8 @@ class Claim:
 def _counting_shared(finding: Finding, ratio: float) -> str:
     """The finding with the interval that counts that its splits share cases."""
     interval = counting_shared(finding.difference, ratio)
-    return f"{finding.what} {signed(interval.mean, finding.unit)} ({bounds(interval.low, interval.high, finding.unit)}), {outcome_of(interval, settled=finding.settled)}"
+    mean, ends = signed(interval.mean, finding.unit), bounds(interval.low, interval.high, finding.unit)
+    return f"{finding.what} {mean} ({ends}), {outcome_of(interval, settled=finding.settled)}"
 
 
 def outcome_of(interval: Interval, *, settled: bool = True) -> Outcome:

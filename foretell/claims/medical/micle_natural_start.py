@@ -84,7 +84,8 @@ class MICLeNaturalStart(Claim):
     name = "micle-natural-start"
     statement = (
         "With few labelled cases a supervised start from natural images, then SimCLR and then MICLe on the domain's own beats "
-        f"the start alone, SimCLR alone and both of them without MICLe, and with {PART:.0%} of the cases it reaches that start with all of them."
+        f"the start alone, SimCLR alone and both of them without MICLe, and with {PART:.0%} of the cases it reaches that start "
+        "with all of them."
     )
     source = (
         "Azizi et al. 2021 (arXiv 2101.05224), section 4: MICLe +6.7 points top-1 over the supervised start, which it equals "

@@ -158,15 +158,14 @@ class Pool:
 
     def _weigh(self, of: Index, score: NDArray[np.float64]) -> NDArray[np.float64]:
         """exp(``score``) relative to the largest of each case; what was summed before is made relative to it too."""
-        before = self._highest.copy()
-        np.maximum.at(self._highest, of, score)
         if self._weights is None:
             self._weights = np.zeros(len(self.numbers))
-        known = np.isfinite(before)
-        fade = np.ones(len(before))
-        fade[known] = np.exp(before[known] - self._highest[known])
-        self._sums *= fade[:, None]
-        self._weights *= fade
+        here = np.unique(of)
+        before = self._highest[here]
+        np.maximum.at(self._highest, of, score)
+        fade = np.exp(before - self._highest[here])  # 0 for a case that nothing was summed of yet
+        self._sums[here] *= fade[:, None]
+        self._weights[here] *= fade
         weight: NDArray[np.float64] = np.exp(score - self._highest[of])
         np.add.at(self._weights, of, weight)
         return weight

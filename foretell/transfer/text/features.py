@@ -85,7 +85,7 @@ class Bank:
         missing = np.array([at for at, key in enumerate(keys) if key not in self._place], np.int64)
         if len(missing):
             new = task.take(missing)
-            base = len(self._place)
+            base = len(self._counts)
             self._place.update({keys[at]: base + number for number, at in enumerate(missing.tolist())})
             self._counts = np.concatenate([self._counts, units_of(new)])
             for name, values in embed_units(self.model, new).items():
