@@ -1,4 +1,8 @@
-"""The more layers of a pretrained decoder are taken over, the better the task is learnt."""
+"""The more layers of a pretrained decoder are taken over, the better the task is learnt.
+
+A network with few of them is nearly one from scratch, which wants another rate than the whole: each number of layers has its own,
+chosen on validation documents for the network of one seed.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from foretell.transfer.text.comparison import at_most
 from foretell.transfer.text.tuning import TextStart, fresh_model
 
 LABELS = 30  # a class, of 11 topics
+TRIED = (3e-5, *tasks.TRIED[:3])  # rates of fine-tuning, for every number of layers
+CHOSEN_ON = 0  # the seed whose network and labels they are chosen with
 
 
 class GptLayers(Claim):
@@ -28,9 +34,17 @@ class GptLayers(Claim):
         first = lab.build(runs.decoder(0))
         assert isinstance(first, TextObjective)
         most = first.encoder.shape.layers
-        right = {kept: [measured(lab, runs.decoder(seed), kept) for seed in self.seeds] for kept in range(most + 1)}
+        rates = {kept: best_rate(lab, kept) for kept in range(most + 1)}
+        right = {
+            kept: [measured(lab, runs.decoder(seed), kept, rate, "test") for seed in self.seeds]
+            for kept, rate in rates.items()
+        }
         told = {f"{kept} layers": percent for kept, percent in right.items()}
-        self.notes.append(f"embeddings and {runs.means(told)} % right; {LABELS} labels a class. {tasks.SEARCH}")
+        self.notes.append(f"embeddings and {runs.means(told)} % right; {LABELS} labels a class")
+        chosen = ", ".join(f"{rate:g} with {kept}" for kept, rate in rates.items())
+        self.notes.append(
+            f"{tasks.PACE}; rates by layers taken over: {chosen}, of {len(TRIED)} the best on validation documents, chosen once"
+        )
         return [
             Finding(
                 f"topic of a text, {more} layers over {more - 1}" + (" (the embeddings alone)" if more == 1 else ""),
@@ -52,18 +66,27 @@ def taken_over(model: LanguageModel, kept: int, seed: int) -> LanguageModel:
     return made
 
 
-def measured(lab: Lab, made: Recipe, kept: int) -> float:
-    """Percent of test texts whose topic is right, of a network that took over ``kept`` layers."""
+def best_rate(lab: Lab, kept: int) -> float:
+    """That of ``TRIED`` with which ``kept`` layers do best on validation documents; the lowest one of equals."""
+    return max(TRIED, key=lambda rate: measured(lab, runs.decoder(CHOSEN_ON), kept, rate, "validation"))
+
+
+def measured(lab: Lab, made: Recipe, kept: int, rate: float, part: str) -> float:
+    """Percent of the texts of ``part`` whose topic is right, of a network that took over ``kept`` layers."""
     config = tasks.tuning(lab)
     seed = made.training.seed
-    key = {"recipe": lab.key(made), "labels": LABELS, "kept": kept, **tasks.conditions(config, "gpt")}
+    trial = tasks.trial_at(rate)
+    key = {
+        "recipe": lab.key(made), "labels": LABELS, "kept": kept, "part": part, "rate": trial.rate, "decay": trial.weight_decay,
+        **tasks.judging(config),
+    }  # fmt: skip
 
     def work() -> dict[str, float]:
         model, layout = tasks.ready(runs.trained_on(lab, made))
-        lab.say(f"gpt-layers: seed {seed}, {kept} layers taken over")
+        lab.say(f"gpt-layers: seed {seed}, {kept} layers taken over, rate {rate:g}, {part}")
         data = tasks.labelled(tasks.topics(layout, "train"), LABELS, seed)
-        test = at_most(tasks.topics(layout, "test"), tasks.TESTED)
+        judged = at_most(tasks.topics(layout, part), tasks.TESTED)
         start = TextStart(taken_over(model, kept, seed_of(seed, "layers") % (1 << 31)))
-        return {"percent": tasks.fine_tuned(start, data, test, config, seed)}
+        return {"percent": tasks.fine_tuned(start, data, judged, config, trial, seed)}
 
     return float(lab.result("gpt-layers", key, work)["percent"])

@@ -47,9 +47,10 @@ RATES = {
 
 Arm = Literal["pretrained", "scratch", "probe", "tfidf"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
+PACE = f"{STEPS} steps of {BATCH} texts for every fine-tuning"
 SEARCH = (
-    f"{STEPS} steps of {BATCH} texts for every fine-tuning, its rate of {len(TRIED)} the best on validation documents, chosen once "
-    f"for each objective and start; {TRIALS} settings (of features and penalty) tried for each linear model within its labels"
+    f"{PACE}, its rate of {len(TRIED)} the best on validation documents, chosen once for each objective and start; {TRIALS} "
+    "settings (of features and penalty) tried for each linear model within its labels"
 )
 
 
@@ -111,21 +112,27 @@ def tuning(lab: Lab, **settings: Any) -> TransferConfig:
     return TransferConfig(steps=STEPS, device=lab.device, text=own)
 
 
+def trial_at(rate: float) -> Trial:
+    """How a fine-tuning with ``rate`` runs."""
+    return Trial(rate, STEPS, DECAY)
+
+
 def trial_of(start: TextStart) -> Trial:
     """How a fine-tuning from ``start`` runs."""
     objective = "gpt" if start.model.shape.causal else "bert"
-    return Trial(RATES[objective, "scratch" if start.scratch else "pretrained"], STEPS, DECAY)
+    return trial_at(RATES[objective, "scratch" if start.scratch else "pretrained"])
 
 
 def conditions(config: TransferConfig, objective: str, arm: Arm = "pretrained") -> dict[str, Any]:
     """What the result of an arm depends on, beside its network and labels: a part of the key it is kept by."""
     rate = RATES.get((objective, arm))
-    return {
-        "arm": arm,
-        **({"trials": TRIALS, "features": "by document"} if rate is None else {"rate": rate, "decay": DECAY}),
-        "tested": TESTED,
-        "config": config.model_dump(mode="json", exclude={"device"}),
-    }
+    found = {"trials": TRIALS, "features": "by document"} if rate is None else {"rate": rate, "decay": DECAY}
+    return {"arm": arm, **found, **judging(config)}
+
+
+def judging(config: TransferConfig) -> dict[str, Any]:
+    """How many are tested and how ``config`` learns: a part of the key that a result is kept by."""
+    return {"tested": TESTED, "config": config.model_dump(mode="json", exclude={"device"})}
 
 
 def judged(fitted: TextFitted, test: Task) -> float:
@@ -135,9 +142,9 @@ def judged(fitted: TextFitted, test: Task) -> float:
     return 100 * score.result()[test.metric]
 
 
-def fine_tuned(start: TextStart, data: Task, test: Task, config: TransferConfig, seed: int) -> float:
+def fine_tuned(start: TextStart, data: Task, test: Task, config: TransferConfig, trial: Trial, seed: int) -> float:
     """Percent of ``test`` that is right after fine-tuning on ``data``."""
-    return judged(tune(start, data, config=config, trial=trial_of(start), seed=seed), test)
+    return judged(tune(start, data, config=config, trial=trial, seed=seed), test)
 
 
 def linear(model: LanguageModel | None, data: Task, test: Task, config: TransferConfig, seed: int) -> float:
@@ -172,6 +179,6 @@ def learnt(lab: Lab, made: Recipe, task: str, per_class: int, arm: Arm, **settin
         if arm in ("probe", "tfidf"):
             return {"percent": linear(model if arm == "probe" else None, data, test, config, seed)}
         start = TextStart(model, scratch=arm == "scratch")
-        return {"percent": fine_tuned(start, data, test, config, seed)}
+        return {"percent": fine_tuned(start, data, test, config, trial_of(start), seed)}
 
     return float(lab.result("text-arm", key, work)["percent"])
