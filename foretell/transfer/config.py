@@ -87,7 +87,7 @@ class TransferConfig(ClassifierConfig):
     pooling: Literal["mean", "max", "attention"] = Field(
         "mean",
         description="how the images' probabilities become those of a case, where unit is case; attention: a mean with a learnt "
-        "weight for each image",
+        "weight for each image, of findings one for each",
     )
     bag: int = Field(
         4,
@@ -151,8 +151,8 @@ class TransferConfig(ClassifierConfig):
     def _one_unit(self) -> TransferConfig:
         if self.unit == "case" and self.label_unit == "group":
             raise ValueError("unit is case, so that a label is one of a case: leave label_unit at image")
-        if self.pooling == "attention" and (self.unit == "image" or self.findings):
-            raise ValueError("pooling=attention is for cases of one class: set unit to case, and no findings")
+        if self.pooling == "attention" and self.unit == "image":
+            raise ValueError("pooling=attention is for cases: set unit to case")
         return self
 
     @property

@@ -1,5 +1,7 @@
 """Attention over the images of a case: a learnt weight for each image, here on frozen features (after Ilse, Tomczak and Welling,
 arXiv 1802.04712, with one linear score and over the images' probabilities, so that a case is a weighted mean of its images).
+
+Where cases have findings each has a score of its own: what shows one of them need not show another.
 """
 
 from __future__ import annotations
@@ -20,24 +22,22 @@ ITERATIONS = 100
 
 @dataclass(frozen=True)
 class AttentionProbe(Probe):
-    """A linear classifier of images, and ``attention`` (D,): an image weighs exp(x @ attention) in its case."""
+    """A linear classifier of images, and ``attention`` (1, D): an image weighs exp(attention @ x) in its case."""
 
     attention: Array
 
     def probabilities(self, x: Array) -> Array:
         """(N, classes + 1): class probabilities of each image, and last the logarithm of its weight."""
-        score = x @ self.attention
-        return np.concatenate([super().probabilities(x), score[:, None]], axis=1).astype(np.float32)
+        return np.concatenate([super().probabilities(x), x @ self.attention.T], axis=1).astype(np.float32)
 
 
-def weighed(logits: Tensor, scores: Tensor, of: Tensor, count: int) -> Tensor:
-    """(count, classes) log probabilities of cases: those of their images, averaged with weights exp(score).
+def weighed(shares: Tensor, scores: Tensor, of: Tensor, count: int) -> Tensor:
+    """(count, C) log probabilities of cases: those of their images, averaged with weights exp(score).
 
-    ``logits`` (B, classes) and ``scores`` (B,) of the images, ``of`` (B,) int64 the case of each, in [0, count). Worked out in
-    logarithms, so that a case that is surely taken for another class still has a gradient.
+    ``shares`` (B, C) log probabilities and ``scores`` (B, 1 or C) of the images, ``of`` (B,) int64 the case of each, in
+    [0, count). Worked out in logarithms, so that a case that is surely taken for another class still has a gradient.
     """
-    joint = logits.log_softmax(dim=1) + scores[:, None]
-    return _log_sums(joint, of, count) - _log_sums(scores[:, None], of, count)
+    return _log_sums(shares + scores, of, count) - _log_sums(scores, of, count)
 
 
 def _log_sums(x: Tensor, of: Tensor, count: int) -> Tensor:
@@ -48,7 +48,9 @@ def _log_sums(x: Tensor, of: Tensor, count: int) -> Tensor:
     return highest + torch.zeros_like(none).index_add(0, of, (x - highest[of]).exp()).log()
 
 
-def fit_attention(x: Array, y: Index, cases: Index, classes: int, strength: float, weights: Array) -> AttentionProbe:
+def fit_attention(
+    x: Array, y: Index, cases: Index, classes: int, strength: float, weights: Array | None
+) -> AttentionProbe:
     """Minimise the mean cross-entropy of cases + strength / 2 (|W|^2 + |a|^2) over (N, D) standardised features, by L-BFGS.
 
     It starts from ``fit_probe`` with equal weights, so that attention is learnt only where it helps the training cases. ``y``
@@ -68,7 +70,8 @@ def fit_attention(x: Array, y: Index, cases: Index, classes: int, strength: floa
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        pooled = weighed(z @ weight.T + bias, z @ attention, place, len(numbers))
+        shares = (z @ weight.T + bias).log_softmax(dim=1)
+        pooled = weighed(shares, (z @ attention)[:, None], place, len(numbers))
         own = pooled[torch.arange(len(numbers)), truth]
         found = -own.mean() + strength / 2 * ((weight**2).sum() + (attention**2).sum())
         found.backward()  # type: ignore[no-untyped-call]
@@ -77,4 +80,5 @@ def fit_attention(x: Array, y: Index, cases: Index, classes: int, strength: floa
     optimiser.step(loss)  # type: ignore[no-untyped-call]
     scaled = (weight.detach().numpy() / scale).astype(np.float32)
     intercept = (bias.detach().numpy() - scaled @ mean).astype(np.float32)
-    return AttentionProbe(scaled, intercept, strength, (attention.detach().numpy() / scale).astype(np.float32))
+    found = (attention.detach().numpy() / scale).astype(np.float32)
+    return AttentionProbe(scaled, intercept, strength, found[None])

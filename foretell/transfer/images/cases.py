@@ -132,8 +132,9 @@ class Pool:
     """Probabilities of images, given in order, gathered case by case.
 
     ``cases`` (N,) numbers the case of every image; "mean" averages, "max" takes the largest of each class, and scales the
-    sum to 1 where a case has one class (``exclusive``). With "attention" a last column is the logarithm of each image's
-    weight (``attention.AttentionProbe``); without it, as of neighbours, images weigh alike. Memory is that of the cases, not of the images.
+    sum to 1 where a case has one class (``exclusive``). With "attention" the logarithms of each image's weights follow, one or
+    one for each class (``attention.AttentionProbe``, ``findings.AttentionFindings``); without them, as of neighbours, images weigh
+    alike. Memory is that of the cases, not of the images.
     """
 
     def __init__(self, cases: Index, classes: int, pooling: str, *, exclusive: bool = True) -> None:
@@ -143,28 +144,29 @@ class Pool:
         self._max = pooling == "max"
         self._sums = np.zeros((len(self.numbers), classes), dtype=np.float64)
         # of the weights of attention: the logarithm of the largest so far, which the sums are relative to
-        self._highest = np.full(len(self.numbers), -np.inf)
+        self._highest = np.full((len(self.numbers), 1), -np.inf)
         self._weights: NDArray[np.float64] | None = None
 
     def add(self, probabilities: Array) -> None:
-        """(B, classes) of the next B images, or (B, classes + 1)."""
-        of = self._of[self._at : self._at + len(probabilities)]
-        if probabilities.shape[1] > self._sums.shape[1]:
-            weight = self._weigh(of, probabilities[:, -1].astype(np.float64))
-            np.add.at(self._sums, of, probabilities[:, :-1] * weight[:, None])
+        """(B, classes) of the next B images, or (B, classes + weights)."""
+        of, classes = self._of[self._at : self._at + len(probabilities)], self._sums.shape[1]
+        if probabilities.shape[1] > classes:
+            weight = self._weigh(of, probabilities[:, classes:].astype(np.float64))
+            np.add.at(self._sums, of, probabilities[:, :classes] * weight)
         else:
             (np.maximum if self._max else np.add).at(self._sums, of, probabilities)
         self._at += len(probabilities)
 
     def _weigh(self, of: Index, score: NDArray[np.float64]) -> NDArray[np.float64]:
-        """exp(``score``) relative to the largest of each case; what was summed before is made relative to it too."""
+        """exp(``score``) (B, weights) relative to the largest of each case; what was summed before is made relative to it too."""
         if self._weights is None:
-            self._weights = np.zeros(len(self.numbers))
+            self._weights = np.zeros((len(self.numbers), score.shape[1]))
+            self._highest = np.broadcast_to(self._highest, self._weights.shape).copy()
         here = np.unique(of)
         before = self._highest[here]
         np.maximum.at(self._highest, of, score)
         fade = np.exp(before - self._highest[here])  # 0 for a case that nothing was summed of yet
-        self._sums[here] *= fade[:, None]
+        self._sums[here] *= fade
         self._weights[here] *= fade
         weight: NDArray[np.float64] = np.exp(score - self._highest[of])
         np.add.at(self._weights, of, weight)
@@ -172,8 +174,8 @@ class Pool:
 
     def probabilities(self) -> Array:
         """(cases, classes), cases by their number."""
-        shares = self._sizes.astype(np.float64) if self._weights is None else self._weights
-        divisor = np.ones((len(self._sums), 1)) if self._max else shares[:, None]
+        shares = self._sizes.astype(np.float64)[:, None] if self._weights is None else self._weights
+        divisor = np.ones((len(self._sums), 1)) if self._max else shares
         if self._exclusive:
             divisor = np.maximum(self._sums.sum(axis=1, keepdims=True), 1e-12)
         scaled: Array = (self._sums / divisor).astype(np.float32)
@@ -183,7 +185,7 @@ class Pool:
 def judged(data: Labelled, probabilities: Array, pooling: str) -> tuple[Array, NDArray[Any], Index | None]:
     """(probabilities, truth, groups) of what is judged: cases, or the images themselves.
 
-    ``probabilities`` (N, classes) are those of the images of ``data``, or (N, classes + 1) with the weights of attention.
+    ``probabilities`` (N, classes) are those of the images of ``data``, or (N, classes + weights) with those of attention.
     """
     if data.cases is None:
         return probabilities, data.truth, data.groups

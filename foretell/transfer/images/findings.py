@@ -18,6 +18,7 @@ from torch import Tensor
 from foretell.data.bags import Bags
 from foretell.errors import InputError, unknown
 from foretell.objectives.micle import COLUMNS
+from foretell.transfer.images.attention import fit_attention
 from foretell.transfer.images.labelled import Index, Labelled, TooAlike, group_codes
 from foretell.transfer.measures.probe import Probe, fit_probe
 
@@ -151,13 +152,26 @@ class Findings(Probe):
         return torch.from_numpy(self.logits(x)).sigmoid().numpy()
 
 
-def fit_findings(x: Array, targets: Array, strength: float, weights: Array | None = None) -> Findings:
-    """``fit_probe`` for each finding, on the samples where it is known.
+@dataclass(frozen=True)
+class AttentionFindings(Findings):
+    """``Findings`` of images, and ``attention`` (L, D): an image weighs exp(attention @ x) for each finding of its case."""
+
+    attention: Array
+
+    def probabilities(self, x: Array) -> Array:
+        """(N, 2 L): probabilities of each image, then the logarithms of its weights."""
+        return np.concatenate([super().probabilities(x), x @ self.attention.T], axis=1).astype(np.float32)
+
+
+def fit_findings(
+    x: Array, targets: Array, strength: float, weights: Array | None = None, attended: Index | None = None
+) -> Findings:
+    """``fit_probe`` for each finding, on the samples where it is known; ``fit_attention`` where ``attended`` (N,) numbers cases.
 
     A finding of which only one value is known has no weight, and the log-odds of that value with half a sample of the other.
     """
     weight = np.zeros((targets.shape[1], x.shape[1]), dtype=np.float32)
-    bias = np.zeros(targets.shape[1], dtype=np.float32)
+    bias, attention = np.zeros(targets.shape[1], dtype=np.float32), np.zeros_like(weight)
     for at, column in enumerate(targets.T):
         rows = np.flatnonzero(~np.isnan(column))
         codes = column[rows].astype(np.int64)
@@ -165,6 +179,13 @@ def fit_findings(x: Array, targets: Array, strength: float, weights: Array | Non
             there, absent = (codes == 1).sum() + 0.5, (codes == 0).sum() + 0.5
             bias[at] = math.log(there / absent)
             continue
-        probe = fit_probe(x[rows], codes, 2, strength, weights=None if weights is None else weights[rows])
+        own = None if weights is None else weights[rows]
+        if attended is None:
+            probe = fit_probe(x[rows], codes, 2, strength, weights=own)
+        else:
+            probe = fit_attention(x[rows], codes, attended[rows], 2, strength, own)
+            attention[at] = probe.attention[0]
         weight[at], bias[at] = probe.weight[1] - probe.weight[0], probe.bias[1] - probe.bias[0]
-    return Findings(weight, bias, strength)
+    if attended is None:
+        return Findings(weight, bias, strength)
+    return AttentionFindings(weight, bias, strength, attention)

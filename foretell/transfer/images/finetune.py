@@ -25,7 +25,7 @@ from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Tr
 from foretell.transfer.config import ClassifierConfig
 from foretell.transfer.images.attention import AttentionProbe, weighed
 from foretell.transfer.images.cases import firsts
-from foretell.transfer.images.findings import masked_loss, positive_weights
+from foretell.transfer.images.findings import AttentionFindings, masked_loss, positive_weights
 from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.measures.probe import Probe
 from foretell.transfer.networks import device_of, evaluating
@@ -95,7 +95,8 @@ class Classifier(Trainable):
     itself, and the loss is binary cross-entropy of the known. The encoder is changed in place.
 
     ``bag``: as many images of a case are learnt from together, and their probabilities are averaged with weights that
-    ``attention`` gives each (Ilse, Tomczak and Welling, arXiv 1802.04712, with one linear score); 0 for images by themselves.
+    ``attention`` gives each (Ilse, Tomczak and Welling, arXiv 1802.04712, with one linear score, of findings one each); 0 for
+    images by themselves.
     """
 
     class Config(ClassifierConfig, Trainable.Config):
@@ -138,16 +139,19 @@ class Classifier(Trainable):
                 generator = torch.Generator().manual_seed(seed_of(seed, "head"))
                 self.head.weight.uniform_(-bound, bound, generator=generator)
                 self.head.bias.zero_()
+        self.findings = findings if data is None else data.targets is not None
         self.bag = bag
         self.attention: nn.Linear | None = None
         if bag:
-            self.attention = nn.utils.skip_init(nn.Linear, encoder.dim, 1, bias=False)  # type: ignore[no-untyped-call]
-            start = probe.attention if isinstance(probe, AttentionProbe) else np.zeros(encoder.dim, np.float32)
+            scores = len(classes) if self.findings else 1
+            self.attention = nn.utils.skip_init(nn.Linear, encoder.dim, scores, bias=False)  # type: ignore[no-untyped-call]
             with torch.no_grad():
-                self.attention.weight.copy_(torch.from_numpy(start)[None])
+                if isinstance(probe, AttentionProbe | AttentionFindings):
+                    self.attention.weight.copy_(torch.from_numpy(probe.attention))
+                else:
+                    nn.init.zeros_(self.attention.weight)
             self.attention.to(next(encoder.parameters()).device)
         self.head.to(next(encoder.parameters()).device)
-        self.findings = findings if data is None else data.targets is not None
         self.class_weights: Tensor | None = None
         if data is not None and config.class_weights:
             self.class_weights = torch.from_numpy(balanced_weights(data)).to(self.head.weight.device)
@@ -240,7 +244,8 @@ class Classifier(Trainable):
         features, codes = self.features(task.visible["view"]), task.hidden["codes"]
         logits = self.head(features).float()
         if self.attention is not None:
-            logits, first = attended(logits, self.attention(features).float()[:, 0], task.hidden["bags"])
+            scores = self.attention(features).float()
+            logits, first = attended(logits, scores, task.hidden["bags"], findings=self.findings)
             codes = codes[first]
         if self.findings:
             known = ~torch.isnan(codes)
@@ -272,13 +277,18 @@ class Classifier(Trainable):
         )
 
 
-def attended(logits: Tensor, scores: Tensor, bags: Tensor) -> tuple[Tensor, Tensor]:
-    """((bags, classes) log probabilities as ``attention.weighed`` has them, (bags,) the first row of each bag).
+def attended(logits: Tensor, scores: Tensor, bags: Tensor, *, findings: bool = False) -> tuple[Tensor, Tensor]:
+    """((bags, classes) logits of bags, (bags,) the first row of each).
 
-    ``logits`` (B, classes), ``scores`` (B,), ``bags`` (B,) with equal numbers side by side.
+    Those of classes are their log probabilities, those of ``findings`` their log-odds, both by ``attention.weighed``. ``logits``
+    (B, classes), ``scores`` (B, 1), of findings (B, classes), ``bags`` (B,) with equal numbers side by side.
     """
     _, of, sizes = torch.unique_consecutive(bags, return_inverse=True, return_counts=True)
-    return weighed(logits, scores, of, len(sizes)), sizes.cumsum(0) - sizes
+    first = sizes.cumsum(0) - sizes
+    if not findings:
+        return weighed(logits.log_softmax(dim=1), scores, of, len(sizes)), first
+    there, absent = (weighed(F.logsigmoid(signed), scores, of, len(sizes)) for signed in (logits, -logits))
+    return there - absent, first
 
 
 def augmented(
@@ -297,7 +307,7 @@ def augmented(
 def probabilities(classifier: Classifier, batches: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
     """(B, classes) probabilities for each batch of normalised views; those of findings do not sum to 1.
 
-    With attention (B, classes + 1): the last column is the logarithm of each image's weight.
+    With attention the logarithm of each image's weight follows, (B, classes + 1); of findings one each, (B, 2 classes).
     """
     where = device_of(classifier)
     with evaluating(classifier):

@@ -48,13 +48,11 @@ def judgement(
 
 def fit_frozen(data: Labelled, x: Array, strength: float, pooling: str, start: Probe | None = None) -> Probe:
     """The linear model of ``data`` with features ``x`` (N, D) and penalty ``strength``; cases weigh alike."""
-    weights = cases.weights(data)
-    if pooling == "attention":
-        assert data.cases is not None
-        assert weights is not None
-        return fit_attention(x, data.codes, data.cases, len(data.classes), strength, weights)
+    weights, attended = cases.weights(data), data.cases if pooling == "attention" else None
     if data.targets is not None:
-        return fit_findings(x, data.targets, strength, weights)
+        return fit_findings(x, data.targets, strength, weights, attended)
+    if attended is not None:
+        return fit_attention(x, data.codes, attended, len(data.classes), strength, weights)
     return fit_probe(x, data.codes, len(data.classes), strength, start=start, weights=weights)
 
 
