@@ -14,6 +14,7 @@ from torch import Tensor
 
 from foretell.data.frames import split_name
 from foretell.data.store import ImageStore
+from foretell.dense.squares import Squares
 from foretell.errors import InputError
 from foretell.views.draw import Drawn
 
@@ -94,18 +95,13 @@ class Masks:
             raise ValueError("masks are cut and flipped, not turned: set rotation=0 for dense views")
         return self.views(index, drawn.box, sizes, drawn.flip, drawn.vertical_flip, side)
 
-    def plain(self, index: Index, sizes: Tensor, side: int, crop: float = 1.0) -> Tensor:
-        """The masks through the evaluation view, see ``views.plain``."""
-        still = torch.zeros(len(index), dtype=torch.bool)
-        return self.views(index, plain_boxes(sizes, side, crop), sizes, still, still, side)
-
-
-def plain_boxes(sizes: Tensor, side: int, crop: float = 1.0) -> Tensor:
-    """(B, 4) float64: the part of images of ``sizes`` (B, 2) that ``views.plain`` shows, in their pixels."""
-    whole = sizes.to(torch.float64)
-    resized = (int(side / crop) * whole / whole.amin(1, keepdim=True) + 1e-9).floor()
-    scale = whole / resized
-    return torch.cat([((resized - side) / 2).round() * scale, side * scale], dim=1)
+    def answers(self, index: Index, cut: Squares, sizes: Tensor, side: int) -> Tensor:
+        """(N, side, side) int64: the masks of ``squares.squares`` of the images ``index`` (B,) of ``sizes`` (B, 2); ``IGNORED`` where
+        another square answers.
+        """
+        still = torch.zeros(len(cut.of), dtype=torch.bool)
+        found = self.views(index[cut.of], cut.boxes, sizes[cut.of], still, still, side)
+        return torch.where(cut.own(side), found, IGNORED)
 
 
 def _places(start: float, length: float, scale: float, side: int, limit: int, reverse: bool) -> Index:

@@ -22,6 +22,7 @@ from foretell.data.images import Images
 from foretell.data.store import ImageStore
 from foretell.dense.masks import IGNORED, Index, Masks
 from foretell.dense.scores import Overlap
+from foretell.dense.squares import squares
 from foretell.dense.stages import Stages
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
@@ -158,19 +159,30 @@ class Segmenter(Trainable):
 
     # what it is worth -----------------------------------------------------------------------------------------
 
-    def predicted(self, data: Masked, crop: float = 1.0) -> Iterator[tuple[Tensor, Tensor]]:
-        """(class numbers, reference), both (B, side, side) int64 on the CPU, through the evaluation view."""
-        batch, where = batch_for(self.side), device_of(self.encoder)
+    def predicted(self, data: Masked) -> Iterator[tuple[Tensor, Tensor]]:
+        """(class numbers, reference), both (B, side, side) int64 on the CPU, of squares whose side is an image's shorter one.
+
+        Together they are the whole of every image; the reference is ``IGNORED`` where another square of it answers.
+        """
+        batch = batch_for(self.side)
         for start in range(0, len(data), batch):
             rows = data.index[start : start + batch]
             images = data.store.read(rows)
-            with evaluating(self):
-                x = plain(images, self.side, self.views.mean, self.views.std, crop=crop)
-                logits = self(x.to(where).to(memory_format=torch.channels_last))
-            yield logits.argmax(1).cpu(), data.masks.plain(rows, images.sizes, self.side, crop)
+            cut = squares(images)
+            reference = data.masks.answers(rows, cut, images.sizes, self.side)
+            for at in range(0, len(reference), batch):
+                yield self._classes(cut.images.rows(at, at + batch)), reference[at : at + batch]
+
+    def _classes(self, images: Images) -> Tensor:
+        """(B, side, side) int64 on the CPU: the likeliest class of each pixel."""
+        with evaluating(self):
+            x = plain(images, self.side, self.views.mean, self.views.std)
+            logits = self(x.to(device_of(self.encoder)).to(memory_format=torch.channels_last))
+        found: Tensor = logits.argmax(1).cpu()
+        return found
 
     def score(self, data: Masked) -> dict[str, Any]:
-        """``Overlap.scores`` over all images of ``data``."""
+        """``Overlap.scores`` over all images of ``data``, whole."""
         overlap = Overlap(self.classes)
         for found, reference in self.predicted(data):
             overlap.add(found, reference)

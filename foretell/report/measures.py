@@ -24,6 +24,7 @@ NAMES = {
     "brier": ("Brier score", "lower is better"),
     "ece": ("ECE", "lower is better"),
 }
+IMAGES = "image_"  # before the measures of the images of cases
 CLASSES_FOR_TOP3 = 4  # of as many as 3 every answer is among the first three
 
 
@@ -31,9 +32,20 @@ def _shown(comparison: Json) -> list[str]:
     """The metrics of ``NAMES`` that have a mean for some arm with the most labels."""
     most = max(row["labels"] for row in comparison["summary"])
     known = {row["metric"] for row in comparison["summary"] if row["labels"] == most and words.known(row["mean"])}
-    if len(comparison.get("classes") or []) < CLASSES_FOR_TOP3:
-        known.discard("top3_accuracy")
-    return [metric for metric in NAMES if metric in known]
+    classes = len(comparison.get("classes") or [])
+    return [metric for metric in NAMES if metric in known and tells(metric, classes)]
+
+
+def tells(metric: str, classes: int) -> bool:
+    """Whether ``metric``, of cases or (image_...) of their images, depends on the answers with so many classes."""
+    return metric.removeprefix(IMAGES) != "top3_accuracy" or classes >= CLASSES_FOR_TOP3
+
+
+def named(metric: str) -> Cell:
+    """The cell that names ``metric``, of cases or (image_...) of their images, and which way is better."""
+    name, told = NAMES.get(metric.removeprefix(IMAGES), (metric_name(metric), ""))
+    of_images = metric.startswith(IMAGES) and metric.removeprefix(IMAGES) in NAMES
+    return Cell(f"{name} of images" if of_images else name, told)
 
 
 def _name(comparison: Json, metric: str) -> Cell:

@@ -12,7 +12,7 @@ from foretell import __version__
 from foretell.report import analysis, searching, words
 from foretell.report import pipeline_figures as figures
 from foretell.report.gather import judged_of
-from foretell.report.measures import measures
+from foretell.report.measures import IMAGES, measures, named, tells
 from foretell.report.page import HERE, environment
 from foretell.report.parts import Cell, Table
 from foretell.run import json_text, write_aside
@@ -69,7 +69,7 @@ def build(folder: Path, done: Sequence[StepDone]) -> tuple[Path, Json]:
 
 
 def numbers(folder: Path, done: Sequence[StepDone]) -> Json:
-    """The report as plain values: {"steps", "comparisons", "classifiers"}."""
+    """The report as plain values: {"steps", "comparisons", "classifiers"}; "classes" of a classifier is their number."""
     steps = [_step(folder, one) for one in done]
     return {
         "steps": steps,
@@ -79,7 +79,13 @@ def numbers(folder: Path, done: Sequence[StepDone]) -> Json:
             for one in _of_kind(done, "compare")
         ],
         "classifiers": [
-            {"name": one.step.name, "title": one.step.called, "after": one.step.after, "scores": one.facts["scores"]}
+            {
+                "name": one.step.name,
+                "title": one.step.called,
+                "after": one.step.after,
+                "scores": one.facts["scores"],
+                "classes": one.facts["classes"],
+            }
             for one in _of_kind(done, "finetune")
         ],
         "foretell": __version__,
@@ -249,12 +255,12 @@ def _classifier(one: Json) -> Json:
     intervals = scores.get("intervals") or {}
     rows: list[list[Cell | str]] = []
     for name, value in scores.items():
-        if not words.known(value) or name == "samples":
+        if not words.known(value) or name == "samples" or not tells(name, one["classes"]):
             continue
         groups = "groups {:.3f} to {:.3f}".format(*intervals[name]) if name in intervals else ""
-        rows.append([metric_name(name), Cell(f"{value:.3f}", groups)])
+        rows.append([named(name), Cell(f"{value:.3f}", groups)])
     samples = words.counted(
-        scores["samples"], "test case" if any(name.startswith("image_") for name in scores) else "test image"
+        scores["samples"], "test case" if any(name.startswith(IMAGES) for name in scores) else "test image"
     )
     return {"name": one["name"], "title": one["title"], "after": one["after"], "table": Table(["Score", samples], rows)}
 

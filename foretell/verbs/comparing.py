@@ -354,7 +354,8 @@ def finetune(
         train, test, notes = held_out(found.store, found.parts.train, found.parts.test, config=found.config)
         for note in notes:
             say(f"  {note}")
-        say(f"fine-tuning on {count(train):,} labels of {len(train.classes)} classes:")
+        told = "classes" if train.targets is None else "findings"
+        say(f"fine-tuning on {count(train):,} labels of {len(train.classes)} {told}:")
         if found.joins:
             _join_search(found, train, trials)
             joined = _compare(found, per_class, seeds, trials, "", jobs=jobs) if compare else None

@@ -193,7 +193,7 @@ class Work:
         place = self._place(step, key)
         if (place / "scores.json").is_file():
             found = _kept(place / "scores.json")
-            return Done(step, place, key, found["seconds"], True, found)
+            return Done(step, place, key, found["seconds"], True, found | _classes(place))
         if place.exists():  # stopped on the way: what it needs is in the run
             shutil.rmtree(place)
         began = time.monotonic()
@@ -205,7 +205,13 @@ class Work:
             )
         found = {"scores": made.scores, "seconds": max(time.monotonic() - began, _fine_tuned(before.folder))}
         write_aside(place / "scores.json", json_text(found))
-        return Done(step, place, key, found["seconds"], False, found)
+        return Done(step, place, key, found["seconds"], False, found | _classes(place))
+
+
+def _classes(place: Path) -> dict[str, int]:
+    """{"classes": how many the classifier in ``place`` tells apart}."""
+    config = read_object(place / "config.json", f"delete {place}: the same command makes this step again")
+    return {"classes": len(config.get("classes") or [])}
 
 
 def _kept(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from foretell.dense import Masks, Overlap, Segmenter, compare_dense
 from foretell.dense.compare import Budget
 from foretell.dense.masks import IGNORED, read_mask
 from foretell.dense.segmenter import DenseConfig, masked, soft_dice
+from foretell.dense.squares import squares as squares_of
 from foretell.dense.stages import Stages
 from foretell.encoders import build_encoder
 from foretell.encoders.base import Encoder, EncoderConfig
@@ -56,15 +57,16 @@ def test_a_mask_is_seen_through_the_views_of_its_image(size: tuple[int, int]) ->
     masks = Masks([blocks] * 16)
     index = np.arange(16)
     images = store.read(index)
+    cut = squares_of(images)
     views = ViewConfig(side=24, scale=(0.5, 1), flip=0.5, vertical_flip=0.5, jitter=0, grey=0, blur=0)
     drawn = draw(images.sizes, views, Rng(0, 0, Rows(0, 16, 16)), "x")
     assert bool(drawn.flip.any())
     assert not bool(drawn.flip.all())
     for shown, mask in (
         (render(images, drawn, views), masks.augmented(index, drawn, images.sizes, 24)),
-        (plain(images, 24), masks.plain(index, images.sizes, 24)),
+        (plain(cut.images, 24), masks.answers(index, cut, images.sizes, 24)),
     ):
-        sure = (shown[:, 0] < 0.05) | (shown[:, 0] > 0.95)
+        sure = ((shown[:, 0] < 0.05) | (shown[:, 0] > 0.95)) & (mask != IGNORED)
         assert sure.float().mean() > 0.4
         assert torch.equal((shown[:, 0] > 0.5)[sure], (mask == 1)[sure])
 
@@ -72,8 +74,46 @@ def test_a_mask_is_seen_through_the_views_of_its_image(size: tuple[int, int]) ->
 def test_a_mask_may_be_finer_than_its_image() -> None:
     coarse = np.kron(np.array([[0, 1], [1, 0]], np.uint8), np.ones((8, 8), np.uint8))
     fine = np.kron(coarse, np.ones((3, 3), np.uint8))
-    sizes = torch.tensor([[16, 16]])
-    assert torch.equal(Masks([coarse]).plain(np.array([0]), sizes, 16), Masks([fine]).plain(np.array([0]), sizes, 16))
+    images = ImageStore.of([coarse[:, :, None]]).read([0])
+    whole = (np.array([0]), squares_of(images), images.sizes, 16)
+    assert torch.equal(Masks([coarse]).answers(*whole), Masks([fine]).answers(*whole))
+    assert torch.equal(Masks([coarse]).answers(*whole)[0], torch.from_numpy(coarse.astype(np.int64)))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 9), (25, 8), (8, 30), (1, 7)])
+def test_every_pixel_of_an_image_is_judged_once(size: tuple[int, int]) -> None:
+    number = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size)
+    store = ImageStore.of([number[:, :, None], number[:5, :5, None]])
+    images = store.read([0, 1])
+    cut, side = squares_of(images), min(size)
+    first = cut.of == 0
+    own = cut.own(side)[torch.from_numpy(first)]
+    seen = cut.images.pixels[torch.from_numpy(first), 0, :side, :side][own]
+    assert sorted(seen.tolist()) == list(range(size[0] * size[1]))
+    assert cut.own(min(5, side))[torch.from_numpy(~first)].all()
+    masks = Masks([np.minimum(number, 250), number[:5, :5]])
+    answers = masks.answers(np.array([0, 1]), cut, images.sizes, side)[torch.from_numpy(first)]
+    assert torch.equal(answers[own], seen.to(torch.int64).clamp(max=250))
+    assert (answers[~own] == IGNORED).all()
+
+
+def test_a_class_at_the_edge_of_a_wide_image_is_scored() -> None:
+    rng = np.random.default_rng(0)
+    pictures, masks = [], []
+    for height, width in ((16, 48), (16, 48), (20, 20), (40, 18)):
+        mask = np.zeros((height, width), np.uint8)
+        mask[:, :10] = 1
+        pictures.append((rng.integers(0, 60, (height, width, 1)) + 150 * mask[:, :, None]).astype(np.uint8))
+        masks.append(mask)
+    data = masked(ImageStore.of(pictures), Masks(masks), np.arange(4))
+    views = resolved(ViewConfig(side=16), data.store, 16)
+    segmenter = Segmenter(DenseConfig(), new_encoder(side=16), data, views)
+    judged = torch.cat([reference for _, reference in segmenter.predicted(data)])
+    kept = judged[judged != IGNORED]
+    pixels = [mask.size * (16 / min(mask.shape)) ** 2 for mask in masks]  # their shorter side is shown at 16
+    assert len(kept) == pytest.approx(sum(pixels), rel=0.02)
+    truth = np.average([mask.mean() for mask in masks], weights=pixels)
+    assert (kept == 1).float().mean().item() == pytest.approx(truth, abs=0.01)
 
 
 def test_turned_views_are_refused() -> None:

@@ -90,6 +90,7 @@ class SegmentationFewLabels(Claim):
             "few": FEW,
             "arms": ARMS,
             "budget": [BUDGET.steps, BUDGET.batch, *BUDGET.rates],
+            "judged": "whole slices",
         }
 
         def work() -> dict[str, Any]:

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 EXTRA = ("top3_accuracy", "brier", "ece")
-BINS = 15  # of the calibration error (Guo et al., arXiv 1706.04599)
+BINS = (
+    15  # of the calibration error (Guo et al., arXiv 1706.04599), and fewer where a bin would have less than ``FILLED``
+)
+FILLED = 10  # samples; the distance within a bin of one sample is large however well a model is calibrated
 _CELLS = 8192
 _SPAN = 42.0  # log-odds of 1e-9 to 1 - 1e-9
 
@@ -25,15 +28,16 @@ def cells(probabilities: NDArray[np.float32], count: int = _CELLS) -> NDArray[np
 class Calibration:
     """Sums over batches; memory does not grow with the test set.
 
-    ``result``: "top3_accuracy" (of the classes there are, where they are fewer), "brier" in [0, 2], the mean over samples
-    of the squared distance of the probabilities from the truth (Brier, 1950), and "ece", the mean distance of confidence
-    and accuracy over ``BINS`` bins of as many samples each (Nixon et al., arXiv 1904.01685), in [0, 1]: bins of equal width
-    are nearly empty where a model is sure. Samples within one of 8192 cells of confidence stay in one bin.
+    ``result``: "top3_accuracy" (of the classes there are, where they are fewer; of tied ones the share that has a place), "brier"
+    in [0, 2], the mean over samples of the squared distance of the probabilities from the truth (Brier, 1950), and "ece", the
+    mean distance of confidence and accuracy over up to ``BINS`` bins of as many samples each (Nixon et al., arXiv 1904.01685), in
+    [0, 1]: bins of equal width are nearly empty where a model is sure. Samples within one of 8192 cells of confidence stay in
+    one bin. It is NaN below two bins of ``FILLED`` samples.
     """
 
     def __init__(self) -> None:
         self._count = 0
-        self._top3 = 0
+        self._top3 = 0.0
         self._brier = 0.0
         self._sums = np.zeros((3, _CELLS))  # samples, hits and summed confidence of each cell
 
@@ -42,7 +46,8 @@ class Calibration:
         p = probabilities.astype(np.float64)
         own = p[np.arange(len(p)), truth]
         self._count += len(p)
-        self._top3 += int(((p > own[:, None]).sum(axis=1) < 3).sum())
+        above, tied = (p > own[:, None]).sum(axis=1), (p == own[:, None]).sum(axis=1)
+        self._top3 += float(np.clip((3 - above) / tied, 0, 1).sum())
         self._brier += float((p**2).sum() + (1 - 2 * own).sum())
         confidence = p.max(axis=1)
         at = cells(confidence.astype(np.float32))
@@ -52,9 +57,12 @@ class Calibration:
 
     def _ece(self) -> float:
         samples, hits, confidence = self._sums
+        count = min(BINS, self._count // FILLED)
+        if count < 2:
+            return math.nan
         before = np.cumsum(samples) - samples
-        bins = np.minimum((before + samples / 2) / self._count * BINS, BINS - 1).astype(np.int64)
-        gap = np.bincount(bins, hits - confidence, minlength=BINS)
+        bins = np.minimum((before + samples / 2) / self._count * count, count - 1).astype(np.int64)
+        gap = np.bincount(bins, hits - confidence, minlength=count)
         return float(np.abs(gap).sum() / self._count)
 
     def result(self) -> dict[str, float]:

@@ -28,7 +28,7 @@ def thresholds_at(probabilities: Array, truth: NDArray[Any], specificity: float)
     found: list[float | None] = []
     for at, target in enumerate(_each(truth, probabilities.shape[1]).T):
         without = np.sort(probabilities[target == 0, at])
-        rank = math.ceil(specificity * len(without)) - 1
+        rank = math.ceil(specificity * len(without) - 1e-9) - 1  # 0.55 * 100 is more than 55
         found.append(float(without[max(rank, 0)]) if len(without) else None)
     return found
 

@@ -50,8 +50,39 @@ def test_honest_probabilities_are_calibrated_and_bold_ones_are_not() -> None:
 def test_batches_do_not_matter_and_nothing_is_nan() -> None:
     p, truth = made(500)
     assert measured(p, truth, 1) == pytest.approx(measured(p, truth, 500))
-    sure = np.eye(2, dtype=np.float32)[np.zeros(4, int)]
-    assert measured(sure, np.zeros(4, int)) == pytest.approx({"top3_accuracy": 1, "brier": 0, "ece": 0})
-    assert measured(sure, np.ones(4, int)) == pytest.approx({"top3_accuracy": 1, "brier": 2, "ece": 1})
+    sure = np.eye(2, dtype=np.float32)[np.zeros(20, int)]
+    assert measured(sure, np.zeros(20, int)) == pytest.approx({"top3_accuracy": 1, "brier": 0, "ece": 0})
+    assert measured(sure, np.ones(20, int)) == pytest.approx({"top3_accuracy": 1, "brier": 2, "ece": 1})
     assert all(math.isnan(value) for value in Calibration().result().values())
     assert cells(np.array([0, 0.5, 1], np.float32)).tolist() == [53, 4096, 8138]
+
+
+def test_with_few_samples_bins_are_filled_and_with_fewer_there_is_no_error() -> None:
+    rng = np.random.default_rng(0)
+
+    def of_an_honest_model(count: int) -> float:
+        found = []
+        for _ in range(200):
+            confidence = rng.uniform(0.5, 1, count)
+            truth = (rng.random(count) > confidence).astype(np.int64)
+            found.append(measured(np.stack([confidence, 1 - confidence], 1).astype(np.float32), truth)["ece"])
+        return float(np.mean(found))
+
+    assert math.isnan(of_an_honest_model(19))
+    assert of_an_honest_model(30) < 0.15  # with a bin a sample or two it was 0.23
+    assert of_an_honest_model(60) < 0.13
+
+
+@pytest.mark.parametrize(
+    ("row", "truth", "share"),
+    [
+        ([1.0] + [0.0] * 49, 7, 2 / 49),  # two places for 49 that are equally unlikely
+        ([0.5, 0.5] + [0.0] * 48, 7, 1 / 48),
+        ([0.02] * 50, 7, 3 / 50),
+        ([0.4, 0.3, 0.2, 0.1], 3, 0.0),
+        ([0.4, 0.2, 0.2, 0.2], 3, 2 / 3),
+        ([0.5, 0.5], 1, 1.0),
+    ],
+)
+def test_tied_classes_share_the_places_among_the_first_three(row: list[float], truth: int, share: float) -> None:
+    assert measured(np.array([row], np.float32), np.array([truth]))["top3_accuracy"] == pytest.approx(share)

@@ -48,3 +48,11 @@ def test_classes_are_each_against_the_rest() -> None:
     nothing = Operating([None, 0.5])
     nothing.add(p[:, :2], np.array([[1, NAN]] * 4, np.float32))
     assert all(math.isnan(value) for value in nothing.result().values())
+
+
+@pytest.mark.parametrize(("wanted", "count"), [(0.55, 100), (0.14, 100), (0.28, 100), (0.9, 10), (0.95, 20), (0.9, 15)])
+def test_no_more_specificity_is_taken_than_is_wanted(wanted: float, count: int) -> None:
+    p = np.arange(count, dtype=np.float32)[:, None] / count
+    (limit,) = thresholds_at(p, np.zeros((count, 1), np.float32), wanted)
+    reached = float(np.mean(p[:, 0] <= limit))
+    assert wanted <= reached < wanted + 1 / count - 1e-9
