@@ -26,7 +26,7 @@ from tokenizers import Encoding, Tokenizer
 from foretell.data.corpus import Corpus, Document
 from foretell.data.store import cache_folder
 from foretell.data.stores import alone, whole
-from foretell.data.tokenizer import continuation_prefix
+from foretell.data.tokenizer import continuation_prefix, id_space
 from foretell.data.tokens import COLUMNS, TokenStore
 from foretell.errors import InputError
 from foretell.run import write_aside
@@ -59,6 +59,7 @@ def open_tokens(
     """
     text = tokenizer.to_str()
     key = f"{VERSION}\0{corpus.fingerprint}\0{text}" + ("\0words between spaces" if _unsplit(tokenizer) else "")
+    key += "\0ids with gaps" if id_space(tokenizer) != tokenizer.get_vocab_size() else ""
     digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     root = (cache if cache is not None else cache_folder()) / "tokens"
     folder = root / digest
@@ -80,12 +81,13 @@ def open_tokens(
 class _Builder:
     def __init__(self, corpus: Corpus, tokenizer: Tokenizer, work: Path, progress: Progress | None) -> None:
         self.corpus, self.tokenizer, self.work, self.progress = corpus, tokenizer, work, progress
-        self.dtype = np.dtype("uint16" if tokenizer.get_vocab_size() <= 1 << 16 else "uint32")
+        self.vocabulary = id_space(tokenizer)
+        self.dtype = np.dtype("uint16" if self.vocabulary <= 1 << 16 else "uint32")
         prefix = continuation_prefix(tokenizer)
         self.begins: NDArray[np.bool_] | None = None
         self.encode = tokenizer.encode_batch  # the faster way does not know of what word a token is
         if prefix is not None:
-            names = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
+            names = [tokenizer.id_to_token(number) or "" for number in range(self.vocabulary)]
             self.begins = np.array([not name.startswith(prefix) for name in names])
             self.encode = tokenizer.encode_batch_fast
         self.between_spaces = _unsplit(tokenizer)
@@ -122,7 +124,7 @@ class _Builder:
             "source": self.corpus.name,
             "fingerprint": digest,
             "dtype": self.dtype.name,
-            "vocabulary": self.tokenizer.get_vocab_size(),
+            "vocabulary": self.vocabulary,
             "tokens": state.tokens,
             "sentences": state.sentences,
             "documents": state.documents,

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -68,6 +70,35 @@ def specials_of(tokenizer: Tokenizer) -> dict[str, int]:
                 found[role] = number
                 break
     return found
+
+
+def id_space(tokenizer: Tokenizer) -> int:
+    """One more than the largest id: how many tokens there are, and the ids between theirs that no token has."""
+    return max(tokenizer.get_vocab().values(), default=-1) + 1
+
+
+def used_ids(tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """The ids that tokens have, rising."""
+    return np.unique(np.fromiter(tokenizer.get_vocab().values(), np.int64))
+
+
+def unused_ids(tokenizer: Tokenizer, size: int) -> list[int]:
+    """The ids below ``size``, the vocabulary of a network, that no token has: they are not to be written."""
+    unused: list[int] = np.setdiff1d(np.arange(size), used_ids(tokenizer)).tolist()
+    return unused
+
+
+def with_specials(tokenizer: Tokenizer, names: Sequence[str]) -> Tokenizer:
+    """A copy that has the special tokens ``names``, too; each new one gets an id that no token has."""
+    text = tokenizer.to_str()
+    if id_space(tokenizer) > tokenizer.get_vocab_size():  # the library would give an id that may be a token's
+        fields = json.loads(text)
+        lacking = [name for name in names if tokenizer.token_to_id(name) is None]
+        fields["model"]["vocab"] |= {name: number for number, name in enumerate(lacking, id_space(tokenizer))}
+        text = json.dumps(fields)
+    made = Tokenizer.from_str(text)
+    made.add_special_tokens([AddedToken(name, special=True) for name in names])
+    return made
 
 
 ADD = "add it with tokenizer.add_special_tokens, or leave objective.tokenizer.file out and let one be trained"

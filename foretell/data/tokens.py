@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from foretell.data.tokenizer import read_tokenizer, specials_of
+from foretell.data.tokenizer import id_space, read_tokenizer, specials_of, used_ids
 from foretell.errors import InputError
 
 COLUMNS = ("label", "group", "split", "lang")
@@ -63,7 +63,7 @@ class TokenStore:
             raise ValueError("its parts do not belong together")
         for name in COLUMNS:
             self.column(name)
-        if self.tokenizer.get_vocab_size() != self.vocabulary:
+        if id_space(self.tokenizer) != self.vocabulary:
             raise ValueError("tokenizer.json is another")
 
     def __len__(self) -> int:
@@ -135,6 +135,12 @@ class TokenStore:
         """Role -> id of the special tokens."""
         return specials_of(self.tokenizer)
 
+    @cached_property
+    def used(self) -> Index:
+        """The ids that tokens have, rising."""
+        return used_ids(self.tokenizer)
+
     @property
     def vocabulary(self) -> int:
+        """``tokenizer.id_space``."""
         return int(self.meta["vocabulary"])

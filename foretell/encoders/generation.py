@@ -151,6 +151,7 @@ def generate(
     cache = Cache(room) if cached else None
     step: FixedStep | None = None
     ids = list(prompt)
+    never = torch.tensor(banned, dtype=torch.long)
     was = model.training
     model.eval()
     try:
@@ -165,8 +166,7 @@ def generate(
                     step = FixedStep(model, cache, device)
                     step.capture()
             logits = logits.cpu()
-            if banned:
-                logits[list(banned)] = float("-inf")
+            logits[never] = float("-inf")
             token = _drawn(logits, sampling, chance)
             ids.append(token)
             yield token

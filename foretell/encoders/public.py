@@ -17,7 +17,7 @@ from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from foretell.data.tokenizer import read_tokenizer, tokenizer_text
+from foretell.data.tokenizer import id_space, read_tokenizer, tokenizer_text
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.public_config import config_of, shape_from
 from foretell.encoders.public_names import (
@@ -118,9 +118,7 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     folder = Path(folder)
     config = read_config(folder)
     layout, shape = shape_from(config, folder / CONFIG)
-    file = next((folder / name for name in FILES if (folder / name).is_file()), None)
-    if file is None:
-        raise InputError(f"{folder}: holds no {' and no '.join(FILES)}; give the folder of a whole checkpoint")
+    file = _weights(folder)
     if not (folder / TOKENIZER).is_file():
         raise InputError(
             f"{folder}: holds no {TOKENIZER}; write it with AutoTokenizer.from_pretrained(...).save_pretrained"
@@ -142,12 +140,30 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     return model.eval(), tokenizer
 
 
+def _weights(folder: Path) -> Path:
+    """The file of the weights. Raises InputError where there is none."""
+    file = next((folder / name for name in FILES if (folder / name).is_file()), None)
+    if file is None:
+        raise InputError(f"{folder}: holds no {' and no '.join(FILES)}; give the folder of a whole checkpoint")
+    return file
+
+
+def check_output_layer(folder: Path) -> None:
+    """Raises InputError for a decoder whose words cannot be told before it is trained on: its own output layer is missing."""
+    config, (name,) = read_config(folder), TIED["gpt2"]
+    if config.get("tie_word_embeddings", True) is False and name not in read_tensors(_weights(folder)):
+        raise InputError(
+            f"{folder}: its output layer is missing ('{name}'; {CONFIG} says that it is not the token table); train it on "
+            "first: foretell pretrain DATA --objective gpt --weights FOLDER, or foretell finetune"
+        )
+
+
 def check_vocabulary(tokenizer: Tokenizer, shape: Shape, folder: Path) -> None:
     """Raises InputError where ``tokenizer`` has tokens that a network of ``shape`` has not."""
-    largest = max(tokenizer.get_vocab().values(), default=0)
-    if largest >= shape.vocabulary:
+    needed = id_space(tokenizer)
+    if needed > shape.vocabulary:
         raise InputError(
-            f"{folder}: the tokenizer has {largest + 1:,} tokens, the network {shape.vocabulary:,}; give the tokenizer.json "
+            f"{folder}: the tokenizer has {needed:,} tokens, the network {shape.vocabulary:,}; give the tokenizer.json "
             "that the checkpoint was trained with"
         )
 

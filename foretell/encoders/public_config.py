@@ -69,6 +69,9 @@ def _bert(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
         raise InputError(f"{file}: position_embedding_type is '{kind}'; Foretell reads absolute (learned) positions")
     if config.get("is_decoder"):
         raise InputError(f"{file}: is_decoder is true; Foretell reads {layout} as an encoder")
+    segments = config.get("type_vocab_size", 2)
+    if segments < 1:
+        raise InputError(f"{file}: type_vocab_size is {segments}; expected 1 or more, as the model was trained")
     first = _padding(config, file) + 1 if layout == "roberta" else 0
     return Shape(
         vocabulary=config["vocab_size"],
@@ -78,7 +81,7 @@ def _bert(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
         inner=config["intermediate_size"],
         positions=config["max_position_embeddings"] - first,
         first_position=first,
-        segments=config.get("type_vocab_size", 2),
+        segments=segments,
         activation=_activation(config.get("hidden_act", "gelu"), layout, file),
         epsilon=config.get("layer_norm_eps", 1e-12),
         dropout=config.get("hidden_dropout_prob", 0.1),

@@ -85,6 +85,11 @@ class Bert(TextObjective):
             raise InputError(f"the checkpoint is a {layout} decoder, which bert cannot go on with; use gpt")
         if config.tasks != "words" and layout != "bert":
             raise InputError(f"objective.tasks = '{config.tasks}': a {layout} model tells no segments apart; use words")
+        if config.tasks != "words" and shape.segments < 2:
+            raise InputError(
+                f"objective.tasks = '{config.tasks}': the checkpoint tells no segments apart (type_vocab_size = "
+                f"{shape.segments}); use words"
+            )
 
     @classmethod
     def continued(cls, config: Bert.Config, model: LanguageModel) -> LanguageModel:
@@ -137,7 +142,8 @@ class Bert(TextObjective):
             masks = self.config.masks
             chosen = choose(batch.example, batch.special, batch.word, masks.share, masks.whole_words, where)
             mask, vocabulary = self.store.specials["mask"], self.store.vocabulary
-            ids, hidden["words"] = shown(batch.ids, chosen, mask, vocabulary, masks, where)
+            used = None if len(self.store.used) == vocabulary else torch.from_numpy(self.store.used)
+            ids, hidden["words"] = shown(batch.ids, chosen, mask, vocabulary, masks, where, used)
         if self.paired:
             hidden["pairs"] = batch.pair
         task = self.task_of(batch, ids=ids)

@@ -96,9 +96,10 @@ class HeldOut:
 def word_guesses(learnt: TextObjective, hidden: torch.Tensor) -> dict[str, float]:
     """Perplexity and accuracy, at the places of ``hidden``, of how often each token is foretold in the text of ``learnt``.
 
-    One is added to each token's count.
+    One is added to each token's count; an id that no token has counts for nothing.
     """
-    counts = np.ones(learnt.store.vocabulary)
+    counts = np.zeros(learnt.store.vocabulary)
+    counts[learnt.store.used] = 1
     for part in learnt.asked(COUNTED):
         counts += np.bincount(part, minlength=len(counts))
     wanted = hidden[hidden != NOT_CHOSEN].numpy()

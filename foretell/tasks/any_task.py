@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from foretell.data.table import many
 from foretell.errors import unknown
 from foretell.tasks.answering import LONGEST, Answering, withheld
 from foretell.tasks.base import Task
@@ -50,7 +51,12 @@ def parts_of(
     if not isinstance(found, LabelledSpans):
         return held_out(task_of(found, layout), found, division)
     rows = np.sort(np.concatenate([division.train, division.test]))
-    train, test, notes = held_out(span_task_of(found, layout, rows, stride=stride, longest=longest), found, division)
+    task = span_task_of(found, layout, rows, stride=stride, longest=longest)
+    train, test, notes = held_out(task, found, division)
+    if isinstance(task, Tagging) and task.unread:
+        notes.append(
+            f"of {many(task.unread, 'word')} the tokenizer makes no token: each gets the tag of what comes after it"
+        )
     if isinstance(train, Tagging) and isinstance(test, Tagging):
         train, test, more = known_tags(train, test, found.source)
         notes += more

@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import Tokenizer
 from torch import nn
 
 from foretell.counters import seed_of
-from foretell.data.tokenizer import ROLES, specials_of
+from foretell.data.tokenizer import ROLES, specials_of, with_specials
 from foretell.encoders.bag import is_bag
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
@@ -38,8 +38,7 @@ def extended(model: LanguageModel, tokenizer: Tokenizer, seed: int = 0) -> tuple
     names = (START, DELIMITER, EXTRACT)
     if not model.shape.causal or all(tokenizer.token_to_id(name) is not None for name in names):
         return model, tokenizer
-    grown = Tokenizer.from_str(tokenizer.to_str())
-    grown.add_special_tokens([AddedToken(name, special=True) for name in names])
+    grown = with_specials(tokenizer, names)
     have, added = model.shape.vocabulary, _ids(grown, *names)
     wanted = max(have, max(added) + 1)
     old = model.net.tokens.weight.detach()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from foretell.tasks.inputs import Index
@@ -33,6 +34,12 @@ class Pieces:
     def first_at(self, character: Index) -> Index:
         """The piece that each of ``character`` begins in: the first that reaches beyond it, else the last one."""
         found: Index = np.minimum(np.searchsorted(self.end, character, side="right"), len(self) - 1)
+        return found
+
+    def lacking(self, start: Index, end: Index) -> NDArray[np.bool_]:
+        """Whether no piece stands for any of the characters ``start`` to ``end``, each of one word."""
+        first = np.searchsorted(self.end, start, side="right")
+        found: NDArray[np.bool_] = (first == len(self)) | (self.start[np.minimum(first, len(self) - 1)] >= end)
         return found
 
     def last_before(self, character: Index) -> Index:

@@ -8,7 +8,7 @@ foretold in the window where it has most context.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -47,6 +47,9 @@ class Tagging(Task):
     The words of example n are ``words[n]`` to ``words[n + 1]`` (``words`` (N + 1,)) of these, each (W,) int64: ``window``,
     which of the example's sequences answers for the word; ``place``, its first piece there; ``tag``, its code in ``tags``,
     -1 where training has none of it, which counts as an error and not in the loss.
+
+    ``unread``: words of all sentences that were laid out of which the tokenizer makes no piece: that of the next word, or
+    the last one, stands for them.
     """
 
     sentences: list[Tagged]
@@ -55,6 +58,7 @@ class Tagging(Task):
     window: Index
     place: Index
     tag: Index
+    unread: int = field(default=0, kw_only=True)
 
     name: ClassVar[str] = "tagging"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
@@ -78,12 +82,13 @@ class Tagging(Task):
         room = layout.length - len(layout.lead) - len(layout.trail)
         texts = [" ".join(sentence.words) for sentence in sentences]
         cut: list[list[int]] = []
-        counts, window, place = [], [], []
+        counts, window, place, unread = [], [], [], 0
         for sentence, pieces in zip(sentences, pieces_of(layout.tokenizer, texts), strict=True):
             if not len(pieces):
                 raise InputError(f"{sentence.place}: the tokenizer makes no token of this sentence; leave it out")
             sizes = np.array([len(word) + 1 for word in sentence.words], np.int64)
             first = pieces.first_at(np.cumsum(sizes) - sizes)
+            unread += int(pieces.lacking(np.cumsum(sizes) - sizes, np.cumsum(sizes) - 1).sum())
             spans = windows(len(pieces), room, stride or max(1, room // 2))
             owner = owners(spans, len(pieces))[first]
             cut += [pieces.ids[start:end] for start, end in spans.tolist()]
@@ -96,6 +101,7 @@ class Tagging(Task):
         made = cls(
             layout, layout.alone(cut), first_of(np.array(counts, np.int64)), rows, none, groups, [], list(sentences),
             [], words, np.concatenate([none[:0], *window]), np.concatenate([none[:0], *place]), none,
+            unread=unread,
         )  # fmt: skip
         return made.knowing(tags)
 

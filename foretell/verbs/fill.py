@@ -40,6 +40,7 @@ def fill(
 
 def _by_encoder(run: Path, text: str, top: int) -> Filled:
     from foretell.data.gaps import encode_gaps
+    from foretell.data.tokenizer import unused_ids
     from foretell.errors import InputError
     from foretell.verbs.text_run import read_text
 
@@ -59,8 +60,9 @@ def _by_encoder(run: Path, text: str, top: int) -> Filled:
     if not gaps:
         raise InputError(f"no [MASK] in '{text}'; write one where a word is missing")
     logits = read.model.logits(read.states(ids)[gaps]).float()
-    logits[:, [number for number in read.specials.values() if number < logits.shape[1]]] = float("-inf")
-    best = logits.softmax(1).topk(min(top, logits.shape[1]))
+    never = {*read.specials.values(), *unused_ids(read.tokenizer, logits.shape[1])}
+    logits[:, list(never)] = float("-inf")
+    best = logits.softmax(1).topk(min(top, logits.shape[1] - len(never)))
     found = [
         [(_word(read.tokenizer.decode([token])), value) for token, value in zip(tokens, values, strict=True)]
         for tokens, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)

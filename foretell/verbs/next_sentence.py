@@ -53,6 +53,11 @@ def next_sentence(
             f"{run}: was not trained to tell next sentences; train with: foretell pretrain DATA --objective bert -s "
             "objective.tasks=both"
         )
+    if read.model.shape.segments < 2:
+        raise InputError(
+            f"{run}: tells no segments apart (type_vocab_size = {read.model.shape.segments}), so that it cannot tell a pair of "
+            "sentences; expected a BERT with two"
+        )
     cls, sep = read.need("cls", "sep")
     tokens = [encoded.ids for encoded in read.tokenizer.encode_batch(sentences, add_special_tokens=False)]
     (first_line, one), (other_line, two) = sorted(

@@ -7,6 +7,7 @@ import torch
 from tokenizers import Tokenizer
 
 from foretell.counters import seed_of
+from foretell.data.tokenizer import unused_ids
 from foretell.data.tokens import TokenStore
 from foretell.encoders.generation import Sampling, generate
 from foretell.encoders.language import LanguageModel
@@ -70,7 +71,7 @@ def _filled(model: LanguageModel, store: TokenStore, ids: list[int], rng: np.ran
         device = next(model.parameters()).device
         states = model.net(torch.tensor([given], device=device))[0, place + 1]
         logits = model.logits(states).float()
-    logits[list(store.specials.values())] = float("-inf")
+    logits[[*store.specials.values(), *unused_ids(tokenizer, len(logits))]] = float("-inf")
     best = logits.softmax(0).topk(3)
     texts = pieces(tokenizer, ids)
     before = " " if texts[place].startswith(" ") else ""
@@ -85,7 +86,8 @@ def _filled(model: LanguageModel, store: TokenStore, ids: list[int], rng: np.ran
 def _written(model: LanguageModel, store: TokenStore, ids: list[int], seed: int) -> tuple[str, str]:
     end = store.specials["end"]
     found = []
-    for token in generate(model, [end, *ids], WRITTEN, Sampling(0.8, top_k=50), seed=seed):
+    banned = unused_ids(store.tokenizer, model.shape.vocabulary)
+    for token in generate(model, [end, *ids], WRITTEN, Sampling(0.8, top_k=50), seed=seed, banned=banned):
         if token == end:
             break
         found.append(token)

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from foretell.counters import seed_of
 from foretell.data.letters import is_word
-from foretell.data.tokenizer import continuation_prefix
+from foretell.data.tokenizer import continuation_prefix, unused_ids
 from foretell.data.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
 from foretell.objectives.text import TextObjective
@@ -85,9 +85,10 @@ def _chosen(texts: list[str], seed: int) -> set[int]:
 
 
 def _chances(model: LanguageModel, store: TokenStore, states: torch.Tensor) -> torch.Tensor:
-    """(T, vocabulary) probabilities, special tokens left out."""
+    """(T, vocabulary) probabilities, special tokens and ids without a token left out."""
     logits = model.logits(states).float()[:, : store.vocabulary]
-    logits[:, [number for role, number in store.specials.items() if role != "end"]] = float("-inf")
+    specials = [number for role, number in store.specials.items() if role != "end"]
+    logits[:, [*specials, *unused_ids(store.tokenizer, store.vocabulary)]] = float("-inf")
     return logits.softmax(1).cpu()
 
 

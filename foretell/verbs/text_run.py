@@ -20,12 +20,16 @@ from foretell.verbs.common import say
 
 @dataclass
 class TextModel:
-    """``model`` in evaluation mode with its ``tokenizer``; ``specials``: role -> id of the special tokens."""
+    """``model`` in evaluation mode with its ``tokenizer``; ``specials``: role -> id of the special tokens.
+
+    ``path``: what was given; ``folder``: that of the checkpoint.
+    """
 
     model: LanguageModel
     tokenizer: Tokenizer
     specials: dict[str, int]
     path: Path
+    folder: Path
 
     def need(self, *roles: str) -> list[int]:
         """The ids of special tokens. Raises InputError where the tokenizer lacks one."""
@@ -62,4 +66,4 @@ def read_text(path: Path) -> TextModel:
             raise kinds.no_encoder(Run.read(path))
     model, text = load_public(folder)
     tokenizer = read_tokenizer(text, str(folder / "tokenizer.json"))
-    return TextModel(model.requires_grad_(False), tokenizer, specials_of(tokenizer), path)
+    return TextModel(model.requires_grad_(False), tokenizer, specials_of(tokenizer), path, folder)

@@ -57,7 +57,7 @@ def as_text_model(place: Path) -> TextModel:
     else:
         config = WordsConfig(lower=all(word == word.lower() for word in words))
     model, tokenizer = bag_of(words, vectors, config)
-    return TextModel(model.requires_grad_(False), tokenizer, model.specials, place)
+    return TextModel(model.requires_grad_(False), tokenizer, model.specials, place, place)
 
 
 def neighbours(file: Path, words: str | Path | None, k: int) -> list[dict[str, Any]]:

@@ -77,14 +77,23 @@ def _whole(begins: Tensor, allowed: Tensor, start: Tensor, place: Tensor, budget
 
 
 def shown(
-    ids: Tensor, chosen: Tensor, mask: int, vocabulary: int, config: MaskConfig, rng: Rng
+    ids: Tensor,
+    chosen: Tensor,
+    mask: int,
+    vocabulary: int,
+    config: MaskConfig,
+    rng: Rng,
+    used: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(ids as shown, ids to foretell), (B, T) int64; what is not ``chosen`` is -100 in the second.
 
     A chosen token is shown as ``mask``, as it is, or as any token of the vocabulary, special ones among them.
+    ``used`` int64: the ids that tokens have, where these are not all below ``vocabulary``.
     """
     chance = rng.uniform("shown", ids.shape[1])
-    other = rng.integers("other", vocabulary, ids.shape[1])
+    other = rng.integers("other", vocabulary if used is None else len(used), ids.shape[1])
+    if used is not None:
+        other = used.to(other.device)[other]
     hidden = torch.where(chosen, ids, NOT_CHOSEN)
     seen = torch.where(chosen & (chance < config.masked), mask, ids)
     return torch.where(chosen & (chance >= config.masked + config.kept), other, seen), hidden

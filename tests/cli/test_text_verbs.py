@@ -6,11 +6,13 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer
 
 import foretell
@@ -18,14 +20,19 @@ from foretell.cli import main
 from foretell.data.corpus import open_corpus
 from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import MASKED, TokenizerConfig, load_tokenizer, train_tokenizer
-from foretell.encoders.language import LanguageModel
+from foretell.encoders import generation
+from foretell.encoders.language import LanguageModel, Shape
+from foretell.encoders.public import save_public
 from foretell.errors import InputError
 from foretell.objectives.bert import Bert
+from foretell.objectives.gpt import Gpt
 from foretell.recipe import Recipe
 from foretell.verbs import pretraining
+from foretell.verbs.generate import _after
 from foretell.verbs.text_data import tell_text
 from foretell.verbs.text_examples import completions
 from foretell.verbs.text_pretraining import hurried
+from foretell.verbs.text_reading import reading
 from foretell.verbs.text_run import TextModel, read_text
 
 TINY = ["objective.network.layers=2", "objective.network.width=64", "objective.network.heads=2", "objective.length=48"]
@@ -227,6 +234,121 @@ def test_text_is_written_on(gpt: Path, capsys: pytest.CaptureFixture[str]) -> No
         gpt, "Anna walks", most=20, seed=1
     )
     assert "the" not in foretell.generate(gpt, "Anna walks", most=20, temperature=0.0, stop="the")[10:]
+
+
+END = "<|endoftext|>"
+
+
+def by_letters() -> Tokenizer:
+    """A token for every byte, and an end of text."""
+    letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), END]
+    made = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens([END])
+    return made
+
+
+@pytest.fixture
+def decoder(tmp_path: Path) -> Path:
+    """One of 300 tokens, of which its tokenizer has 257."""
+    network = {"layers": 1, "width": 16, "heads": 2}
+    model = Gpt.model(Gpt.Config(network=network), 300, {"end": 256})
+    return save_public(model, tmp_path / "decoder", by_letters().to_str())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "written", "stop", "whole"),
+    [
+        ("The first line\n", "more text\nand on", "\n", "The first line\nmore text"),
+        ("The first line\n", "\nand on", "\n", "The first line"),
+        ("One\n", "\ntwo\n\nthree", "\n\n", "One\n\ntwo"),
+        ("A: ", "yes B: no", "B:", "A: yes"),
+        ("the cat", " of  dex and", "dex", "the cat of"),
+        ("the cat", " of  dots and ", "dex", "the cat of  dots and"),
+        ("  a na\u00efve", " caf\u00e9 \u65e5\u672c x", "x", "a na\u00efve caf\u00e9 \u65e5\u672c"),
+        ("the cat", "s", "", "the cats"),
+    ],
+)
+def test_what_is_written_ends_the_text_and_not_the_prompt(
+    prompt: str,
+    written: str,
+    stop: str,
+    whole: str,
+    decoder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    banned: set[int] = set()
+
+    def drawn(*given: object, **more: Any) -> Iterator[int]:
+        banned.update(more["banned"])
+        yield from by_letters().encode(written).ids
+
+    monkeypatch.setattr(generation, "generate", drawn)
+    assert foretell.generate(decoder, prompt, stop=stop, most=len(written.encode())) == whole
+    assert capsys.readouterr().out == whole + "\n"
+    assert banned == set(range(257, 300))  # of which nothing can be read
+
+
+def test_a_prompt_that_is_decoded_otherwise_before_what_follows_is_found() -> None:
+    assert _after("the cat\n", "the cat\n sat") == len("the cat\n")
+    assert _after("do n", "don't know") == len("don")
+    assert _after("a b ", "a") == 1
+
+
+def test_a_decoder_without_its_output_layer_writes_nothing(decoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = json.loads((decoder / "config.json").read_text())
+    (decoder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+    assert main(["generate", str(decoder), "Anna walks"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert re.fullmatch(r"error: .*decoder: its output layer is missing .* --weights FOLDER, or .*\n", told.err), (
+        told.err
+    )
+
+
+def test_an_id_without_a_token_is_never_foretold(text: Path, tmp_path: Path) -> None:
+    corpus = open_corpus(text)
+    fields = json.loads(train_tokenizer(corpus, TokenizerConfig(vocabulary=60), (*MASKED, "end")).to_str())
+    vocab = fields["model"]["vocab"]
+    fields["model"]["vocab"] = {name: number + 900 * (number >= 40) for name, number in vocab.items()}
+    store = open_tokens(corpus, Tokenizer.from_str(json.dumps(fields)), cache=tmp_path)
+    assert store.vocabulary == 900 + len(store.used) == 960
+    network = {"layers": 1, "width": 16, "heads": 2}
+    for kind in (Bert, Gpt):
+        model = kind.model(kind.Config(network=network, length=48), store.vocabulary, store.specials)
+        for parameter in model.parameters():
+            torch.nn.init.zeros_(parameter)  # every id is as likely
+        found = reading(model, store, 0, None)
+        for passage in [*found.get("masked", []), *found.get("surprise", [])]:
+            guesses = [guess for piece in passage for guess in piece.get("guesses", [])]
+            assert guesses
+            assert all(share == pytest.approx(1 / (len(store.used) - len(MASKED))) for _, share in guesses), guesses
+        completions(model, store, 0, 3)
+        save_public(model, tmp_path / kind.name, store.tokenizer_text)
+    gap = foretell.fill(tmp_path / "bert", "Anna [MASK] home.", top=1_000).gaps[0]
+    assert len(gap) == len(store.used) - len(set(store.specials.values()))
+    assert all(word for word, _ in gap)
+
+
+@pytest.mark.parametrize("tasks", ["both", "sentences"])
+def test_a_checkpoint_of_one_segment_tells_no_pairs(
+    tasks: str, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = train_tokenizer(open_corpus(text), TokenizerConfig(vocabulary=60), MASKED)
+    shape = Shape(vocabulary=60, layers=1, width=16, heads=2, inner=16, positions=48, segments=1)
+    save_public(LanguageModel(shape, "bert", masked=True, pair=True), tmp_path / "one", made.to_str())
+    (tmp_path / "bad.txt").write_text("Text.\n" * 40 + "\0")  # whoever reads it says so
+    given = ["--weights", str(tmp_path / "one"), "-s", "objective.length=48", "-s", f"objective.tasks={tasks}"]
+    assert main(["pretrain", str(tmp_path / "bad.txt"), *given]) == 2
+    told = capsys.readouterr().err
+    assert re.search(
+        rf"'{tasks}': the checkpoint tells no segments apart \(type_vocab_size = 1\); use words\n$", told
+    ), told
+    (tmp_path / "s.txt").write_text("Anna walks.\nBen walks.\n")
+    assert main(["next-sentence", str(tmp_path / "one"), str(tmp_path / "s.txt")]) == 2
+    assert "one: tells no segments apart (type_vocab_size = 1)" in capsys.readouterr().err
 
 
 def test_a_prompt_without_room_is_refused_before_it_is_printed(gpt: Path, capsys: pytest.CaptureFixture[str]) -> None:

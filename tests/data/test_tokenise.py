@@ -29,6 +29,7 @@ from foretell.data.tokenizer import (
     specials_of,
     train_tokenizer,
     trained,
+    unused_ids,
 )
 from foretell.errors import InputError
 
@@ -65,6 +66,25 @@ def test_a_store_is_what_the_tokenizer_gives(kind: str, corpus: Corpus, tmp_path
     assert row == len(store)
     assert store.count() == store.meta["tokens"]
     assert store.ids.dtype == np.uint16
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe"])
+@pytest.mark.parametrize("gap", [40, 70_000])
+def test_ids_with_gaps_between_them_are_kept_as_they_are(kind: str, gap: int, corpus: Corpus, tmp_path: Path) -> None:
+    plain = train_tokenizer(corpus, TokenizerConfig(kind=kind, vocabulary=500), MASKED)
+    fields = json.loads(plain.to_str())
+    vocab = fields["model"]["vocab"]
+    fields["model"]["vocab"] = {name: number + gap * (number >= 300) for name, number in vocab.items()}
+    made = Tokenizer.from_str(json.dumps(fields))
+    stores = [open_tokens(corpus, one, cache=tmp_path) for one in (plain, made)]
+    assert [store.vocabulary for store in stores] == [500, 500 + gap]
+    assert stores[1].ids.dtype == (np.uint16 if gap < 1 << 16 else np.uint32)
+    ids = stores[0].ids.astype(np.int64)
+    assert np.array_equal(stores[1].ids, ids + gap * (ids >= 300))
+    every = np.arange(len(ids))
+    assert np.array_equal(*(store.word_starts(every) for store in stores))
+    assert stores[1].used.tolist() == [*range(300), *range(300 + gap, 500 + gap)]
+    assert unused_ids(made, 505 + gap) == [*range(300, 300 + gap), *range(500 + gap, 505 + gap)]
 
 
 def learnt(made: Tokenizer, corpus: Corpus, names: list[str]) -> Tokenizer:

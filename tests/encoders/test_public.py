@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from foretell.encoders.language import LanguageModel, Shape
-from foretell.encoders.public import load_public, public_tensors, save_public
+from foretell.encoders.public import check_output_layer, load_public, public_tensors, save_public
 from foretell.errors import InputError
 
 transformers = pytest.importorskip("transformers")
@@ -198,6 +198,18 @@ def test_an_output_layer_of_its_own_is_refused(layout: str, changed: str, tmp_pa
     assert torch.equal(model.net.layers[0].wide.weight, model_of(layout).net.layers[0].wide.weight)
 
 
+@pytest.mark.parametrize("layout", ["gpt2", "openai-gpt"])
+def test_a_decoder_that_lost_its_output_layer_is_known(layout: str, tmp_path: Path) -> None:
+    untied(layout, tmp_path, "weight").transformer.save_pretrained(tmp_path / "bare")
+    with pytest.raises(
+        InputError, match=r"bare: its output layer is missing \('lm_head.weight'; .*; train it on first"
+    ):
+        check_output_layer(tmp_path / "bare")
+    check_output_layer(tmp_path / "ours")
+    untied(layout, tmp_path, None)
+    check_output_layer(tmp_path / "theirs")  # one of its own, which is the token table
+
+
 @pytest.mark.parametrize("layout", SHAPES)
 def test_an_output_layer_that_is_the_token_table_again_is_read(layout: str, tmp_path: Path) -> None:
     peer = untied(layout, tmp_path, None)
@@ -263,6 +275,8 @@ def test_a_checkpoint_of_another_kind_is_named(tmp_path: Path) -> None:
         ({"hidden_dropout_prob": 7}, "dropout and the epsilon of layer norm are shares below 1"),
         ({"max_position_embeddings": "x"}, "config.json: holds a value of the wrong kind"),
         ({"hidden_act": ["gelu"]}, r"activation '\['gelu'\]'; Foretell has"),
+        ({"type_vocab_size": 0}, "config.json: type_vocab_size is 0; expected 1 or more"),
+        ({"type_vocab_size": None}, "config.json: holds a value of the wrong kind"),
         ({"vocab_size": 39}, "the tokenizer has 40 tokens, the network 39; give the tokenizer.json"),
     ],
 )

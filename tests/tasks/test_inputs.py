@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from task_models import BOTH, WORDS, decoder_and_layout, encoder_and_layout, tokenizer_of
+from tokenizers import Tokenizer
 
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
 from foretell.errors import InputError
@@ -88,6 +91,23 @@ def test_tokens_that_a_decoder_lacks_are_drawn_anew_and_the_others_kept() -> Non
     again, same = extended(*made[0])
     assert again.net.tokens.weight is table
     assert same is made[0][1]
+
+
+def test_new_tokens_get_ids_that_no_token_has() -> None:
+    plain = tokenizer_of("<|endoftext|>")
+    fields = json.loads(plain.to_str())
+    fields["model"]["vocab"] = {name: number + (number > 5) for name, number in plain.get_vocab().items()}
+    tokenizer = Tokenizer.from_str(json.dumps(fields))
+    size = plain.get_vocab_size() + 1
+    shape = Shape.of(NetworkConfig(layers=1, width=32, heads=2), size, 16, causal=True, embedding_norm=False)
+    model = LanguageModel(shape, "gpt2")
+    before = model.net.tokens.weight.clone()
+    made, grown = extended(model, tokenizer)
+    assert [grown.token_to_id(name) for name in (START, DELIMITER, EXTRACT)] == [size, size + 1, size + 2]
+    assert torch.equal(made.net.tokens.weight[:size], before)
+    assert {name: grown.token_to_id(name) for name in tokenizer.get_vocab()} == tokenizer.get_vocab()
+    ids = grown.encode(f"the dog {EXTRACT}", add_special_tokens=False).ids
+    assert ids == [*tokenizer.encode("the dog", add_special_tokens=False).ids, size + 2]
 
 
 def test_what_a_frozen_decoder_makes_of_a_text_is_what_it_makes_of_a_document() -> None:

@@ -66,6 +66,9 @@ def test_each_word_has_a_first_piece_of_its_own(kind: str, words: list[str]) -> 
         if has:
             assert pieces.start[piece] < start + len(word), word
             assert pieces.end[piece] > start, word
+    ends = starts + np.array(list(map(len, words)))
+    lacking = [kind == "wordpiece" and not has for has in kept]
+    assert pieces.lacking(starts, ends).tolist() == lacking if len(pieces) else all(lacking)
     if all(kept):
         assert (np.diff(first) > 0).all()
 

@@ -89,6 +89,14 @@ def test_tags_that_training_has_not_are_told_and_count_as_errors(tmp_path: Path)
         parts_of(found, layout, divide_labelled(found, {"train": 0.8, "test": 0.2}, 0))
 
 
+def test_words_without_a_token_are_told(tmp_path: Path) -> None:
+    _, layout = encoder_and_layout()
+    found = read_any(tagged(tmp_path / "a.jsonl", *(sentence(number) for number in range(9))))
+    found.items[0].words[1] = found.items[4].words[2] = "\u2028"  # type: ignore[attr-defined]
+    _, _, notes = parts_of(found, layout, divide_labelled(found, {"train": 0.5, "test": 0.5}, 0))
+    assert notes == ["of 2 words the tokenizer makes no token: each gets the tag of what comes after it"]
+
+
 def test_bio_tags_are_judged_by_entities(tmp_path: Path) -> None:
     _, layout = encoder_and_layout()
     rows = [sentence(number, tags=["O", "B-X", "I-X"]) for number in range(9)]

@@ -98,6 +98,19 @@ def test_eighty_ten_ten() -> None:
     assert int((seen[chosen] < 4).sum()) > 0  # random tokens are drawn from all, special ones too
 
 
+def test_random_tokens_are_among_those_there_are() -> None:
+    ids = torch.full((400, 64), 5)
+    example, special, word = rows_of_texts([[64]] * 400, 64)
+    rng = Rng(3, 0, Rows.of_rank(400))
+    chosen = choose(example, special, word, 0.5, False, rng)
+    config = MaskConfig(masked=0.0, kept=0.0)
+    used = torch.tensor([*range(20), *range(980, 1000)])
+    seen, _ = shown(ids, chosen, 4, 1000, config, rng, used)
+    assert set(seen[chosen].tolist()) == set(used.tolist())
+    whole = shown(ids, chosen, 4, 1000, config, rng, torch.arange(1000))[0]
+    assert torch.equal(whole, shown(ids, chosen, 4, 1000, config, rng)[0])
+
+
 def test_other_draws_at_another_step() -> None:
     example, special, word = rows_of_texts([[64]], 64)
     one, two = (choose(example, special, word, 0.15, False, Rng(0, step, Rows.of_rank(1))) for step in (0, 1))
