@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from foretell.data.store import ImageStore, open_images
 from foretell.data.table import IDENTITIES, Identity, check_labels, many
 from foretell.errors import InputError
 
+Kind = TypeVar("Kind", str, Identity)
+
 SHOWN = 5  # examples of each finding in the text; the data class holds all
 FEW = 10  # images of a class below which its figures mean little
 
@@ -30,7 +32,7 @@ class Leak:
     """Images or groups that stand on both sides of a line that must not be crossed.
 
     ``what``: "equal" or "alike" images in two splits, a "group" in two splits or a "case" or "study" of no group, "equal across
-    groups" (or such cases and studies), "labels disagree".
+    groups" and "alike across groups" (or such cases and studies), "labels disagree" (of equal images, or of ``Audit.doubted``).
     """
 
     what: str
@@ -40,7 +42,10 @@ class Leak:
 
 @dataclass
 class Audit:
-    """The findings. Rows are named as the store names them; lists are whole. ``lost`` groups have no image that can be read."""
+    """The findings. Rows are named as the store names them; lists are whole. ``lost`` groups have no image that can be read.
+
+    ``doubted`` are images alike with different labels: often right, so no leak.
+    """
 
     source: str
     kind: str
@@ -64,6 +69,7 @@ class Audit:
     groups: int | None = None
     lost: int = 0
     leaks: list[Leak] = field(default_factory=list)
+    doubted: list[Leak] = field(default_factory=list)
     cases: dict[str, int] = field(default_factory=dict)
     medical: MedicalAudit | None = None
     shortcuts: dict[str, Any] | None = None
@@ -149,7 +155,7 @@ def audit(
         found.splits = dict(Counter(canonical(value) for value in table.column("split") if value is not None))
     found.cases = case_sizes(store)
     found.medical = examine(store) if is_medical(store) else None
-    found.leaks = _leaks(store, equal, [(a, b) for a, b, _ in pairs])
+    found.leaks, found.doubted = _leaks(store, equal, [(a, b) for a, b, _ in pairs])
     return found
 
 
@@ -165,7 +171,8 @@ def _size(store: ImageStore, row: int) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _leaks(store: ImageStore, equal: list[list[int]], near: list[tuple[int, int]]) -> list[Leak]:
+def _leaks(store: ImageStore, equal: list[list[int]], near: list[tuple[int, int]]) -> tuple[list[Leak], list[Leak]]:
+    """The leaks, and what is only doubtful."""
     table, names = store.table, store.names
 
     def values(column: str) -> list[str | None]:
@@ -173,22 +180,27 @@ def _leaks(store: ImageStore, equal: list[list[int]], near: list[tuple[int, int]
 
     split = [None if value is None else canonical(value) for value in values("split")]
     label, identities = values("label"), table.identities() or [None] * len(names)
-    leaks = []
+    leaks: list[Leak] = []
+    doubted: list[Leak] = []
     for rows in equal:
         for what, column in (("equal", split), ("labels disagree", label)):
             kinds = _kinds(column, rows)
             if len(kinds) > 1:
                 leaks.append(Leak(what, kinds, [names[row] for row in rows]))
-        whose = sorted({own for row in rows if (own := identities[row]) is not None})
+        whose = _kinds(identities, rows)
         if len(whose) > 1:
             leaks.append(Leak("equal across groups", [name for _, name in whose], [names[row] for row in rows]))
     # a near pair stands for its exact duplicates too
     twins = {rows[0]: rows for rows in equal}
     for a, b in near:
-        rows = [*twins.get(a, [a]), *twins.get(b, [b])]
-        first, second = set(_kinds(split, twins.get(a, [a]))), set(_kinds(split, twins.get(b, [b])))
-        if len(first | second) > 1 and first != second:
-            leaks.append(Leak("alike", sorted(first | second), [names[row] for row in rows]))
+        sides = twins.get(a, [a]), twins.get(b, [b])
+        both = [names[row] for side in sides for row in side]
+        if kinds := _parted(split, *sides):
+            leaks.append(Leak("alike", kinds, both))
+        if whose := _parted(identities, *sides):
+            leaks.append(Leak("alike across groups", [name for _, name in whose], both))
+        if kinds := _parted(label, *sides):
+            doubted.append(Leak("labels disagree", kinds, both))
     members: dict[Identity, list[int]] = {}
     apart = kept_apart(())
     for row, own in enumerate(identities):
@@ -198,11 +210,18 @@ def _leaks(store: ImageStore, equal: list[list[int]], near: list[tuple[int, int]
         kinds = _kinds(split, rows)
         if len(kinds) > 1:
             leaks.append(Leak(column_of, kinds, [name]))
-    return leaks
+    return leaks, doubted
 
 
-def _kinds(column: Sequence[str | None], rows: list[int]) -> list[str]:
+def _kinds(column: Sequence[Kind | None], rows: list[int]) -> list[Kind]:
     return sorted({value for row in rows if (value := column[row]) is not None})
+
+
+def _parted(column: Sequence[Kind | None], one: list[int], other: list[int]) -> list[Kind]:
+    """The values of two sides, each of equal images, where the sides differ in them; [] where they do not."""
+    first, second = _kinds(column, one), _kinds(column, other)
+    kinds = sorted({*first, *second})
+    return kinds if len(kinds) > 1 and first != second else []
 
 
 def render(found: Audit) -> str:
@@ -250,14 +269,19 @@ def render(found: Audit) -> str:
         "alike": "LEAK: images alike to the eye in two splits",
         **{name: f"LEAK: {several} in two splits" for name, several in IDENTITIES.items()},
         "equal across groups": "equal images in two groups, cases or studies: is the grouping whole?",
+        "alike across groups": "images alike to the eye in two groups, cases or studies: is the grouping whole?",
         "labels disagree": "equal images with different labels",
     }
     for what, title in titles.items():
-        kind = [leak for leak in found.leaks if leak.what == what]
-        lines += _listed(title, [f"{', '.join(_short(leak.names))} ({' and '.join(leak.where)})" for leak in kind])
+        lines += _listed(title, [_told(leak) for leak in found.leaks if leak.what == what])
+    lines += _listed("images alike to the eye with different labels: look at them", [*map(_told, found.doubted)])
     if found.clean and not (found.equal or found.alike or found.unlabelled or found.extra):
         lines.append("  nothing wrong was found")
     return "\n".join(lines)
+
+
+def _told(leak: Leak) -> str:
+    return f"{', '.join(_short(leak.names))} ({' and '.join(leak.where)})"
 
 
 def _label_lines(found: Audit) -> list[str]:

@@ -11,8 +11,11 @@ from typing import Any, Literal
 from foretell.report import told, words
 from foretell.report.gather import Gathered, Json
 from foretell.transfer.fractions import Amount, in_words
+from foretell.transfer.measures.verdict import with_tested
 
 Verdict = Literal["better", "worse", "undecided"]
+
+LEAST_SAVED = 1.05  # of the labels with pretraining: what is below is read off a curve no finer
 
 # name on the charts; the comparison's own title is used in tables
 ARMS = {
@@ -210,8 +213,8 @@ def at_labels(cells: Sequence[Cell], labels: int) -> Cell | None:
 class Saving:
     """``labels`` with pretraining do as well as ``equals`` from scratch; ``bound`` says why ``equals`` is None.
 
-    above: scratch does not get there with the ``most`` labels tried; below: it is there with the fewest already. ``verdict``
-    is that of the paired difference at ``labels``: means alone save nothing.
+    above: scratch does not get there with the ``most`` labels tried; below: it is there with the ``fewest`` already.
+    ``verdict`` is that of the paired difference at ``labels``: means alone save nothing.
     """
 
     labels: int
@@ -219,6 +222,14 @@ class Saving:
     bound: Literal["", "above", "below"]
     most: int
     verdict: Verdict
+    fewest: int = 0
+
+    @property
+    def side(self) -> Literal["saves", "none", "open"]:
+        """Whether scratch needs more labels, about as many or fewer, or that is open: only more than ``labels`` were tried."""
+        if self.bound == "below":
+            return "none" if self.fewest <= self.labels else "open"
+        return "saves" if self.equals is None or self.equals > self.labels * LEAST_SAVED else "none"
 
 
 def savings(comparison: Json) -> list[Saving]:
@@ -229,6 +240,7 @@ def savings(comparison: Json) -> list[Saving]:
     arm, scratch = (cells.get(name, []) for name in names)
     verdicts = {pair.labels: pair.verdict for pair in differences(comparison, *names)}
     most = max((cell.labels for cell in scratch), default=0)
+    fewest = min((cell.labels for cell in scratch), default=0)
     out = []
     for point in saved.get("points") or []:
         labels, equals = int(point["labels"]), point.get("equals_scratch_with")
@@ -239,7 +251,7 @@ def savings(comparison: Json) -> list[Saving]:
             fewer = point["reading"] == "fewer than" if "reading" in point else own is not None and own.mean < lowest
             bound, equals = ("below" if fewer else "above"), None
         verdict = verdicts.get(labels, "undecided")
-        out.append(Saving(labels, equals, bound, int(point.get("most_tried") or most), verdict))
+        out.append(Saving(labels, equals, bound, int(point.get("most_tried") or most), verdict, fewest))
     return sorted(out, key=lambda saving: saving.labels)
 
 
@@ -364,7 +376,7 @@ def _median(values: Sequence[Any]) -> float | None:
 def verdict(run: Gathered) -> str:
     """The comparison's two sentences, or what is known without them."""
     if run.comparison.get("verdict"):
-        return str(run.comparison["verdict"])
+        return with_tested(run.comparison, run.judged)
     if run.kind != "image":
         measured = told.words_sentence(run) if run.kind == "words" else told.sentence(run)
         return f"{_state_sentence(run)} {measured}".strip()

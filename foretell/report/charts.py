@@ -135,25 +135,32 @@ def _regions(runs: Sequence[tuple[int, int, analysis.Verdict]], ticks: Sequence[
 
 def saved(savings: Sequence[analysis.Saving]) -> Markup | None:
     """Labels with pretraining beside the labels training from scratch needs for as much."""
-    drawn = [saving for saving in savings if saving.bound != "below"]
-    if not drawn:
+    if not savings:
         return None
     bars = []
-    for saving in drawn:
-        equals = saving.equals or float(saving.most)
-        shown = words.count(saving.equals) if saving.equals else f"more than {words.count(saving.most)}"
-        doubt = "" if saving.verdict == "better" else f", {saving.verdict}"
+    for saving in savings:
+        shown = _equals(saving)
+        doubt = ", undecided" if saving.verdict == "undecided" else ""
         note = f"{words.counted(saving.labels, 'label')} with pretraining do as well as {shown} from scratch{doubt}"
-        own = min(float(saving.labels), equals)
-        parts = [("pretrained", own), ("saved" if saving.equals else "unknown", equals - own)]
+        parts = [("pretrained", float(saving.labels))]
+        more = (saving.most if saving.bound == "above" else saving.equals or 0) - saving.labels
+        if more > 0:
+            parts.append(("unknown" if saving.bound == "above" else "saved", float(more)))
         bars.append(
             Bar(words.counted(saving.labels, "label"), parts, f"{shown} from scratch{doubt}", names=(note, note))
         )
     draw = lambda name, width: bar_chart(
-        name, "Labels from scratch that equal fewer labels with pretraining", "; ".join(bar.names[0] for bar in bars), bars,
+        name, "Labels from scratch that equal those with pretraining", "; ".join(bar.names[0] for bar in bars), bars,
         width=width,
     )  # fmt: skip
     return on_both("saved", draw)
+
+
+def _equals(saving: analysis.Saving) -> str:
+    """How many labels from scratch do as well: "117", "more than 500", "fewer than 10"."""
+    if saving.bound == "above":
+        return f"more than {words.count(saving.most)}"
+    return f"fewer than {words.count(saving.fewest)}" if saving.bound == "below" else words.count(saving.equals)
 
 
 def reached_at(comparison: Json) -> Json | None:

@@ -158,11 +158,8 @@ def saved(run: Gathered) -> Json | None:
     if not savings:
         return None
     beyond = [saving for saving in savings if saving.bound == "above"]
-    told = _most_saved(savings) or (
-        "" if beyond else "Pretraining saves no labels here: training from scratch does as well with as many or fewer."
-    )
-    sentence = f"{told} {_not_reached(beyond)}".strip()
-    return {"sentence": sentence, "chart": charts.saved(savings), "open": bool(beyond)}
+    told = (_most_saved(savings), _not_reached(beyond), _none_saved(savings), _not_known(savings))
+    return {"sentence": " ".join(filter(None, told)), "chart": charts.saved(savings), "open": bool(beyond)}
 
 
 def _decided_first(savings: list[analysis.Saving]) -> list[analysis.Saving]:
@@ -172,7 +169,7 @@ def _decided_first(savings: list[analysis.Saving]) -> list[analysis.Saving]:
 
 def _most_saved(savings: list[analysis.Saving]) -> str:
     """The largest saving in words, "" where there is none worth telling."""
-    found = _decided_first([s for s in savings if s.equals and s.equals > s.labels * 1.05])
+    found = _decided_first([saving for saving in savings if saving.equals and saving.side == "saves"])
     if not found:
         return ""
     best = max(found, key=lambda saving: (saving.equals or 0) / saving.labels)
@@ -198,6 +195,35 @@ def _not_reached(beyond: list[analysis.Saving]) -> str:
         f"{lead} from scratch does not reach the score of {words.counted(first.labels, 'pretrained label')} "
         f"with all {words.count(first.most)} that were tried{tail}."
     )
+
+
+def _none_saved(savings: list[analysis.Saving]) -> str:
+    """The numbers of labels at which training from scratch needs no more, "" where there are none."""
+    none = [saving for saving in savings if saving.side == "none"]
+    if not none:
+        return ""
+    if len(none) == len(savings):
+        return "Pretraining saves no labels here: training from scratch does as well with as many or fewer."
+    lead = "Pretraining" if all(saving.verdict == "worse" for saving in none) else "On the mean, pretraining"
+    return (
+        f"{lead} saves none with {_labels(none)}: there training from scratch does as well with about as many or fewer."
+    )
+
+
+def _not_known(savings: list[analysis.Saving]) -> str:
+    """The numbers of labels below all that training from scratch was tried with, and does better; "" where there are none."""
+    open_ = [saving for saving in savings if saving.side == "open"]
+    if not open_:
+        return ""
+    return (
+        f"Whether it saves any with {_labels(open_)} is not known: training from scratch was tried with "
+        f"{words.count(open_[0].fewest)} or more, which do better."
+    )
+
+
+def _labels(savings: list[analysis.Saving]) -> str:
+    numbers = words.listed([words.count(saving.labels) for saving in savings], 99)
+    return f"{numbers} {'label' if [saving.labels for saving in savings] == [1] else 'labels'}"
 
 
 def _in_one(comparison: Json) -> str:

@@ -31,6 +31,7 @@ from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
 from foretell.transfer.measures import crossing
 from foretell.transfer.measures.metrics import METRICS, led_by, metric_name
+from foretell.transfer.measures.verdict import with_tested
 from foretell.transfer.search import counting
 from foretell.verbs import common, kept_split, looking, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say
@@ -191,7 +192,7 @@ def _compare(
             result[name] = result.get(name) or scores
         found.read.run.write_json("results/comparison.json", result)
     if result.get("verdict"):
-        say(result["verdict"])
+        say(with_tested(result, found.config.unit))
     titles = {arm: entry["title"] for arm, entry in result["arms"].items()}
     for entry in result["crossing"]:
         say(crossing.sentence(entry, titles))

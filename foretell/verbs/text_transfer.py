@@ -35,6 +35,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Amount
 from foretell.transfer.measures.intervals import told_interval
 from foretell.transfer.measures.metrics import led_by, metric_name
+from foretell.transfer.measures.verdict import with_tested
 from foretell.transfer.text.answer_threshold import like
 from foretell.transfer.text.compare import always_there, check_arms, compare_text, frozen_text
 from foretell.transfer.text.features import embed_units
@@ -340,7 +341,7 @@ def _compare(
         keep=opened.beside is None,
     )
     if not opened.joins:
-        say(result["verdict"])
+        say(with_tested(result, "text"))
         if opened.beside is not None:
             opened.write("comparison", result)
     return result

@@ -52,6 +52,10 @@ def test_what_cannot_be_read_among_good_images_is_told_and_passed_over(
     assert checked.status == 0
     assert "is cut short" in checked.out
     assert "is 1 x 1 pixels; expected at least 4 x 4" in checked.out
+    failed = foretell("check", folder, "--strict")
+    assert (failed.status, failed.out) == (1, checked.out)
+    assert "3 findings of leaks, of labels that disagree, of files that are unreadable" in failed.err
+    assert foretell("check", flat, "--strict").status == 0
     strict = ["--set", "data.max_unreadable=0"]
     refused(foretell("pretrain", folder, *SMALL, *strict), "3 of 200 files cannot be read", "max_unreadable")
 

@@ -546,6 +546,13 @@ def test_text_is_checked(text: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "language, guessed by document: en 100%" in told
     found = foretell.check(text, set=["data.sentences=whole"])
     assert (found.documents, found.sentences) == (240, 240)
+    (tmp_path / "t.csv").write_text(
+        "text,split\n" + "One and the same sentence it is.,train\nOne and the same sentence it is.,test\n"
+    )
+    assert main(["check", str(tmp_path / "t.csv")]) == 0
+    assert main(["check", str(tmp_path / "t.csv"), "--strict"]) == 1
+    assert "1 finding of leaks" in capsys.readouterr().err
+    assert main(["check", str(text), "--strict"]) == 0
     (tmp_path / "a.txt").write_bytes(bytes(range(256)))
     assert main(["check", str(tmp_path / "a.txt")]) == 2
     assert "is a NUL, so that this is a binary file" in capsys.readouterr().err

@@ -106,12 +106,36 @@ def test_everything_wrong_is_found(messy: Path) -> None:
     assert found.labels == {"b": 21, "a": 20}
     assert found.splits == {"train": 30, "test": 12}
     leaks = {leak.what: leak for leak in found.leaks}
-    assert set(leaks) == {"equal", "equal across groups", "labels disagree", "alike", "group"}
+    assert set(leaks) == {"equal", "equal across groups", "labels disagree", "alike", "alike across groups", "group"}
     assert leaks["equal"].names == ["000.png", "copy.png"]
     assert leaks["alike"].names == ["001.png", "alike.jpg"]
+    assert leaks["alike across groups"].names == ["001.png", "alike.jpg"]
+    assert leaks["alike across groups"].where == ["p0", "q2"]
+    assert found.doubted == []
     assert leaks["group"].names == ["p7"]
     assert not found.clean
     assert json.loads(json.dumps(found.as_dict()))["missing"] == ["gone.png"]
+
+
+def test_alike_images_are_compared_by_their_groups_and_labels(tmp_path: Path) -> None:
+    fill(tmp_path, 12, height=48, width=48)
+    for place in range(3):
+        save(tmp_path / f"alike{place}.jpg", picture(place, 48, 48), quality=90)
+    rows = [f"{i:03d}.png,{'ab'[i % 2]},p{i}" for i in range(12)]
+    rows += ["alike0.jpg,a,p0", "alike1.jpg,a,p1", "alike2.jpg,a,q2"]
+    (tmp_path / "table.csv").write_text("path,label,group\n" + "\n".join(rows) + "\n")
+    found = audit(tmp_path / "table.csv")
+    assert [(leak.what, leak.where, leak.names) for leak in found.leaks] == [
+        ("alike across groups", ["p2", "q2"], ["002.png", "alike2.jpg"])
+    ]
+    assert [(doubt.where, doubt.names) for doubt in found.doubted] == [(["a", "b"], ["001.png", "alike1.jpg"])]
+    told = "images alike to the eye with different labels: look at them: 1\n    001.png, alike1.jpg (a and b)"
+    assert told in render(found)
+    rows[-1] = "alike2.jpg,a,p2"
+    (tmp_path / "table.csv").write_text("path,label,group\n" + "\n".join(rows) + "\n")
+    found = audit(tmp_path / "table.csv")
+    assert found.clean
+    assert len(found.doubted) == 1
 
 
 @pytest.mark.parametrize(("column", "several"), [("group", "groups"), ("case", "cases"), ("study", "studies")])
@@ -151,6 +175,7 @@ def test_the_text_says_it(messy: Path) -> None:
         "groups of images alike to the eye: 1\n    001.png ~ alike.jpg",
         "LEAK: equal images in two splits: 1\n    000.png, copy.png (test and train)",
         "LEAK: images alike to the eye in two splits: 1",
+        "images alike to the eye in two groups, cases or studies: is the grouping whole?: 1\n    001.png, alike.jpg (p0 and q2)",
         "LEAK: groups in two splits: 1\n    p7 (test and train)",
         "equal images with different labels: 1\n    000.png, copy.png (a and b)",
     ):

@@ -119,6 +119,78 @@ def test_labels_saved_are_hedged_where_the_difference_is_undecided(tmp_path: Pat
     )
 
 
+def saved_points(*points: tuple[int, int | None, str]) -> dict[str, Any]:
+    kept = [
+        {"labels": labels, "equals_scratch_with": equals, "reading": reading, "most_tried": 500}
+        for labels, equals, reading in points
+    ]
+    return {"arm": "pretrained", "against": "scratch", "points": kept}
+
+
+SAVES, FEWER, BELOW = (10, 117, "about"), (50, 20, "about"), (20, None, "fewer than")
+MORE, AS_MANY, NOT_TRIED = (200, None, "more than"), (100, 104, "about"), (5, None, "fewer than")
+ALL_SAVED = "At best, 10 labels with pretraining do as well as 117 from scratch, 12 times as many."
+NOT_REACHED = "Training from scratch does not reach the score of 200 pretrained labels with all 500 that were tried."
+NONE_AT_ALL = "Pretraining saves no labels here: training from scratch does as well with as many or fewer."
+NONE = (
+    "On the mean, pretraining saves none with {}: there training from scratch does as well with about as many or fewer."
+)
+
+
+@pytest.mark.parametrize(
+    ("points", "sentence"),
+    [
+        ([SAVES, MORE], f"{ALL_SAVED} {NOT_REACHED}"),
+        ([SAVES, BELOW, FEWER], f"{ALL_SAVED} {NONE.format('20 and 50 labels')}"),
+        ([FEWER, MORE], f"{NOT_REACHED} {NONE.format('50 labels')}"),
+        ([SAVES, AS_MANY], f"{ALL_SAVED} {NONE.format('100 labels')}"),
+        ([BELOW, FEWER, AS_MANY], NONE_AT_ALL),
+        ([BELOW], NONE_AT_ALL),
+        (
+            [NOT_TRIED, SAVES],
+            f"{ALL_SAVED} Whether it saves any with 5 labels is not known: training from scratch was tried with 10 or more, "
+            "which do better.",
+        ),
+    ],
+)
+def test_labels_saved_are_told_with_where_none_are(tmp_path: Path, points, sentence: str) -> None:
+    run = make(tmp_path / "run", exhibits=False)
+    found = comparison(ANIMALS)
+    found["labels_saved"] = saved_points(*points)
+    for row in found["paired"]:
+        row["verdict"] = "better" if row["labels"] in (10, 200) else "undecided"
+    write(run / "results" / "comparison.json", found)
+    told = saved(gather(run))
+    assert told is not None
+    assert told["sentence"] == sentence
+    for labels, _, _ in points:
+        assert f"{labels} labels" in told["chart"]
+    assert ("fewer than 10 from scratch" in told["chart"]) == any(reading == "fewer than" for _, _, reading in points)
+
+
+def test_where_training_from_scratch_is_better_no_label_is_saved_for_sure(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False)
+    found = comparison(ANIMALS)
+    found["labels_saved"] = saved_points(SAVES, FEWER)
+    for row in found["paired"]:
+        row["verdict"] = "better" if row["labels"] == 10 else "worse"
+    write(run / "results" / "comparison.json", found)
+    told = saved(gather(run))
+    assert told is not None
+    assert " Pretraining saves none with 50 labels: there" in told["sentence"]
+    assert "20 from scratch<" in told["chart"]
+
+
+def test_the_verdict_says_on_how_few_test_samples_it_is(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False)
+    found = comparison(ANIMALS)
+    assert "All of it is on" not in analysis.verdict(gather(run))
+    write(run / "results" / "comparison.json", {**found, "test": {"samples": 24}})
+    assert " All of it is on 24 test images: " in analysis.verdict(gather(run))
+    write(run / "results" / "comparison.json", {**found, "test": {"samples": 4, "images": 12}})
+    assert " All of it is on 4 test cases: " in analysis.verdict(gather(run))
+
+
 def test_costs_take_the_mean_over_seeds(tmp_path: Path) -> None:
     run = gather(make(tmp_path / "run", exhibits=False))
     found = {cost.key: cost for cost in analysis.costs(run)}

@@ -39,7 +39,7 @@ def _amounts(rows: Sequence[Row], arm: str, metric: str) -> dict[Any, tuple[int,
 
 
 def _share(worse: Array, best: Array, read: Callable[[Array], float]) -> float:
-    """How far it is from ``worse``, read below zero, to ``best``, read at zero or above, until it reads zero."""
+    """How far it is from ``worse``, read below zero, to ``best``, read above it, until it reads zero."""
     return float(brentq(lambda share: read((1 - share) * worse + share * best), 0, 1))
 
 
@@ -48,17 +48,21 @@ def reached(lead: Lead, read: Callable[[Array], float]) -> float:
     where they are just enough (fewer may be too), inf where none are.
 
     ``lead`` at rising numbers of labels. Between two of them it runs along the logarithm of the labels, and where its mean
-    falls it stays at the best before: more labels are never worse than fewer.
+    falls it stays at the best before: more labels are never worse than fewer. What ``read`` finds within ``EQUAL`` of zero is
+    zero: means that tie differ by rounding.
     """
     before: tuple[float, Array] | None = None
     for labels, values in lead:
         best = values if before is None or values.mean() > before[1].mean() else before[1]
         at = math.log(labels)
-        if read(best) < 0:
+        found = read(best)
+        if found <= -EQUAL:
             before = (at, best)
             continue
+        if abs(found) < EQUAL:
+            return float(labels)
         if before is None:
-            return float(labels) if read(best) == 0 else 0.0
+            return 0.0
         start, worse = before
         return math.exp(start + _share(worse, best, read) * (at - start))
     return math.inf

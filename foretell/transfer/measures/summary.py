@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from foretell.transfer.measures.intervals import Interval, Verdict, paired, t_interval
+from foretell.transfer.measures.intervals import EQUAL, Interval, Verdict, paired, t_interval
 from foretell.transfer.measures.metrics import METRICS
 
 Row = dict[str, Any]
@@ -123,15 +123,16 @@ def labels_for(score: float, curve: Sequence[tuple[int, float]]) -> tuple[int | 
     """How many labels the curve of (labels, mean score) needs for ``score``, and how that number is to be read.
 
     "about": interpolated on the logarithm of the labels between two points of the curve's running maximum;
-    "fewer than": the smallest point is above it already; "more than": no point reaches it. None for the last two.
+    "fewer than": the smallest point is above it already; "more than": no point reaches it. None for the last two. Scores that
+    differ by rounding alone (``EQUAL``) are the same.
     """
     best = -math.inf
     last: tuple[int, float] | None = None
     for labels, value in curve:
-        if value >= score:
+        if value > score - EQUAL:
             if last is None:
-                return (labels, "about") if value == score else (None, "fewer than")
-            share = (score - best) / (value - best)
+                return (labels, "about") if value < score + EQUAL else (None, "fewer than")
+            share = min(1.0, max(0.0, (score - best) / (value - best)))
             return round(math.exp(math.log(last[0]) + share * (math.log(labels) - math.log(last[0])))), "about"
         if value > best:
             best = value

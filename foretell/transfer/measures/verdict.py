@@ -13,6 +13,8 @@ from foretell.transfer.measures.metrics import metric_name
 
 Row = dict[str, Any]
 
+FEW = 100  # test samples below which their number is told with a verdict
+
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f}%"
@@ -35,12 +37,23 @@ def _labels(numbers: Sequence[int]) -> str:
 
 def _span(row: Row, seeds: str = "") -> str:
     """The difference with its interval ``seeds`` in words, and the one over groups of the test part where it is known."""
-    low, high = _points(row["low"]), _points(row["high"])
-    interval = f"95% interval {low} to {high}{seeds}"
-    if row["difference"] and row["high"] - row["low"] < EQUAL:
-        interval = f"the same in each of {row['n']} seeds, which leaves its spread unknown"
     groups = f", {_points(row['group_low'])} to {_points(row['group_high'])} over groups" if _grouped(row) else ""
+    if _tied(row):
+        return f"the same score in each of {row['n']} seeds{groups}"
+    interval = f"95% interval {_points(row['low'])} to {_points(row['high'])}{seeds}"
+    if _still(row):
+        interval = f"the same in each of {row['n']} seeds, which leaves its spread unknown"
     return f"{_points(row['difference'])} points, {interval}{groups}"
+
+
+def _still(row: Row) -> bool:
+    """Whether all seeds, two or more, have the same difference: its spread is unknown."""
+    return not _missing(row["low"]) and alike(row["low"], row["high"])
+
+
+def _tied(row: Row) -> bool:
+    """Whether both arms score the same in every seed, of two or more."""
+    return _still(row) and abs(row["difference"]) < EQUAL
 
 
 def _grouped(row: Row) -> bool:
@@ -111,9 +124,10 @@ def _paid(rows: list[Row], by: dict[str, list[Row]], means: dict[Any, float], na
             f"{first} It was not worth it with {_labels([row['labels']])}, where training from scratch is better "
             f"({_span(row)}); the advantage ends between {last} and {end['labels']} labels{aside}."
         )
+    open_ = "undecided" if any(map(_still, beyond)) else "within its spread"
     return (
         f"{first} The advantage ends between {last} and {end['labels']} labels: with "
-        f"{_listed([row['labels'] for row in beyond])} the difference is within its spread ({_span(end)}), so there "
+        f"{_listed([row['labels'] for row in beyond])} the difference is {open_} ({_span(end)}), so there "
         f"pretraining was not shown to be worth it{aside}."
     )
 
@@ -141,13 +155,8 @@ def _beside_random(paid: list[Row], paired: Sequence[Row], means: dict[Any, floa
 def _did_not(
     rows: list[Row], by: dict[str, list[Row]], paired: Sequence[Row], metric: str, name: str, seeds: int
 ) -> str:
-    top = max(rows, key=lambda row: float(row["difference"]))
-    tested, more = (" and of the groups tested", ", more groups") if any(map(_grouped, rows)) else ("", "")
-    first = (
-        f"Pretraining was not shown to be worth it: with {_labels([row['labels'] for row in rows])}, fine-tuning "
-        f"after it never beat training from scratch beyond the spread of {seeds} seeds{tested} "
-        f"(best at {_labels([top['labels']])}: {_span(top)})."
-    )
+    more = ", more groups" if any(map(_grouped, rows)) else ""
+    first = f"Pretraining was not shown to be worth it: {_never_ahead(rows, seeds)}."
     probe = [row for row in _pair(paired, "probe", "scratch", metric) if row["verdict"] == "better"]
     if probe:
         row = max(probe, key=lambda item: float(item["difference"]))
@@ -167,11 +176,37 @@ def _did_not(
             f"With {_labels([item['labels'] for item in by['worse']])} it was worse "
             f"({_span(row)} with {row['labels']}), so train from scratch there."
         )
+    elif any(map(_still, rows)):
+        second = f"More seeds{more}, more test samples or longer pretraining would have to tell."
     else:
         second = (
             f"No difference in {name} exceeds its interval: more seeds{more} or longer pretraining would have to tell."
         )
     return f"{first} {second}"
+
+
+def _never_ahead(rows: list[Row], seeds: int) -> str:
+    """That fine-tuning beat training from scratch at no number of labels, or that it is open whether it did."""
+    top = max(rows, key=lambda row: float(row["difference"]))
+    with_ = f"with {_labels([row['labels'] for row in rows])}, fine-tuning after it"
+    if all(map(_tied, rows)):
+        return f"{with_} and training from scratch score the same in every seed"
+    at = _labels([top["labels"]])
+    if _still(top) and top["difference"] >= EQUAL:
+        return f"fine-tuning after it leads training from scratch most at {at}, where the difference is undecided ({_span(top)})"
+    tested = " and of the groups tested" if any(map(_grouped, rows)) else ""
+    beyond = "" if _still(top) else f" beyond the spread of {seeds} seeds{tested}"
+    return f"{with_} never beat training from scratch{beyond} (best at {at}: {_span(top)})"
+
+
+def with_tested(result: Row, noun: str) -> str:
+    """The verdict of a comparison, then on how many test samples (each a ``noun``) it is, where they are fewer than ``FEW``
+    and no interval over groups of them tells how far off that may be."""
+    told, samples = str(result["verdict"]), (result.get("test") or {}).get("samples")
+    rows = _pair(result.get("paired") or [], "pretrained", "scratch", result.get("metric", "accuracy"))
+    if not rows or not isinstance(samples, int) or samples >= FEW or any(map(_grouped, rows)):
+        return told
+    return f"{told} All of it is on {samples} test {noun}{'' if samples == 1 else 's'}: how far so few may be off is in no interval over seeds."
 
 
 def beside(result: Row, against: str) -> str:

@@ -194,6 +194,21 @@ def test_a_tie_with_the_fewest_labels_may_lie_anywhere_below() -> None:
     assert sentence(below, TITLES).endswith("; over test groups the whole 95% interval is 10 or fewer")
 
 
+def test_a_tie_that_rounding_hides_is_a_tie() -> None:
+    for ours, others in (([8, 17, 16], [9, 16, 16]), ([17, 16, 8], [10, 14, 17])):  # right of 24: equal in all
+        tied, as_good = ([right / 24 for right in own] for own in (ours, others))
+        scratch = rows("scratch", {40: as_good})
+        found = crossing(rows("pretrained", {10: tied, 40: [1.0] * 3}) + scratch, "pretrained", "scratch", "accuracy")
+        assert found is not None
+        assert found["at"] == {"labels": None, "reading": "at most"}
+        later = crossing(rows("pretrained", {5: [0.1] * 3, 10: tied}) + scratch, "pretrained", "scratch", "accuracy")
+        assert later is not None
+        assert later["at"] == {"labels": 10, "reading": "about"}
+    for rounding in (-1e-13, 0.0, 1e-13):
+        assert reached([(10, np.array([rounding]))], np.mean) == 10
+        assert reached([(5, np.array([-0.1])), (10, np.array([rounding]))], np.mean) == 10
+
+
 @pytest.mark.parametrize(("scores", "at"), [([0.6, 0.7], "fewer than 10"), ([0.1, 0.2], "more than 40")])
 def test_differences_without_spread_have_no_interval_at_either_end(scores: list[float], at: str) -> None:
     made = rows("pretrained", {10: scores, 40: scores}) + rows("scratch", {40: [0.4, 0.5]})

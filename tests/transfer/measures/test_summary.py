@@ -6,7 +6,7 @@ import pytest
 
 from foretell.transfer.measures.metrics import METRICS
 from foretell.transfer.measures.summary import differences, labels_for, labels_saved, summarise, to_reach
-from foretell.transfer.measures.verdict import verdict
+from foretell.transfer.measures.verdict import verdict, with_tested
 
 
 def rows_of(scores: dict[str, dict[int, list[float]]]) -> list[dict]:
@@ -89,6 +89,20 @@ def test_labels_saved_are_read_off_the_curve_of_scratch() -> None:
     assert saved is not None
     assert saved["points"][0]["equals_scratch_with"] == 32
     assert labels_saved(summarise(rows[:3]), "accuracy") is None
+
+
+def test_a_tie_that_rounding_hides_saves_as_many_labels_as_it_took() -> None:
+    for ours, others in (([8, 17, 16], [9, 16, 16]), ([17, 16, 8], [10, 14, 17])):  # right of 24: equal in all
+        tied, as_good = ([right / 24 for right in own] for own in (ours, others))
+        rows = rows_of({"pretrained": {1: tied}, "scratch": {1: [0.1] * 3, 5: as_good}})
+        saved = labels_saved(summarise(rows), "accuracy")
+        assert saved is not None
+        (point,) = saved["points"]
+        assert (point["equals_scratch_with"], point["reading"]) == (50, "about")
+    for score in (0.6 - 1e-13, 0.6, 0.6 + 1e-13):
+        assert labels_for(score, [(10, 0.6)]) == (10, "about")
+        assert labels_for(score, [(10, 0.2), (100, 0.6)]) == (100, "about")
+        assert labels_for(score, [(10, 0.2), (100, 0.6), (1000, 0.7)]) == (100, "about")
 
 
 def test_steps_to_reach_scratch() -> None:
@@ -196,7 +210,42 @@ def test_the_verdict_calls_equal_differences_undecided() -> None:
     text = said({"pretrained": {1: [25 / 36, 28 / 36, 22 / 36]}, "scratch": {1: [24 / 36, 27 / 36, 21 / 36]}})
     assert text.startswith("Pretraining was not shown to be worth it")
     assert "+2.8 points, the same in each of 3 seeds, which leaves its spread unknown" in text
-    assert "interval" not in text.partition(". ")[0]
+    assert "interval" not in text
+    assert "is undecided (+2.8 points, the same" in text
+    assert text.endswith(" More seeds, more test samples or longer pretraining would have to tell.")
+
+
+def test_the_verdict_does_not_claim_a_spread_that_is_unknown() -> None:
+    behind = said({"pretrained": {1: [0.25] * 3}, "scratch": {1: [0.75] * 3}})
+    assert (
+        "fine-tuning after it never beat training from scratch (best at 10 labels: −50.0 points, the same in each of 3 "
+        "seeds, which leaves its spread unknown). More seeds" in behind
+    )
+    scores = {"pretrained": {1: WINS, 5: [0.75] * 3}, "scratch": {1: LOSES, 5: [0.5] * 3}}
+    assert "with 50 the difference is undecided (+25.0 points, the same in each of 3 seeds" in said(scores)
+
+
+def test_the_verdict_on_arms_that_score_the_same_in_every_seed() -> None:
+    text = said({"pretrained": {1: TIES, 5: WINS}, "scratch": {1: TIES, 5: WINS}})
+    assert text == (
+        "Pretraining was not shown to be worth it: with 10 and 50 labels, fine-tuning after it and training from scratch "
+        "score the same in every seed. More seeds, more test samples or longer pretraining would have to tell."
+    )
+    one = said({"pretrained": {1: TIES, 5: [0.5, 0.6, 0.4]}, "scratch": {1: TIES, 5: [0.6, 0.61, 0.5]}})
+    assert "(best at 10 labels: the same score in each of 3 seeds)" in one
+    assert "0.0 to" not in one
+
+
+def test_the_verdict_is_told_with_how_few_test_samples_it_is_on() -> None:
+    rows = rows_of({"pretrained": {1: WINS}, "scratch": {1: LOSES}})
+    pairs = differences(rows)
+    result = {"verdict": "It paid.", "paired": pairs, "metric": "accuracy", "test": {"samples": 24}}
+    assert with_tested(result, "image") == (
+        "It paid. All of it is on 24 test images: how far so few may be off is in no interval over seeds."
+    )
+    grouped = [{**row, "group_low": 0.1, "group_high": 0.3} for row in pairs]
+    for enough in ({"test": {"samples": 100}}, {"test": None}, {"paired": grouped}, {"paired": []}):
+        assert with_tested({**result, **enough}, "image") == "It paid."
 
 
 def test_what_the_groups_leave_open_is_told_with_their_interval() -> None:
