@@ -219,9 +219,8 @@ def _kinds(column: Sequence[Kind | None], rows: list[int]) -> list[Kind]:
 
 def _parted(column: Sequence[Kind | None], one: list[int], other: list[int]) -> list[Kind]:
     """The values of two sides, each of equal images, where the sides differ in them; [] where they do not."""
-    first, second = _kinds(column, one), _kinds(column, other)
-    kinds = sorted({*first, *second})
-    return kinds if len(kinds) > 1 and first != second else []
+    kinds = _kinds(column, [*one, *other])
+    return kinds if len(kinds) > 1 and _kinds(column, one) != _kinds(column, other) else []
 
 
 def render(found: Audit) -> str:
