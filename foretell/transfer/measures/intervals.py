@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 
 Verdict = Literal["better", "worse", "undecided"]
 
+COUNTS = 1 << 22  # numbers that ``recounted`` holds at a time
 EQUAL = 1e-9  # width of an interval below which its values are taken for equal: what is left is rounding
 
 
@@ -81,13 +83,34 @@ def resampled(
 
     ``groups`` (n,) draws whole groups (all images of a patient), since samples of one group are not independent.
     """
+    return [statistic(rows) for rows in _drawn(n, groups, draws, seed)]
+
+
+def recounted(
+    statistic: Callable[[NDArray[np.int32]], NDArray[np.float64]],
+    n: int,
+    *,
+    groups: NDArray[np.int64] | None = None,
+    draws: int = 200,
+    seed: int = 0,
+) -> list[float]:
+    """``resampled`` for a statistic of many draws at once: of (n, D) counts, how often each sample was drawn, to (D,) values."""
+    drawn = _drawn(n, groups, draws, seed)
+    found: list[float] = []
+    while block := [np.bincount(rows, minlength=n) for rows in islice(drawn, max(1, COUNTS // max(n, 1)))]:
+        found += statistic(np.stack(block, axis=1).astype(np.int32)).tolist()
+    return found
+
+
+def _drawn(n: int, groups: NDArray[np.int64] | None, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """The rows of each draw."""
     rng = np.random.default_rng(seed)
     if groups is None:
-        return [statistic(rng.integers(0, n, n)) for _ in range(draws)]
+        return (rng.integers(0, n, n) for _ in range(draws))
     order = np.argsort(groups, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
     chosen = (rng.integers(0, len(members), len(members)) for _ in range(draws))
-    return [statistic(np.concatenate([members[g] for g in drawn])) for drawn in chosen]
+    return (np.concatenate([members[g] for g in each]) for each in chosen)
 
 
 def bootstrap(
@@ -99,13 +122,17 @@ def bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """The percentile interval of ``statistic(rows)`` over ``resampled`` draws.
+    """The ``percentile`` interval of ``statistic(rows)`` over ``resampled`` draws."""
+    values = resampled(statistic, n, groups=groups, draws=draws, seed=seed)
+    return percentile(statistic(np.arange(n)), values, n, level)
+
+
+def percentile(mean: float, values: Sequence[float], n: int, level: float = 0.95) -> Interval:
+    """The interval of a statistic of ``n`` samples, ``mean``, by its ``values`` on drawn ones.
 
     Draws for which the statistic is undefined (NaN) are left out.
     """
-    values = resampled(statistic, n, groups=groups, draws=draws, seed=seed)
     kept = np.asarray([value for value in values if not math.isnan(value)])
-    mean = statistic(np.arange(n))
     if len(kept) < 2:
         return Interval(mean, math.nan, math.nan, n)
     low, high = np.quantile(kept, [0.5 - level / 2, 0.5 + level / 2])

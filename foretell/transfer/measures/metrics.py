@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from foretell.transfer.measures.calibration import cells
-from foretell.transfer.measures.intervals import bootstrap, widened
+from foretell.transfer.measures.intervals import percentile, recounted, resampled, widened
 
 MOST_CONFUSION = 64  # classes of which a confusion matrix is kept: larger ones cannot be read
 Metric = Literal["accuracy", "balanced_accuracy", "macro_f1", "auroc"]
@@ -76,20 +76,67 @@ def only_answer(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str 
     return classes[int(named[0])] if len(named) == 1 else None
 
 
-def auroc(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
-    """Macro one-versus-rest area under the ROC curve of (N, classes) scores, ties counted half.
+def area(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:
+    """The area under the ROC curve of (N,) scores for the samples that are ``positive`` (N,), ties counted half.
 
-    The Mann-Whitney form; equals scikit-learn's ``roc_auc_score(..., multi_class="ovr")`` where that is defined.
+    The Mann-Whitney form; NaN unless there are both.
     """
-    areas = []
-    for code in range(scores.shape[1]):
-        positive = truth == code
-        n = int(positive.sum())
-        rest = len(truth) - n
-        if n and rest:
-            ranks = rankdata(scores[:, code])
-            areas.append((float(ranks[positive].sum()) - n * (n + 1) / 2) / (n * rest))
-    return float(np.mean(areas)) if areas else math.nan
+    n = int(positive.sum())
+    rest = len(positive) - n
+    if not n or not rest:
+        return math.nan
+    return (float(rankdata(scores)[positive].sum()) - n * (n + 1) / 2) / (n * rest)
+
+
+def auroc(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """Macro one-versus-rest ``area`` of (N, classes) scores.
+
+    Equals scikit-learn's ``roc_auc_score(..., multi_class="ovr")`` where that is defined.
+    """
+    areas = [area(scores[:, code], truth == code) for code in range(scores.shape[1])]
+    defined = [value for value in areas if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
+
+
+def drawn_area(
+    scores: NDArray[np.float32], positive: NDArray[np.bool_]
+) -> Callable[[NDArray[np.int32]], NDArray[np.float64]]:
+    """``area`` of samples drawn again: of (N, D) counts, how often each was drawn, to (D,) areas. Sorted once for all draws.
+
+    A positive wins against all that is drawn below it, and by half against its equals; what positives win among
+    themselves, half of their square, is taken off.
+    """
+    order = np.argsort(scores, kind="stable")
+    ascending = scores[order]
+    ours = np.flatnonzero(positive)
+    below, through = (np.searchsorted(ascending, scores[ours], side=side) for side in ("left", "right"))
+
+    def of(counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        passed = np.zeros((len(counts) + 1, counts.shape[1]), dtype=np.int32)
+        np.cumsum(counts[order], axis=0, out=passed[1:])
+        drawn = counts[ours].astype(np.float64)
+        n = drawn.sum(axis=0)
+        pairs = n * (passed[-1] - n)
+        won = (drawn * (passed[below] + passed[through])).sum(axis=0) / 2 - n * n / 2
+        return np.where(pairs > 0, won / np.maximum(pairs, 1), math.nan)
+
+    return of
+
+
+def mean_of_defined(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The mean over arrays of equal length, place by place, of those that are not NaN there; NaN where all are."""
+    stacked = np.stack(values)
+    known = ~np.isnan(stacked)
+    sums = np.where(known, stacked, 0).sum(axis=0)
+    return np.where(known.any(axis=0), sums / np.maximum(known.sum(axis=0), 1), math.nan)
+
+
+def drawn_auroc(
+    scores: NDArray[np.float32], truth: NDArray[np.int64]
+) -> Callable[[NDArray[np.int32]], NDArray[np.float64]]:
+    """``auroc`` of samples drawn again, as ``drawn_area`` is to ``area``."""
+    each = [drawn_area(scores[:, code], truth == code) for code in range(scores.shape[1])]
+    return lambda counts: mean_of_defined([of(counts) for of in each])
 
 
 class Scores(Protocol):
@@ -213,16 +260,19 @@ def with_intervals(
     """
     classes = probabilities.shape[1]
     foretold = probabilities.argmax(axis=1).astype(np.int64)
+    drawing: dict[str, Any] = {"groups": groups, "draws": draws, "seed": seed}
 
-    def statistic(metric: str) -> Callable[[NDArray[np.int64]], float]:
+    def drawn(metric: str) -> list[float]:
         if metric == "auroc":
-            return lambda rows: auroc(probabilities[rows], codes[rows])
-        return lambda rows: from_confusion(confusion(codes[rows], foretold[rows], classes))[metric]
+            return recounted(drawn_auroc(probabilities, codes), len(codes), **drawing)
+        return resampled(
+            lambda rows: from_confusion(confusion(codes[rows], foretold[rows], classes))[metric], len(codes), **drawing
+        )
 
     found: dict[str, Any] = score(probabilities, codes)
-    found["intervals"] = {}
+    intervals = {}
     for metric in METRICS:
-        drawn = bootstrap(statistic(metric), len(codes), groups=groups, draws=draws, seed=seed)
-        interval = widened(drawn, share=metric == "accuracy", groups=groups)
-        found["intervals"][metric] = [interval.low, interval.high]
-    return found
+        interval = percentile(found[metric], drawn(metric), len(codes))
+        interval = widened(interval, share=metric == "accuracy", groups=groups)
+        intervals[metric] = [interval.low, interval.high]
+    return {**found, "intervals": intervals}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foretell.transfer.measures.calibration import Calibration
-from foretell.transfer.measures.metrics import auroc, or_even
+from foretell.transfer.measures.metrics import area, drawn_area, mean_of_defined, or_even
 
 Array = NDArray[np.float32]
 
@@ -20,11 +20,20 @@ def macro_auroc(probabilities: Array, targets: Array) -> dict[str, float]:
     """The area under the ROC curve of each finding by its number, as text; NaN where one value alone is known."""
     found = {}
     for at in range(targets.shape[1]):
-        rows = np.flatnonzero(~np.isnan(targets[:, at]))
-        p = probabilities[rows, at]
-        truth = targets[rows, at].astype(np.int64)
-        found[str(at)] = auroc(np.stack([1 - p, p], axis=1), truth) if len(np.unique(truth)) > 1 else math.nan
+        known = ~np.isnan(targets[:, at])
+        found[str(at)] = area(probabilities[known, at], targets[known, at] == 1)
     return found
+
+
+def drawn_macro_auroc(probabilities: Array, targets: Array) -> Callable[[NDArray[np.int32]], NDArray[np.float64]]:
+    """The mean ``macro_auroc`` of samples drawn again: of (N, D) counts, how often each was drawn, to (D,) values."""
+    known = ~np.isnan(targets)
+    each = [(rows, drawn_area(probabilities[rows, at], targets[rows, at] == 1)) for at, rows in enumerate(known.T)]
+
+    def of(counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        return mean_of_defined([areas(counts[rows]) for rows, areas in each])
+
+    return of
 
 
 def headline(probabilities: Array, targets: Array, metric: str) -> float:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.transfer.measures.intervals import alike, exact_share, resampled
-from foretell.transfer.measures.metrics import Scores, auroc, confusion, from_confusion
-from foretell.transfer.measures.multilabel import headline
+from foretell.transfer.measures.intervals import alike, exact_share, recounted, resampled
+from foretell.transfer.measures.metrics import Scores, confusion, drawn_auroc, from_confusion
+from foretell.transfer.measures.multilabel import drawn_macro_auroc, headline
 
 Row = dict[str, Any]
 Array = NDArray[np.float32]
 Index = NDArray[np.int64]
+Drawn = Callable[[NDArray[Any], Index], list[float]]  # what was kept of each sample, and its group, to a value a draw
 
 DRAWS = 200
 LEVEL = 0.95
@@ -40,7 +41,7 @@ class Redrawn:
 
     ``groups`` (N,) of all samples that will be added, in their order, by numbers that are the groups' own in every test part
     (``labelled.group_codes``): parts of the same groups share their draws (``seed_of``). ``reduce`` turns
-    probabilities and truth of a batch into what ``statistic`` needs of each sample (N, ...), so that no more than that is kept.
+    probabilities and truth of a batch into what ``drawn`` needs of each sample (N, ...), so that no more than that is kept.
     """
 
     def __init__(
@@ -48,10 +49,10 @@ class Redrawn:
         scores: Scores,
         groups: Index,
         reduce: Callable[[Array, NDArray[Any]], NDArray[Any]],
-        statistic: Callable[[NDArray[Any]], float],
+        drawn: Drawn,
     ) -> None:
         self._scores, self._groups = scores, groups
-        self._reduce, self._statistic = reduce, statistic
+        self._reduce, self._drawn = reduce, drawn
         self._kept: list[NDArray[Any]] = []
 
     def add(self, probabilities: Array, truth: NDArray[Any]) -> None:
@@ -63,39 +64,52 @@ class Redrawn:
         return self._scores.matrix
 
     def result(self) -> dict[str, Any]:
-        kept = np.concatenate(self._kept)
-        values = resampled(
-            lambda rows: self._statistic(kept[rows]),
-            len(kept),
-            groups=self._groups,
-            draws=DRAWS,
-            seed=seed_of(self._groups),
-        )
+        values = self._drawn(np.concatenate(self._kept), self._groups)
         return {**self._scores.result(), KEY: [round(value, DIGITS) for value in values]}
+
+
+def _by_rows(statistic: Callable[[NDArray[Any]], float]) -> Drawn:
+    """By what was kept of the samples of a draw."""
+
+    def drawn(kept: NDArray[Any], groups: Index) -> list[float]:
+        return resampled(
+            lambda rows: statistic(kept[rows]), len(kept), groups=groups, draws=DRAWS, seed=seed_of(groups)
+        )
+
+    return drawn
+
+
+def _by_counts(statistic: Callable[[NDArray[Any]], Callable[[NDArray[np.int32]], NDArray[np.float64]]]) -> Drawn:
+    """By how often each sample was drawn, many draws at once."""
+
+    def drawn(kept: NDArray[Any], groups: Index) -> list[float]:
+        return recounted(statistic(kept), len(kept), groups=groups, draws=DRAWS, seed=seed_of(groups))
+
+    return drawn
 
 
 def of_classes(scores: Scores, groups: Index, metric: str) -> Redrawn:
     """``Redrawn`` ``metric`` of one class a sample."""
     if metric == "accuracy":
-        return Redrawn(scores, groups, lambda p, truth: p.argmax(axis=1) == truth, lambda hits: float(hits.mean()))
+        hits = _by_rows(lambda kept: float(kept.mean()))
+        return Redrawn(scores, groups, lambda p, truth: p.argmax(axis=1) == truth, hits)
     if metric == "auroc":
-        return Redrawn(
-            scores, groups, lambda p, truth: np.column_stack([p, truth]), lambda kept: auroc(kept[:, :-1], kept[:, -1])
-        )
+        areas = _by_counts(lambda kept: drawn_auroc(kept[:, :-1], kept[:, -1]))
+        return Redrawn(scores, groups, lambda p, truth: np.column_stack([p, truth]), areas)
 
     def of_confusion(kept: NDArray[np.int64]) -> float:
         return from_confusion(confusion(kept[:, 0], kept[:, 1], int(kept.max()) + 1))[metric]
 
-    return Redrawn(scores, groups, lambda p, truth: np.column_stack([truth, p.argmax(axis=1)]), of_confusion)
+    return Redrawn(scores, groups, lambda p, truth: np.column_stack([truth, p.argmax(axis=1)]), _by_rows(of_confusion))
 
 
 def of_findings(scores: Scores, groups: Index, metric: str) -> Redrawn:
     """``Redrawn`` ``metric``, the mean over several findings a sample."""
-
-    def of_both(kept: NDArray[Any]) -> float:
-        return headline(kept[:, 0], kept[:, 1], metric)
-
-    return Redrawn(scores, groups, lambda p, truth: np.stack([p, truth], axis=1), of_both)
+    if metric == "auroc":
+        drawn = _by_counts(lambda kept: drawn_macro_auroc(kept[:, 0], kept[:, 1]))
+    else:
+        drawn = _by_rows(lambda kept: headline(kept[:, 0], kept[:, 1], metric))
+    return Redrawn(scores, groups, lambda p, truth: np.stack([p, truth], axis=1), drawn)
 
 
 # of a comparison ----------------------------------------------------------------------------------------------------

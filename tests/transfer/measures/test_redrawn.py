@@ -7,10 +7,10 @@ import pytest
 
 from foretell.transfer.images.cases import tally_of
 from foretell.transfer.images.labelled import Labelled
-from foretell.transfer.measures import redrawn
-from foretell.transfer.measures.intervals import bootstrap
-from foretell.transfer.measures.metrics import METRICS, score
-from foretell.transfer.measures.multilabel import FindingsTally
+from foretell.transfer.measures import intervals, redrawn
+from foretell.transfer.measures.intervals import bootstrap, recounted, resampled
+from foretell.transfer.measures.metrics import METRICS, auroc, drawn_auroc, score
+from foretell.transfer.measures.multilabel import FindingsTally, drawn_macro_auroc, headline
 
 
 def part(hits: np.ndarray, groups: np.ndarray | None, cases: np.ndarray | None = None) -> tuple[Labelled, np.ndarray]:
@@ -194,3 +194,37 @@ def test_groups_that_are_all_right_have_the_exact_interval_of_a_share() -> None:
     ]
     redrawn.widen_spreads(rows, {"accuracy": 14})
     assert [row["group_low"] for row in rows] == [pytest.approx(0.768, abs=5e-4), 0.8, 1.0]
+
+
+def test_areas_of_counts_are_those_of_the_drawn_rows() -> None:
+    rng = np.random.default_rng(3)
+    groups = np.sort(rng.integers(0, 12, 60))
+    codes = np.where(groups < 6, rng.integers(0, 2, 60), 2)  # some draws lack a class
+    p = rng.integers(0, 9, (60, 3)).astype(np.float32)  # many ties
+    by_rows = resampled(lambda rows: auroc(p[rows], codes[rows]), 60, groups=groups, seed=5)
+    by_counts = recounted(drawn_auroc(p, codes), 60, groups=groups, seed=5)
+    assert by_counts == pytest.approx(by_rows, abs=1e-12)
+    targets = rng.integers(0, 2, (60, 3)).astype(np.float32)
+    targets[::4, 0], targets[:, 2] = np.nan, 1.0  # partly known; one value alone
+    targets[groups > 1, 1] = 0.0  # both values in some draws only
+    by_rows = resampled(lambda rows: headline(p[rows], targets[rows], "auroc"), 60, groups=groups, seed=5)
+    by_counts = recounted(drawn_macro_auroc(p, targets), 60, groups=groups, seed=5)
+    assert by_counts == pytest.approx(by_rows, abs=1e-12)
+
+
+def test_counts_are_held_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "COUNTS", 100)
+    seen: list[int] = []
+
+    def mean(counts: np.ndarray) -> np.ndarray:
+        seen.append(counts.shape[1])
+        return (counts.T * np.arange(40)).sum(axis=1) / counts.sum(axis=0)
+
+    found = recounted(mean, 40, draws=7)
+    assert seen == [2, 2, 2, 1]
+    assert found == pytest.approx(resampled(lambda rows: float(rows.mean()), 40, draws=7))
+
+
+def test_an_area_of_nothing_known_is_not_defined() -> None:
+    nothing = np.full((6, 2), np.nan, np.float32)
+    assert np.isnan(recounted(drawn_macro_auroc(nothing, nothing), 6, draws=3)).all()
