@@ -14,7 +14,7 @@ from foretell import claims
 from foretell.claims.base import Finding, overall
 from foretell.claims.encoders import kept_encoder
 from foretell.claims.lab import Lab
-from foretell.claims.medical import micle, micle_crossing, micle_invariance, units
+from foretell.claims.medical import micle, micle_cases, micle_crossing, micle_invariance, units
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
 from foretell.recipe import Recipe
@@ -123,6 +123,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Lab, list[str
     monkeypatch.setattr(micle, "FIRST", 1)
     monkeypatch.setattr(micle, "THEN", 1)
     monkeypatch.setattr(micle, "DRAWS", 2)
+    monkeypatch.setattr(micle_cases, "DRAWS", 2)
     monkeypatch.setattr(micle, "open_units", small_units)
     said: list[str] = []
     return Lab(tmp_path, device="cpu", say=said.append), said
