@@ -215,25 +215,20 @@ class _Shared:
         found = self.study.get_trials(deepcopy=False, states=states or None)
         return [trial for trial in found if _slot(trial) < self.slots]
 
-    def answered(self) -> list[FrozenTrial]:
-        """The finished trial of each slot that has one, by slot."""
-        found: dict[int, FrozenTrial] = {}
-        for trial in self.trials(TrialState.COMPLETE, TrialState.PRUNED):
-            found.setdefault(_slot(trial), trial)
-        return [found[slot] for slot in sorted(found)]
-
     def work(self, tried: Callable[[], None]) -> list[FrozenTrial]:
         """Take part until every slot is answered or the budget is spent; the finished trials. ``tried``: once a slot."""
         told = 0
         while True:
             self._take_over()
-            done = self.answered()
+            known = self.trials()  # looked at once: other processes go on between two looks
+            states = {trial.state for trial in known}
+            done = _answered(known)
             for _ in range(told, len(done)):
                 tried()
             told = max(told, len(done))
-            if self.trials(TrialState.WAITING) and not self._spent(done):
+            if TrialState.WAITING in states and not self._spent(done):
                 self._one()
-            elif self.trials(TrialState.RUNNING):
+            elif TrialState.RUNNING in states:
                 time.sleep(_POLL)
             else:
                 break
@@ -306,6 +301,15 @@ class _Shared:
                     self._tell(trial.number, trial.user_attrs["answer"])
                 else:
                     self._free(trial)
+
+
+def _answered(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The finished one of each slot that has one, by slot."""
+    found: dict[int, FrozenTrial] = {}
+    for trial in trials:
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            found.setdefault(_slot(trial), trial)
+    return [found[slot] for slot in sorted(found)]
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -19,7 +20,7 @@ from foretell.errors import ForetellError, InputError
 from foretell.transfer import study
 from foretell.transfer.search import searched
 from foretell.transfer.search_config import SearchConfig
-from foretell.transfer.trials import Keep, Trial, published
+from foretell.transfer.trials import Judged, Keep, Trial, published
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -113,6 +114,28 @@ def test_two_processes_share_one_search(tmp_path: Path) -> None:
     done = lines(log, "done")
     assert len(done) == len({line.split(" ", 1)[1] for line in done}) == 10, "each trial is made once"
     assert len({line.split(" ")[0] for line in done}) == record["workers"] == 2
+
+
+def test_a_trial_that_another_process_ends_between_two_looks_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = optuna.create_study()
+    shared = study._Shared(made, None, SPACE, lambda trial, report: Judged(0.5, 0.5, 0.0), SearchConfig(), 2)
+    theirs, ours = made.ask(), made.ask()
+    answer = {"validation": 0.5, "seconds": 0.0}
+    theirs.set_user_attr("alive", study._sign_of_life())
+    ours.set_user_attr("answer", answer)
+    made.tell(ours, 0.5)
+    look = made.get_trials
+
+    def looked(**given: Any) -> list[optuna.trial.FrozenTrial]:
+        found = look(**given)
+        if look(deepcopy=False)[theirs.number].state == TrialState.RUNNING and not given["states"]:
+            theirs.set_user_attr("answer", answer)
+            made.tell(theirs, 0.7)
+        return found
+
+    monkeypatch.setattr(made, "get_trials", looked)
+    monkeypatch.setattr(study, "_POLL", 0.0)
+    assert [trial.value for trial in shared.work(lambda: None)] == [0.7, 0.5]
 
 
 def test_the_slot_of_a_silent_process_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
