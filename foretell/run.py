@@ -43,10 +43,13 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except OSError as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):  # below a file there is nothing to unlink either
             aside.unlink()
-        raise ForetellError(f"{path}: could not be written ({error.strerror}); the earlier version is kept") from error
+        if not isinstance(error, OSError):
+            raise
+        left = "the earlier version is kept" if path.exists() else "make room on the disk, or choose another place"
+        raise ForetellError(f"{path}: could not be written ({error.strerror}); {left}") from error
 
 
 def write_aside(path: Path, content: bytes | str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from foretell.errors import ForetellError, InputError
-from foretell.run import Run, write_aside
+from foretell.run import Run, write_aside, written_aside
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.is_char_device(), reason="no /dev/full on this system")
@@ -159,3 +159,31 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "run" / "results").write_text("")
     with pytest.raises(ForetellError, match=r"results/map.json: could not be written \(File exists\)"):
         run.write_json("results/map.json", {})
+
+
+def test_what_was_there_before_is_told_only_where_it_was(tmp_path: Path) -> None:
+    with (
+        largest_file(0),
+        pytest.raises(ForetellError, match=r"new: could not be written \(.*\); make room on the disk"),
+    ):
+        write_aside(tmp_path / "new", "text")
+    write_aside(tmp_path / "old", "text")
+    with (
+        largest_file(0),
+        pytest.raises(ForetellError, match=r"old: could not be written .* the earlier version is kept"),
+    ):
+        write_aside(tmp_path / "old", "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_text() == "text"
+
+
+def _half(path: Path) -> None:
+    with written_aside(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_no_file_that_is_half_written(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _half(tmp_path / "one")
+    assert not list(tmp_path.iterdir())

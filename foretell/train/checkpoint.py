@@ -72,18 +72,25 @@ def save(path: Path, payload: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         os.replace(aside, path)
         _sync_folder(path.parent)
-    except (OSError, RuntimeError) as error:
+    except BaseException as error:
         _remove(aside)
-        cause = sink.error if sink and sink.error else error
+        cause = _first_cause(error, sink)
         if not isinstance(cause, OSError):
-            raise
+            raise cause from None
         raise ForetellError(
             f"{path}: the checkpoint could not be written ({cause.strerror}); earlier checkpoints are kept. Make room "
             "on the disk and go on with --resume"
         ) from error
-    except BaseException:
-        _remove(aside)
-        raise
+
+
+def _first_cause(error: BaseException, sink: _Sink | None) -> BaseException:
+    """What stopped a write, of which torch tells in other words as it closes its archive: no room, or an interruption."""
+    if sink is not None and sink.error is not None:
+        return sink.error
+    known: BaseException | None = error
+    while known is not None and isinstance(known, Exception):
+        known = known.__context__
+    return error if known is None else known
 
 
 def _remove(aside: Path) -> None:

@@ -179,9 +179,9 @@ class _Fit:
         self._write_facts()
         if self.first and self.config.patience is not None:
             self._tell_rounds(self.config.patience)
-        if saved is None:
-            self._save()
         with Interruption(distributed.broadcast_object(self.run is not None)) as interruption:
+            if saved is None:
+                self._save()
             state = self._loop(interruption)
         return self._result(state)
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 import foretell as package
-from foretell.errors import InputError
+from foretell.errors import ForetellError, InputError
 from foretell.recipe import Recipe
 
 PIXELS = np.zeros((20, 32, 32, 3), np.uint8)
@@ -101,6 +101,24 @@ def test_what_is_given_back_has_the_types_of_the_signature(run: Path, tmp_path: 
     assert assert_type(package.objectives("simclr"), list[dict[str, str]])[0]["name"] == "simclr"
     assert assert_type(package.report(run), Path).name == "report.html"
     assert assert_type(package.export(run, tmp_path / "exported", format="timm"), Path).is_dir()
+
+
+def test_an_export_that_fails_leaves_nothing_begun(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from foretell.encoders import folder
+
+    def full(path: Path, content: bytes | str) -> None:
+        if path.name == folder.CONFIG:
+            raise ForetellError(f"{path}: could not be written (No space left on device); make room on the disk")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    (tmp_path / "empty").mkdir()
+    for target in (tmp_path / "new", tmp_path / "empty"):
+        with monkeypatch.context() as patched:
+            patched.setattr(folder, "write_aside", full)
+            with pytest.raises(ForetellError, match="No space left"):
+                package.export(run, target)
+        assert target.exists() == (target.name == "empty")
+        assert package.export(run, target) == target
 
 
 def test_the_random_numbers_of_the_caller_go_on_where_they_were(run: Path, tmp_path: Path) -> None:

@@ -203,3 +203,28 @@ def test_an_unwritable_folder(tmp_path):
         (tmp_path / "run" / "checkpoints").write_text("a file in its place")
         with pytest.raises(ForetellError, match=r"checkpoints/00000000.pt: the checkpoint could not be written"):
             fit(toy(), settings(), run)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_an_interruption_in_the_middle_of_a_checkpoint_is_told_as_one(tmp_path, monkeypatch, before):
+    path = tmp_path / "one.pt"
+    if before:
+        checkpoint.save(path, {"step": 1})
+    written = checkpoint._Sink.write
+    count = 0
+
+    def interrupted(self, data):
+        nonlocal count
+        count += 1
+        if count == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return written(self, data)
+
+    monkeypatch.setattr(checkpoint._Sink, "write", interrupted)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save(path, {"step": 2, "weights": torch.zeros(1000)})
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert [found.name for found in tmp_path.iterdir()] == (["one.pt"] if before else [])
