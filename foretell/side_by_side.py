@@ -40,6 +40,22 @@ def spoken(jobs: int) -> str:
     return f"{jobs} side by side, each on {each} {'core' if each == 1 else 'cores'}"
 
 
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does, so that what is under way is put in order. In the main thread alone."""
+
+    def interrupted(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, interrupted) if here else None
+    try:
+        yield
+    finally:
+        if here:
+            signal.signal(signal.SIGTERM, before)
+
+
 # the process that shares the work out ---------------------------------------------------------------------------------
 
 
@@ -140,7 +156,7 @@ def share_out(work: Work[Piece], processes: Sequence[Process]) -> None:
         work.ended(piece)
 
     try:
-        with _sigterm_interrupts():
+        with sigterm_interrupts():
             while True:
                 while idle and (piece := work.take()) is not None:
                     running += 1
@@ -155,40 +171,28 @@ def share_out(work: Work[Piece], processes: Sequence[Process]) -> None:
             process.wait()
 
 
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    def interrupted(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    here = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, interrupted) if here else None
-    try:
-        yield
-    finally:
-        if here:
-            signal.signal(signal.SIGTERM, before)
-
-
 # a process that works -------------------------------------------------------------------------------------------------
 
 
 def serve(work: Callable[[Message, Callable[[Message], None]], None]) -> None:
     """Give each message that comes to ``work``, with a function that answers, until none comes any more.
 
-    A message that fails is told, and is the last. KeyboardInterrupt ends it.
+    A message that fails is told, and is the last. KeyboardInterrupt ends it, as SIGTERM does.
     """
     answers, sys.stdout = sys.stdout, sys.stderr  # what else is printed must not come between the answers
 
     def answer(what: Message) -> None:
         print(json.dumps(what), file=answers, flush=True)
 
-    for line in sys.stdin:
-        try:
-            work(json.loads(line), answer)
-        except KeyboardInterrupt:
-            return None
-        except InputError as error:
-            return answer({"wrong": str(error)})
-        except ForetellError as error:
-            return answer({"failed": str(error)})
-        answer({"end": True})
+    try:
+        with sigterm_interrupts():
+            for line in sys.stdin:
+                try:
+                    work(json.loads(line), answer)
+                except InputError as error:
+                    return answer({"wrong": str(error)})
+                except ForetellError as error:
+                    return answer({"failed": str(error)})
+                answer({"end": True})
+    except KeyboardInterrupt:
+        return None

@@ -18,6 +18,7 @@ from foretell.claims.locks import held
 from foretell.errors import InputError
 from foretell.json_files import read_object
 from foretell.run import write_aside
+from foretell.side_by_side import sigterm_interrupts
 from foretell.train.machine import model_of, named_device
 
 OUTCOMES = "outcomes.json"
@@ -115,7 +116,8 @@ def worked_out(
     began = time.monotonic()
     findings: list[Finding] | None = None
     try:
-        findings = claim.work(lab)
+        with sigterm_interrupts():
+            findings = claim.work(lab)
     except OutOfBudget:
         lab.say(f"  the budget ended before {name} was worked out; the same command goes on from here")
     except Unavailable as reason:

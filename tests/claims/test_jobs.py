@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from foretell import side_by_side
+from foretell import __version__, claims, side_by_side
 from foretell.claims import jobs
 from foretell.claims.lab import Busy, Lab
 from foretell.claims.reproduce import options_of, reproduce
@@ -151,3 +151,46 @@ def test_a_signal_ends_all_of_it_and_says_how_to_go_on(tmp_path: Path, number: s
     assert f"go on with: foretell reproduce simclr-head --out {tmp_path} --jobs 2" in told
     states = [json.loads(path.read_text())["state"] for path in runs.glob("*/status.json")]
     assert states == ["stopped"] * 2
+
+
+def test_a_worker_that_is_ended_puts_its_work_in_order(tmp_path: Path) -> None:
+    begun, kept = tmp_path / "begun", tmp_path / "kept"
+    script = f"""
+import time
+from pathlib import Path
+from foretell.side_by_side import serve
+
+def work(message, answer):
+    try:
+        Path({str(begun)!r}).touch()
+        time.sleep(100)
+    finally:
+        Path({str(kept)!r}).touch()
+
+serve(work)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as one:
+        assert one.stdin is not None
+        one.stdin.write("{}\n")
+        one.stdin.flush()
+        until = time.monotonic() + 60
+        while not begun.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        one.terminate()
+        _, told = one.communicate(timeout=60)
+    assert (one.returncode, told, kept.exists()) == (0, "", True)
+
+
+def test_the_time_of_a_claim_that_is_ended_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(claim: object, lab: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    monkeypatch.setattr(claims.get(QUICK), "work", ended)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce([QUICK], tmp_path, device="cpu", say=lambda text: None)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert list(json.loads((tmp_path / "work" / "spent.json").read_text())) == [f"{QUICK} {__version__}"]
