@@ -237,7 +237,8 @@ def compare(
         shifted=shifted,
         folder=fits.parent if fits is not None else None if run is None else run.path,
     )
-    fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases)
+    kinds = "classes" if fit.targets is None else "kinds of sample (each by its rarest finding, or none)"
+    fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases, kinds)
     if join:
         return {"search": work.join(chosen, fractions)}
     work_ahead(work, chosen, fractions, jobs)
