@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 # settings in which two comparisons may differ and still stand side by side: where work is done, what is only looked at, and the
 # headline, which a comparison names by itself
-FREE = {
+FREE: dict[str, bool | set[str]] = {
     "device": True, "layout": True, "probe_samples": True, "neighbours": True, "curve_points": True, "curve_samples": True,
     "metric": True, "text": True, "search": {"storage"},
 }  # fmt: skip
