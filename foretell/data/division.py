@@ -16,6 +16,7 @@ from foretell.data.table import IDENTITIES, Table, many
 from foretell.errors import InputError
 
 Mask = NDArray[np.bool_]
+BY_COLUMN = "the split column of the data"
 TESTED = ("test", "validation")  # the first of these that there is is tested
 
 
@@ -40,7 +41,7 @@ def by_column(table: Table, shares: Mapping[str, float], seed: int, what: str, *
     test = _tested(parts)
     tested = _with_tested(table, test)
     train = np.sort(np.concatenate([parts.get("train", test[:0]), np.flatnonzero(free & ~tested)]))
-    how = "the split column of the data"
+    how = BY_COLUMN
     if len(test) and judged not in named:
         how = f"{how}, with {many(len(test), what)} of its train part held out at random, as it names no test (seed {seed})"
     elif judged == "validation":

@@ -18,6 +18,7 @@ from foretell.encoders.base import Encoder
 from foretell.errors import InputError, unknown
 from foretell.train.config import TrainingConfig
 from foretell.train.loop import fit
+from foretell.transfer.fractions import Amount, amounts
 from foretell.transfer.images.features import fresh_encoder
 from foretell.transfer.images.labelled import resolved
 from foretell.transfer.measures.intervals import paired, t_interval
@@ -55,7 +56,7 @@ def compare_dense(
     train: Index | Sequence[int],
     test: Index | Sequence[int],
     views: ViewConfig,
-    images: Sequence[int | None] = (1, 5, 20, None),
+    images: str | Sequence[Amount | str] = (1, 5, 20, None),
     seeds: Sequence[int] = (0, 1, 2),
     arms: Sequence[str] = tuple(ARMS),
     budget: Budget = Budget(),
@@ -64,20 +65,25 @@ def compare_dense(
 ) -> dict[str, Any]:
     """Train a head of each arm on nested subsets of ``train`` and score it on ``test``.
 
-    ``images`` are numbers of masks (None: all of ``train``); a seed's smaller subset is part of its larger ones. The
-    learning rate is chosen on a held-out part of the subset, apart for each arm, number and seed, from the same rates.
+    ``images`` are numbers of masks, or below 1 shares of ``train`` (None: all of it), or both in words, as "1,5,all" or
+    "10%,all"; a seed's smaller subset is part of its larger ones. The learning rate is chosen on a held-out part of the subset, apart for each arm, number and seed, from the same rates.
     Returns {"metric": "dice", "classes", "arms", "rows", "summary", "paired", "notes", "test"}: a row has arm, images, seed,
     rate, seconds and the scores of ``Overlap.scores``; intervals are Student's t over seeds at 95%. Raises InputError
-    for groups on both sides and unknown arms.
+    for groups on both sides, an empty part, unknown arms and amounts that are none.
     """
     for arm in arms:
         if arm not in ARMS:
             raise unknown("arm", arm, ARMS)
     train, test = np.asarray(train, np.int64), np.asarray(test, np.int64)
+    for part, rows_of in (("train", train), ("test", test)):
+        if not len(rows_of):
+            raise InputError(
+                f"{store.source}: the {part} part is empty; give the rows of at least one image with a mask"
+            )
+    counts = _counts(images, len(train))
     _check_groups(store, train, test)
     views = resolved(views, store, encoder.side)
     held = masked(store, masks, test)
-    counts = sorted({min(len(train), count or len(train)) for count in images})
     total, done = len(counts) * len(seeds) * len(arms), 0
     rows: list[dict[str, Any]] = []
     for seed in seeds:
@@ -98,6 +104,9 @@ def compare_dense(
                 done += 1
     few = [str(count) for count in counts if count < FEWEST]
     notes = [f"with {', '.join(few)} masks the middle learning rate is taken, as none can be held out"] if few else []
+    untested = _untested(held)
+    if untested:
+        notes.append(f"no mask of the test part has {', '.join(untested)}: what is foretold as such counts as 0 there")
     return {
         "metric": "dice",
         "classes": masks.classes,
@@ -109,6 +118,29 @@ def compare_dense(
         "test": {"images": len(test)},
         "budget": {"steps": budget.steps, "batch": budget.batch, "rates": list(budget.rates)},
     }
+
+
+def _counts(images: str | Sequence[Amount | str], most: int) -> list[int]:
+    """The numbers of masks out of ``most`` that ``images`` ask for, fewest first. Raises InputError."""
+    given = [images] if isinstance(images, str) else images
+    found: list[Amount] = []
+    for amount in given:
+        found += amounts(amount, "images") if isinstance(amount, str) else [amount]
+    wrong = [one for one in found if one is not None and not (0 < one < 1 or (one >= 1 and one % 1 == 0))]
+    if wrong or not found:
+        raise InputError(
+            f"images {', '.join(map(str, wrong)) or '()'}: expected numbers of masks, as 1, 5 and None for all, or shares, as '10%'"
+        )
+    return sorted(
+        {most if one is None else min(most, int(one) if one >= 1 else max(1, round(one * most))) for one in found}
+    )
+
+
+def _untested(test: Masked) -> list[str]:
+    """The classes that masks have, but none of the test part."""
+    seen = {int(value) for row in test.index for value in np.unique(test.masks.masks[int(row)])}
+    every = enumerate(test.masks.classes)
+    return [name for number, name in every if number not in seen and name not in test.masks.absent]
 
 
 def _check_groups(store: ImageStore, train: Index, test: Index) -> None:

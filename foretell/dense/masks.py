@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,32 +28,51 @@ Index = NDArray[np.int64]
 class Masks:
     """One (H, W) uint8 mask an image: class numbers from 0, ``IGNORED`` for pixels without a class.
 
-    ``classes`` name the numbers; by default they are numbered up to the largest that occurs. A mask may have another
+    ``classes`` name the numbers from 0, or as a mapping those that there are, as {0: "ground", 3: "liver"}; by default they are
+    0 (the background) and those that occur. ``values`` are the numbers as given, one a class; ``masks`` has their places in
+    it, which are the same where no number is passed over. ``absent``: the classes that no mask has. A mask may have another
     resolution than its image, not another shape: the image may have been shrunk on its way into the store.
     """
 
     def __init__(
-        self, masks: Sequence[Mask], classes: Sequence[str] | None = None, *, names: Sequence[str] = ()
+        self,
+        masks: Sequence[Mask],
+        classes: Sequence[str] | Mapping[int, str] | None = None,
+        *,
+        names: Sequence[str] = (),
     ) -> None:
         self.masks = list(masks)
         seen = {int(value) for mask in self.masks for value in np.unique(mask)} - {IGNORED}
-        top = max(seen, default=0)
-        self.classes = list(classes) if classes is not None else [str(number) for number in range(top + 1)]
-        if top >= len(self.classes):
-            which = next(i for i, mask in enumerate(self.masks) if (mask[mask != IGNORED] >= len(self.classes)).any())
-            name = names[which] if names else f"mask {which}"
-            raise InputError(
-                f"{name}: holds class {top}, and there are {len(self.classes)} ({', '.join(self.classes[:6])}); expected numbers "
-                f"below that, or {IGNORED} for pixels without a class"
-            )
+        called = _called(classes, seen)
+        self.values, self.classes = list(called), list(called.values())
+        if not seen <= called.keys():
+            raise self._unknown(seen - called.keys(), names, mapped=isinstance(classes, Mapping))
         if len(self.classes) < 2:
             raise InputError("the masks hold one class only; a segmentation needs at least two (0 is the background)")
+        self.absent = frozenset(name for value, name in called.items() if value not in seen)
+        if self.values != list(range(len(self.values))):
+            self.masks = [_places_of(self.values)[mask] for mask in self.masks]
+
+    def _unknown(self, values: set[int], names: Sequence[str], *, mapped: bool) -> InputError:
+        """The error of ``values`` that name no class, with the first mask that holds one."""
+        which = next(i for i, mask in enumerate(self.masks) if np.isin(mask, list(values)).any())
+        name = names[which] if names else f"mask {which}"
+        expected = ", ".join(map(str, self.values)) if mapped else "numbers below that"
+        return InputError(
+            f"{name}: holds class {max(values)}, and there are {len(self.classes)} ({', '.join(self.classes[:6])}); expected "
+            f"{expected}, or {IGNORED} for pixels without a class"
+        )
 
     def __len__(self) -> int:
         return len(self.masks)
 
     @classmethod
-    def of(cls, store: ImageStore, folder: str | Path | None = None, classes: Sequence[str] | None = None) -> Masks:
+    def of(
+        cls,
+        store: ImageStore,
+        folder: str | Path | None = None,
+        classes: Sequence[str] | Mapping[int, str] | None = None,
+    ) -> Masks:
         """The masks of a store's images: files that its column ``mask`` names, or of the same name in ``folder``.
 
         In ``folder`` a mask has the image's path below its source, ending in .png, .tif or .npy. The values of a palette
@@ -70,7 +90,10 @@ class Masks:
         return cls(masks, classes, names=[str(path) for path in paths])
 
     def subset(self, index: Index) -> Masks:
-        return Masks([self.masks[int(row)] for row in index], self.classes)
+        """The masks ``index``, with the classes of all."""
+        part = copy.copy(self)
+        part.masks = [self.masks[int(row)] for row in index]
+        return part
 
     def views(
         self, index: Index, boxes: Tensor, sizes: Tensor, flip: Tensor, vertical_flip: Tensor, side: int
@@ -102,6 +125,24 @@ class Masks:
         still = torch.zeros(len(cut.of), dtype=torch.bool)
         found = self.views(index[cut.of], cut.boxes, sizes[cut.of], still, still, side)
         return torch.where(cut.own(side), found, IGNORED)
+
+
+def _called(classes: Sequence[str] | Mapping[int, str] | None, seen: set[int]) -> dict[int, str]:
+    """The name of each number of a mask that is a class, the lowest first. Raises InputError for numbers out of range."""
+    if classes is None:
+        return {value: str(value) for value in sorted(seen | {0})}
+    called = dict(sorted(classes.items())) if isinstance(classes, Mapping) else dict(enumerate(classes))
+    wrong = [value for value in called if not 0 <= value < IGNORED]
+    if wrong:
+        raise InputError(f"classes: {wrong[0]} is no number of a class; expected 0 to {IGNORED - 1}")
+    return called
+
+
+def _places_of(values: Sequence[int]) -> Mask:
+    """(256,) uint8: the place of each number of a mask in ``values``, ``IGNORED`` for those that are not in it."""
+    table = np.full(IGNORED + 1, IGNORED, np.uint8)
+    table[list(values)] = np.arange(len(values))
+    return table
 
 
 def _places(start: float, length: float, scale: float, side: int, limit: int, reverse: bool) -> Index:

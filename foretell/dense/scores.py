@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,12 @@ class Overlap:
     """Counts of pixels: ``confusion`` (K, K) int64, reference by row and prediction by column.
 
     Dice of a class is 2 TP / (2 TP + FP + FN), its IoU TP / (TP + FP + FN), over all pixels together; NaN where the class
-    is in neither. ``IGNORED`` pixels of the reference count nowhere.
+    is in neither. ``IGNORED`` pixels of the reference count nowhere. Classes that are ``absent``, in no mask of the data, are in
+    no mean: a pixel foretold as one of them is a miss of its own class alone.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = list(classes)
+    def __init__(self, classes: Sequence[str], absent: Container[str] = ()) -> None:
+        self.classes, self.absent = list(classes), absent
         self.confusion = np.zeros((len(self.classes), len(self.classes)), np.int64)
 
     def add(self, predicted: Tensor, reference: Tensor) -> None:
@@ -43,10 +44,14 @@ class Overlap:
         return {name: float(value) for name, value in zip(self.classes, values, strict=True)}
 
     def scores(self) -> dict[str, Any]:
-        """``dice``: the mean over all classes but the first (the background) that occur; ``miou``: over all that occur."""
+        """``dice``: the mean over all classes but the first (the background) that occur; ``miou``: over all that occur.
+
+        A class of the data occurs where it is foretold, too: where the reference has none of it, it counts as 0.
+        """
         dice, iou = self.dice(), self.iou()
-        fore = [value for name, value in dice.items() if name != self.classes[0] and value == value]
-        every = [value for value in iou.values() if value == value]
+        counted = [name for name in self.classes if name not in self.absent]
+        fore = [dice[name] for name in counted if name != self.classes[0] and dice[name] == dice[name]]
+        every = [iou[name] for name in counted if iou[name] == iou[name]]
         return {
             "dice": float(np.mean(fore)) if fore else float("nan"),
             "miou": float(np.mean(every)) if every else float("nan"),

@@ -182,8 +182,14 @@ class Segmenter(Trainable):
         return found
 
     def score(self, data: Masked) -> dict[str, Any]:
-        """``Overlap.scores`` over all images of ``data``, whole."""
-        overlap = Overlap(self.classes)
+        """``Overlap.scores`` over all images of ``data``, whole. Raises InputError where its masks number other classes."""
+        learnt = self.data.masks
+        if any(ours != theirs for ours, theirs in zip(learnt.values, data.masks.values, strict=False)):
+            raise InputError(
+                f"the masks number the classes {', '.join(data.masks.classes[:6])}, and those that were learnt "
+                f"{', '.join(learnt.classes[:6])}; give both the same classes, as a mapping of numbers to names"
+            )
+        overlap = Overlap(self.classes, learnt.absent & data.masks.absent)
         for found, reference in self.predicted(data):
             overlap.add(found, reference)
         return overlap.scores()

@@ -4,13 +4,14 @@ unequal size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from foretell.report import analysis, words
 from foretell.report.gather import Json
 from foretell.report.parts import Cell, Table
 from foretell.report.results import score_cell
 from foretell.transfer.measures.metrics import metric_name
+from foretell.transfer.measures.multilabel import of_finding
 from foretell.transfer.measures.summary import LOWER
 
 NAMES = {
@@ -28,10 +29,15 @@ IMAGES = "image_"  # before the measures of the images of cases
 CLASSES_FOR_TOP3 = 4  # of as many as 3 every answer is among the first three
 
 
+def _known(comparison: Json) -> set[str]:
+    """The metrics that have a mean for some arm with the most labels."""
+    most = max(row["labels"] for row in comparison["summary"])
+    return {row["metric"] for row in comparison["summary"] if row["labels"] == most and words.known(row["mean"])}
+
+
 def _shown(comparison: Json) -> list[str]:
     """The metrics of ``NAMES`` that have a mean for some arm with the most labels."""
-    most = max(row["labels"] for row in comparison["summary"])
-    known = {row["metric"] for row in comparison["summary"] if row["labels"] == most and words.known(row["mean"])}
+    known = _known(comparison)
     classes = len(comparison.get("classes") or [])
     return [metric for metric in NAMES if metric in known and tells(metric, classes)]
 
@@ -76,20 +82,45 @@ def measures(
     """
     if not comparison.get("summary"):
         return None
-    shown, arms = _shown(comparison), list(arms)
+    shown = _shown(comparison)
     if len(shown) < 2:
         return None
     most = max(row["labels"] for row in comparison["summary"])
-    found = {metric: analysis.summary_of(comparison, metric) for metric in shown}
-    cells = [[_cell(analysis.at_labels(found[metric].get(arm, []), most), metric) for metric in shown] for arm in arms]
-    of_arms, of_metrics = [named(arm) for arm in arms], [_name(comparison, metric) for metric in shown]
-    if arms_down:
-        table = Table(["Arm", *of_metrics], [[name, *row] for name, row in zip(of_arms, cells, strict=True)])
-    else:
-        turned = zip(of_metrics, zip(*cells, strict=True), strict=True)
-        table = Table(["Measure", *of_arms], [[name, *row] for name, row in turned])
+    of_metrics = {metric: _name(comparison, metric) for metric in shown}
     return {
-        "table": table,
+        "table": _table(comparison, arms, named, of_metrics, "Measure", arms_down=arms_down),
         "labels": words.counted(most, "label"),
         "metric": metric_name(analysis.metric_of(comparison)),
     }
+
+
+def of_each_finding(
+    comparison: Json, arms: Iterable[str], named: Callable[[str], Cell], *, arms_down: bool = False
+) -> Table | None:
+    """The AUROC of each finding with the most labels, laid out as ``measures``; None without several findings."""
+    names = [str(name) for name in comparison.get("classes") or []]
+    if len(names) < 2 or not comparison.get("summary") or not _known(comparison) & set(map(of_finding, names)):
+        return None
+    of_metrics = {of_finding(name): Cell(name) for name in names}
+    return _table(comparison, arms, named, of_metrics, "Finding", arms_down=arms_down)
+
+
+def _table(
+    comparison: Json,
+    arms: Iterable[str],
+    named: Callable[[str], Cell],
+    of_metrics: Mapping[str, Cell],
+    what: str,
+    *,
+    arms_down: bool,
+) -> Table:
+    """``of_metrics``, the cell that names each, with the most labels, beside the ``arms``; ``what`` they are, in words."""
+    arms = list(arms)
+    most = max(row["labels"] for row in comparison["summary"])
+    found = {metric: analysis.summary_of(comparison, metric) for metric in of_metrics}
+    cells = [[_cell(analysis.at_labels(found[metric].get(arm, []), most), metric) for metric in found] for arm in arms]
+    of_arms = [named(arm) for arm in arms]
+    if arms_down:
+        return Table(["Arm", *of_metrics.values()], [[name, *row] for name, row in zip(of_arms, cells, strict=True)])
+    turned = zip(of_metrics.values(), zip(*cells, strict=True), strict=True)
+    return Table([what, *of_arms], [[name, *row] for name, row in turned])

@@ -21,7 +21,7 @@ from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
 from foretell.report.glossary import glossary
 from foretell.report.leaks import shortcuts
-from foretell.report.measures import measures
+from foretell.report.measures import measures, of_each_finding
 from foretell.run import write_aside
 
 HERE = Path(__file__).parent
@@ -99,6 +99,9 @@ def context(run: Gathered) -> dict[str, Any]:
         "figures": results.key_figures(run),
         "efficiency": results.efficiency(run),
         "measures": measures(
+            run.comparison, analysis.arms_of(run.comparison), lambda arm: charts.named(run.comparison, arm)
+        ),
+        "each_finding": of_each_finding(
             run.comparison, analysis.arms_of(run.comparison), lambda arm: charts.named(run.comparison, arm)
         ),
         "saved": results.saved(run),

@@ -12,7 +12,7 @@ from foretell import __version__
 from foretell.report import analysis, searching, words
 from foretell.report import pipeline_figures as figures
 from foretell.report.gather import judged_of
-from foretell.report.measures import IMAGES, measures, named, tells
+from foretell.report.measures import IMAGES, measures, named, of_each_finding, tells
 from foretell.report.page import HERE, environment
 from foretell.report.parts import Cell, Table
 from foretell.run import json_text, write_aside
@@ -221,6 +221,9 @@ def _comparison(one: Json) -> Json:
         "main": figures.main(one),
         "pairs": figures.pairs(one),
         "measures": measures(
+            one, [*figures.tuned(one), *figures.frozen(one)], lambda arm: figures.named(one, arm), arms_down=True
+        ),
+        "each_finding": of_each_finding(
             one, [*figures.tuned(one), *figures.frozen(one)], lambda arm: figures.named(one, arm), arms_down=True
         ),
         "shift": None if "shift" in missing else _shift(one),

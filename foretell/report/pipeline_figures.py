@@ -161,18 +161,17 @@ def shift(comparison: Json) -> Markup:
     """Every tuned arm with the most labels at home (full) and on the other domain (hollow)."""
     labels, _ = amounts_of(comparison)[-1]
     key, domain = keys_of(comparison), comparison["shift"]["domain"]
-    cells = {
-        name: analysis.summary_of(comparison, name) for name in (comparison["metric"], f"shift_{comparison['metric']}")
-    }
+    metric = str(comparison["metric"])
+    cells = [analysis.summary_of(comparison, name) for name in (metric, f"shift_{metric}")]
     drops = {row["arm"]: row for row in comparison["shift"]["drops"] if row["labels"] == labels}
     rows = []
     for arm in (arm for arm in tuned(comparison) if arm in drops):
         dots = []
-        for hollow, (name, found) in enumerate(cells.items()):
+        for hollow, found in enumerate(cells):
             cell = analysis.at_labels(found.get(arm, []), labels)
             where = domain if hollow else "at home"
             if cell is not None:
-                note = f"{title_of(comparison, arm)}, {where}: {words.percent(cell.mean)} ({metric_name(name)})"
+                note = f"{title_of(comparison, arm)}, {where}: {words.percent(cell.mean)} ({metric_name(metric)})"
                 dots.append(Dot(cell.mean, cell.low, cell.high, cell.group_low, cell.group_high, note, bool(hollow)))
         rows.append(
             DotRow(

@@ -242,11 +242,12 @@ def fractions_of(
     seeds: Sequence[int],
     config: TransferConfig,
     cases: Index | None = None,
+    kinds: str = "classes",
 ) -> tuple[list[Fraction], list[str]]:
     """The nested fractions, smallest first, and notes.
 
     A class with fewer samples than a fraction asks gives what it has; a fraction that would add no label to the one
-    before is left out. ``cases`` (N,): a label is one of all samples of a case.
+    before is left out. ``cases`` (N,): a label is one of all samples of a case. ``kinds``: what the codes of ``train`` are, in words.
     """
     found: list[Fraction] = []
     notes = []
@@ -262,6 +263,6 @@ def fractions_of(
             continue
         short = int((counts < wanted).sum()) if wanted is not None and (unit == "image" or cases is not None) else 0
         if short:
-            notes.append(f"{in_words(wanted)}: {short} of {len(counts)} classes have fewer and give what they have")
+            notes.append(f"{in_words(wanted)}: {short} of {len(counts)} {kinds} have fewer and give what they have")
         found.append(fraction)
     return found, notes

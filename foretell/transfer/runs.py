@@ -21,7 +21,10 @@ def _read(path: Path) -> Row:
     if not found or not found.get("rows"):
         raise InputError(f"{path}: no comparison yet; make one with: foretell evaluate {path} --compare")
     facts = run.read_json("facts.json") or {}
-    return {"name": path.name, "encoder": facts.get("encoder", {}).get("name"), **found}
+    about = {"name": path.name, "encoder": facts.get("encoder", {}).get("name")}
+    # a run of texts is compared on labelled texts, whose source its comparison names; one of images on its own
+    data = found.get("data") if "task" in found else facts.get("data", {}).get("fingerprint")
+    return {**about, **found, "data": data}
 
 
 def _protocol(comparison: Row) -> Row:
@@ -29,6 +32,17 @@ def _protocol(comparison: Row) -> Row:
     labels = sorted({(row["per_class"] or 0, row["labels"]) for row in comparison["rows"]})
     shared = ("metric", "classes", "seeds", "trials", "test")
     return {**{name: comparison[name] for name in shared}, "numbers of labels": labels}
+
+
+def _differing(ours: Row, theirs: Row) -> list[str]:
+    """What two comparisons differ in; what one of them did not keep, as its data or settings, is taken for the same."""
+    first, second = _protocol(ours), _protocol(theirs)
+    found = [name for name in first if first[name] != second[name]]
+    if None not in (ours["data"], theirs["data"]) and ours["data"] != theirs["data"]:
+        found.append("data")
+    settings = ours.get("settings") or {}
+    others = theirs.get("settings") or {}
+    return found + [f"transfer.{name}" for name in settings.keys() & others.keys() if settings[name] != others[name]]
 
 
 def _points(comparison: Row) -> list[tuple[Any, int]]:
@@ -58,20 +72,19 @@ def compare_runs(paths: Sequence[Path | str]) -> Row:
     [{"run", "against", "arm", "per_class", "labels", "difference", "low", "high", "n", "verdict"}]}, with 95% t intervals
     over seeds; "per_class" is the amount that was asked for, "labels" how many that were with the first seed. An arm that
     does not depend on pretraining (scratch, random) is in the rows of every run: with one encoder its values agree.
-    Raises InputError for fewer than two runs, a run without a comparison, and comparisons that differ in test part, seeds,
-    search or numbers of labels.
+    Raises InputError for fewer than two runs, a run without a comparison, and comparisons that differ in data, test part,
+    seeds, search, numbers of labels or settings of fine-tuning.
     """
     if len(paths) < 2:
         raise InputError(f"comparing runs needs two or more, not {len(paths)}")
     found = [_read(Path(path)) for path in paths]
     first = found[0]
     for path, other in zip(paths[1:], found[1:], strict=True):
-        ours, theirs = _protocol(first), _protocol(other)
-        differing = [name for name in ours if ours[name] != theirs[name]]
+        differing = sorted(_differing(first, other))
         if differing:
             raise InputError(
                 f"{path}: its comparison differs from that of {paths[0]} in {', '.join(differing)}; evaluate both with the "
-                "same data, --seeds, --trials and --per-class"
+                "same data, --seeds, --trials, --per-class and settings"
             )
     rows: list[Row] = []
     differences: list[Row] = []
@@ -93,6 +106,14 @@ def compare_runs(paths: Sequence[Path | str]) -> Row:
     return {"metric": first["metric"], "seeds": first["seeds"], "rows": rows, "paired": differences}
 
 
+def _spread(row: Row) -> str:
+    """The interval of a row in brackets; that there is none where all seeds are alike, and nothing for one seed."""
+    if row["n"] < 2:
+        return ""
+    alike = row["low"] == row["high"]
+    return " (no spread)" if alike else f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+
+
 def table(result: Row) -> list[str]:
     """The rows as lines of Markdown, in percent: a line a run and arm, a column an amount of labels."""
     columns = list({row["per_class"]: row["labels"] for row in result["rows"]}.items())
@@ -104,7 +125,6 @@ def table(result: Row) -> list[str]:
         own = {row["per_class"]: row for row in result["rows"] if (row["run"], row["arm"]) == (run, arm)}
         shown = []
         for row in (own[amount] for amount, _ in columns):
-            spread = f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})" if row["n"] > 1 else ""
-            shown.append(f"{100 * row['mean']:.1f}{spread}")
+            shown.append(f"{100 * row['mean']:.1f}{_spread(row)}")
         lines.append(f"| {run} | {encoder or ''} | {arm} | {' | '.join(shown)} |")
     return lines

@@ -15,7 +15,7 @@ import numpy as np
 
 from foretell import distributed
 from foretell.data import table as tables
-from foretell.data.division import by_column, by_label
+from foretell.data.division import BY_COLUMN, by_column, by_label
 from foretell.data.domains import rows_outside
 from foretell.data.frames import by_file
 from foretell.data.splits import Parts as Parts
@@ -320,7 +320,8 @@ def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts
     kept = kept_split.read(read.run.path)
     before = kept.of(store.fingerprint, len(store)) if kept is not None else None
     if before is not None and len(before.test):
-        return before
+        how = before.how if "split" in store.table else before.how.replace(BY_COLUMN, "the split that the run keeps", 1)
+        return Parts(before.train, before.test, how)
     parts = divide(store, data, read.recipe.transfer)
     if before is not None and len(parts.test):
         how = f"{parts.how}; pretraining saw these images too, without labels"

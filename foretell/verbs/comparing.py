@@ -293,7 +293,12 @@ def evaluate(
             encoder, found.store, found.parts, views=found.read.views, config=found.config, trials=trials,
             tell=lambda text: say(f"  {text}"),
         )  # fmt: skip
-        say(f"on {result['test']['samples']:,} test {found.config.unit}s, with {result['train']['samples']:,} labels:")
+        if not found.config.findings:
+            say(
+                f"on {result['test']['samples']:,} test {found.config.unit}s, with {result['train']['samples']:,} labels:"
+            )
+        elif not compare:
+            say(worth.FINDINGS)
         for line in (*result["notes"], *worth.table(result)):
             say(line)
         if found.own:

@@ -180,7 +180,8 @@ def measure(setting: Setting, encoder: TimmEncoder, run: Run) -> dict[str, float
     # of others: few of the test part are better (a film's end may be a single window).
     for_map = parts.test if len(parts.test) >= MAPPED else parts.train
     least = 1 if setting.objective.columns else EXHIBIT
-    worth.draw(run, encoder, store, views, for_map, seed)
+    transfer = setting.recipe.transfer
+    worth.draw(run, encoder, store, views, for_map, seed, findings=transfer.findings)
     write_findings(
         run, setting.objective.findings(store, parts.test if len(parts.test) >= least else parts.train, seed)
     )
@@ -189,9 +190,12 @@ def measure(setting: Setting, encoder: TimmEncoder, run: Run) -> dict[str, float
         say(reason)
     if reason is not None or not common.class_names(store) or not len(parts.test):
         return {}
-    result = worth.frozen(encoder, store, parts, views=views, config=setting.recipe.transfer, probe=False)
+    result = worth.frozen(encoder, store, parts, views=views, config=transfer, probe=False)
     worth.keep(run, result)
-    say(f"on {result['test']['samples']:,} test {setting.recipe.transfer.unit}s that it has not seen:")
+    if transfer.findings:
+        say(worth.FINDINGS)
+        return {}
+    say(f"on {result['test']['samples']:,} test {transfer.unit}s that it has not seen:")
     for line in worth.table(result):
         say(line)
     return {arm: scores["accuracy"] for arm, scores in result["knn"].items()}
@@ -227,8 +231,8 @@ class Images(kinds.Kind[Setting]):
         return settled_on(asked, store)
 
     def monitors(self, setting: Setting, run: Run) -> Sequence[KnnMonitor | ProbeMonitor]:
-        """kNN and a probe on the training part, when it has labels enough."""
-        if not common.class_names(setting.store):
+        """kNN and a probe on the training part, when it has labels enough: of classes, not of findings."""
+        if setting.recipe.transfer.findings or not common.class_names(setting.store):
             return []
         every = setting.recipe.training.health_every
         seed, transfer = setting.recipe.training.seed, setting.recipe.transfer
@@ -270,7 +274,8 @@ class Images(kinds.Kind[Setting]):
         knn = measure(setting, encoder, run)
         page = build_report(run.path)
         say(f"report: {page}")
-        labels = "" if common.class_names(setting.store) else " --labels labels.csv"
+        known = recipe.transfer.findings or common.class_names(setting.store)
+        labels = "" if known else " --labels labels.csv"
         say(f"next: foretell finetune {shlex.quote(str(run.path))}{labels}")
         return Pretraining(run.path, folder, page, result.steps, result.seconds, knn)
 

@@ -29,6 +29,7 @@ Features = NDArray[np.float32]
 PIXELS_SIDE = 32
 SHOWN = 5000  # images the map and the neighbours are drawn from, where there are more
 FROZEN = ("knn", "linear_probe", "retrieval")
+FINDINGS = "findings are judged by a comparison (foretell evaluate RUN --compare), not by neighbours"
 
 
 def features_of(encoder: Encoder, store: ImageStore, rows: Index, views: ViewConfig, crop: float = 1.0) -> Features:
@@ -152,8 +153,20 @@ def table(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def draw(run: Run, encoder: Encoder, store: ImageStore, views: ViewConfig, rows: Index, seed: int = 0) -> None:
-    """Write the map and the neighbours of ``rows``, of at most ``SHOWN`` of them; an image of a query's own group is none."""
+def draw(
+    run: Run,
+    encoder: Encoder,
+    store: ImageStore,
+    views: ViewConfig,
+    rows: Index,
+    seed: int = 0,
+    *,
+    findings: Sequence[str] = (),
+) -> None:
+    """Write the map and the neighbours of ``rows``, of at most ``SHOWN`` of them; an image of a query's own group is none.
+
+    Both show the classes of the labels; none with ``findings``, beside which a label is no class, as of a hospital's folder.
+    """
     if len(rows) < 3:
         return
     if len(rows) > SHOWN:
@@ -162,7 +175,7 @@ def draw(run: Run, encoder: Encoder, store: ImageStore, views: ViewConfig, rows:
     features = features_of(encoder, store, rows, views)
     codes: Any = None
     classes: Sequence[str] | None = None
-    if "label" in part.table:
+    if "label" in part.table and not findings:
         codes, classes = part.table.codes("label")
     write_map(run, features, codes, classes, names=part.names, seed=seed)
     write_neighbours(run, part, features, codes, apart=kept_whole(part), seed=seed)

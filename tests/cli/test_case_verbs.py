@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,34 @@ def test_findings_are_columns_of_the_table(run: Path, table: Path, foretell: Cal
         "evaluate", run, table, "--compare", "--arms", "pretrained,probe", "-s", "transfer.findings=dim,first", *QUICK
     )
     assert said.status == 0, said.err
+
+
+def test_with_findings_no_label_is_taken_for_a_class_and_the_split_is_that_of_the_run(
+    table: Path, foretell: Call, tmp_path: Path
+) -> None:
+    """The labels beside findings may be of the folders' names, as of two hospitals."""
+    made = ("--out", tmp_path / "run", "--encoder", "resnet_tiny", "--batch", 8, "--budget", "1 step")
+    said = foretell("pretrain", table, *made, "-s", "transfer.findings=dim,first")
+    assert said.status == 0, said.err
+    assert "findings are judged by a comparison" in said.out
+    assert "that it has not seen:" not in said.out
+    assert "accuracy" not in said.out
+    results = tmp_path / "run" / "results"
+    assert json.loads((results / "neighbours.json").read_text())["share"] is None
+    assert json.loads((results / "map.json").read_text())["classes"] == []
+
+    with table.open(newline="") as stream:
+        rows = [{name: value for name, value in row.items() if name != "split"} for row in csv.DictReader(stream)]
+    other = tmp_path / "other.csv"
+    with other.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    said = foretell("evaluate", tmp_path / "run", other)
+    assert said.status == 0, said.err
+    assert "test part: the split that the run keeps" in said.out
+    assert "findings are judged by a comparison" in said.out
+    assert "labels:" not in said.out
 
 
 def test_a_domain_without_a_comparison_and_one_that_is_not_there_are_refused(

@@ -13,7 +13,7 @@ from foretell.counters import Rng, Rows
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
 from foretell.dense import Masks, Overlap, Segmenter, compare_dense
-from foretell.dense.compare import Budget
+from foretell.dense.compare import Budget, _counts, _untested
 from foretell.dense.masks import IGNORED, read_mask
 from foretell.dense.segmenter import DenseConfig, masked, soft_dice
 from foretell.dense.squares import squares as squares_of
@@ -142,6 +142,56 @@ def test_overlap_is_that_of_all_pixels_together() -> None:
     assert np.isclose(scores["miou"], np.mean([overlap.iou()[name] for name in ("ground", "a", "b")]))
 
 
+def test_a_class_that_no_mask_has_is_in_no_mean() -> None:
+    reference = torch.zeros(1, 8, 8, dtype=torch.int64)
+    reference[0, 2:5, 2:5] = 1
+    found = reference.clone()
+    found[0, 0, 0] = 2
+    names = ["ground", "a", "b"]
+    overlap, of_data = Overlap(names, {"b"}), Overlap(names)
+    for one in (overlap, of_data):
+        one.add(found, reference)
+    assert overlap.scores()["dice"] == 1
+    assert np.isclose(overlap.scores()["miou"], (54 / 55 + 1) / 2)
+    assert of_data.scores()["dice"] == 0.5  # of the data, though not of this part
+
+
+def test_numbers_that_no_mask_has_are_no_classes() -> None:
+    given = np.array([[0, 3], [7, IGNORED]], np.uint8)
+    masks = Masks([given, np.full((2, 2), 3, np.uint8)])
+    assert (masks.classes, masks.values, masks.absent) == (["0", "3", "7"], [0, 3, 7], frozenset())
+    assert masks.masks[0].tolist() == [[0, 1], [2, IGNORED]]
+    assert masks.subset(np.array([1])).classes == masks.classes
+    mapped = Masks([given], {0: "ground", 3: "liver", 7: "spleen", 9: "kidney"})
+    assert (mapped.classes, mapped.absent) == (["ground", "liver", "spleen", "kidney"], {"kidney"})
+    assert mapped.masks[0].tolist() == masks.masks[0].tolist()
+    assert Masks([given], [str(number) for number in range(8)]).absent == {"1", "2", "4", "5", "6"}
+    with pytest.raises(InputError, match=r"mask 0: holds class 7, and there are 2 .*; expected 0, 3, or 255"):
+        Masks([given], {0: "ground", 3: "liver"})
+    with pytest.raises(InputError, match="classes: 255 is no number of a class; expected 0 to 254"):
+        Masks([given], {0: "ground", IGNORED: "none"})
+
+
+def test_masks_without_gaps_stay_as_they_are() -> None:
+    given = np.array([[0, 1], [2, IGNORED]], np.uint8)
+    masks = Masks([given])
+    assert masks.masks[0] is given
+    assert masks.classes == ["0", "1", "2"]
+
+
+def test_masks_that_number_other_classes_are_not_scored() -> None:
+    images, _ = squares(2)
+    store = ImageStore.of(images)
+    sparse = [np.tile(np.array([[0, 3], [7, 3]], np.uint8), (16, 16))] * 2
+    segmenter = Segmenter(
+        DenseConfig(width=4), new_encoder(), masked(store, Masks(sparse), np.arange(2)),
+        resolved(ViewConfig(side=SIDE), store, SIDE),
+    )  # fmt: skip
+    other = masked(store, Masks([np.minimum(mask * (mask != 3), 7) for mask in sparse]), np.arange(2))
+    with pytest.raises(InputError, match="number the classes 0, 7, and those that were learnt 0, 3, 7"):
+        segmenter.score(other)
+
+
 def test_soft_dice_of_a_certain_answer_is_dice() -> None:
     mask = torch.tensor([[[0, 1, 1, IGNORED]]])
     found = torch.tensor([[0, 1, 0, 1]])
@@ -208,6 +258,26 @@ def test_arms_get_equal_budgets_and_nested_masks() -> None:
             compare_dense(
                 new_encoder(), named, Masks(masks), train=np.arange(7), test=np.arange(7, 12), views=ViewConfig()
             )
+
+
+def test_amounts_of_masks_are_numbers_or_shares_and_no_part_is_empty() -> None:
+    assert _counts((1, 5, 20, None), 8) == [1, 5, 8]
+    assert _counts("10%,50%,all", 8) == _counts(("10%", 0.5, None), 8) == [1, 4, 8]
+    for wrong in ((0, None), (-1,), (1.5,), ("many",), ()):
+        with pytest.raises(InputError, match=r"images .*expected numbers"):
+            _counts(wrong, 8)
+    images, masks = squares(4)
+    given = {"views": ViewConfig(side=SIDE), "train": [0, 1], "test": [2, 3]}
+    for part in ("train", "test"):
+        with pytest.raises(InputError, match=f"the {part} part is empty"):
+            compare_dense(new_encoder(), ImageStore.of(images), Masks(masks), **{**given, part: []})
+
+
+def test_a_class_that_the_test_part_lacks_is_told() -> None:
+    images, masks = squares(4)
+    masks[0][:4, :4] = 2
+    data = masked(ImageStore.of(images), Masks(masks, ["ground", "a", "b", "c"]), np.arange(1, 4))
+    assert _untested(data) == ["b"]
 
 
 # files ------------------------------------------------------------

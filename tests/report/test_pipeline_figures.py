@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from foretell.report import pipeline_figures as figures
+from foretell.report import words
 from foretell.report.dots import Dot, DotRow, dot_chart
-from foretell.report.measures import measures
+from foretell.report.measures import measures, of_each_finding
 from foretell.report.plots import Axis
 from foretell.transfer.measures.redrawn import settled
 
@@ -202,3 +203,36 @@ def test_dots_lie_on_their_axis_and_arrows_beyond_it() -> None:
     assert len([item for item in root.iter() if item.get("class") == "line"]) == 1
     narrow = parsed(rows, 390, log=True, low=1, high=100)
     assert float(narrow.get("height", 0)) > float(root.get("height", 0))
+
+
+def test_the_area_of_each_finding_stands_beside_every_arm() -> None:
+    found = comparison()
+    assert of_each_finding(found, ["cases"], lambda arm: figures.named(found, arm)) is None
+    found["classes"] = ["mass", "rib"]
+    found["summary"] += [
+        {
+            "arm": arm,
+            "per_class": None,
+            "labels": 100,
+            "metric": "auroc mass",
+            "mean": mean,
+            "n": 3,
+            "low": 0.6,
+            "high": 0.9,
+        }
+        for arm, mean in (("cases", 0.8), ("scratch", 0.7))
+    ]
+    table = of_each_finding(found, ["cases", "scratch"], lambda arm: figures.named(found, arm))
+    assert table is not None
+    assert [row[0].main for row in table.rows] == ["mass", "rib"]
+    assert [cell.main for cell in table.rows[0][1:]] == ["80.0%", "70.0%"]
+    assert table.rows[0][1].sub == "60.0 to 90.0"
+    assert set(table.rows[1][1:]) == {words.MISSING}
+    down = of_each_finding(found, ["cases"], lambda arm: figures.named(found, arm), arms_down=True)
+    assert [cell.main for cell in down.head[1:]] == ["mass", "rib"]
+
+
+def test_a_tooltip_of_another_domain_names_the_metric_alone() -> None:
+    drawn = str(figures.shift(comparison() | {"metric": "accuracy"}))
+    assert "(accuracy)" in drawn
+    assert "shift" not in re.sub(r'comparison-shift[^"]*', "", drawn)

@@ -13,7 +13,9 @@ from foretell.run import Run
 from foretell.transfer.runs import compare_runs, table
 
 
-def made(path: Path, lift: float, encoder: str = "resnet_tiny", more: float = 0.0, **changes: Any) -> Path:
+def made(
+    path: Path, lift: float, encoder: str = "resnet_tiny", more: float = 0.0, data: str | None = None, **changes: Any
+) -> Path:
     """A run whose comparison has the arms scratch and pretrained, the second higher by ``lift``, give or take ``more``."""
     run = Run.create(path)
     (path / "recipe.toml").write_text("")
@@ -26,7 +28,7 @@ def made(path: Path, lift: float, encoder: str = "resnet_tiny", more: float = 0.
         "metric": "accuracy", "classes": ["a", "b"], "seeds": [0, 1, 2], "trials": 8, "test": {"samples": 50, "split": ""},
         "arms": {"pretrained": {}, "scratch": {}}, "rows": rows, **changes,
     }  # fmt: skip
-    run.write_json("facts.json", {"encoder": {"name": encoder}})
+    run.write_json("facts.json", {"encoder": {"name": encoder}, "data": {"fingerprint": data}})
     run.write_json("results/comparison.json", comparison)
     run.close()
     return path
@@ -60,6 +62,25 @@ def test_an_amount_is_one_column_where_each_seed_draws_another_number_of_labels(
     assert [(row["per_class"], row["n"]) for row in found["paired"]] == 2 * [(1, 3), (None, 3)]
     assert table(found)[0] == "| run | encoder | arm | 17 labels | 41 labels |"
     assert table(found)[2] == "| one | resnet_tiny | pretrained | 51.0 (48.5 to 53.5) | 51.0 (48.5 to 53.5) |"
+
+
+def test_other_data_and_other_settings_are_refused_where_they_are_known(tmp_path: Path) -> None:
+    settings = {"pooling": "mean", "steps": 10}
+    one = made(tmp_path / "one", 0.1, data="a", settings=settings)
+    compare_runs([one, made(tmp_path / "same", 0.2, data="a", settings=settings)])
+    compare_runs([one, made(tmp_path / "unknown", 0.2)])
+    with pytest.raises(InputError, match=r"differs from that of .* in data; evaluate both with the same data"):
+        compare_runs([one, made(tmp_path / "other", 0.2, data="b", settings=settings)])
+    with pytest.raises(InputError, match=r" in transfer\.pooling, transfer\.steps; evaluate both .* and settings"):
+        compare_runs([one, made(tmp_path / "max", 0.2, data="a", settings={"pooling": "max", "steps": None})])
+
+
+def test_seeds_that_all_agree_have_no_interval(tmp_path: Path) -> None:
+    rows = [
+        {"arm": "pretrained", "per_class": 1, "labels": 10, "seed": seed, "accuracy": 1.0} for seed in (0, 1, 2)
+    ]  # fmt: skip
+    found = compare_runs([made(tmp_path / name, 0.1, rows=rows, arms={"pretrained": {}}) for name in ("one", "other")])
+    assert table(found)[2] == "| one | resnet_tiny | pretrained | 100.0 (no spread) |"
 
 
 def test_what_cannot_be_compared_is_refused_in_words(tmp_path: Path) -> None:

@@ -40,6 +40,14 @@ if TYPE_CHECKING:
     from foretell.data.store import ImageStore
 
 
+# settings in which two comparisons may differ and still stand side by side: where work is done, what is only looked at, and the
+# headline, which a comparison names by itself
+FREE: dict[str, bool | set[str]] = {
+    "device": True, "layout": True, "probe_samples": True, "neighbours": True, "curve_points": True, "curve_samples": True,
+    "metric": True, "text": True, "search": {"storage"},
+}  # fmt: skip
+
+
 def _counted(count: int, what: str, several: str | None = None) -> str:
     return f"{count} {what if count == 1 else several or f'{what}s'}"
 
@@ -229,7 +237,8 @@ def compare(
         shifted=shifted,
         folder=fits.parent if fits is not None else None if run is None else run.path,
     )
-    fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases)
+    kinds = "classes" if fit.targets is None else "kinds of sample (each by its rarest finding, or none)"
+    fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases, kinds)
     if join:
         return {"search": work.join(chosen, fractions)}
     work_ahead(work, chosen, fractions, jobs)
@@ -251,6 +260,7 @@ def compare(
     widen_spreads(result["summary"], groups)
     result["commonest"] = commonest_of(held)
     result["findings"] = held.targets is not None
+    result["settings"] = config.model_dump(mode="json", exclude=FREE)
     if shifted is not None:
         metric = result["metric"]
         notes = notes + unlike(held, shifted, metric, str(shift))

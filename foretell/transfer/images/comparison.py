@@ -30,6 +30,7 @@ from foretell.transfer.images.shift import PREFIX
 from foretell.transfer.measures.calibration import EXTRA
 from foretell.transfer.measures.metrics import METRICS, Scores, led_by
 from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
+from foretell.transfer.measures.multilabel import of_finding
 from foretell.transfer.measures.operating import METRICS as OPERATING
 from foretell.transfer.networks import device_of, weights_hash
 from foretell.transfer.trials import Keep, Trial
@@ -86,7 +87,8 @@ class Comparison(Engine[Labelled]):
         self.looks = 3 if all_labels and not config.findings else 0  # neighbours vote for one class
         own: tuple[str, ...] = METRICS_OF_FINDINGS if config.findings else (*METRICS, *EXTRA)
         by_case = [f"image_{name}" for name in own] if config.unit == "case" else []
-        own = (*led_by(config.headline, own), *OPERATING, *by_case)
+        of_each = [of_finding(name) for name in train.classes] if config.findings else []
+        own = (*led_by(config.headline, own), *OPERATING, *by_case, *of_each)
         self.metrics = own if shifted is None else (*own, *(PREFIX + name for name in own))
         self.test_parts = ("",) if shifted is None else ("", PREFIX)
         self.shifted = None if shifted is None else TestSet.of(shifted, views, config)

@@ -16,6 +16,11 @@ Array = NDArray[np.float32]
 METRICS = ("auroc", "accuracy", "balanced_accuracy", "macro_f1", "brier", "ece")
 
 
+def of_finding(name: str) -> str:
+    """The metric that is the area under the ROC curve of the finding ``name`` alone."""
+    return f"auroc {name}"
+
+
 def macro_auroc(probabilities: Array, targets: Array) -> dict[str, float]:
     """The area under the ROC curve of each finding by its number, as text; NaN where one value alone is known."""
     found = {}
@@ -74,7 +79,7 @@ class FindingsTally:
         calibration error over all known values; and "auroc NAME" for each finding.
         """
         p, targets = np.concatenate(self._scores), np.concatenate(self._targets)
-        areas = {f"auroc {self.names[int(at)]}": area for at, area in macro_auroc(p, targets).items()}
+        areas = {of_finding(self.names[int(at)]): area for at, area in macro_auroc(p, targets).items()}
         defined = [area for area in areas.values() if not math.isnan(area)]
         means = at_half(p, targets)
         known = ~np.isnan(targets)

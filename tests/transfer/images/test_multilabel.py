@@ -175,7 +175,23 @@ def test_a_comparison_of_findings(digits: Digits, found: ImageStore, views: View
     assert min(probe) > 0.7
     assert {"auroc odd", "auroc large", "auroc round"} <= result["rows"][0].keys()
     assert {row["labels"] for row in result["rows"]} == {16, 400}  # the three rarest findings and none
+    of_each = {f"auroc {name}" for name in FINDINGS}
+    for told in (result["summary"], result["paired"]):
+        assert of_each <= {row["metric"] for row in told}
+    for row in result["summary"]:
+        if row["metric"] in of_each:
+            assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
+    assert result["settings"]["findings"] == FINDINGS
+    assert "device" not in result["settings"]
     assert result["knn"] == {}
+
+
+def test_findings_that_are_few_are_not_called_classes(digits: Digits, found: ImageStore, views: ViewConfig) -> None:
+    result = compare(
+        new_encoder(), found, train=digits.train, test=digits.test, views=views, per_class=(300,), seeds=(0,), trials=1,
+        arms=("probe",), training=BY_FINDING,
+    )  # fmt: skip
+    assert "300 a class: 4 of 4 kinds of sample (each by its rarest finding, or none) have fewer" in result["notes"][-1]
 
 
 def test_the_model_that_is_kept_foretells_each_finding_by_itself(
