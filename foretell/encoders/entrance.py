@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from foretell.errors import InputError
+from foretell.views.config import SQUASH, Crop
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 LARGEST_SIDE = 1 << 14  # pixels
@@ -17,7 +18,7 @@ LARGEST_SIDE = 1 << 14  # pixels
 class Entrance:
     """Images of (``channels``, ``side``, ``side``), normalised by ``mean`` and ``std`` of each channel (pixels in [0, 1]).
 
-    ``crop``: the share of the shorter side that is kept, in (0, 1].
+    ``crop``: the share of the shorter side that is kept, in (0, 1], or "squash": the whole image, squeezed into a square.
     """
 
     side: int
@@ -25,7 +26,7 @@ class Entrance:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     interpolation: str
-    crop: float
+    crop: Crop
 
 
 def entrance_of(config: Mapping[str, Any]) -> Entrance:
@@ -44,7 +45,8 @@ def entrance_of(config: Mapping[str, Any]) -> Entrance:
         raise _wrong("interpolation", interpolation, " or ".join(INTERPOLATIONS))
     if not isinstance(crop, int | float) or not 0 < crop <= 1:
         raise _wrong("crop_pct", crop, "a share in (0, 1]")
-    return Entrance(size[1], size[0], mean, std, interpolation, float(crop))
+    squashed = config.get("crop_mode") == SQUASH and crop == 1
+    return Entrance(size[1], size[0], mean, std, interpolation, SQUASH if squashed else float(crop))
 
 
 def _numbers(config: Mapping[str, Any], name: str, count: int) -> tuple[float, ...]:

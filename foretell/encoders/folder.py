@@ -19,6 +19,7 @@ from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.encoders.weights import AGAIN, CONFIG, WEIGHTS, first_convolutions, fit, locate, read_config, read_tensors
 from foretell.errors import ForetellError, InputError, of
 from foretell.run import write_aside
+from foretell.views.config import SQUASH, Crop
 
 README = "README.md"
 
@@ -31,12 +32,12 @@ def save_encoder(
     std: Sequence[float],
     extra: Mapping[str, Any] | None = None,
     interpolation: str = "bilinear",
-    crop: float = 1.0,
+    crop: Crop = 1.0,
 ) -> Path:
     """Write ``encoder`` to ``folder`` in timm's own format; returns the folder.
 
     ``mean`` and ``std`` are one number a channel in [0, 1]; ``crop`` is the share of the shorter side that evaluation
-    keeps; ``extra`` joins the config's ``foretell`` section. The weights are written last and each file is renamed into
+    keeps, or "squash"; ``extra`` joins the config's ``foretell`` section. The weights are written last and each file is renamed into
     place, so that a folder with weights is whole. Raises InputError for a wrong number of means, ForetellError when the
     folder cannot be written.
     """
@@ -97,7 +98,7 @@ def _config(
     mean: Sequence[float],
     std: Sequence[float],
     interpolation: str,
-    crop: float,
+    crop: Crop,
     extra: dict[str, Any],
 ) -> dict[str, Any]:
     """config.json as timm writes it, with a ``foretell`` section that timm passes over."""
@@ -115,8 +116,8 @@ def _config(
             "input_size": [encoder.channels, encoder.side, encoder.side],
             "fixed_input_size": "img_size" in encoder.arguments,
             "interpolation": interpolation,
-            "crop_pct": crop,
-            "crop_mode": "center",
+            "crop_pct": 1.0 if crop == SQUASH else crop,
+            "crop_mode": SQUASH if crop == SQUASH else "center",
             "mean": list(mean),
             "std": list(std),
             "num_classes": 0,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from foretell.settings import Settings
 from foretell.transfer.measures.metrics import Metric
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text_config import TextTuning
-from foretell.views.config import ViewConfig
+from foretell.views.config import Crop, ViewConfig
 
 
 class ClassifierConfig(Settings):
@@ -128,7 +128,11 @@ class TransferConfig(ClassifierConfig):
         "beside once before it, for the report; fits with fewer steps are looked at after the same steps",
     )
     curve_samples: int = Field(500, ge=1, description="test samples for those looks")
-    crop: float = Field(1.0, gt=0, le=1, description="share of the side that the evaluation view keeps")
+    crop: Crop = Field(
+        1.0,
+        description="share of the shorter side that the evaluation view keeps, the central square; squash: all of an image that is "
+        "not square, squeezed into one",
+    )
     search: SearchConfig = SearchConfig()
     text: TextTuning = TextTuning()
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
@@ -138,6 +142,13 @@ class TransferConfig(ClassifierConfig):
     layout: Literal["auto", "contiguous", "channels_last"] = Field(
         "channels_last", description="of fine-tuning; auto: measured at the start of each fit"
     )
+
+    @field_validator("crop")
+    @classmethod
+    def _share(cls, value: Crop) -> Crop:
+        if not isinstance(value, str) and not 0 < value <= 1:
+            raise ValueError(f"crop is a share in (0, 1], or squash, not {value:g}")
+        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> TransferConfig:

@@ -181,7 +181,7 @@ def measure(setting: Setting, encoder: TimmEncoder, run: Run) -> dict[str, float
     for_map = parts.test if len(parts.test) >= MAPPED else parts.train
     least = 1 if setting.objective.columns else EXHIBIT
     transfer = setting.recipe.transfer
-    worth.draw(run, encoder, store, views, for_map, seed, findings=transfer.findings)
+    worth.draw(run, encoder, store, views, for_map, seed, findings=transfer.findings, crop=transfer.crop)
     write_findings(
         run, setting.objective.findings(store, parts.test if len(parts.test) >= least else parts.train, seed)
     )
@@ -262,6 +262,7 @@ class Images(kinds.Kind[Setting]):
             run.path / "encoder",
             mean=views.mean,
             std=views.std,
+            crop=recipe.transfer.crop,
             extra={
                 "objective": trained,
                 "steps": result.weights,

@@ -22,6 +22,7 @@ from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.images.saved import predict
 from foretell.transfer.networks import device_of
 from foretell.verbs.common import say
+from foretell.views.config import Crop
 
 SHOWN = 8
 TRIED = 512  # test images that right and wrong answers are looked for among, about, where there are more
@@ -59,7 +60,7 @@ def _truth(test: Labelled, at: int, code: int) -> str:
     return f"{test.classes[code]}: {'there' if test.targets[at, code] > 0.5 else 'not there'}"
 
 
-def maps(classifier: Classifier, test: Labelled, names: Sequence[str], crop: float) -> Exhibit | None:
+def maps(classifier: Classifier, test: Labelled, names: Sequence[str], crop: Crop) -> Exhibit | None:
     """The saliency of a few images of ``test`` for the class that ``classifier`` foretells of each, and a table of them.
 
     ``names`` are those of all rows of the store. None where no answer can be judged. The classifier is left in evaluation mode.

@@ -23,7 +23,7 @@ from foretell.transfer.measures.intervals import told_interval
 from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import METRICS, metric_name, with_intervals
 from foretell.verbs.common import Parts, commonest_line
-from foretell.views.config import ViewConfig
+from foretell.views.config import Crop, ViewConfig
 
 Features = NDArray[np.float32]
 PIXELS_SIDE = 32
@@ -32,7 +32,7 @@ FROZEN = ("knn", "linear_probe", "retrieval")
 FINDINGS = "findings are judged by a comparison (foretell evaluate RUN --compare), not by neighbours"
 
 
-def features_of(encoder: Encoder, store: ImageStore, rows: Index, views: ViewConfig, crop: float = 1.0) -> Features:
+def features_of(encoder: Encoder, store: ImageStore, rows: Index, views: ViewConfig, crop: Crop = 1.0) -> Features:
     """Frozen pooled features (N, D) of ``rows``; ``views`` has side, mean and deviation."""
     return extract(encoder, store, rows, side=views.side, mean=views.mean, std=views.std, crop=crop)
 
@@ -162,6 +162,7 @@ def draw(
     seed: int = 0,
     *,
     findings: Sequence[str] = (),
+    crop: Crop = 1.0,
 ) -> None:
     """Write the map and the neighbours of ``rows``, of at most ``SHOWN`` of them; an image of a query's own group is none.
 
@@ -172,7 +173,7 @@ def draw(
     if len(rows) > SHOWN:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:SHOWN])
     part = store.subset(rows)
-    features = features_of(encoder, store, rows, views)
+    features = features_of(encoder, store, rows, views, crop)
     codes: Any = None
     classes: Sequence[str] | None = None
     if "label" in part.table and not findings:

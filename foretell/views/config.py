@@ -8,6 +8,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from foretell.settings import Settings
 
+SQUASH: Literal["squash"] = "squash"
+# how an image enters evaluation: the share of the shorter side of which the central square is kept, or all of it, squeezed
+# into a square where it is none (timm's crop_mode "squash")
+Crop = float | Literal["squash"]
+
 
 class ViewConfig(Settings):
     """How a random view of an image is drawn (SimCLR, arXiv 2002.05709, appendix A; strength 1)."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from foretell.data.images import Images
+from foretell.views.config import SQUASH, Crop
 from foretell.views.finish import normalise_, per_channel
 from foretell.views.geometry import Interpolation, lines, resize_weights, separable
 
@@ -19,21 +20,23 @@ def plain(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     *,
-    crop: float = 1.0,
+    crop: Crop = 1.0,
     interpolation: Interpolation = "bilinear",
 ) -> Tensor:
     """Resize the shorter side to ``side / crop`` pixels and cut the central square: (B, C, side, side) float32.
 
     ``crop`` in (0, 1] is the share of the shorter side that is kept (0.875 in SimCLR's evaluation). Equal to
-    torchvision's ``Resize(int(side / crop), antialias=True)`` and ``CenterCrop(side)``. Values are in [0, 1]
-    before they are normalised.
+    torchvision's ``Resize(int(side / crop), antialias=True)`` and ``CenterCrop(side)``; "squash" keeps the whole image and
+    makes it square, as ``Resize((side, side), antialias=True)``. Values are in [0, 1] before they are normalised.
     """
-    if not 0 < crop <= 1:
-        raise ValueError(f"crop must be in (0, 1], not {crop}")
+    if crop != SQUASH if isinstance(crop, str) else not 0 < crop <= 1:
+        raise ValueError(f"crop must be in (0, 1] or 'squash', not {crop}")
     sizes = images.sizes.to(torch.float64)
-    shorter = int(side / crop)
-    # A whole number of pixels on the longer side, rounded down and cut as torchvision does.
-    resized = (shorter * sizes / sizes.amin(1, keepdim=True) + 1e-9).floor_()
+    if isinstance(crop, str):
+        resized = torch.full_like(sizes, side)
+    else:
+        # A whole number of pixels on the longer side, rounded down and cut as torchvision does.
+        resized = (int(side / crop) * sizes / sizes.amin(1, keepdim=True) + 1e-9).floor_()
     offset = ((resized - side) / 2).round_()
     index = torch.arange(side, device=sizes.device) + 0.5
     scale = sizes / resized

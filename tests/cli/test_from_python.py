@@ -107,7 +107,7 @@ def test_an_export_that_fails_leaves_nothing_begun(run: Path, tmp_path: Path, mo
     from foretell.encoders import folder
 
     def full(path: Path, content: bytes | str) -> None:
-        if path.name == folder.CONFIG:
+        if path.name == "config.json":
             raise ForetellError(f"{path}: could not be written (No space left on device); make room on the disk")
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 

@@ -250,3 +250,12 @@ def test_a_header_that_is_none_is_refused(exported: Path, tmp_path: Path, header
     (folder / "model.safetensors").write_bytes(header + b"{}")
     with pytest.raises(InputError, match="not a readable safetensors file"):
         load_encoder(folder)
+
+
+def test_an_encoder_of_whole_images_says_so_to_timm(tmp_path):
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), channels=3, side=32)
+    assert isinstance(encoder, TimmEncoder)
+    save_encoder(encoder, tmp_path, mean=MEAN, std=STD, crop="squash")
+    told = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
+    assert (told["crop_pct"], told["crop_mode"]) == (1.0, "squash")
+    assert load_encoder(tmp_path)[1]["crop"] == "squash"

@@ -97,6 +97,18 @@ def test_plain_equals_torchvision(kind: str, kept: float, side: int) -> None:
         torch.testing.assert_close(views[index], expected, rtol=0, atol=2e-5)
 
 
+def test_a_squashed_image_is_seen_whole() -> None:
+    sizes = [(40, 60), (33, 33), (60, 21), (12, 50)]
+    images = reference.tiles(*sizes)
+    views = plain(images, 24, crop="squash")
+    for index, (height, width) in enumerate(sizes):
+        image = images.pixels[index, :, :height, :width].float() / 255
+        expected = peer.resize(image, [24, 24], antialias=True).clamp(0, 1)
+        torch.testing.assert_close(views[index], expected, rtol=0, atol=2e-5)
+    with pytest.raises(ValueError, match="squash"):
+        plain(images, 10, crop="squeeze")  # type: ignore[arg-type]
+
+
 def test_plain_normalises_and_refuses_a_crop_beyond_the_image() -> None:
     images = reference.tiles((20, 30))
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)

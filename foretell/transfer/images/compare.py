@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foretell.data.edges import outside
 from foretell.data.table import IDENTITIES
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
@@ -34,7 +35,7 @@ from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.images.labelled import Index, Labelled, TooAlike, labelled, resolved
 from foretell.transfer.images.shift import PREFIX, apart, drops, gains, unlike
 from foretell.transfer.measures.redrawn import widen_spreads
-from foretell.views.config import ViewConfig
+from foretell.views.config import SQUASH, ViewConfig
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore
@@ -172,6 +173,16 @@ def judged_parts(
     return Judged(fit, held, shifted, notes + left_out + [f"{shift}: {note}" for note in more])
 
 
+def _cut_off(held: Labelled, store: ImageStore, config: TransferConfig) -> list[str]:
+    """A note where much of the test images lies outside what is judged."""
+    beyond = None if config.crop == SQUASH else outside(store.sizes[held.index])
+    return (
+        [f"of the test part {beyond}, which is all that is judged; transfer.crop=squash judges whole images"]
+        if beyond
+        else []
+    )
+
+
 def compare(
     encoder: Encoder,
     store: ImageStore,
@@ -272,7 +283,7 @@ def compare(
         }
     if draws:
         result["redrawn"], result["took"] = work.redrawn, work.cache.took
-    result["notes"] = notes + more
+    result["notes"] = notes + more + _cut_off(held, store, config)
     result["cost"] = work.cost(began)
     if run is not None:
         run.write_json("results/comparison.json", result)

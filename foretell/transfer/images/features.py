@@ -14,7 +14,7 @@ from foretell.encoders.base import Encoder
 from foretell.encoders.norm import calibrate
 from foretell.transfer.images.labelled import Index, Reader
 from foretell.transfer.networks import device_of, evaluating
-from foretell.views.config import ViewConfig
+from foretell.views.config import Crop, ViewConfig
 
 Array = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ class PlainViews:
     """The evaluation views of some rows, float32 (N, C, side, side), kept in memory up to ``limit`` bytes."""
 
     def __init__(
-        self, reader: Reader, index: Index, views: ViewConfig, *, crop: float = 1.0, limit: int = 512 << 20
+        self, reader: Reader, index: Index, views: ViewConfig, *, crop: Crop = 1.0, limit: int = 512 << 20
     ) -> None:
         assert views.side is not None
         self.reader, self.index, self.views, self.crop = reader, index, views, crop
@@ -99,7 +99,7 @@ def extract(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
     batch: int | None = None,
-    crop: float = 1.0,
+    crop: Crop = 1.0,
     device: torch.device | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Array:

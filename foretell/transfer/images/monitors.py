@@ -14,7 +14,7 @@ from foretell.transfer.images.features import PlainViews, embed
 from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.probe import fit_probe
-from foretell.views.config import ViewConfig
+from foretell.views.config import Crop, ViewConfig
 
 
 class _FrozenMonitor:
@@ -27,7 +27,7 @@ class _FrozenMonitor:
     name = ""
     higher_is_better = True
 
-    def __init__(self, data: Labelled, views: ViewConfig, every: int, *, seed: int = 0, crop: float = 1.0) -> None:
+    def __init__(self, data: Labelled, views: ViewConfig, every: int, *, seed: int = 0, crop: Crop = 1.0) -> None:
         self.every = every
         known, asked = holdout(data.codes, data.groups, 0.3, seed)
         self.known, self.asked = data.take(known), data.take(asked)

@@ -22,7 +22,7 @@ from foretell.transfer.images.cases import Pool
 from foretell.transfer.images.features import PlainViews
 from foretell.transfer.images.finetune import Classifier, probabilities
 from foretell.transfer.images.labelled import Index, Reader
-from foretell.views.config import ViewConfig
+from foretell.views.config import Crop, ViewConfig
 
 HEAD = "head.safetensors"
 ATTENTION = "attention"  # in it, where the images of a case are weighed
@@ -53,7 +53,7 @@ numbers, shares = predict_cases(classifier, store, rows, cases, pooling=facts["p
 
 
 def save_classifier(
-    classifier: Classifier, folder: str | Path, *, crop: float = 1.0, extra: dict[str, Any] | None = None
+    classifier: Classifier, folder: str | Path, *, crop: Crop = 1.0, extra: dict[str, Any] | None = None
 ) -> Path:
     """Write ``classifier`` to ``folder``; timm loads its encoder. Raises ForetellError when it cannot be written."""
     from foretell.encoders import save_encoder
@@ -115,7 +115,7 @@ def load_classifier(folder: str | Path) -> tuple[Classifier, dict[str, Any]]:
 
 
 def _each(
-    classifier: Classifier, store: Reader, rows: Index, crop: float, progress: Callable[[int, int], None] | None
+    classifier: Classifier, store: Reader, rows: Index, crop: Crop, progress: Callable[[int, int], None] | None
 ) -> Iterator[NDArray[np.float32]]:
     """What ``probabilities`` gives of ``rows``, batch by batch."""
     at = 0
@@ -133,7 +133,7 @@ def predict(
     store: Reader,
     index: Index,
     *,
-    crop: float = 1.0,
+    crop: Crop = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Class probabilities, float32 (N, classes), of the images ``index`` (N,) of ``store``, in that order."""
@@ -149,7 +149,7 @@ def predict_cases(
     cases: Index,
     *,
     pooling: str = "mean",
-    crop: float = 1.0,
+    crop: Crop = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Index, NDArray[np.float32]]:
     """(the numbers of the cases (M,), growing; their class probabilities, float32 (M, classes)) of the images ``index`` (N,).
