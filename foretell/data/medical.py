@@ -32,7 +32,7 @@ from foretell.data.table import Table, many
 from foretell.data.window import parse
 from foretell.errors import InputError
 
-VERSION = 4
+VERSION = 5
 READING = 2  # of how pixels are read: a store that another one made is built anew
 EXTRACT = 1 << 14  # bytes of a NIfTI file that a salt is made of
 FACTS = ("modality", "vendor", "view", "plane", "spacing", "burned")
@@ -258,11 +258,33 @@ def _completed(
         kind=kind,
         names=list(read["names"]),
         table=Table(columns, rows=len(rows)),
-        notes=[*notes, *read["notes"], *_identified(columns, identifiers, told)],
+        notes=[
+            *notes,
+            *read["notes"],
+            *_of_nobody(read["names"], values, columns),
+            *_identified(columns, identifiers, told),
+        ],
         salt=read["salt"],
         hashed=identifiers == "hashed",
         patients=read["patients"],
     )
+
+
+def _of_nobody(
+    names: list[str], values: list[dict[str, str | None]], columns: Mapping[str, list[str | None]]
+) -> list[str]:
+    """The note on images whose header was read and that have no group all the same; none where all have one."""
+    groups = columns.get("group", [None] * len(names))
+    alone = [
+        name for name, value, group in zip(names, values, groups, strict=True) if "group" in value and group is None
+    ]
+    if not alone:
+        return []
+    more = f", and {len(alone) - 3} more" if len(alone) > 3 else ""
+    return [
+        f"{many(len(alone), 'DICOM image')} without patient and study in the header, each a group of its own unless a table gives "
+        f"it one: {', '.join(alone[:3])}{more}"
+    ]
 
 
 def _identified(columns: Mapping[str, list[str | None]], identifiers: str, given: list[str]) -> list[str]:

@@ -70,6 +70,16 @@ def test_pseudonyms_depend_on_the_data_and_on_a_given_salt(tmp_path: Path) -> No
     )
 
 
+def test_images_of_nobody_are_said(tmp_path: Path) -> None:
+    for at, patient in enumerate(("", "", "4711")):
+        saved(tmp_path, small(PatientID=patient, SOPInstanceUID=f"1.2.{at}"), f"{at}.dcm")
+    (note,) = [note for note in open_images(tmp_path).notes if "without patient" in note]
+    assert note.startswith("2 DICOM images without patient and study in the header, each a group of its own unless")
+    assert note.endswith(": 0.dcm, 1.dcm")
+    table = labels(tmp_path / "t.csv", "path,group", "0.dcm,a", "1.dcm,b", "2.dcm,c")
+    assert not any("without patient" in note for note in open_images(table).notes)
+
+
 def test_headers_read_in_processes_are_those_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = sorted(study(tmp_path / "s").rglob("IM*"))
     (tmp_path / "no.dcm").write_bytes(b"no" * 300)
