@@ -11,7 +11,7 @@ import pytest
 from dicom_files import NAME, saved, small, study
 from pictures import picture, save
 
-from foretell.data import dicom, dicom_header, medical, pool
+from foretell.data import dicom, dicom_header, medical, medical_config, pool
 from foretell.data.audit import audit, render
 from foretell.data.dicom_form import PDF
 from foretell.data.medical_config import MedicalConfig
@@ -19,6 +19,7 @@ from foretell.data.sequences import sequences
 from foretell.data.store import open_images
 from foretell.data.window import Window
 from foretell.errors import InputError
+from foretell.recipe import Recipe
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -68,6 +69,30 @@ def test_pseudonyms_depend_on_the_data_and_on_a_given_salt(tmp_path: Path) -> No
     assert set(open_images(two, medical=salted).table.column("group")) < set(
         open_images(one, medical=salted).table.column("group")
     )
+
+
+def test_settings_keep_no_salt_but_a_hash_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, other = study(tmp_path / "s"), study(tmp_path / "o")
+    given = Recipe.load(None, {}, ["data.medical.salt=of both hospitals"])
+    given.save(tmp_path / "recipe.toml")
+    for made in (given, given.changed({"data.medical.every": 1})):
+        assert "of both" not in made.to_toml() + repr(made) + made.model_dump_json()
+    own = open_images(folder, medical=given.data.medical).table.column("group")
+    assert own == [dicom_header.Pseudonyms("of both hospitals")("patient", f"ID-{p}") for p in (0, 0, 1, 1, 2, 2)]
+    monkeypatch.setattr(medical_config, "_given", {})  # as in another process
+    kept = Recipe.load(tmp_path / "recipe.toml").data.medical
+    assert kept == given.data.medical
+    assert open_images(folder, medical=kept).table.column("group") == own  # read in this cache before
+    with pytest.raises(InputError, match="keeps no salt but a hash of it; expected the run's own"):
+        open_images(other, medical=kept)
+    monkeypatch.setenv("FORETELL_SALT", "another")
+    with pytest.raises(InputError, match="FORETELL_SALT holds another one; expected the run's own"):
+        open_images(other, medical=kept)
+    monkeypatch.setenv("FORETELL_SALT", "of both hospitals")
+    assert open_images(other, medical=kept).table.column("group") == own
+    monkeypatch.delenv("FORETELL_SALT")
+    again = Recipe.load(tmp_path / "recipe.toml", {}, ["data.medical.salt=of both hospitals"]).data.medical
+    assert open_images(other, cache=tmp_path / "c", medical=again).table.column("group") == own
 
 
 def test_images_of_nobody_are_said(tmp_path: Path) -> None:
