@@ -206,7 +206,11 @@ def header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
 @pytest.mark.parametrize(
     ("shape", "descr", "words"),
     [
-        ((10**15, 32, 32), "|u1", "cut short at row 0 of 10{15} .*claims 1,024,0.* bytes of values, and there are 1,000"),
+        (
+            (10**15, 32, 32),
+            "|u1",
+            "cut short at row 0 of 10{15} .*claims 1,024,0.* bytes of values, and there are 1,000",
+        ),
         ((10**15,), "<U0", "cut short at row 1000 of 10{15}"),
         ((-5, 32, 32), "|u1", "cut short"),
         ((), "<f8", None),

@@ -240,7 +240,7 @@ def test_findings_are_counted_in_place_of_classes(tmp_path: Path) -> None:
     assert "  finding mass: 3 there, 1 not there, 0 uncertain, 2 not known\n" in text
     assert "labels:" not in text
     assert "classes" not in text
-    with pytest.raises(InputError, match="unknown column of transfer.findings 'ribs'; did you mean 'rib'"):
+    with pytest.raises(InputError, match=r"unknown column of transfer\.findings 'ribs'; did you mean 'rib'"):
         audit(tmp_path / "d", labels=table, findings=["ribs"])
     table.write_text(table.read_text().replace("yes", "maybe"))
     assert f"no findings: mass of '{files[1]}' is 'maybe': expected 1 or 0" in render(

@@ -250,13 +250,34 @@ def test_no_identifier_or_name_comes_from_a_manifest(
     print(render(found))
     said = capsys.readouterr().out
     assert "Nora" not in said
-    assert f"are hashed, as are the table's columns {'PatientName, ' * (own == 'PatientName')}{known};" in said
+    assert f"are hashed, as are the table's columns {own}, {known};" in said
     assert "patient-" in said or known != "group"
     values = open_images(table, columns={known: own}).table.column(known)
     assert values[::2] == values[1::2]
     assert len(set(values)) == 3
+    assert open_images(table, columns={known: own}).table.column(own) == values
     kept = open_images(table, columns={known: own}, medical=MedicalConfig(identifiers="kept"))
     assert kept.table.column(known)[0] == "Nameson^Nora0"
+
+
+def test_columns_of_persons_that_are_not_called_after_patients_are_hashed(tmp_path: Path) -> None:
+    study(tmp_path / "s", patients=2, images=1)
+    header = "path,MRN,Name,First_Name,DOB,ward,label"
+    rows = [f"s/{p}/IM0000,ID-{p},Nameson,Nora{p},1970-01-0{p + 1},north,{'ab'[p]}" for p in range(2)]
+    store = open_images(labels(tmp_path / "t.csv", header, *rows))
+    assert any("as are the table's columns MRN, Name, First_Name, DOB;" in note for note in store.notes)
+    found = store.table
+    assert found.column("MRN") == found.column("group")  # the pseudonym of the header's PatientID
+    assert len(set(found.column("DOB"))) == len(set(found.column("First_Name"))) == 2
+    assert all(str(value).startswith("birth-") for value in found.column("DOB"))
+    assert (found.column("ward"), found.column("label")) == (["north"] * 2, ["a", "b"])
+    assert not any("Nora" in str(value) or "1970" in str(value) for own in found.columns.values() for value in own)
+    named = labels(tmp_path / "u.csv", "Name,MRN,ward", *(f"s/{p}/IM0000,ID-{p},w{p}" for p in range(2)))
+    taken = open_images(named, columns={"path": "Name", "label": "ward"}).table
+    assert taken.column("path") == ["s/0/IM0000", "s/1/IM0000"]
+    beside = labels(tmp_path / "l.csv", header, *(row[2:] for row in rows))
+    assert open_images(tmp_path / "s", labels=beside).table.columns.keys() >= {"ward", "label"}
+    assert not open_images(tmp_path / "s", labels=beside).table.columns.keys() & {"MRN", "Name", "First_Name", "DOB"}
 
 
 def test_an_identifier_in_a_manifest_is_the_one_that_the_header_has(tmp_path: Path) -> None:
