@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from foretell.errors import InputError
 IMAGE_KEYS = ("images", "image", "x", "data")
 LABEL_KEYS = ("labels", "label", "y", "targets", "target")
 PART = 32 << 20  # bytes read at once
+DEFLATED = 1032  # times smaller than its content is what is packed in a zip, at most
 # Floats whose white is 255 reach at least BRIGHTEST, and of those above 0 a share of MANY lies above DARK; in a set whose
 # white is 1, a stray value does neither.
 BRIGHTEST, DARK, MANY = 10, 2, 0.25
@@ -42,8 +44,8 @@ class Member:
     file: Path
     key: str | None
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
     fortran: bool
+    dtype: np.dtype[Any]
 
     @property
     def title(self) -> str:
@@ -90,21 +92,38 @@ def _header(stream: IO[bytes], title: str) -> tuple[tuple[int, ...], bool, np.dt
     return shape, fortran, dtype
 
 
+def _check_room(member: Member, size: int) -> None:
+    """Raises InputError for an array whose header claims more than the ``size`` bytes after it, before memory is taken for it.
+
+    A value counts as one byte at least, since texts without letters have none.
+    """
+    row = max(1, member.dtype.itemsize) * math.prod(member.shape[1:])
+    claimed = row * math.prod(member.shape[:1])
+    if min(member.shape, default=0) < 0 or claimed > size:
+        at = f" at row {max(0, size) // row} of {member.shape[0]}" if member.shape else ""
+        raise InputError(
+            f"{member.title}: is cut short{at} (its header claims {claimed:,} bytes of values, and there are {max(0, size):,}); "
+            "save it again"
+        )
+
+
 def members(path: Path) -> dict[str, Member]:
     """The arrays of a file by key (an ``.npy`` has one, "images"), headers only. Raises InputError."""
     try:
         if path.suffix.lower() == ".npy":
             with path.open("rb") as stream:
-                shape, fortran, dtype = _header(stream, str(path))
-            return {"images": Member(path, None, shape, dtype, fortran)}
+                found = {"images": Member(path, None, *_header(stream, str(path)))}
+                _check_room(found["images"], path.stat().st_size - stream.tell())
+            return found
         found = {}
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith(".npy"):
                     key = name.removesuffix(".npy")
                     with archive.open(name) as stream:
-                        shape, fortran, dtype = _header(stream, f"{path} ({key})")
-                    found[key] = Member(path, key, shape, dtype, fortran)
+                        found[key] = Member(path, key, *_header(stream, f"{path} ({key})"))
+                        size = min(archive.getinfo(name).file_size, DEFLATED * path.stat().st_size)
+                        _check_room(found[key], size - stream.tell())
         return found
     except zipfile.BadZipFile:
         raise InputError(f"{path}: not an .npz file (a damaged or cut zip); save it with numpy.savez") from None
@@ -121,6 +140,7 @@ def understand(path: Path) -> tuple[list[Member], Table, list[str]]:
         images = [member for _, member, _ in parts]
         columns: dict[str, list[str | None]] = {"split": []}
         for split, member, labels in parts:
+            _check_shape(member)
             columns["split"] += [split] * member.shape[0]
             if labels is not None:
                 columns.setdefault("label", []).extend(_column(labels, member.shape[0]))
@@ -136,12 +156,11 @@ def understand(path: Path) -> tuple[list[Member], Table, list[str]]:
                 f"{path}: no array named images or x among {', '.join(found) or 'none'}; expected images (N, H, W, C)"
             )
         images, columns, notes = [lower[key]], {}, []
+        _check_shape(images[0])
         for name, member in lower.items():
             known = "label" if name in LABEL_KEYS else name.removesuffix("s") if name not in COLUMNS else name
             if name != key and known in COLUMNS and known != "path":
                 columns[known] = _column(member, images[0].shape[0])
-    for member in images:
-        _check_shape(member)
     if len({(channels_of(member), member.shape[1:]) for member in images}) > 1:
         raise InputError(f"{path}: its splits have images of different shapes; expected one")
     count = sum(member.shape[0] for member in images)
@@ -183,7 +202,7 @@ def _check_shape(member: Member) -> None:
     shape = member.shape
     if len(shape) not in (3, 4):
         raise InputError(f"{member.title}: has shape {shape}; expected images (N, H, W), (N, H, W, C) or (N, C, H, W)")
-    if shape[0] == 0:
+    if shape[0] == 0 or channels_of(member) == 0:
         raise InputError(f"{member.title}: holds no images (shape {shape})")
     height, width = shape[2:] if channels_first(member) else shape[1:3]
     if min(height, width) < SMALLEST:

@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from foretell.data.duplicates import clusters, exact_groups, near_pairs
+from foretell.data.findings import check_columns, counted
 from foretell.data.frames import by_file
 from foretell.data.medical_audit import MedicalAudit, case_sizes, examine, is_medical
 from foretell.data.medical_audit import lines as medical_lines
 from foretell.data.sequences import summary
 from foretell.data.splits import canonical, kept_apart
 from foretell.data.store import ImageStore, open_images
-from foretell.data.table import IDENTITIES, Identity, check_labels, many
+from foretell.data.table import IDENTITIES, Identity, Table, check_labels, many
 from foretell.errors import InputError
 
 Kind = TypeVar("Kind", str, Identity)
@@ -44,7 +45,8 @@ class Leak:
 class Audit:
     """The findings. Rows are named as the store names them; lists are whole. ``lost`` groups have no image that can be read.
 
-    ``doubted`` are images alike with different labels: often right, so no leak.
+    ``doubted`` are images alike with different labels: often right, so no leak. ``findings`` counts, by finding and by what is
+    said of it (``findings.counted``), the images; where some are asked for, classes are not looked at.
     """
 
     source: str
@@ -73,6 +75,7 @@ class Audit:
     cases: dict[str, int] = field(default_factory=dict)
     medical: MedicalAudit | None = None
     shortcuts: dict[str, Any] | None = None
+    findings: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -89,13 +92,15 @@ def audit(
     *,
     columns: Mapping[str, str] | None = None,
     labels: str | Path | None = None,
+    findings: Sequence[str] = (),
     near: bool = True,
     progress: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> Audit:
     """Examine a store, or open ``source`` (with ``settings`` for ``open_images``) and examine that.
 
-    ``labels`` is a table joined by path. ``near`` also looks for images that are alike, not only equal. However many
+    ``labels`` is a table joined by path, and folders are no classes where it has none. ``findings`` are columns that stand in
+    place of classes (``transfer.findings``); InputError for one that is not there. ``near`` also looks for images that are alike, not only equal. However many
     files are unreadable, they are reported; only a source with none that can be read raises InputError.
     """
     if isinstance(source, ImageStore):
@@ -108,6 +113,7 @@ def audit(
     if labels is not None:
         store, absent = store.with_labels(labels, columns)
         missing += absent
+    store = _with_what_is_learnt(store, labels, columns, findings)
     equal = exact_groups(store.hashes)
     pairs, flat = near_pairs(store, progress) if near else ([], 0)
     alike = clusters(len(store), [(a, b) for a, b, _ in pairs])
@@ -139,11 +145,11 @@ def audit(
             found.notes = [*found.notes, summary(store)]
         except InputError as reason:
             found.notes = [*found.notes, f"no sequences: {reason}"]
-    if labels is not None and "label" not in table:
+    if findings:
         try:
-            check_labels(labels, columns)
+            found.findings = counted(table, findings, names)
         except InputError as reason:
-            found.notes = [*found.notes, f"no classes in {reason}"]
+            found.notes = [*found.notes, f"no findings: {reason}"]
     if "label" in table:
         values = table.column("label")
         found.labels = dict(Counter(value for value in values if value is not None).most_common())
@@ -157,6 +163,33 @@ def audit(
     found.medical = examine(store) if is_medical(store) else None
     found.leaks, found.doubted = _leaks(store, equal, [(a, b) for a, b, _ in pairs])
     return found
+
+
+def _with_what_is_learnt(
+    store: ImageStore, labels: str | Path | None, columns: Mapping[str, str] | None, findings: Sequence[str]
+) -> ImageStore:
+    """``store`` without classes that training would not take: any beside ``findings``, and folders beside a table of labels.
+
+    A note says why a table has none. Raises InputError for a finding that is no column.
+    """
+    check_columns(store.table, findings)
+    if findings:
+        return _without_classes(store)
+    if labels is None:
+        return store
+    try:
+        check_labels(labels, columns)
+    except InputError as reason:
+        store = _without_classes(store) if store.kind == "class folders" else store
+        store.notes = [*store.notes, f"no classes in {reason}"]
+    return store
+
+
+def _without_classes(store: ImageStore) -> ImageStore:
+    kept = {name: values for name, values in store.table.columns.items() if name != "label"}
+    left = store.with_table(Table(kept, rows=len(store)))
+    left.notes = [note for note in store.notes if not note.endswith("understood as classes")]
+    return left
 
 
 def _lost_groups(store: ImageStore) -> int:
@@ -284,6 +317,8 @@ def _told(leak: Leak) -> str:
 
 
 def _label_lines(found: Audit) -> list[str]:
+    if found.findings:
+        return [f"  finding {name}: {_counts(counts)}" for name, counts in found.findings.items()]
     if found.labels is None:
         return ["  labels: none"]
     labels = found.labels
@@ -305,6 +340,10 @@ def _label_lines(found: Audit) -> list[str]:
         )
     few = [name for name, count in labels.items() if count < FEW]
     return lines + _listed(f"classes of fewer than {FEW} images", few)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {meaning}" for meaning, count in counts.items())
 
 
 def _short(names: list[str]) -> list[str]:

@@ -38,6 +38,7 @@ READ = (
     *("ImageOrientationPatient", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated"),
     *("WindowWidth", "VOILUTFunction"),
 )
+BETWEEN = ("SpacingBetweenSlices", "SliceThickness")  # the first that is a number above or below 0
 WIDE = re.compile(rb" *0*[1-9]")  # a width as it lies in the file: at least 1
 
 
@@ -102,19 +103,27 @@ def _narrow(dataset: Any) -> bool:
     element = dataset.get_item(tag)
     if element is None:
         return False
-    found = not (isinstance(element.value, bytes) and WIDE.match(element.value)) and narrow(dataset)
+    try:
+        found = not (isinstance(element.value, bytes) and WIDE.match(element.value)) and narrow(dataset)
+    except (TypeError, ValueError):  # no number: reported when its pixels are read, where they need it
+        found = False
     del dataset[tag]
     return found
 
 
 def _text(dataset: Any, name: str) -> str | None:
-    """The value as a text without spaces around it. One of plain letters is taken as it lies in the file, in less time."""
+    """The value as a text without spaces around it, as it lies in the file where it is of plain letters (in less time) or
+    cannot be what its kind says: no identifier is lost for that.
+    """
     element = dataset.get_item(tags_of((name,))[0])
     if element is None:
         return None
     if element.VR in PLAIN_KINDS and isinstance(element.value, bytes) and PLAIN.fullmatch(element.value):
         return element.value.decode("ascii").rstrip("\0").strip() or None
-    value = dataset.get(name, None)
+    try:
+        value = dataset.get(name, None)
+    except Exception:  # as many kinds as there are kinds of values
+        value = element.value.decode("latin-1").rstrip("\0") if isinstance(element.value, bytes) else element.value
     return (str(value).strip() or None) if value is not None else None
 
 
@@ -124,9 +133,12 @@ def _view(dataset: Any) -> str | None:
 
 
 def _numbers(dataset: Any, name: str, count: int) -> list[float] | None:
+    """The ``count`` finite numbers of an element; None where it has others, or anything else."""
     try:
-        values = [float(value) for value in dataset.get(name, None) or []]
-    except (TypeError, ValueError):
+        value = dataset.get(name, None)
+        several = [] if value in (None, "") else [value] if isinstance(value, int | float) else value
+        values = [float(one) for one in several]
+    except Exception:  # a text, a list where one number belongs, too many digits
         return None
     return values if len(values) == count and all(map(math.isfinite, values)) else None
 
@@ -147,8 +159,8 @@ def _spacing(dataset: Any) -> str | None:
     flat = _numbers(dataset, "PixelSpacing", 2) or _numbers(dataset, "ImagerPixelSpacing", 2)
     if flat is None:
         return None
-    between = dataset.get("SpacingBetweenSlices", None) or dataset.get("SliceThickness", None)
-    return " x ".join(f"{value:g}" for value in [*flat, *([float(between)] if between else [])])
+    between = next((found for name in BETWEEN if any(found := _numbers(dataset, name, 1) or [])), [])
+    return " x ".join(f"{value:g}" for value in [*flat, *between])
 
 
 class Pseudonyms:
@@ -174,7 +186,7 @@ def read_or_none(path: Path) -> Header | None:
     """The header; None for a file that cannot be read, which is reported when its pixels are."""
     try:
         return read(path)
-    except (Unreadable, OSError, TypeError, ValueError):  # the last two: texts and lists where numbers belong
+    except (Unreadable, OSError, TypeError, ValueError):  # the last two: of sizes, without which no pixels can be read
         return None
 
 

@@ -22,7 +22,7 @@ from foretell.data import nifti
 from foretell.data.build import key_of, replace_text
 from foretell.data.dicom_header import Header, Pseudonyms, read_all, salt_of
 from foretell.data.frames import split_name
-from foretell.data.medical_config import MedicalConfig
+from foretell.data.medical_config import MedicalConfig, salt_of_kept
 from foretell.data.medical_files import kind_of
 from foretell.data.medical_labels import hash_identifiers
 from foretell.data.pixels import Unreadable
@@ -32,7 +32,7 @@ from foretell.data.table import Table, many
 from foretell.data.window import parse
 from foretell.errors import InputError
 
-VERSION = 4
+VERSION = 5
 READING = 2  # of how pixels are read: a store that another one made is built anew
 EXTRACT = 1 << 14  # bytes of a NIfTI file that a salt is made of
 FACTS = ("modality", "vendor", "view", "plane", "spacing", "burned")
@@ -67,8 +67,8 @@ def describe(
 
     ``columns`` may name these as known ones (``{"domain": "vendor"}``). With ``frames`` above 0 a series, or a file of
     many frames, of which every ``frames``-th is taken, is a ``case`` of its patient. ``crew`` will decode what is found here.
-    Raises InputError for a window that is none, where no file holds an image, and where ``config.every`` too takes some of
-    the frames of a file.
+    Raises InputError for a window that is none, where no file holds an image, where ``config.every`` too takes some of the
+    frames of a file, and where headers must be read and the salt is not known.
     """
     parse(config.window)
     how = config.model_dump_json() + (f" {frames}" if frames > 1 else "")
@@ -90,15 +90,16 @@ def _read(
 ) -> dict[str, Any]:
     """{"rows": [of the source], "names", "values", "notes", "salt", "patients", "whole"}: plain values, for the cache.
 
-    Not ``whole`` where a file's package is not installed, which may change.
+    Not ``whole`` where a file's package is not installed, which may change. Raises InputError where the salt is not known.
     """
+    given = salt_of_kept(config.salt) if config.salt else ""
     kinds = [_kind(source, name) for name in source.names]
     dicom = [row for row, kind in enumerate(kinds) if kind == "dicom"]
     paths = [source.root / split_name(source.names[row])[0] for row in dicom]
     crew.call(len(paths), "pydicom.pixels")  # they start while headers are read here
     headers = dict(zip(dicom, read_all(paths, crew.count, progress), strict=True))
     instances = [header.instance for header in headers.values() if header and header.instance]
-    salt = config.salt or salt_of(instances or _extracts(source, kinds))
+    salt = given or salt_of(instances or _extracts(source, kinds))
     pseudonyms = Pseudonyms(None if config.identifiers == "kept" else salt)
     rows: list[int] = []
     found: list[Row] = []
@@ -258,11 +259,33 @@ def _completed(
         kind=kind,
         names=list(read["names"]),
         table=Table(columns, rows=len(rows)),
-        notes=[*notes, *read["notes"], *_identified(columns, identifiers, told)],
+        notes=[
+            *notes,
+            *read["notes"],
+            *_of_nobody(read["names"], values, columns),
+            *_identified(columns, identifiers, told),
+        ],
         salt=read["salt"],
         hashed=identifiers == "hashed",
         patients=read["patients"],
     )
+
+
+def _of_nobody(
+    names: list[str], values: list[dict[str, str | None]], columns: Mapping[str, list[str | None]]
+) -> list[str]:
+    """The note on images whose header was read and that have no group all the same; none where all have one."""
+    groups = columns.get("group", [None] * len(names))
+    alone = [
+        name for name, value, group in zip(names, values, groups, strict=True) if "group" in value and group is None
+    ]
+    if not alone:
+        return []
+    more = f", and {len(alone) - 3} more" if len(alone) > 3 else ""
+    return [
+        f"{many(len(alone), 'DICOM image')} without patient and study in the header, each a group of its own unless a table gives "
+        f"it one: {', '.join(alone[:3])}{more}"
+    ]
 
 
 def _identified(columns: Mapping[str, list[str | None]], identifiers: str, given: list[str]) -> list[str]:

@@ -26,6 +26,14 @@ def _plain(name: str) -> str:
 
 KINDS = {_plain(name): kind for kind, names in KEYS.values() for name in names}
 OF_A_PATIENT = ("patient", "otherpatient", "issuerofpatient")  # how names of columns begin that say who a patient is
+# columns of persons that are not called after patients, in plain letters: taken for none of ours, they are told to nobody
+PERSONAL = {
+    **dict.fromkeys(("name", "firstname", "middlename", "lastname", "fullname", "givenname", "familyname"), "patient"),
+    **dict.fromkeys(("surname", "forename", "maidenname", "mrn", "medicalrecordnumber", "hospitalnumber"), "patient"),
+    **dict.fromkeys(("patientnumber", "patientno", "nhsnumber", "ssn", "socialsecuritynumber"), "patient"),
+    **dict.fromkeys(("accessionnumber", "accession"), "study"),
+    **dict.fromkeys(("dob", "dateofbirth", "birthdate", "birthday", "patientbirthdate"), "birth"),
+}
 OF_A_COLUMN = {"group": "patient", "study": "study", "case": "case"}  # what these hold, whatever they are taken from
 HASHED = ("patient", "study", "series", "case")  # kinds of pseudonyms
 
@@ -37,7 +45,8 @@ def without_identifiers(
 
     One that ``columns`` takes for a known one (``{"case": "PatientID"}``) is hashed with the salt of ``source`` where it holds
     identifiers or names, and where ``source`` is hashed, what stands for group, case and study always: but for what the table
-    of ``images`` has already. Its other columns are left out where they are called as ``KEYS`` or begin with ``Patient``.
+    of ``images`` has already. Its other columns are left out where they are called as ``KEYS`` or ``PERSONAL`` or begin with
+    ``Patient``.
     """
     taken = dict(columns or {})
     keys = {own for known, own in taken.items() if known in KEYS}
@@ -61,9 +70,14 @@ def hash_identifiers(
     """Hash with ``salt``, in place, the ``columns`` of a manifest that stand for group, case or study, or are called as
     identifiers or names are, and return which they are; ``known`` values, those that headers gave, stay.
 
-    ``taken`` has, by a known column, the manifest's own that stands for it.
+    ``taken`` has, by a known column, the manifest's own that stands for it, which is hashed as that one is. ``PERSONAL`` are
+    hashed where they stand for none.
     """
     kinds = {name: _kind(taken.get(name, name)) or OF_A_COLUMN.get(name) for name in columns}
+    for known_as, own in taken.items():
+        if own in kinds and own not in COLUMNS:
+            kinds[own] = kinds[own] or OF_A_COLUMN.get(known_as)
+    kinds |= {name: PERSONAL.get(_plain(name)) for name, kind in kinds.items() if kind is None and name not in COLUMNS}
     hashed = Pseudonyms(salt)
     found = {name: kind for name, kind in kinds.items() if kind is not None}
     for name, kind in found.items():
@@ -84,7 +98,8 @@ def _kind(name: str) -> str | None:
 
 
 def _identifies(name: str) -> bool:
-    return _plain(name) in KINDS or _plain(name).startswith(OF_A_PATIENT)
+    plain = _plain(name)
+    return plain in KINDS or plain in PERSONAL or plain.startswith(OF_A_PATIENT)
 
 
 def join_by_identifier(

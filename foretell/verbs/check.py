@@ -28,12 +28,16 @@ def check(
         bool, Arg("fail (exit status 1) where a leak, unreadable file or row without its file is found")
     ] = False,
     set: Annotated[
-        Overrides, Arg("a data setting, as data.columns.label=diagnosis; may be repeated", "KEY=VALUE", "-s")
+        Overrides,
+        Arg(
+            "a data setting, as data.columns.label=diagnosis, or transfer.findings; may be repeated", "KEY=VALUE", "-s"
+        ),
     ] = (),
 ) -> Audit | TextAudit | dict[str, Any]:
     """Say what is understood of the data, and what is wrong with it.
 
-    Of images: unreadable, equal and alike images, label balance, and leakage between splits or groups. Of text:
+    Of images: unreadable, equal and alike images, label balance (or what is said of each of transfer.findings), and leakage
+    between splits or groups. Of text:
     sizes, languages, encodings, odd characters, equal and alike documents, and text that two splits share. Nothing is
     trained and no data is changed. --shortcuts trains small networks to foretell the place of a patch, says through which cue it shows
     (lens aberration, vignetting, sharpness, a frame) and which switch closes it; for a run, it probes what its pretext task
@@ -55,7 +59,8 @@ def check(
             raise InputError(f"{data}: is a run; --strict is for data")
         return of_run(Path(data).expanduser())
     options = {"data.source": common.absolute(str(data)), "data.labels": str(labels) if labels else None}
-    chosen = Recipe.load(options=options, overrides=set).data
+    asked = Recipe.load(options=options, overrides=set)
+    chosen = asked.data
     assert chosen.source is not None
     if holds_text(Path(chosen.source), chosen.columns):
         if shortcuts or labels is not None:
@@ -67,6 +72,7 @@ def check(
         chosen.source,
         columns=chosen.columns,
         labels=chosen.labels,
+        findings=asked.transfer.findings,
         side=chosen.side,
         channels=chosen.channels,
         scale=chosen.scale,

@@ -304,7 +304,7 @@ def data_for(
     if data is not None:
         now = Recipe.load(None, {}, data_overrides(overrides)).data
         update |= {"labels": None, "columns": {}, "held_out": [], "side": given.side}
-        update |= {name: getattr(now, name) for name in now.model_fields_set}
+        update |= {name: getattr(now, name) for name in now.model_fields_set - {"medical"}}
         update["source"] = absolute(str(data))
     if labels is not None:
         update["labels"] = str(Path(labels).expanduser().absolute())

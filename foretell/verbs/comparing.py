@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from foretell.data.findings import check_columns
 from foretell.data.store import ImageStore
 from foretell.errors import InputError, of
 from foretell.options import Overrides
@@ -25,7 +26,6 @@ from foretell.transfer.images.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.images.cases import count, unit_notes
 from foretell.transfer.images.compare import compare as run_comparison
 from foretell.transfer.images.compare import held_out, judged_parts
-from foretell.transfer.images.findings import check_columns
 from foretell.transfer.images.fit import finetune_once, fits_of_search, search_once
 from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
@@ -81,7 +81,7 @@ def _open(
             "class folders or a manifest with a label column"
         )
     if recipe.transfer.findings:
-        check_columns(store, recipe.transfer.findings)
+        check_columns(store.table, recipe.transfer.findings)
     else:
         with of(chosen.labels or store.source):
             store.table.classes("label")

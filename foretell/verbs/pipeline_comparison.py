@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.data.domains import rows_of
+from foretell.data.findings import check_columns
 from foretell.data.store import ImageStore
 from foretell.encoders import build_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
@@ -24,7 +25,6 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images.cases import unit_notes
 from foretell.transfer.images.compare import compare, judged_parts
-from foretell.transfer.images.findings import check_columns
 from foretell.verbs import common
 from foretell.verbs.common import Parts, Pretrained, say
 from foretell.verbs.comparing import check_trials, seeds_of, telling
@@ -91,7 +91,7 @@ def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig
             f"{store.source}: has no labels of two classes or more to compare by; give --labels FILE (a CSV with label, and "
             "path, patient, study or series)"
         )
-    check_columns(store, transfer.findings)
+    check_columns(store.table, transfer.findings)
     parts = common.divide(store, data, transfer)
     if not len(parts.test):
         raise InputError(f"{store.source}: no test part ({parts.how}); give a split column with test rows")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ import foretell as package
 from foretell.cli import main
 from foretell.data import embedded
 from foretell.recipe import Recipe
+from foretell.verbs import common
 
 Call = Callable[..., Said]
 SET = ["training.precision=float32", "training.layout=contiguous", "training.warmup=0"]
@@ -95,3 +98,13 @@ def test_an_image_outside_the_data_is_seen_by_the_window_of_the_run(tmp_path: Pa
     (near,) = package.neighbours(tmp_path / "run", path, k=1)
     assert near["neighbours"][0]["name"] == "3/IM0001"
     assert near["neighbours"][0]["similarity"] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_setting_given_for_other_data_leaves_the_window_of_the_run(tmp_path: Path) -> None:
+    set = ["data.medical.salt=a text", "data.side=64"]
+    Recipe.load(None, {}, ["data.medical.window=2000/3000"]).save(tmp_path / "recipe.toml")
+    recipe = Recipe.load(tmp_path / "recipe.toml", {}, set)
+    read: Any = SimpleNamespace(recipe=recipe, run=SimpleNamespace(path=tmp_path), encoder=SimpleNamespace(channels=1))
+    found = common.data_for(read, tmp_path, overrides=set)
+    assert (found.medical.window, found.side) == ("2000/3000", 64)
+    assert found.medical.salt == Recipe.load(None, {}, set).data.medical.salt

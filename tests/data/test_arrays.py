@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +161,7 @@ def test_not_finite_names_array_and_row(tmp_path: Path, value: float, monkeypatc
         (np.full((4, 8, 8), 70000), "values run from 70000 to 70000; .*: divide those of all images by one number"),
         (np.zeros((4, 8)), r"has shape \(4, 8\); expected images \(N, H, W\)"),
         (np.zeros((0, 8, 8)), "holds no images"),
+        (np.zeros((10**12, 8, 8, 0)), "holds no images"),
         (np.zeros((4, 1, 1)), "images are 1 x 1 pixels"),
         (np.array([{"a": 1}], dtype=object), "pickled Python objects, which are never loaded"),
         (np.full((4, 8, 8), "x"), "expected numbers"),
@@ -191,3 +194,44 @@ def test_cut_short(tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(data[:-300])
     with pytest.raises(InputError, match="cut short at row 10 of 12"):
         open_images(tmp_path / "x.npy")
+
+
+def header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
+    """What an .npy file begins with."""
+    written = io.BytesIO()
+    np.lib.format.write_array_header_1_0(written, {"descr": descr, "fortran_order": False, "shape": shape})
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("shape", "descr", "words"),
+    [
+        (
+            (10**15, 32, 32),
+            "|u1",
+            "cut short at row 0 of 10{15} .*claims 1,024,0.* bytes of values, and there are 1,000",
+        ),
+        ((10**15,), "<U0", "cut short at row 1000 of 10{15}"),
+        ((-5, 32, 32), "|u1", "cut short"),
+        ((), "<f8", None),
+    ],
+)
+def test_more_than_the_file_holds_is_refused_before_memory_is_taken(
+    tmp_path: Path, shape: tuple[int, ...], descr: str, words: str | None
+) -> None:
+    (tmp_path / "x.npy").write_bytes(header(shape, descr) + bytes(1000))
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.write(tmp_path / "x.npy", "train_images.npy")
+        archive.write(tmp_path / "x.npy", "test_images.npy")
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(InputError, match=words or "expected images"):
+            arrays.understand(tmp_path / name)
+
+
+def test_a_size_that_a_zip_cannot_hold_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("images.npy", header((10**9, 32, 32)) + bytes(1000))
+        archive.infolist()[0].file_size = 10**9 * 32 * 32 + 128  # what its list of files says
+    with pytest.raises(InputError, match="cut short"):
+        arrays.understand(file)

@@ -201,6 +201,53 @@ def test_sizes_that_differ_are_told_with_their_median(tmp_path: Path) -> None:
     assert "usually" not in text  # no image has that size
 
 
+def test_folders_are_no_labels_beside_a_table_that_has_none(tmp_path: Path) -> None:
+    for at, name in enumerate("ab"):
+        fill(tmp_path / "d" / name, 4, start=4 * at)
+    save(tmp_path / "d" / "b" / "copy.png", picture(0))
+    files = sorted(path.relative_to(tmp_path / "d").as_posix() for path in (tmp_path / "d").rglob("*.png"))
+    table = tmp_path / "t.csv"
+    table.write_text("path,diagnosis\n" + "".join(f"{file},ill\n" for file in files))
+    found = audit(tmp_path / "d", labels=table)
+    assert found.labels is None
+    assert {leak.what for leak in found.leaks} == set()
+    text = render(found)
+    assert f"no classes in {table}: no column 'label' among path, diagnosis; is it 'diagnosis'?" in text
+    assert "labels: none" in text
+    assert "understood as classes" not in text
+    named = audit(tmp_path / "d", labels=table, columns={"label": "diagnosis"})
+    assert named.labels == {"ill": 9}
+    own = tmp_path / "own.csv"
+    own.write_text("path,label\n" + "".join(f"d/{file},{file[0]}\n" for file in files))
+    beside = tmp_path / "beside.csv"
+    beside.write_text("path,ward\n" + "".join(f"d/{file},1\n" for file in files))
+    assert audit(own, labels=beside).labels == {"b": 5, "a": 4}  # a manifest's own are no names of folders
+
+
+def test_findings_are_counted_in_place_of_classes(tmp_path: Path) -> None:
+    for at, name in enumerate("ab"):
+        fill(tmp_path / "d" / name, 3, start=3 * at)
+    files = sorted(path.relative_to(tmp_path / "d").as_posix() for path in (tmp_path / "d").rglob("*.png"))
+    said = ["1,0", "yes,-1", "0.0,u", ",no", ",1", "true,false"]
+    table = tmp_path / "t.csv"
+    table.write_text("path,mass,rib\n" + "".join(f"{file},{own}\n" for file, own in zip(files, said, strict=True)))
+    found = audit(tmp_path / "d", labels=table, findings=["mass", "rib"])
+    assert found.findings == {
+        "mass": {"there": 3, "not there": 1, "uncertain": 0, "not known": 2},
+        "rib": {"there": 1, "not there": 3, "uncertain": 2, "not known": 0},
+    }
+    text = render(found)
+    assert "  finding mass: 3 there, 1 not there, 0 uncertain, 2 not known\n" in text
+    assert "labels:" not in text
+    assert "classes" not in text
+    with pytest.raises(InputError, match=r"unknown column of transfer\.findings 'ribs'; did you mean 'rib'"):
+        audit(tmp_path / "d", labels=table, findings=["ribs"])
+    table.write_text(table.read_text().replace("yes", "maybe"))
+    assert f"no findings: mass of '{files[1]}' is 'maybe': expected 1 or 0" in render(
+        audit(tmp_path / "d", labels=table, findings=["mass"])
+    )
+
+
 def test_uneven_labels(tmp_path: Path) -> None:
     fill(tmp_path / "often", 20)
     fill(tmp_path / "seldom", 2, start=20)

@@ -257,6 +257,39 @@ def test_a_text_taken_as_it_lies_in_the_file_is_what_pydicom_says(
     assert sum(header is not None and header.study is not None for header in quick) >= 40
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("SliceThickness", value) for value in ("5 mm", r"5\5", "nan", "1e999")),
+        *(("InstanceNumber", value) for value in ("first", "1.5", r"1\2")),
+        *(("PixelSpacing", "wide"), ("ImageOrientationPatient", "up"), ("WindowWidth", "wide")),
+    ],
+)
+def test_a_value_that_is_none_costs_no_other(tmp_path: Path, name: str, value: str) -> None:
+    path = saved(tmp_path, small(StudyInstanceUID="1.2", PixelSpacing=[0.5, 0.5], SeriesInstanceUID="1.2.1"))
+    dataset = pydicom.dcmread(path)
+    tag, text = pydicom.tag.Tag(name), value.encode() + b" " * (len(value) % 2)
+    kind = pydicom.datadict.dictionary_VR(tag)
+    dataset._dict[tag] = pydicom.dataelem.RawDataElement(tag, kind, len(text), text, 0, False, True)
+    dataset.save_as(path)
+    header = dicom_header.read_or_none(path)
+    assert header is not None
+    assert (header.patient, header.study, header.series) == ("4711", "1.2", "1.2.1")
+    assert header.order is None
+    assert header.facts is not None
+    assert header.facts["spacing"] == (None if name == "PixelSpacing" else "0.5 x 0.5")
+
+
+@pytest.mark.parametrize(
+    ("between", "thick", "told"), [(3, 5, "3"), (0, 5, "5"), (None, 5, "5"), (-2, None, "-2"), (0, None, None)]
+)
+def test_the_spacing_of_slices(tmp_path: Path, between: float | None, thick: float | None, told: str | None) -> None:
+    tags = {"SpacingBetweenSlices": between, "SliceThickness": thick}
+    header = dicom_header.read(saved(tmp_path, small(PixelSpacing=[0.5, 0.7], **tags)))
+    assert header.facts is not None
+    assert header.facts["spacing"] == "0.5 x 0.7" + (f" x {told}" if told else "")
+
+
 def test_files_between_each_other_are_read_as_alone(tmp_path: Path) -> None:
     """What was worked out for a file must not be used for another that says something else, or holds other values."""
     wide, rng = {"WindowCenter": 2000, "WindowWidth": 4000}, np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 from dicom_files import NAME, saved, small, study
 from pictures import picture, save
 
-from foretell.data import dicom, dicom_header, medical, pool
+from foretell.data import dicom, dicom_header, medical, medical_config, pool
 from foretell.data.audit import audit, render
 from foretell.data.dicom_form import PDF
 from foretell.data.medical_config import MedicalConfig
@@ -19,6 +19,7 @@ from foretell.data.sequences import sequences
 from foretell.data.store import open_images
 from foretell.data.window import Window
 from foretell.errors import InputError
+from foretell.recipe import Recipe
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -68,6 +69,40 @@ def test_pseudonyms_depend_on_the_data_and_on_a_given_salt(tmp_path: Path) -> No
     assert set(open_images(two, medical=salted).table.column("group")) < set(
         open_images(one, medical=salted).table.column("group")
     )
+
+
+def test_settings_keep_no_salt_but_a_hash_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, other = study(tmp_path / "s"), study(tmp_path / "o")
+    given = Recipe.load(None, {}, ["data.medical.salt=of both hospitals"])
+    given.save(tmp_path / "recipe.toml")
+    for made in (given, given.changed({"data.medical.every": 1})):
+        assert "of both" not in made.to_toml() + repr(made) + made.model_dump_json()
+    own = open_images(folder, medical=given.data.medical).table.column("group")
+    assert own == [dicom_header.Pseudonyms("of both hospitals")("patient", f"ID-{p}") for p in (0, 0, 1, 1, 2, 2)]
+    monkeypatch.setattr(medical_config, "_given", {})  # as in another process
+    kept = Recipe.load(tmp_path / "recipe.toml").data.medical
+    assert kept == given.data.medical
+    assert open_images(folder, medical=kept).table.column("group") == own  # read in this cache before
+    with pytest.raises(InputError, match="keeps no salt but a hash of it; expected the run's own"):
+        open_images(other, medical=kept)
+    monkeypatch.setenv("FORETELL_SALT", "another")
+    with pytest.raises(InputError, match="FORETELL_SALT holds another one; expected the run's own"):
+        open_images(other, medical=kept)
+    monkeypatch.setenv("FORETELL_SALT", "of both hospitals")
+    assert open_images(other, medical=kept).table.column("group") == own
+    monkeypatch.delenv("FORETELL_SALT")
+    again = Recipe.load(tmp_path / "recipe.toml", {}, ["data.medical.salt=of both hospitals"]).data.medical
+    assert open_images(other, cache=tmp_path / "c", medical=again).table.column("group") == own
+
+
+def test_images_of_nobody_are_said(tmp_path: Path) -> None:
+    for at, patient in enumerate(("", "", "4711")):
+        saved(tmp_path, small(PatientID=patient, SOPInstanceUID=f"1.2.{at}"), f"{at}.dcm")
+    (note,) = [note for note in open_images(tmp_path).notes if "without patient" in note]
+    assert note.startswith("2 DICOM images without patient and study in the header, each a group of its own unless")
+    assert note.endswith(": 0.dcm, 1.dcm")
+    table = labels(tmp_path / "t.csv", "path,group", "0.dcm,a", "1.dcm,b", "2.dcm,c")
+    assert not any("without patient" in note for note in open_images(table).notes)
 
 
 def test_headers_read_in_processes_are_those_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,13 +250,34 @@ def test_no_identifier_or_name_comes_from_a_manifest(
     print(render(found))
     said = capsys.readouterr().out
     assert "Nora" not in said
-    assert f"are hashed, as are the table's columns {'PatientName, ' * (own == 'PatientName')}{known};" in said
+    assert f"are hashed, as are the table's columns {own}, {known};" in said
     assert "patient-" in said or known != "group"
     values = open_images(table, columns={known: own}).table.column(known)
     assert values[::2] == values[1::2]
     assert len(set(values)) == 3
+    assert open_images(table, columns={known: own}).table.column(own) == values
     kept = open_images(table, columns={known: own}, medical=MedicalConfig(identifiers="kept"))
     assert kept.table.column(known)[0] == "Nameson^Nora0"
+
+
+def test_columns_of_persons_that_are_not_called_after_patients_are_hashed(tmp_path: Path) -> None:
+    study(tmp_path / "s", patients=2, images=1)
+    header = "path,MRN,Name,First_Name,DOB,ward,label"
+    rows = [f"s/{p}/IM0000,ID-{p},Nameson,Nora{p},1970-01-0{p + 1},north,{'ab'[p]}" for p in range(2)]
+    store = open_images(labels(tmp_path / "t.csv", header, *rows))
+    assert any("as are the table's columns MRN, Name, First_Name, DOB;" in note for note in store.notes)
+    found = store.table
+    assert found.column("MRN") == found.column("group")  # the pseudonym of the header's PatientID
+    assert len(set(found.column("DOB"))) == len(set(found.column("First_Name"))) == 2
+    assert all(str(value).startswith("birth-") for value in found.column("DOB"))
+    assert (found.column("ward"), found.column("label")) == (["north"] * 2, ["a", "b"])
+    assert not any("Nora" in str(value) or "1970" in str(value) for own in found.columns.values() for value in own)
+    named = labels(tmp_path / "u.csv", "Name,MRN,ward", *(f"s/{p}/IM0000,ID-{p},w{p}" for p in range(2)))
+    taken = open_images(named, columns={"path": "Name", "label": "ward"}).table
+    assert taken.column("path") == ["s/0/IM0000", "s/1/IM0000"]
+    beside = labels(tmp_path / "l.csv", header, *(row[2:] for row in rows))
+    assert open_images(tmp_path / "s", labels=beside).table.columns.keys() >= {"ward", "label"}
+    assert not open_images(tmp_path / "s", labels=beside).table.columns.keys() & {"MRN", "Name", "First_Name", "DOB"}
 
 
 def test_an_identifier_in_a_manifest_is_the_one_that_the_header_has(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foretell.data.bags import Bags
-from foretell.errors import InputError, unknown
+from foretell.data.findings import check_columns, value_of
+from foretell.errors import InputError
 from foretell.objectives.micle import COLUMNS
 from foretell.transfer.images.attention import fit_attention
 from foretell.transfer.images.labelled import Index, Labelled, TooAlike, group_codes
@@ -27,31 +28,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-WORDS = {"true": 1, "yes": 1, "positive": 1, "false": 0, "no": 0, "negative": 0, "uncertain": -1, "u": -1}
 UNCERTAIN_AS = {"ignore": math.nan, "zeros": 0.0, "ones": 1.0}
 
 
-def _number(word: str) -> float | None:
-    if word in WORDS:
-        return WORDS[word]
-    try:
-        return float(word)
-    except ValueError:
-        return None
-
-
 def _target(text: str | None, uncertain: str, where: str) -> float:
-    if text is None:
-        return math.nan
-    number = _number(text.lower())
-    if number == -1:
-        return UNCERTAIN_AS[uncertain]
-    if number not in (0, 1):
-        raise InputError(
-            f"{where} is '{text}': expected 1 or 0 (yes or no, true or false, positive or negative), -1 where it is uncertain, "
-            "or nothing where it is not known"
-        )
-    return float(number)
+    value = value_of(text, where)
+    return UNCERTAIN_AS[uncertain] if value == -1 else value
 
 
 def _of_cases(targets: Array, cases: Index) -> Array:
@@ -71,13 +53,6 @@ def strata(targets: Array) -> Index:
     return found
 
 
-def check_columns(store: ImageStore, columns: Sequence[str]) -> None:
-    """Raise InputError for one of ``columns`` that the table does not have."""
-    for name in columns:
-        if name not in store.table:
-            raise unknown("column of transfer.findings", name, store.table.columns)
-
-
 def labelled_findings(
     store: ImageStore, index: Index, columns: Sequence[str], *, uncertain: str = "ignore", by_case: bool = False
 ) -> Labelled:
@@ -87,8 +62,8 @@ def labelled_findings(
     InputError for a column or value that is not understood, no column of cases, and findings that are all there or all
     not there.
     """
-    check_columns(store, columns)
     table = store.table
+    check_columns(table, columns)
     values = [
         [
             _target(table.column(name)[row], uncertain, f"{store.source}: {name} of '{store.names[row]}'")
