@@ -312,7 +312,8 @@ def data_for(
 
 
 def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts:
-    """The split of the pretraining where the images are the same, else a new one; the rule says which.
+    """The split of the pretraining where the images are the same, else a new one; the rule says which, and where the split
+    column is now another one.
 
     When the pretraining held nothing out, labelled rows are held out now: it has seen those images, though not their
     labels, and the rule says so.
@@ -320,7 +321,7 @@ def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts
     kept = kept_split.read(read.run.path)
     before = kept.of(store.fingerprint, len(store)) if kept is not None else None
     if before is not None and len(before.test):
-        return before
+        return kept_split.beside(before, store.table, apart=bool(read.recipe.data.held_out))
     parts = divide(store, data, read.recipe.transfer)
     if before is not None and len(parts.test):
         how = f"{parts.how}; pretraining saw these images too, without labels"

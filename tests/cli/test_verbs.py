@@ -24,7 +24,7 @@ import foretell as package
 from foretell import distributed
 from foretell.recipe import Recipe
 from foretell.run import Run
-from foretell.verbs import pretraining
+from foretell.verbs import kept_split, pretraining
 
 Call = Callable[..., Any]
 
@@ -308,6 +308,45 @@ def test_the_split_of_the_pretraining_is_used_again(run: Path) -> None:
     kept = json.loads((run / "split.json").read_text())
     assert parts.test.tolist() == kept["test"]
     assert parts.train.tolist() == kept["train"]
+
+
+@pytest.mark.parametrize(
+    ("how", "column", "told"),
+    [
+        ("the split column of the data", ["train", "train", "test", "test"], None),
+        ("the split column of the data", ["train", "Training", None, "test"], "names another"),
+        ("the split column of the data", ["train", "train", "train", "train"], "names another"),
+        ("the split column of the data", ["train", "train", "val", "val"], None),
+        ("the split column of the data", None, "the split that the run keeps"),
+        ("the split column of the data, with 2 images of its train part held out at random", ["train"] * 4, None),
+        ("2 labelled images held out at random by class (seed 0)", None, None),
+        (
+            "2 labelled images held out at random by class (seed 0)",
+            ["test", "train", "train", "train"],
+            "names another",
+        ),
+    ],
+)
+def test_a_split_column_that_is_not_that_of_the_pretraining_is_told(
+    how: str, column: list[str | None] | None, told: str | None
+) -> None:
+    from foretell.data.splits import Parts
+    from foretell.data.table import Table
+
+    kept = Parts(np.array([0, 1]), np.array([2, 3]), how)
+    table = Table({"label": list("abab"), **({} if column is None else {"split": column})})
+    found = kept_split.beside(kept, table, apart=False)
+    assert (found.train.tolist(), found.test.tolist()) == ([0, 1], [2, 3])
+    assert (found.how == how) == (told is None)
+    assert told is None or told in found.how
+
+
+def test_rows_held_out_by_their_domain_are_not_missed_in_the_test_part() -> None:
+    from foretell.data.splits import Parts
+    from foretell.data.table import Table
+
+    kept = Parts(np.array([0]), np.array([2]), "the split column of the data; night held out")
+    assert kept_split.beside(kept, Table({"split": ["train", "test", "test"]}), apart=True).how == kept.how
 
 
 def test_unlabelled_rows_are_pretrained_on_unless_their_group_is_tested() -> None:
