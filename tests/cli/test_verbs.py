@@ -24,7 +24,8 @@ import foretell as package
 from foretell import distributed
 from foretell.recipe import Recipe
 from foretell.run import Run
-from foretell.verbs import kept_split, pretraining
+from foretell.train import loop
+from foretell.verbs import image_pretraining, kept_split, pretraining
 
 Call = Callable[..., Any]
 
@@ -405,6 +406,38 @@ def test_ctrl_c_says_how_to_go_on_and_resuming_finishes(foretell: Call, pictures
     assert said.status == 0, said.err
     assert len(losses(folder)) == 30
     assert (folder / "report.html").is_file()
+
+
+def ended(run: Path) -> tuple[list[dict[str, Any]], bytes, set[str], set[str]]:
+    """What a run logged, but for times and speeds, and its weights, exhibits and facts."""
+    clock = {"time", "seconds", "samples_per_second", "share_of_peak"}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    logged = [{key: line[key] for key in line.keys() - clock} for line in lines]
+    weights = (run / "encoder" / "model.safetensors").read_bytes()
+    shown = {path.name for path in (run / "exhibits").iterdir()}
+    return logged, weights, shown, set(json.loads((run / "facts.json").read_text()))
+
+
+def test_a_run_that_was_stopped_before_its_first_step_ends_as_a_whole_one(
+    foretell: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*SMALL, "--budget", "4 steps", "--set", "training.patience=1"]
+    whole = foretell("pretrain", pictures, "--out", tmp_path / "whole", *words)
+    assert whole.status == 0, whole.err
+    assert "training.patience = 1: 4 rounds of knn in 4 steps, every step" in whole.err
+
+    def stop(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    places = ((image_pretraining, "show"), (image_pretraining.KnnMonitor, "accuracy"), (loop._Fit, "_watch"))
+    for number, (where, name) in enumerate(places):
+        folder = tmp_path / str(number)
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, stop)
+            assert foretell("pretrain", pictures, "--out", folder, *words).status == 130
+        said = foretell("pretrain", "--resume", folder)
+        assert said.status == 0, said.err
+        assert ended(folder) == ended(tmp_path / "whole")
 
 
 def test_resuming_needs_a_run_and_the_same_images(foretell: Call, run: Path, flat: Path, tmp_path: Path) -> None:
