@@ -295,11 +295,8 @@ def data_for(
     """
     given = read.recipe.data
     own = str(given.source)
-    if data is None and not own.startswith("@") and not Path(own).exists():
-        raise InputError(
-            f"{own}: the data of {read.run.path} is no longer there; put it back, or give its new place in the command "
-            "(DATA or --data)"
-        )
+    if data is None:
+        check_there(own, f"the data of {read.run.path}", "give its new place in the command (DATA or --data)")
     update: dict[str, Any] = {"channels": read.encoder.channels}
     if data is not None:
         now = Recipe.load(None, {}, data_overrides(overrides)).data
@@ -309,6 +306,12 @@ def data_for(
     if labels is not None:
         update["labels"] = str(Path(labels).expanduser().absolute())
     return given.model_copy(update=update)
+
+
+def check_there(own: str, what: str, do: str) -> None:
+    """Raise InputError where ``own``, the place of ``what`` a run was made of, is gone; ``do`` says what else to do."""
+    if not own.startswith("@") and not Path(own).exists():
+        raise InputError(f"{own}: {what} is no longer there; put it back, or {do}")
 
 
 def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts:

@@ -28,6 +28,8 @@ from foretell.verbs.kinds import Setting
 from foretell.verbs.outcomes import Pretraining
 
 ROUNDS = 10  # of the monitors, at least, where training.patience counts them
+# Settings of data that a run may be told anew when it goes on, and what is then looked for.
+MOVABLE = {"source": "data", "labels": "table of labels"}
 TASKS = {"words": "masked words", "sentences": "next sentences", "both": "masked words and next sentences"}  # of bert
 
 
@@ -72,21 +74,25 @@ def start(
             run.close()
 
 
-def go_on(place: Path) -> Pretraining:
-    """Resume the run in ``place``.
+def go_on(place: Path, overrides: Overrides = ()) -> Pretraining:
+    """Resume the run in ``place``; of ``overrides`` only those of ``MOVABLE``, which its recipe then keeps.
 
-    What is done before the first step is done anew where the run has no checkpoint yet. Raises InputError when its
-    data has changed.
+    What is done before the first step is done anew where the run has no checkpoint yet. Raises InputError for other overrides
+    and when its data is no longer there or has changed.
     """
+    _check_movable(overrides)
     distributed.start()
     run = distributed.on_first(lambda: Run.resume(place))
     try:
-        recipe = Recipe.load(place / "recipe.toml")
+        recipe = _at_its_place(place, overrides)
         kind = kinds.of(recipe)
         setting = kind.go_on(recipe, place)
         say(f"run: {place}, going on")
         if run is None:
             return _elsewhere(_fitted(setting, place, None, (), resume=True))
+        if overrides:
+            recipe.save(run.path / "recipe.toml")
+            common.write_facts(run, data={"source": setting.store.source})
         monitors = kind.monitors(setting, run)
         if checkpoint.latest(run.path / "checkpoints") is None:  # it was stopped while it began
             run.cut_metrics(-1)
@@ -95,6 +101,27 @@ def go_on(place: Path) -> Pretraining:
     finally:
         if run is not None:
             run.close()
+
+
+def _check_movable(overrides: Overrides) -> None:
+    """Raise InputError for overrides that would make another run of it."""
+    movable = [f"data.{name}" for name in MOVABLE]
+    if any(key not in movable for key in _keys(overrides)):
+        raise InputError(
+            f"--resume goes on with the run's own recipe; leave out --set, but for {' and '.join(movable)} of moved data"
+        )
+
+
+def _at_its_place(place: Path, overrides: Overrides) -> Recipe:
+    """The recipe of the run in ``place``, its data where ``overrides`` say. Raises InputError where it is not there."""
+    recipe = Recipe.load(place / "recipe.toml", {}, overrides)
+    for name, what in MOVABLE.items():
+        own = getattr(recipe.data, name)
+        if own is not None:
+            how = f"give its new place, as foretell pretrain --resume {shlex.quote(str(place))} --set data.{name}=PLACE"
+            common.check_there(own, f"the {what} of {place}", how)
+    given = {key: common.absolute(getattr(recipe.data, key.partition(".")[2])) for key in _keys(overrides)}
+    return recipe.changed(given) if given else recipe
 
 
 def _asked(options: Mapping[str, Any], recipe: str | Path | None, budget: str | None, overrides: Overrides) -> Recipe:
