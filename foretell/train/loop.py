@@ -83,7 +83,8 @@ def fit(
     having stopped. Under torchrun every process calls this with the same arguments, ``run`` on rank 0 alone.
 
     ``rounds``: so many measurements of each monitor at least, where its own ``every`` gives fewer in all (but no more than a
-    budget in time has room for). The choice is kept, so that resuming needs no ``rounds``.
+    budget in time has room for). The choice is kept once it is made, so that resuming needs ``rounds`` only where the run was
+    stopped before.
 
     A trainable may also have ``exclude(name, parameter)``, true for parameters without weight decay and adaptation, and
     ``chance_loss``, the loss (or a function of the global batch) of foretelling nothing, for the verdict on its health.
@@ -178,7 +179,7 @@ class _Fit:
             self._forget_later()
         self._write_facts()
         if self.first and self.config.patience is not None:
-            self._tell_rounds(self.config.patience)
+            self._tell_rounds(self.config.patience, begins=saved is None)
         with Interruption(distributed.broadcast_object(self.run is not None)) as interruption:
             if saved is None:
                 self._save()
@@ -233,11 +234,13 @@ class _Fit:
         if not self.journal.wanted:
             warnings.warn(f"step {self.step}: {told}", ForetellWarning, stacklevel=3)
 
-    def _tell_rounds(self, patience: int) -> None:
-        """How often ``patience`` is asked for, and that it cannot end the run where there are too few rounds."""
+    def _tell_rounds(self, patience: int, *, begins: bool) -> None:
+        """How often ``patience`` is asked for, and that it cannot end the run where there are too few rounds; once, where
+        the run ``begins``.
+        """
         if not self.monitors:
             self._tell("training.patience has no effect: nothing is monitored (no usable labels, or no text held out)")
-        elif not self.resumed:
+        elif begins:
             monitor, steps = self.monitors[0], self.measured.steps
             every = self.measured.every(monitor)
             count = math.ceil(steps / every)

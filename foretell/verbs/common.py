@@ -15,7 +15,7 @@ import numpy as np
 
 from foretell import distributed
 from foretell.data import table as tables
-from foretell.data.division import BY_COLUMN, by_column, by_label
+from foretell.data.division import by_column, by_label
 from foretell.data.domains import rows_outside
 from foretell.data.frames import by_file
 from foretell.data.splits import Parts as Parts
@@ -295,11 +295,8 @@ def data_for(
     """
     given = read.recipe.data
     own = str(given.source)
-    if data is None and not own.startswith("@") and not Path(own).exists():
-        raise InputError(
-            f"{own}: the data of {read.run.path} is no longer there; put it back, or give its new place in the command "
-            "(DATA or --data)"
-        )
+    if data is None:
+        check_there(own, f"the data of {read.run.path}", "give its new place in the command (DATA or --data)")
     update: dict[str, Any] = {"channels": read.encoder.channels}
     if data is not None:
         now = Recipe.load(None, {}, data_overrides(overrides)).data
@@ -311,8 +308,15 @@ def data_for(
     return given.model_copy(update=update)
 
 
+def check_there(own: str, what: str, do: str) -> None:
+    """Raise InputError where ``own``, the place of ``what`` a run was made of, is gone; ``do`` says what else to do."""
+    if not own.startswith("@") and not Path(own).exists():
+        raise InputError(f"{own}: {what} is no longer there; put it back, or {do}")
+
+
 def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts:
-    """The split of the pretraining where the images are the same, else a new one; the rule says which.
+    """The split of the pretraining where the images are the same, else a new one; the rule says which, and where the split
+    column is now another one.
 
     When the pretraining held nothing out, labelled rows are held out now: it has seen those images, though not their
     labels, and the rule says so.
@@ -320,8 +324,7 @@ def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts
     kept = kept_split.read(read.run.path)
     before = kept.of(store.fingerprint, len(store)) if kept is not None else None
     if before is not None and len(before.test):
-        how = before.how if "split" in store.table else before.how.replace(BY_COLUMN, "the split that the run keeps", 1)
-        return Parts(before.train, before.test, how)
+        return kept_split.beside(before, store.table, apart=bool(read.recipe.data.held_out))
     parts = divide(store, data, read.recipe.transfer)
     if before is not None and len(parts.test):
         how = f"{parts.how}; pretraining saw these images too, without labels"

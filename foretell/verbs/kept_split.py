@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from foretell.data.splits import Parts
+from foretell.data.division import BY_COLUMN, TESTED
+from foretell.data.splits import Parts, canonical
+from foretell.data.table import Table
 from foretell.errors import InputError
 from foretell.run import Run
 
@@ -54,6 +56,26 @@ def read(place: Path) -> KeptSplit | None:
     if len(twice):
         raise _damaged(place, f'row {twice[0]} is in "train" and in "test"')
     return KeptSplit(place, fingerprint, Parts(train, test, how))
+
+
+def beside(kept: Parts, table: Table, *, apart: bool) -> Parts:
+    """``kept`` of a run, its rule put otherwise where ``table``, of the same samples, has another split column, or none.
+
+    ``apart``: the run has rows in neither part because of their domain, whatever the column says of them.
+    """
+    if "split" not in table:
+        return Parts(kept.train, kept.test, kept.how.replace(BY_COLUMN, "the split that the run keeps", 1))
+    named = [value and canonical(value) for value in table.column("split")]
+    judged = next((part for part in TESTED if part in named), None)
+    if judged is None and "at random" in kept.how:
+        return kept
+    tested = np.flatnonzero([value == judged for value in named]) if judged else kept.test[:0]
+    if apart:
+        tested = np.intersect1d(tested, np.concatenate([kept.train, kept.test]))
+    if np.array_equal(tested, np.sort(kept.test)):
+        return kept
+    how = "the run's own, held out of its pretraining; the split column of the data now names another"
+    return Parts(kept.train, kept.test, how)
 
 
 def _rows(place: Path, name: str, given: Any) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -53,7 +53,8 @@ def pretrain(
     """Pretrain on images or text without labels, and report.
 
     Labels, where there are some (class folders, a manifest or --labels), only measure: the test part is held out of
-    pretraining, and no label is read by it. Ctrl-C stops after the step in progress; --resume goes on, bit-equal.
+    pretraining, and no label is read by it. Ctrl-C stops after the step in progress; --resume goes on, bit-equal; with --set
+    data.source=PLACE where the data has moved.
 
     Returns a ``Pretraining``. Raises InputError for unusable data and settings and a run folder in use, ForetellError
     when training fails; checkpoints are kept.
@@ -69,7 +70,7 @@ def pretrain(
             "encoder": encoder,
             "weights": weights,
         }
-        given |= {"labels": labels, "side": side, "batch": batch, "seed": seed, "device": device, "set": set or None}
+        given |= {"labels": labels, "side": side, "batch": batch, "seed": seed, "device": device}
         extra = [f"--{name}" for name, value in given.items() if value is not None]
         if data is not None and out is not None:
             raise InputError("--resume goes on with one run: give its folder once, as foretell pretrain --resume RUN")
@@ -78,7 +79,7 @@ def pretrain(
             raise InputError("--resume: which run? Give its folder, as foretell pretrain --resume RUN")
         if extra:
             raise InputError(f"--resume goes on with the run's own recipe; leave out {', '.join(extra)}")
-        return pretraining.go_on(Path(place))
+        return pretraining.go_on(Path(place), set)
     options: dict[str, Any] = {
         "data.source": None if data is None else str(data),
         "data.labels": None if labels is None else str(labels),

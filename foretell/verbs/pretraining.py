@@ -16,7 +16,7 @@ from foretell.errors import ForetellError, InputError
 from foretell.options import Overrides
 from foretell.recipe import BUDGETS, Recipe, budget_settings
 from foretell.run import Run
-from foretell.train import trackers
+from foretell.train import checkpoint, trackers
 from foretell.train.accumulate import check_batch, check_shared
 from foretell.train.loop import FitResult, fit
 from foretell.train.machine import named_device
@@ -28,6 +28,8 @@ from foretell.verbs.kinds import Setting
 from foretell.verbs.outcomes import Pretraining
 
 ROUNDS = 10  # of the monitors, at least, where training.patience counts them
+# Settings of data that a run may be told anew when it goes on, and what is then looked for.
+MOVABLE = {"source": "data", "labels": "table of labels"}
 TASKS = {"words": "masked words", "sentences": "next sentences", "both": "masked words and next sentences"}  # of bert
 
 
@@ -56,37 +58,70 @@ def start(
     named = Path(out) if out is not None else default_folder(setting.store.source, asked.objective.name)
     path: Path = distributed.broadcast_object(named)
     run = distributed.on_first(lambda: Run.create(path))
-    rounds = _rounds(asked)
     try:
         say(f"run: {path}")
         for note in [*notes, *setting.objective.notes]:
             say(f"  {note}")
         if run is None:
-            return _elsewhere(_fitted(setting, path, None, (), rounds=rounds))
+            return _elsewhere(_fitted(setting, path, None, ()))
         setting.recipe.save(run.path / "recipe.toml")
+        _keep_rounds(run, asked)
         monitors = kind.monitors(setting, run)
         kind.begin(run, setting, monitors)
-        return kind.finish(setting, run, _fitted(setting, path, run, monitors, rounds=rounds))
+        return kind.finish(setting, run, _fitted(setting, path, run, monitors))
     finally:
         if run is not None:
             run.close()
 
 
-def go_on(place: Path) -> Pretraining:
-    """Resume the run in ``place``. Raises InputError when its data has changed."""
+def go_on(place: Path, overrides: Overrides = ()) -> Pretraining:
+    """Resume the run in ``place``; of ``overrides`` only those of ``MOVABLE``, which its recipe then keeps.
+
+    What is done before the first step is done anew where the run has no checkpoint yet. Raises InputError for other overrides
+    and when its data is no longer there or has changed.
+    """
+    _check_movable(overrides)
     distributed.start()
     run = distributed.on_first(lambda: Run.resume(place))
     try:
-        recipe = Recipe.load(place / "recipe.toml")
+        recipe = _at_its_place(place, overrides)
         kind = kinds.of(recipe)
         setting = kind.go_on(recipe, place)
         say(f"run: {place}, going on")
         if run is None:
             return _elsewhere(_fitted(setting, place, None, (), resume=True))
-        return kind.finish(setting, run, _fitted(setting, place, run, kind.monitors(setting, run), resume=True))
+        if overrides:
+            recipe.save(run.path / "recipe.toml")
+            common.write_facts(run, data={"source": setting.store.source})
+        monitors = kind.monitors(setting, run)
+        if checkpoint.latest(run.path / "checkpoints") is None:  # it was stopped while it began
+            run.cut_metrics(-1)
+            kind.begin(run, setting, monitors)
+        return kind.finish(setting, run, _fitted(setting, place, run, monitors, resume=True))
     finally:
         if run is not None:
             run.close()
+
+
+def _check_movable(overrides: Overrides) -> None:
+    """Raise InputError for overrides that would make another run of it."""
+    movable = [f"data.{name}" for name in MOVABLE]
+    if any(key not in movable for key in _keys(overrides)):
+        raise InputError(
+            f"--resume goes on with the run's own recipe; leave out --set, but for {' and '.join(movable)} of moved data"
+        )
+
+
+def _at_its_place(place: Path, overrides: Overrides) -> Recipe:
+    """The recipe of the run in ``place``, its data where ``overrides`` say. Raises InputError where it is not there."""
+    recipe = Recipe.load(place / "recipe.toml", {}, overrides)
+    for name, what in MOVABLE.items():
+        own = getattr(recipe.data, name)
+        if own is not None:
+            how = f"give its new place, as foretell pretrain --resume {shlex.quote(str(place))} --set data.{name}=PLACE"
+            common.check_there(own, f"the {what} of {place}", how)
+    given = {key: common.absolute(getattr(recipe.data, key.partition(".")[2])) for key in _keys(overrides)}
+    return recipe.changed(given) if given else recipe
 
 
 def _asked(options: Mapping[str, Any], recipe: str | Path | None, budget: str | None, overrides: Overrides) -> Recipe:
@@ -160,6 +195,24 @@ def _rounds(asked: Recipe) -> int | None:
     return max(ROUNDS, training.patience + 1)
 
 
+def _keep_rounds(run: Run, asked: Recipe) -> None:
+    """Write ``_rounds`` to facts.json: a settled recipe does not tell which settings were given."""
+    rounds = _rounds(asked)
+    if rounds is not None:
+        common.write_facts(run, patience={"rounds": rounds})
+
+
+def _kept_rounds(run: Run) -> int | None:
+    """What ``_keep_rounds`` wrote, None where it was nothing. Raises InputError where it is damaged."""
+    kept = (run.read_json("facts.json") or {}).get("patience", {})
+    rounds = kept.get("rounds") if isinstance(kept, dict) else kept
+    if rounds is None or (type(rounds) is int and rounds > 0):
+        return rounds
+    raise InputError(
+        f'{run.path / "facts.json"}: "patience" is not what a run writes; put back a copy, or train anew with another --out'
+    )
+
+
 def default_folder(source: str, objective: str) -> Path:
     """runs/<source>-<objective>-<date-time>, the first such name that is free."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source.lstrip("@")).name.partition(".")[0]).strip("-.") or "data"
@@ -177,13 +230,13 @@ def _fitted(
     monitors: Sequence[Monitor],
     *,
     resume: bool = False,
-    rounds: int | None = None,
 ) -> FitResult:
     """The loop, with what a person is told when it ends otherwise than by its budget.
 
     ``place``: the run's folder, which ``run`` holds on the first process.
     """
     command = f"go on with: foretell pretrain --resume {shlex.quote(str(place))}"
+    rounds = distributed.on_first(lambda: _kept_rounds(Run.read(place)))
     try:
         result = fit(
             setting.objective,

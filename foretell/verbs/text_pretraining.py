@@ -261,22 +261,35 @@ def completed(setting: Setting, most: int = EXAMPLES) -> list[tuple[str, str]]:
 
 
 def keep_sample(run: Run, setting: Setting, step: int) -> None:
-    """What the model makes of one text at ``step``, in metrics.jsonl: how it learns, for a person."""
+    """What the model makes of one text at ``step``, in metrics.jsonl, once: how it learns, for a person."""
+    if step in _sampled(run):
+        return
     for given, foretold in completed(setting, 1):
         run.log("sample", step=step, given=given, foretold=foretold)
 
 
+def _sampled(run: Run) -> list[int]:
+    """The steps that ``keep_sample`` was called at."""
+    return [line["step"] for line in run.metrics("sample") if "step" in line]
+
+
 class Watched:
-    """The held-out loss; each time the steps have doubled, what the model makes of a text is kept too."""
+    """The held-out loss; each time the steps have doubled, what the model makes of a text is kept too.
+
+    When it is next kept follows from the run's log, which a run that goes on has from before.
+    """
 
     name = HeldOut.name
     higher_is_better = HeldOut.higher_is_better
 
     def __init__(self, loss: HeldOut, run: Run, setting: Setting) -> None:
         self.loss, self.run, self.setting = loss, run, setting
-        self.every, self.due = loss.every, 0
+        self.every = loss.every
+        self.due: int | None = None
 
     def __call__(self, trainable: Any, step: int) -> float:
+        if self.due is None:
+            self.due = 2 * max(_sampled(self.run), default=0)
         if step >= self.due:
             keep_sample(self.run, self.setting, step)
             self.due = 2 * step

@@ -27,6 +27,7 @@ from foretell.errors import InputError
 from foretell.objectives.bert import Bert
 from foretell.objectives.gpt import Gpt
 from foretell.recipe import Recipe
+from foretell.train.step import Stepper
 from foretell.verbs import pretraining
 from foretell.verbs.generate import _after
 from foretell.verbs.text_data import tell_text
@@ -477,6 +478,33 @@ def test_a_stopped_run_goes_on(text: Path, tmp_path: Path, capsys: pytest.Captur
         foretell.generate(out, "Anna")
     foretell.pretrain(out, resume=True)
     assert json.loads((out / "status.json").read_text())["state"] == "finished"
+
+
+def samples_of(run: Path) -> list[tuple[int, str]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line["foretold"]) for line in lines if line["kind"] == "sample"]
+
+
+def test_what_is_kept_of_a_text_is_the_same_where_a_run_goes_on(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [*TINY, *TRAINING, "training.health_every=2", "training.checkpoint_every=4", "training.layout=contiguous"]
+
+    def stop(self: Stepper, step: int, *others: Any) -> Any:
+        if step == 5:
+            raise KeyboardInterrupt
+        return take(self, step, *others)
+
+    whole, cut, take = tmp_path / "whole", tmp_path / "cut", Stepper.__call__
+    foretell.pretrain(text, objective="gpt", out=whole, budget="12 steps", set=given)
+    with monkeypatch.context() as patch:
+        patch.setattr(Stepper, "__call__", stop)
+        with pytest.raises(KeyboardInterrupt):
+            foretell.pretrain(text, objective="gpt", out=cut, budget="12 steps", set=given)
+    for _ in range(2):
+        foretell.pretrain(cut, resume=True)
+        assert samples_of(cut) == samples_of(whole)
+    assert [step for step, _ in samples_of(whole)] == [0, 2, 4, 8, 12]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ import foretell as package
 from foretell import distributed
 from foretell.recipe import Recipe
 from foretell.run import Run
-from foretell.verbs import pretraining
+from foretell.train import loop
+from foretell.verbs import image_pretraining, kept_split, pretraining
 
 Call = Callable[..., Any]
 
@@ -310,6 +311,45 @@ def test_the_split_of_the_pretraining_is_used_again(run: Path) -> None:
     assert parts.train.tolist() == kept["train"]
 
 
+@pytest.mark.parametrize(
+    ("how", "column", "told"),
+    [
+        ("the split column of the data", ["train", "train", "test", "test"], None),
+        ("the split column of the data", ["train", "Training", None, "test"], "names another"),
+        ("the split column of the data", ["train", "train", "train", "train"], "names another"),
+        ("the split column of the data", ["train", "train", "val", "val"], None),
+        ("the split column of the data", None, "the split that the run keeps"),
+        ("the split column of the data, with 2 images of its train part held out at random", ["train"] * 4, None),
+        ("2 labelled images held out at random by class (seed 0)", None, None),
+        (
+            "2 labelled images held out at random by class (seed 0)",
+            ["test", "train", "train", "train"],
+            "names another",
+        ),
+    ],
+)
+def test_a_split_column_that_is_not_that_of_the_pretraining_is_told(
+    how: str, column: list[str | None] | None, told: str | None
+) -> None:
+    from foretell.data.splits import Parts
+    from foretell.data.table import Table
+
+    kept = Parts(np.array([0, 1]), np.array([2, 3]), how)
+    table = Table({"label": list("abab"), **({} if column is None else {"split": column})})
+    found = kept_split.beside(kept, table, apart=False)
+    assert (found.train.tolist(), found.test.tolist()) == ([0, 1], [2, 3])
+    assert (found.how == how) == (told is None)
+    assert told is None or told in found.how
+
+
+def test_rows_held_out_by_their_domain_are_not_missed_in_the_test_part() -> None:
+    from foretell.data.splits import Parts
+    from foretell.data.table import Table
+
+    kept = Parts(np.array([0]), np.array([2]), "the split column of the data; night held out")
+    assert kept_split.beside(kept, Table({"split": ["train", "test", "test"]}), apart=True).how == kept.how
+
+
 def test_unlabelled_rows_are_pretrained_on_unless_their_group_is_tested() -> None:
     from foretell.data.store import ImageStore
     from foretell.data.table import Table
@@ -366,6 +406,63 @@ def test_ctrl_c_says_how_to_go_on_and_resuming_finishes(foretell: Call, pictures
     assert said.status == 0, said.err
     assert len(losses(folder)) == 30
     assert (folder / "report.html").is_file()
+
+
+def ended(run: Path) -> tuple[list[dict[str, Any]], bytes, set[str], set[str]]:
+    """What a run logged, but for times and speeds, and its weights, exhibits and facts."""
+    clock = {"time", "seconds", "samples_per_second", "share_of_peak"}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    logged = [{key: line[key] for key in line.keys() - clock} for line in lines]
+    weights = (run / "encoder" / "model.safetensors").read_bytes()
+    shown = {path.name for path in (run / "exhibits").iterdir()}
+    return logged, weights, shown, set(json.loads((run / "facts.json").read_text()))
+
+
+def test_a_run_that_was_stopped_before_its_first_step_ends_as_a_whole_one(
+    foretell: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*SMALL, "--budget", "4 steps", "--set", "training.patience=1"]
+    whole = foretell("pretrain", pictures, "--out", tmp_path / "whole", *words)
+    assert whole.status == 0, whole.err
+    assert "training.patience = 1: 4 rounds of knn in 4 steps, every step" in whole.err
+
+    def stop(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    places = ((image_pretraining, "show"), (image_pretraining.KnnMonitor, "accuracy"), (loop._Fit, "_watch"))
+    for number, (where, name) in enumerate(places):
+        folder = tmp_path / str(number)
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, stop)
+            assert foretell("pretrain", pictures, "--out", folder, *words).status == 130
+        said = foretell("pretrain", "--resume", folder)
+        assert said.status == 0, said.err
+        assert ended(folder) == ended(tmp_path / "whole")
+
+
+def test_a_run_whose_data_has_moved_goes_on_at_its_new_place(
+    foretell: Call, run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    copy, moved = tmp_path / "copy", tmp_path / "moved"
+    shutil.copytree(run, copy)
+    shutil.copytree(pictures, moved)
+    recipe = (copy / "recipe.toml").read_text()
+    (copy / "recipe.toml").write_text(recipe.replace(str(pictures), str(tmp_path / "gone")))
+    command = f"foretell pretrain --resume {copy} --set data.source=PLACE"
+    refused(foretell("pretrain", "--resume", copy), f"{tmp_path / 'gone'}: the data of {copy} is no longer", command)
+    few = tmp_path / "few"
+    shutil.copytree(next(path for path in pictures.iterdir() if path.is_dir()), few)
+    for given, reason in (
+        ("training.rate=1", "leave out --set"),
+        (f"data.source={tmp_path / 'nowhere'}", f"{tmp_path / 'nowhere'}: the data of {copy} is no longer there"),
+        (f"data.source={few}", "have changed since the run began"),
+    ):
+        refused(foretell("pretrain", "--resume", copy, "--set", given), reason)
+    assert str(tmp_path / "gone") in (copy / "recipe.toml").read_text(), "what is refused changes nothing"
+    said = foretell("pretrain", "--resume", copy, "--set", f"data.source={moved}")
+    assert said.status == 0, said.err
+    assert Recipe.load(copy).data.source == str(moved)
+    assert json.loads((copy / "facts.json").read_text())["data"]["source"] == str(moved)
 
 
 def test_resuming_needs_a_run_and_the_same_images(foretell: Call, run: Path, flat: Path, tmp_path: Path) -> None:

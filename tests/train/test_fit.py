@@ -267,6 +267,15 @@ def test_rounds_are_as_many_as_asked_for_and_kept_on_resuming(tmp_path):
     assert same(weights(again), weights(whole))
 
 
+def test_rounds_are_told_of_a_run_that_was_stopped_before_its_first_checkpoint(tmp_path):
+    score = Score([0.1], every=100)
+    with new_run(tmp_path / "run") as run:
+        fit(Classes(), settings(steps=20, patience=9), run, monitors=[score], rounds=10, resume=True)
+        told = [line["text"] for line in run.metrics("event")]
+    assert told[0] == "step 0: training.patience = 9: 10 rounds of score in 20 steps, every 2 steps"
+    assert score.asked == [*range(2, 21, 2)]
+
+
 def test_rounds_within_a_budget_of_time(tmp_path):
     score = Score([0.1], every=10**6)
     with new_run(tmp_path / "run") as run:
