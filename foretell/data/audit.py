@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from foretell.data.duplicates import clusters, exact_groups, near_pairs
+from foretell.data.edges import outside
 from foretell.data.findings import check_columns, counted
 from foretell.data.frames import by_file
 from foretell.data.medical_audit import MedicalAudit, case_sizes, examine, is_medical
@@ -59,6 +60,7 @@ class Audit:
     smallest: tuple[int, int]
     usual: tuple[int, int]
     largest: tuple[int, int]
+    oblong: str | None
     unreadable: list[tuple[str, str]]
     equal: list[list[str]]
     alike: list[list[str]]
@@ -130,6 +132,7 @@ def audit(
         smallest=_size(store, int(areas.argmin())),
         usual=(int(np.median(store.sizes[:, 0])), int(np.median(store.sizes[:, 1]))),
         largest=_size(store, int(areas.argmax())),
+        oblong=outside(store.sizes),
         unreadable=[(name, reason) for name, reason in store.unreadable if reason != "does not exist"],
         equal=[[names[row] for row in group] for group in equal],
         alike=[[names[row] for row in group] for group in alike],
@@ -270,6 +273,8 @@ def render(found: Audit) -> str:
             f"  size: from {small[1]} x {small[0]} to {large[1]} x {large[0]} pixels (width x height), "
             f"median {width} x {height}"
         )
+    if found.oblong:
+        lines.append(f"  {found.oblong}, which alone is judged unless transfer.crop is squash")
     lines += [f"  understood: {note}" for note in found.notes]
     lines += _label_lines(found)
     if found.groups is not None:
