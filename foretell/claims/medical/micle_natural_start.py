@@ -92,7 +92,7 @@ class MICLeNaturalStart(Claim):
         "with 20% (ResNet-50 4x) and 30% (152 2x) of the labels"
     )
     data = f"{imagenet.PACKAGE.title} (trained on ImageNet, Apache-2.0), then {micle.WHERE}"
-    minutes = 75.0
+    minutes = 100.0
     resplit: ClassVar[float | None] = RESPLIT
     steps: ClassVar[tuple[int, int]] = scans.STEPS  # of the two stages
     about: ClassVar[str] = "a third of the units of each race, other ones for each seed, is tested on"
@@ -239,7 +239,7 @@ class MICLeNaturalStart(Claim):
 class MICLeNaturalStartVolumes(MICLeNaturalStart):
     name = "micle-natural-start-volumes"
     data = f"{imagenet.PACKAGE.title} (trained on ImageNet, Apache-2.0), then {scans.WHERE}"
-    minutes = 60.0
+    minutes = 100.0
     resplit = None
     about = scans.DISJOINT
 
