@@ -16,4 +16,7 @@ def outside(sizes: NDArray[np.int64]) -> str | None:
     if shares.mean() < TOLD:
         return None
     oblong = shares > 0
-    return f"{oblong.sum():,} of {len(sizes):,} images are not square, with {shares[oblong].mean():.0%} of their pixels outside the central square"
+    return (
+        f"{oblong.sum():,} of {len(sizes):,} images are not square, with {shares[oblong].mean():.0%} of their pixels outside the "
+        "central square"
+    )

@@ -66,7 +66,8 @@ def compare_dense(
     """Train a head of each arm on nested subsets of ``train`` and score it on ``test``.
 
     ``images`` are numbers of masks, or below 1 shares of ``train`` (None: all of it), or both in words, as "1,5,all" or
-    "10%,all"; a seed's smaller subset is part of its larger ones. The learning rate is chosen on a held-out part of the subset, apart for each arm, number and seed, from the same rates.
+    "10%,all"; a seed's smaller subset is part of its larger ones. The learning rate is chosen on a held-out part of
+    the subset, apart for each arm, number and seed, from the same rates.
     Returns {"metric": "dice", "classes", "arms", "rows", "summary", "paired", "notes", "test"}: a row has arm, images, seed,
     rate, seconds and the scores of ``Overlap.scores``; intervals are Student's t over seeds at 95%. Raises InputError
     for groups on both sides, an empty part, unknown arms and amounts that are none.
