@@ -75,6 +75,7 @@ def open_tokens(
         store = TokenStore(folder)
         store.check()
     store.source, store.notes = corpus.name, list(corpus.notes)  # of another name, the same content is the same store
+    store.text = corpus.fingerprint
     return store
 
 

@@ -29,7 +29,7 @@ class TokenStore:
     """Documents as token ids, read from ``folder``. ``rows``: the documents of this part, None for all of them.
 
     ``source`` and ``notes`` are the corpus' that it was built from, until ``open_tokens`` gives it those of the corpus at
-    hand, whose content is the same.
+    hand, whose content is the same, and that corpus' fingerprint as ``text``.
     """
 
     def __init__(self, folder: str | Path, rows: Index | None = None) -> None:
@@ -42,6 +42,7 @@ class TokenStore:
         self._document_ends: Index = self._map("documents.bin", "int64")
         self.source: str = self.meta["source"]
         self.notes: list[str] = list(self.meta["notes"])
+        self.text: str | None = None
 
     def _map(self, name: str, dtype: str) -> NDArray[Any]:
         return np.memmap(self.folder / name, dtype, mode="r")
@@ -87,7 +88,7 @@ class TokenStore:
         if not len(rows):
             raise InputError(f"{self.source}: a part of it with no documents was asked for; expected at least one")
         part = TokenStore(self.folder, self.rows[np.asarray(rows, np.int64)])
-        part.source, part.notes = self.source, self.notes
+        part.source, part.notes, part.text = self.source, self.notes, self.text
         return part
 
     def sentence_spans(self) -> tuple[Index, Index]:

@@ -168,6 +168,7 @@ def keep_facts(run: Run, setting: Setting) -> None:
         objective.show(_rows(objective, SHOWN), Rng(setting.recipe.training.seed, 0, Rows(0, SHOWN, SHOWN))),
         data={
             "count": len(store),
+            "text": store.text,
             "sentences": store.meta["sentences"],
             "tokens": store.meta["tokens"],
             "vocabulary": store.vocabulary,

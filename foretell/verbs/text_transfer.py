@@ -45,6 +45,7 @@ from foretell.transfer.text.tuning import TextTuner
 from foretell.verbs import common, kept_split
 from foretell.verbs.common import JOINED, say
 from foretell.verbs.outcomes import Finetuned
+from foretell.verbs.text_data import corpus_of
 from foretell.verbs.text_run import TextModel, read_text
 from foretell.verbs.word_vectors import as_text_model, vectors_of
 
@@ -183,17 +184,26 @@ def _cut(layout: Layout, found: LabelledText) -> str:
     return f"{many(layout.cut, 'sequence')} longer than {layout.length} tokens and cut ({share:.1%})"
 
 
-def _documents(place: Path) -> int | None:
-    """How many documents the run in ``place`` found in its text, None where it does not say."""
-    facts = Run.read(place).read_json("facts.json") or {}
-    count = facts.get("data", {}).get("count")
-    return count if isinstance(count, int) else None
+def _as_pretrained(place: Path, source: str | None, rows: int) -> tuple[bool, bool]:
+    """(whether ``source`` holds the very text of the pretraining, whether each of ``rows`` is a document of it).
+
+    A run of an earlier version did not keep what its text was: it is then known by the number of its documents alone.
+    """
+    facts = (Run.read(place).read_json("facts.json") or {}).get("data", {})
+    as_read = Recipe.load(place / "recipe.toml").data  # what is read otherwise now does not make it another text
+    as_read.source = source
+    try:
+        same = facts.get("text") in (None, corpus_of(as_read).fingerprint)
+    except InputError:  # labelled data of a kind that no pretraining reads
+        same = False
+    return same, same and facts.get("count") == rows
 
 
 def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) -> Division:
     """The split of the pretraining where the texts are the run's own, else a new one; the rule says which."""
     kept = kept_split.read(place) if own else None
-    if kept is not None and _documents(place) == len(found):
+    same, matching = (True, False) if kept is None else _as_pretrained(place, recipe.data.source, len(found))
+    if kept is not None and matching:
         labelled = np.flatnonzero([label is not None for label in found.labels])
         train, test = (np.intersect1d(labelled, rows) for rows in (kept.parts.train, kept.parts.test))
         if len(train) and len(test):
@@ -201,7 +211,12 @@ def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) ->
     division = divide_labelled(found, recipe.data.split, recipe.data.split_seed)
     if not own:
         return division
-    return Division(division.train, division.test, f"{division.how}; pretraining saw these texts too, without labels")
+    saw = (
+        "pretraining saw these texts too"
+        if same
+        else "the text is not as it was when pretraining read it, so that its split says nothing of these rows and it may have seen them"
+    )
+    return Division(division.train, division.test, f"{division.how}; {saw}, without labels")
 
 
 # the verbs ------------------------------------------------------------------------------------------------------------

@@ -199,6 +199,17 @@ def test_the_labels_of_the_runs_own_text_keep_its_split(made: Path, tmp_path: Pa
     assert kept["test"] == {"samples": len(split["test"]), "split": split["how"]}
 
 
+def test_the_runs_own_text_in_another_order_since_is_divided_anew(made: Path, tmp_path: Path) -> None:
+    table, run = tmp_path / "topics.csv", tmp_path / "labelled"
+    table.write_text((made / "topics.csv").read_text())
+    foretell.pretrain(table, objective="bert", out=run, budget="4 steps", set=[*TINY, *TRAINING])
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *reversed(rows)]))  # as many documents as before, none of them at its place
+    foretell.evaluate(run, trials=1, set=QUICK)
+    how = json.loads((run / "results" / "evaluation.json").read_text())["test"]["split"]
+    assert "the text is not as it was when pretraining read it" in how
+
+
 def test_texts_of_a_part_that_is_neither_learnt_nor_tested_change_no_split(made: Path, tmp_path: Path) -> None:
     lines = (made / "topics.csv").read_text().splitlines()
     part = ["train"] * 60 + ["validation"] * 10 + ["test"] * 20
