@@ -267,6 +267,17 @@ def cache_folder() -> Path:
     return Path(given).expanduser() if given else Path("~/.cache/foretell").expanduser()
 
 
+def read_like(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of ``open_images`` by which other images enter an encoder as those did that it learnt from.
+
+    ``facts``: what ``load_encoder`` or ``load_classifier`` tell of it: its channels, ``data.scale`` of 16-bit values and
+    ``data.medical.window``; the last two are left as they are by default where it does not say.
+    """
+    options = {"channels": facts["channels"], "scale": facts.get("scale")}
+    window = facts.get("window")
+    return options if window is None else {**options, "medical": MedicalConfig(window=window)}
+
+
 def open_images(
     source: str | Path,
     *,

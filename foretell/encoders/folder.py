@@ -168,13 +168,13 @@ _PLAIN = """With timm alone:
 ```python
 import timm
 
-net = timm.create_model("local-dir:{folder}", pretrained=True)  # net(images): one vector an image
+net = timm.create_model("local-dir:{folder}", pretrained=True).eval()  # net(images): one vector an image
 data = timm.data.resolve_model_data_config(net)
 ```
 """
 
 _SMALL_STEM = """Its stem is a 3x3 stride-1 convolution with no max-pool, which timm's arguments cannot express.
-After `import foretell.encoders`, `timm.create_model("local-dir:{folder}", pretrained=True)` works; with timm alone:
+After `import foretell.encoders`, `timm.create_model("local-dir:{folder}", pretrained=True).eval()` works; with timm alone:
 
 ```python
 import json

@@ -38,21 +38,29 @@ def snippet(run: Gathered) -> str:
         'encoder = timm.create_model("local-dir:encoder", pretrained=True).eval()',
     ]
     embedded = "with torch.inference_mode():"
-    if channels in MODES:
+    scale = (config.get("foretell") or {}).get("scale")
+    if channels in MODES and (scale is None or channels == 1):
+        picture = f'Image.open("picture.png").convert("{MODES[channels]}")'
+        if scale is not None:  # "L" has 8 bits, and cuts off what is above
+            lines.insert(0, "import numpy as np")
+            picture = (
+                f'Image.fromarray(np.asarray(Image.open("picture.png"), dtype=np.float32) * {scale} / 65535)  # 16 bits'
+            )
         return "\n".join(
             [
                 *lines,
                 "view = timm.data.create_transform(**timm.data.resolve_model_data_config(encoder))",
-                f'picture = Image.open("picture.png").convert("{MODES[channels]}")',
+                f"picture = {picture}",
                 embedded,
                 f"    embedding = encoder(view(picture)[None])  # (1, {dim})",
             ]
         )
+    white = "" if scale is None else f": 16-bit values * {scale} / 65535"
     shape = ", ".join(str(size) for size in data.get("input_size") or ["channels", "side", "side"])
     return "\n".join(
         [
             *lines,
-            f"pictures = torch.rand(1, {shape})  # yours, in [0, 1]",
+            f"pictures = torch.rand(1, {shape})  # yours, in [0, 1]{white}",
             f"mean = torch.tensor({data.get('mean') or []}).view(-1, 1, 1)",
             f"std = torch.tensor({data.get('std') or []}).view(-1, 1, 1)",
             embedded,

@@ -34,12 +34,12 @@ MEAN, STD = (0.25, 0.5, 0.375), (0.2, 0.3, 0.1)
 COMPARE = """
 facts = torch.load("{name}.pt", weights_only=True)
 with torch.no_grad():
-    worst = float((net.eval()(facts["images"]) - facts["expected"]).abs().max())
+    worst = float((net(facts["images"]) - facts["expected"]).abs().max())
 assert worst < 1e-5, worst
 found = [data[key] for key in ("mean", "std", "input_size", "interpolation", "crop_pct")]
 assert [list(value) if isinstance(value, tuple) else value for value in found] == {data}, found
 """
-PLAIN = """net = timm.create_model("local-dir:{name}", pretrained=True)
+PLAIN = """net = timm.create_model("local-dir:{name}", pretrained=True).eval()
 data = timm.data.resolve_model_data_config(net)
 """
 
@@ -89,7 +89,8 @@ def test_timm_alone_loads_it_as_the_readme_says(exported: Path) -> None:
     for name in CASES:
         readme = (exported / name / "README.md").read_text()
         blocks[name] = re.findall(r"```python\n(.*?)```", readme, flags=re.S)[-1]
-        assert (PLAIN.splitlines()[0].format(name=name) in blocks[name]) == (not name.startswith("small"))
+        assert (PLAIN.splitlines()[0].format(name=name) in readme) == (not name.startswith("small"))
+        assert '", pretrained=True).eval()' in readme, "the small stem names the call in a sentence"
     assert fresh(program(list(CASES), blocks), exported) == "False"
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from made_up_run import make, pictures
 from PIL import Image
 
-from foretell.encoders import EncoderConfig, build_encoder, save_encoder
+from foretell.data.store import open_images, read_like
+from foretell.encoders import EncoderConfig, build_encoder, load_encoder, save_encoder
 from foretell.report import build, lines
-from foretell.report.card import model_card
+from foretell.report.card import model_card, snippet
 from foretell.report.gather import gather
 
 
@@ -74,6 +76,26 @@ def test_the_python_of_the_card_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
             x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
             expected = encoder.pooled((x - 0.5) / 0.25)
         assert torch.allclose(embedding, expected, atol=1e-4)
+
+
+def test_the_python_of_the_card_reads_16_bits_as_the_run_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(tmp_path / "run", exhibits=False, channels=1)
+    torch.manual_seed(0)
+    encoder = build_encoder(EncoderConfig(name="resnet18", stem="small"), 1, 32).eval()
+    save_encoder(encoder, run / "encoder", mean=[0.5], std=[0.25], extra={"scale": 16})
+    deep = np.random.default_rng(0).integers(0, 4096, (32, 32), dtype=np.uint16)
+    (run / "photos").mkdir()
+    for name in ("picture.png", "photos/picture.png"):
+        Image.fromarray(deep).save(run / name)
+    monkeypatch.chdir(run)
+    names: dict[str, object] = {}
+    exec(snippet(gather(run)), names)
+    store = open_images("photos", **read_like(load_encoder("encoder")[1]), cache=tmp_path / "cache")
+    assert (store.scale, store.channels) == (16, 1)
+    with torch.inference_mode():
+        pixels = torch.from_numpy(store.image(0).astype(np.float32) / 65535).permute(2, 0, 1)[None]
+        expected = encoder((pixels - 0.5) / 0.25)
+    torch.testing.assert_close(names["embedding"], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_the_terminal_gets_the_same_numbers_in_fifteen_lines(run: Path) -> None:

@@ -45,7 +45,7 @@ class SegmentationFewLabels(Claim):
         "axial slices of two human brains in MR (eight parts) and of a head in CT (bone, soft tissue) "
         "(Debian mricron-data, invesalius-examples, PyPI nilearn: fetched by name, never shipped)"
     )
-    minutes = 60.0
+    minutes = 30.0
 
     def work(self, lab: Lab) -> list[Finding]:
         findings = [finding for task in TASKS for finding in self._findings(lab, task)]

@@ -32,11 +32,11 @@ The classifier, which is this encoder and the head beside it, with Foretell:
 ```python
 import numpy as np
 
-from foretell.data.store import open_images
+from foretell.data.store import open_images, read_like
 from foretell.transfer.images.saved import load_classifier, predict
 
 classifier, facts = load_classifier({name})  # the name of this folder
-store = open_images("photos", channels=facts["channels"], scale=facts.get("scale"))
+store = open_images("photos", **read_like(facts))  # its channels, 16-bit scale and window
 shares = predict(classifier, store, np.arange(len(store)), crop=facts["crop"])  # one row an image, as classifier.classes
 ```
 """

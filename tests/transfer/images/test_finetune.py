@@ -260,6 +260,7 @@ def test_the_model_a_person_keeps_survives_the_disk(digits, views, trained, tmp_
     told = (tmp_path / "kept" / "README.md").read_text()
     assert 'load_classifier("kept")' in told
     assert 'load_encoder("kept")' in told
+    assert 'open_images("photos", **read_like(facts))' in told
     loaded, told_back = load_classifier(tmp_path / "kept")
     assert loaded.classes == [str(digit) for digit in range(10)]
     assert told_back["labels"] == 100
