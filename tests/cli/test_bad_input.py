@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_words import SMALL, Said, refused
+from full_disk import largest_file
 from PIL import Image
 
 Call = Callable[..., Any]
@@ -108,12 +108,8 @@ def test_a_disk_that_fills_while_checkpointing_loses_nothing(
     foretell: Call, run: Path, pictures: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
-    try:
+    with largest_file(200_000):
         said = foretell("pretrain", pictures, "--out", folder, *SMALL)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     failed(said, "00000000.pt: the checkpoint could not be written (File too large)", "--resume")
     assert json.loads((folder / "status.json").read_text())["state"] == "failed"
     resumed = foretell("pretrain", "--resume", folder)

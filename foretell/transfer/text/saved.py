@@ -90,7 +90,10 @@ def _head_tensors(head: SummaryHead | TokenHead, place: Place, width: int) -> di
 
 
 def save_text(tuner: TextTuner, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> Path:
-    """Write the model, its head and its tokenizer to ``folder``. Raises ForetellError when it cannot be written."""
+    """Write the model, its head and its tokenizer to ``folder``, all of it or nothing.
+
+    Raises ForetellError when it cannot be written.
+    """
     task, model = tuner.task, tuner.model
     assert isinstance(tuner.head, SummaryHead | TokenHead)
     laid = task.layout

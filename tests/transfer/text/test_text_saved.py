@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import largest_file
 from text_topics import QUICK, goes_on, knowing_encoder, same_topic, small_decoder, tokenizer_of, topics
 
 from foretell.data.tokenizer import specials_of
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
-from foretell.errors import InputError
+from foretell.errors import ForetellError, InputError
 from foretell.tasks.classification import Entailment
 from foretell.tasks.layout import Layout
 from foretell.transfer.text.saved import load_text, save_text
@@ -102,6 +103,20 @@ def test_transformers_gives_the_same_probabilities(network: str, kind: str, tmp_
                 found = peer(**given).logits.softmax(1)[0]
             assert peer.config.id2label[1] == data.classes[1]
         assert found.numpy() == pytest.approx(tuner.predictions(data)[number], abs=1e-4)
+
+
+def test_a_write_that_fails_leaves_the_earlier_model_whole(tmp_path: Path) -> None:
+    first, data = tuned("bert", "classification")
+    other, _ = tuned("bert", "entailment")
+    folder = save_text(first, tmp_path / "classifier")
+    texts = [one[0] for one in data.texts]
+    before = load_text(folder).predict(texts)
+    with largest_file(20_000), pytest.raises(ForetellError, match=r"model\.safetensors: could not be written"):
+        save_text(other, folder)
+    assert load_text(folder).predict(texts) == before
+    with largest_file(20_000), pytest.raises(ForetellError, match=r"model\.safetensors: could not be written"):
+        save_text(other, tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier"]
 
 
 def test_equal_answers_of_a_choice_are_one(tmp_path: Path) -> None:
