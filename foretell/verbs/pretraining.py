@@ -190,8 +190,8 @@ def _names_objective(overrides: Overrides) -> bool:
 
 def _is_text(source: str | None, overrides: Overrides) -> bool:
     """Whether ``source`` is text by its files and columns (``holds_text``), as the overrides name them."""
-    columns = Recipe.load(None, {}, common.data_overrides(overrides)).data.columns
-    return source is not None and holds_text(Path(source), columns)
+    data = Recipe.load(None, {}, common.data_overrides(overrides)).data
+    return source is not None and holds_text(Path(source), data.columns, data.encoding)
 
 
 def check_setting(setting: Setting) -> None:
