@@ -154,3 +154,14 @@ def test_places_that_are_none(foretell: Call, run: Path, flat: Path, tmp_path: P
         foretell("embed", run, "--out", tmp_path / "f.npz"), f"{tmp_path}/f.npz: is a folder; give --out a file in it"
     )
     refused(foretell("neighbours", run, "--out", tmp_path), "unknown suffix ''; expected .png")
+
+
+def test_a_seed_that_no_generator_takes_is_refused(foretell: Call, tmp_path: Path) -> None:
+    large = 10**23
+    said = foretell("pretrain", "@animals", "--out", tmp_path / "run", "--seed", large)
+    refused(said, "training.seed", str(large), str(2**63))
+    assert not (tmp_path / "run").exists()
+    for seed in (large, -1):
+        refused(
+            foretell("generate", tmp_path, "words", "--seed", seed), f"--seed {seed}: expected a whole number from 0"
+        )
