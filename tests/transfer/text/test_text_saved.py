@@ -133,6 +133,9 @@ def test_what_cannot_be_applied_is_said(tmp_path: Path) -> None:
     loaded = load_text(save_text(tuner, tmp_path / "classifier"))
     with pytest.raises(InputError, match=r"text 2: entailment takes 2 text\(s\), not 1"):
         loaded.predict([("a", "b"), ("a",)])
+    for give in (loaded.predict, loaded.tags, loaded.answers):
+        with pytest.raises(InputError, match=r"expected a list of .*, not the text 'a good dog'; put it into a list"):
+            give("a good dog")
     from foretell.encoders.public import save_public
 
     save_public(tuner.model, tmp_path / "bare", tuner.task.layout.tokenizer.to_str())
