@@ -172,7 +172,7 @@ def test_a_folder_in_a_public_layout_needs_no_run(made: Path, tmp_path: Path) ->
         foretell.evaluate(folder)
 
 
-def test_embed_writes_a_vector_a_document(made: Path, tmp_path: Path) -> None:
+def test_embed_writes_a_vector_a_document(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = copy_of(made, "bert", tmp_path)
     features = foretell.embed(run, made / "topics.csv", out=tmp_path / "x.npz")
     kept = np.load(tmp_path / "x.npz")
@@ -187,6 +187,13 @@ def test_embed_writes_a_vector_a_document(made: Path, tmp_path: Path) -> None:
     assert again == pytest.approx(features)
     own = foretell.embed(run)
     assert own.shape == (180, 32)
+    assert len(np.load(run / "features.npz")["features"]) == 180
+    monkeypatch.chdir(tmp_path)
+    foretell.embed(run, made / "topics.csv")
+    assert len(np.load(tmp_path / "features.npz")["features"]) == 90
+    assert len(np.load(run / "features.npz")["features"]) == 180
+    (run / "features.npz").unlink()
+    foretell.embed(run, shutil.copy(made / "plain.txt", tmp_path))  # the same text elsewhere is the run's own
     assert (run / "features.npz").is_file()
 
 
