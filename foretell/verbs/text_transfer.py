@@ -283,6 +283,7 @@ def finetune(
         told = ", ".join(f"{metric_name(name)} {scores[name]:.1%}" for name in led_by(train.metric, train.metrics))
         say(f"classifier: {target}")
         judged = like(test, tuner.task)
+        (target / ANSWERS).unlink(missing_ok=True)  # of the earlier model
         if isinstance(judged, Answering):
             write_answers(target / ANSWERS, answers_of(tuner, judged))
             say(f"  answers of the test part, for the official evaluation: {target / ANSWERS}")
