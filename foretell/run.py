@@ -1,8 +1,8 @@
 """The run folder: everything about one run, readable while it runs and after it died.
 
 recipe.toml      the resolved recipe; `foretell pretrain --recipe` runs it again
-facts.json       data fingerprint, versions, machine, measured choices (precision, layout, threads, steps), cost, and how
-                 training ended: {"state": "finished" | "early" | "stopped", "steps", "weights": the step that they are of}
+facts.json       data fingerprint, versions, machine, measured choices (precision, layout, threads, steps), cost, the settings
+                 of data and objective that it began with, and how training ended: {"state": "finished" | "early" | "stopped", "steps", "weights": the step that they are of}
 metrics.jsonl    one JSON object a line: {"kind": "step" | "health" | "monitor" | ..., "step": n, ...}
 status.json      {"state": "running" | "finished" | "failed" | "stopped", "step", "steps", "heartbeat", "pid", ...}
 checkpoints/     last and best, written aside and renamed
