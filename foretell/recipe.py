@@ -75,7 +75,7 @@ class DataConfig(Settings):
         description="shares of the labelled rows in the split made when there is no split column, what they leave over being in "
         "no part; groups stay whole, and unlabelled rows are learnt from",
     )
-    split_seed: int = Field(0, ge=0, description="seed of the split, apart from the training seed")
+    split_seed: int = Field(0, ge=0, lt=2**63, description="seed of the split, apart from the training seed")
     held_out: list[str] = Field(
         [],
         description="of images: domains that no training and no test part sees, as domain=B (a column of the table and its "

@@ -1,8 +1,8 @@
 """The run folder: everything about one run, readable while it runs and after it died.
 
 recipe.toml      the resolved recipe; `foretell pretrain --recipe` runs it again
-facts.json       data fingerprint, versions, machine, measured choices (precision, layout, threads, steps), cost, and how
-                 training ended: {"state": "finished" | "early" | "stopped", "steps", "weights": the step that they are of}
+facts.json       data fingerprint, versions, machine, measured choices (precision, layout, threads, steps), cost, the settings
+                 of data and objective that it began with, and how training ended: {"state": "finished" | "early" | "stopped", "steps", "weights": the step that they are of}
 metrics.jsonl    one JSON object a line: {"kind": "step" | "health" | "monitor" | ..., "step": n, ...}
 status.json      {"state": "running" | "finished" | "failed" | "stopped", "step", "steps", "heartbeat", "pid", ...}
 checkpoints/     last and best, written aside and renamed
@@ -22,7 +22,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,7 +55,39 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
 def write_aside(path: Path, content: bytes | str) -> None:
     """``written_aside`` with all of ``content``; bytes of a file's name that are no UTF-8 are escaped, as JSON has them."""
     with written_aside(path) as file:
-        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+        file.write(_bytes(content))
+
+
+def write_together(folder: Path, files: Mapping[str, bytes | str]) -> None:
+    """Write ``files`` (name -> content, as ``write_aside`` takes it) to ``folder``, which is made where there is none.
+
+    All of them or none: they are put in place, in their order, when the last is on the disk. Earlier versions are taken away
+    before the first is, so that even after a kill no folder has parts of two writes. Raises ForetellError when they cannot be
+    written.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ForetellError(f"{folder}: cannot make the folder ({error.strerror}); choose another place") from error
+    try:
+        with contextlib.ExitStack() as renames:  # they run when it closes, from the last entered to the first
+            for name in reversed(list(files)):
+                file = renames.enter_context(written_aside(folder / name))
+                file.write(_bytes(files[name]))
+                file.flush()
+                os.fsync(file.fileno())
+            for name in files:
+                (folder / name).unlink(missing_ok=True)
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode(errors="backslashreplace") if isinstance(content, str) else content
 
 
 def _append(file: BinaryIO, data: bytes) -> None:

@@ -5,29 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from full_disk import largest_file
 
 from foretell.errors import ForetellError, InputError
-from foretell.run import Run, write_aside, written_aside
+from foretell.run import Run, write_aside, write_together, written_aside
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.is_char_device(), reason="no /dev/full on this system")
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond ``size`` bytes: a write up to it is cut short, the next one fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def new(path: Path) -> Run:
@@ -187,3 +174,31 @@ def test_an_interruption_leaves_no_file_that_is_half_written(tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         _half(tmp_path / "one")
     assert not list(tmp_path.iterdir())
+
+
+def test_files_that_belong_together_are_written_all_or_none(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    old, new = {"names": "old", "weights": b"old"}, {"names": "new", "weights": bytes(1000)}
+    for before in ({}, old):
+        if before:
+            write_together(folder, before)
+        with largest_file(100), pytest.raises(ForetellError, match=r"weights: could not be written \(File too large\)"):
+            write_together(folder, new)
+        assert folder.exists() == bool(before)
+        assert [path.name for path in folder.glob("*")] == list(before)
+    assert (folder / "names").read_text() == "old"
+
+
+def test_a_kill_leaves_no_folder_with_parts_of_two_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_together(tmp_path, {"names": "old", "weights": b"old"})
+    replace = os.replace
+
+    def killed_after_the_first(source: Path, target: Path) -> None:
+        if target.name == "weights":
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed_after_the_first)
+    with pytest.raises(KeyboardInterrupt):
+        write_together(tmp_path, {"names": "new", "weights": b"new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["names"]

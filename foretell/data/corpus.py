@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from foretell.data import textfile
 from foretell.data.rows import TABLES, Row, rows
 from foretell.data.sentences import split_sentences
-from foretell.data.source import SPLITS, folder_columns, walk
+from foretell.data.source import SPLITS, folder_columns, there, walk
 from foretell.data.table import many
 from foretell.errors import InputError, unknown
 
@@ -87,7 +87,8 @@ def sentences_of(text: str, rule: str, lang: str | None = None) -> list[str]:
 class Corpus:
     """A source of text, understood but not read. ``files`` in a fixed order; ``notes`` say in words what was understood.
 
-    ``labels`` and ``splits`` (one a file) come from the folders' names, where these are classes or splits.
+    ``labels`` and ``splits`` (one a file) come from the folders' names, where these are classes or splits. ``empty``: rows
+    without text that the last pass of ``documents`` has met and left out.
     """
 
     name: str
@@ -100,6 +101,12 @@ class Corpus:
     longest: int = textfile.LONGEST
     lang: str | None = None
     notes: list[str] = field(default_factory=list)
+    empty: int = 0
+
+    @property
+    def left_out(self) -> list[str]:
+        """``empty`` in words, [] where there was none."""
+        return [f"{many(self.empty, 'row')} without text left out"] if self.empty else []
 
     @property
     def bytes(self) -> int:
@@ -125,6 +132,7 @@ class Corpus:
         Raises InputError naming file and byte, line or row for what cannot be read, and when there is no document at all.
         """
         found = False
+        self.empty = 0
         for number, path in enumerate(self.files):
             for document in self._of(path):
                 if self.labels is not None and document.label is None:
@@ -141,6 +149,8 @@ class Corpus:
             for row in rows(path, self.columns, self.encoding):
                 if found := self._from_row(row):
                     yield found
+                else:
+                    self.empty += 1
             return
         for text, place in self._texts(path):
             if found := self._document(text, place):
@@ -292,6 +302,7 @@ def _fill(corpus: Corpus, folder: Path) -> None:
     left = len(found) + sum(others.values()) - len(names)
     if left:
         corpus.notes.append(f"{many(left, 'file')} of other kinds passed over")
+    names = there(folder, names, corpus.notes)
     corpus.files = [folder / name for name in names]
     known = folder_columns(names, corpus.notes, "texts")
     corpus.labels, corpus.splits = known.get("label"), known.get("split")

@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ COLUMNS = ("text", "text_b", "label", "group", "split", "lang")
 ROWS = 1000  # of a Parquet file at once
 TAB = "\t"
 JSON_LINES = (".jsonl", ".ndjson")
+SAMPLED = 100  # objects of JSON lines whose names are its columns
 
 __all__ = ["COLUMNS", "TABLES", "Cells", "Row", "cells", "rows"]
 
@@ -55,7 +57,7 @@ def rows(path: Path, columns: Mapping[str, str] | None = None, encoding: str = "
 
     def choose(have: list[str]) -> Mapping[str, str]:
         found = _mapping(path, given, have)
-        # a later object may have columns that the first one has not
+        # a later object may have columns that the first ones have not
         return {name: given.get(name, name) for name in COLUMNS} if json_lines else found
 
     return (_row(place, values) for place, values in cells(path, choose, encoding))
@@ -64,8 +66,8 @@ def rows(path: Path, columns: Mapping[str, str] | None = None, encoding: str = "
 def cells(path: Path, choose: Choose, encoding: str = "utf-8") -> Iterator[tuple[str, Cells]]:
     """(place, values) of every row of ``path``: text, or what JSON or Parquet hold; None where there is nothing.
 
-    ``choose`` is asked once, with the columns of the header, the schema or the first object. Raises InputError naming the
-    file, row or line that cannot be read.
+    ``choose`` is asked once, with the columns of the header, the schema or the first ``SAMPLED`` objects. Raises InputError
+    naming the file, row or line that cannot be read.
     """
     suffix = textfile.bare_suffix(path)
     if suffix in JSON_LINES:
@@ -197,20 +199,33 @@ def _kept_ends(path: Path, encoding: str) -> Iterator[str]:
 
 
 def _jsonl(path: Path, choose: Choose, encoding: str) -> Iterator[tuple[str, Cells]]:
-    count = 0
-    mapping: Mapping[str, str] | None = None
+    objects = _objects(path, encoding)
+    first: list[tuple[str, Cells]] = []
+    fault = None
+    try:
+        first.extend(islice(objects, SAMPLED))
+    except InputError as error:  # told when its turn comes
+        fault = error
+    if not first:
+        raise fault or InputError(
+            f'{path}: the table has no rows; expected objects such as {{"text": ...}}, one a line'
+        )
+    mapping = choose(list(dict.fromkeys(name for _, read in first for name in read)))
+    for place, read in chain(first, objects):
+        yield place, {name: read.get(own) for name, own in mapping.items()}
+    if fault is not None:
+        raise fault
+
+
+def _objects(path: Path, encoding: str) -> Iterator[tuple[str, Cells]]:
     for number, line in enumerate(textfile.lines(path, encoding), 1):
         if not line.strip():
             continue
-        read = parsed_line(line, f"{path}, line {number}")
+        place = f"{path}, line {number}"
+        read = parsed_line(line, place)
         if not isinstance(read, dict):
-            raise InputError(f'{path}, line {number}: expected an object such as {{"text": ...}}')
-        if mapping is None:
-            mapping = choose(list(read))
-        count += 1
-        yield f"{path}, line {number}", {name: read.get(own) for name, own in mapping.items()}
-    if not count:
-        raise InputError(f'{path}: the table has no rows; expected objects such as {{"text": ...}}, one a line')
+            raise InputError(f'{place}: expected an object such as {{"text": ...}}')
+        yield place, read
 
 
 def _parquet(path: Path, choose: Choose) -> Iterator[tuple[str, Cells]]:

@@ -178,6 +178,19 @@ def walk(
     return sorted(images), others, sorted(manifests)
 
 
+def there(root: Path, names: list[str], notes: list[str]) -> list[str]:
+    """Those of the files ``names`` in ``root`` that are there; links that lead to none are told in ``notes``.
+
+    Raises InputError where no other is left.
+    """
+    lost = [name for name in names if not (root / name).exists()]
+    if names and len(lost) == len(names):
+        raise InputError(f"{root / lost[0]}: is a link to a file that is not there; put the file back")
+    if lost:
+        notes.append(f"{many(len(lost), 'link')} to files that are not there passed over: {tables.some(lost)}")
+    return [name for name in names if name not in set(lost)] if lost else names
+
+
 def _folder(name: str, root: Path, suffixes: frozenset[str]) -> Source:
     images, others, manifests = walk(root, suffixes, kind_of)
     if not images:

@@ -132,12 +132,14 @@ def audit_text(corpus: Corpus, progress: Callable[[int, float], None] | None = N
     reader = _Reader(found)
     begun = time.monotonic()
     failed: list[InputError] = []
+    corpus.empty = 0
     for document in _readable(corpus, found, failed):
         reader.take(document)
         if progress is not None and found.documents % 500 == 0:
             progress(found.documents, found.documents / max(time.monotonic() - begun, 1e-9))
     if not found.documents:
         raise failed[0]
+    found.notes += corpus.left_out
     reader.conclude()
     return found
 
@@ -172,6 +174,7 @@ def _readable(corpus: Corpus, found: TextAudit, failed: list[InputError]) -> Ite
             failed.append(reason)
             name = str(path)
             found.unreadable.append((name, str(reason).removeprefix(name).lstrip(":, ")))
+        corpus.empty += alone.empty
 
 
 class _Names:

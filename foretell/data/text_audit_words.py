@@ -70,7 +70,9 @@ def _labels(found: TextAudit) -> list[str]:
     if found.labels:
         shown = ", ".join(f"{name} {count:,}" for name, count in list(found.labels.items())[:12])
         more = f" and {len(found.labels) - 12} more" if len(found.labels) > 12 else ""
-        lines.append(f"  labels: {len(found.labels)} over {sum(found.labels.values()):,} documents: {shown}{more}")
+        lines.append(
+            f"  labels: {len(found.labels)} over {many(sum(found.labels.values()), 'document')}: {shown}{more}"
+        )
     if found.groups:
         lines.append(f"  groups: {found.groups:,}")
     if found.splits:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
 from foretell.data import textfile
 from foretell.data.corpus import TEXT
 from foretell.data.medical_files import kind_of
-from foretell.data.rows import TABLES, header_of
+from foretell.data.rows import JSON_LINES, SAMPLED, TABLES, header_of
 from foretell.data.source import IMAGES, files_in
 from foretell.errors import InputError, first_line
 from foretell.json_files import parsed
 
 
-def holds_text(path: Path, columns: Mapping[str, str]) -> bool:
+def holds_text(path: Path, columns: Mapping[str, str], encoding: str = "utf-8") -> bool:
     """Whether ``path`` is a text file, a table with a column of text but none of paths, or a folder of such without images.
 
-    ``columns``: known name -> own name. Raises InputError for a table that cannot be read.
+    ``columns``: known name -> own name; ``encoding``: of a table. Raises InputError for a table that cannot be read.
     """
     path = path.expanduser()
     if path.is_dir():
@@ -26,7 +27,7 @@ def holds_text(path: Path, columns: Mapping[str, str]) -> bool:
         return False
     suffix = textfile.bare_suffix(path)
     if suffix in TABLES:
-        have = column_names(path)
+        have = column_names(path, encoding)
         return columns.get("text", "text") in have and columns.get("path", "path") not in have
     return suffix in TEXT
 
@@ -40,20 +41,31 @@ def _folder_holds_text(root: Path) -> bool:
     return found
 
 
-def column_names(path: Path) -> list[str]:
+def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
     """The columns of a table, [] where its beginning tells none. Raises InputError for a file that cannot be read."""
     suffix = textfile.bare_suffix(path)
     if suffix == ".parquet":
         return _of_parquet(path)
-    first = next((line for line in textfile.lines(path) if line.strip()), "")
-    if suffix in (".jsonl", ".ndjson"):
-        try:
-            row = parsed(first or "{}")
-        except ValueError:
-            return []
-        return list(row) if isinstance(row, dict) else []
+    filled = (line for line in textfile.lines(path, encoding) if line.strip())
+    if suffix in JSON_LINES:
+        return _of_objects(islice(filled, SAMPLED))
+    first = next(filled, "")
     separator = "\t" if suffix == ".tsv" else max(",;\t|", key=first.count)
     return header_of(path, first, separator)
+
+
+def _of_objects(lines: Iterable[str]) -> list[str]:
+    """The names in the objects of ``lines``, as far as they are objects."""
+    found: dict[str, None] = {}
+    for line in lines:
+        try:
+            row = parsed(line)
+        except ValueError:
+            break
+        if not isinstance(row, dict):
+            break
+        found |= dict.fromkeys(row)
+    return list(found)
 
 
 def _of_parquet(path: Path) -> list[str]:

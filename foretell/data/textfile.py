@@ -124,8 +124,9 @@ def pieces(path: Path, encoding: str = "utf-8") -> Iterator[str]:
             name = next((n for mark, n in _MARKS.items() if block.startswith(mark)), None)
             chosen = name if name is not None and encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
             try:
+                "a".encode(chosen)  # which refuses a codec that is not one of text, as base64
                 decoder = codecs.getincrementaldecoder(chosen)()
-            except LookupError:
+            except (LookupError, ValueError):
                 raise InputError(
                     f"encoding '{encoding}' is not known; expected one as utf-8, latin-1 or cp1252"
                 ) from None

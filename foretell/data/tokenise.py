@@ -74,7 +74,8 @@ def open_tokens(
     with whole(folder, "the stored tokens were"):
         store = TokenStore(folder)
         store.check()
-    store.source, store.notes = corpus.name, list(corpus.notes)  # of another name, the same content is the same store
+    # of another name, the same content is the same store
+    store.source, store.notes = corpus.name, [*corpus.notes, *store.meta.get("left_out", [])]
     store.text = corpus.fingerprint
     return store
 
@@ -130,6 +131,7 @@ class _Builder:
             "sentences": state.sentences,
             "documents": state.documents,
             "notes": list(self.corpus.notes),
+            "left_out": self.corpus.left_out,
         }
         (self.work / "state.json").unlink(missing_ok=True)
         write_aside(self.work / "meta.json", json.dumps(meta, indent=1, ensure_ascii=False))

@@ -276,7 +276,7 @@ def _build(corpus: Corpus, config: WordsConfig, folder: Path, progress: Callable
         "split_column": with_split,
     }
     meta = {"raw": learnt.raw, "facts": facts, "config": config.model_dump(), "corpus": asdict(corpus.rules)}
-    meta["notes"] = number.notes
+    meta["notes"] = [*corpus.left_out, *number.notes]
     meta["sizes"] = {path.name: path.stat().st_size for path in folder.iterdir()}
     write_aside(folder / "meta.json", json.dumps(meta, indent=1))
 

@@ -17,8 +17,8 @@ from foretell.encoders.registered import SMALL_STEM
 from foretell.encoders.small import stem_places
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.encoders.weights import AGAIN, CONFIG, WEIGHTS, first_convolutions, fit, locate, read_config, read_tensors
-from foretell.errors import ForetellError, InputError, of
-from foretell.run import write_aside
+from foretell.errors import InputError, of
+from foretell.run import write_together
 from foretell.views.config import SQUASH, Crop
 
 README = "README.md"
@@ -37,23 +37,36 @@ def save_encoder(
     """Write ``encoder`` to ``folder`` in timm's own format; returns the folder.
 
     ``mean`` and ``std`` are one number a channel in [0, 1]; ``crop`` is the share of the shorter side that evaluation
-    keeps, or "squash"; ``extra`` joins the config's ``foretell`` section. The weights are written last and each file is renamed into
-    place, so that a folder with weights is whole. Raises InputError for a wrong number of means, ForetellError when the
-    folder cannot be written.
+    keeps, or "squash"; ``extra`` joins the config's ``foretell`` section. The files are written as ``write_together`` does,
+    the weights last, so that a folder with weights is whole. Raises InputError for a wrong number of means, ForetellError
+    when the folder cannot be written.
     """
     folder = Path(folder)
+    files = encoder_files(encoder, folder, mean=mean, std=std, extra=extra, interpolation=interpolation, crop=crop)
+    write_together(folder, files)
+    return folder
+
+
+def encoder_files(
+    encoder: TimmEncoder,
+    folder: Path,
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    extra: Mapping[str, Any] | None = None,
+    interpolation: str = "bilinear",
+    crop: Crop = 1.0,
+) -> dict[str, str | bytes]:
+    """The files of ``save_encoder``: name -> content, the weights last."""
     if len(mean) != encoder.channels or len(std) != encoder.channels:
         raise InputError(f"{folder}: give one mean and one deviation for each of the {encoder.channels} channels")
     config = _config(encoder, mean, std, interpolation, crop, dict(extra or {}))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ForetellError(f"{folder}: cannot make the folder ({error.strerror}); choose another place") from error
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in encoder.net.state_dict().items()}
-    write_aside(folder / README, _readme(encoder, config, folder.resolve().name))
-    write_aside(folder / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    write_aside(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
-    return folder
+    return {
+        README: _readme(encoder, config, folder.resolve().name),
+        CONFIG: json.dumps(config, indent=2, ensure_ascii=False) + "\n",
+        WEIGHTS: save(tensors, metadata={"format": "pt"}),
+    }
 
 
 def load_encoder(folder: str | Path) -> tuple[TimmEncoder, dict[str, Any]]:

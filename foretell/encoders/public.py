@@ -29,9 +29,9 @@ from foretell.encoders.public_names import (
     masked_rules,
 )
 from foretell.encoders.weights import read_tensors, usable
-from foretell.errors import ForetellError, InputError
+from foretell.errors import InputError
 from foretell.json_files import read_object
-from foretell.run import write_aside
+from foretell.run import write_together
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 FILES = ("model.safetensors", "pytorch_model.bin")
@@ -48,24 +48,24 @@ def save_public(
 ) -> Path:
     """Write ``model`` and its ``tokenizer`` (the text of a tokenizer.json) to ``folder``; returns it.
 
-    ``config`` and ``tensors`` join what is written to config.json and to the weights, such as a head of one's own. The
-    weights are written last and each file is renamed into place, so that a folder with weights is whole. Raises InputError
-    when the layout has no place for the network, ForetellError when the folder cannot be written.
+    ``config`` and ``tensors`` join what is written to config.json and to the weights, such as a head of one's own. The files
+    are written as ``write_together`` does, the weights last, so that a folder with weights is whole. Raises InputError when
+    the layout has no place for the network, ForetellError when the folder cannot be written.
     """
     folder, layout = Path(folder), model.layout
     masked, pair = model.head is not None, model.pair is not None
     described = {**config_of(layout, model.shape, model.specials, masked=masked, pair=pair), **(config or {})}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ForetellError(f"{folder}: cannot make the folder ({error.strerror}); choose another place") from error
-    if readme:
-        write_aside(folder / "README.md", readme)
-    write_aside(folder / TOKENIZER, tokenizer)
-    write_aside(folder / "tokenizer_config.json", json.dumps(_tokenizer_config(model, tokenizer), indent=2) + "\n")
-    write_aside(folder / CONFIG, json.dumps(described, indent=2) + "\n")
     named = {**public_tensors(model), **(tensors or {})}
-    write_aside(folder / FILES[0], save(named, metadata={"format": "pt"}))
+    write_together(
+        folder,
+        {
+            **({"README.md": readme} if readme else {}),
+            TOKENIZER: tokenizer,
+            "tokenizer_config.json": json.dumps(_tokenizer_config(model, tokenizer), indent=2) + "\n",
+            CONFIG: json.dumps(described, indent=2) + "\n",
+            FILES[0]: save(named, metadata={"format": "pt"}),
+        },
+    )
     return folder
 
 

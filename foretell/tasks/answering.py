@@ -168,7 +168,11 @@ class Answering(Task):
             setattr(self, name, getattr(whole, name)[which])
 
     def gold(self) -> Iterable[str]:
-        return ("\t".join(question.gold) for question in self.questions)
+        """The texts too: ``SlidingWindow`` reads them, and answers are cut out of the context, as they are written."""
+        for question in self.questions:
+            yield question.text
+            yield question.context
+            yield "\t".join(question.gold)
 
     # the kind ---------------------------------------------------------------------------------------------------------
 

@@ -151,6 +151,7 @@ def _read_texts(
             continue
         texts = (document.text, document.text_b or "") if pair else (document.text,)
         found.add(texts, document.label, document.group, document.split, document.place)
+    found.notes += corpus.left_out
     if lone:
         found.notes.append(f"{many(lone, 'row')} without a second text left out")
 

@@ -123,7 +123,10 @@ class Tagging(Task):
         return spread(start, self.words[positions + 1] - start)
 
     def gold(self) -> Iterable[str]:
-        return ("\t".join(sentence.tags) for sentence in self.sentences)
+        """The words too, which ``MajorityTag`` reads as they are written."""
+        for sentence in self.sentences:
+            yield "\t".join(sentence.words)
+            yield "\t".join(sentence.tags)
 
     # the kind ---------------------------------------------------------------------------------------------------------
 

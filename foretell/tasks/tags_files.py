@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from foretell.data import textfile
 from foretell.data.corpus import TEXT
-from foretell.data.source import SPLITS, walk
+from foretell.data.source import SPLITS, there, walk
 from foretell.data.table import many
 from foretell.errors import InputError, unknown
 from foretell.json_files import parsed_line
@@ -168,6 +168,7 @@ def open_tagged(source: str | Path, form: Form | None = None, *, encoding: str =
     if not path.exists():
         raise InputError(f"{source}: does not exist; expected a file of tagged sentences, or a folder of them")
     files = [path]
+    notes: list[str] = []
     if path.is_dir():
         names, others, _ = walk(path.resolve(), PLAIN)
         if not names:
@@ -175,14 +176,14 @@ def open_tagged(source: str | Path, form: Form | None = None, *, encoding: str =
             raise InputError(
                 f"{source}: no tagged text in this folder (it holds {kinds}); expected .jsonl, .conll or .txt"
             )
-        files = [path / name for name in names]
+        files = [path / name for name in there(path, names, notes)]
     empty = [file for file in files if not file.stat().st_size]
     files = [file for file in files if file.stat().st_size]
     if not files:
         raise InputError(f"{source}: is empty; expected tagged sentences")
     forms = [form or _form(file, encoding) for file in files]
     told = {"jsonl": "JSON lines", "columns": "columns of word and tag", "slashes": "word/TAG text"}
-    notes = [f"{many(len(files), 'file')}; {', '.join(told[name] for name in dict.fromkeys(forms))}"]
+    notes.append(f"{many(len(files), 'file')}; {', '.join(told[name] for name in dict.fromkeys(forms))}")
     if empty:
         notes.append(f"{many(len(empty), 'empty file')} passed over")
     return TaggedFiles(str(source), files, forms, encoding, notes)

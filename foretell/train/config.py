@@ -14,7 +14,7 @@ from foretell.train.budget import seconds_of
 class TrainingConfig(Settings):
     """How anything is trained. Exactly one of ``epochs``, ``steps`` and ``time`` is the budget (default 100 epochs)."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     batch: int = Field(256, ge=1, description="samples in the global batch, over all processes")
     epochs: float | None = Field(None, gt=0, description="budget in passes over the data")
     steps: int | None = Field(None, ge=1, description="budget in optimiser steps")

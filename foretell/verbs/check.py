@@ -62,7 +62,7 @@ def check(
     asked = Recipe.load(options=options, overrides=set)
     chosen = asked.data
     assert chosen.source is not None
-    if holds_text(Path(chosen.source), chosen.columns):
+    if holds_text(Path(chosen.source), chosen.columns, chosen.encoding):
         if shortcuts or labels is not None:
             raise InputError(f"{data}: is text; --shortcuts and --labels are for images")
         of_text = _check_text(chosen)

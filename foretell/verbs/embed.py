@@ -19,7 +19,7 @@ def embed(
     out: Annotated[
         Where | None,
         Arg(
-            "features.npz, .npy or .parquet (default: RUN/features.npz; of images that are not the run's, features.npz here)",
+            "features.npz, .npy or .parquet (default: RUN/features.npz; of data that is not the run's, features.npz here)",
             "FILE",
             "-o",
         ),

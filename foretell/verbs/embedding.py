@@ -87,7 +87,7 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str, o
 
 def _embed_text(place: Path, data: str | Path | None, out: Path | None, device: str, overrides: Overrides) -> Features:
     if out is None:
-        out = (place if (place / "recipe.toml").is_file() else Path()) / "features.npz"
+        out = (place if text_transfer.is_own(place, data) else Path()) / "features.npz"
     common.make_place(out)
     features, names, table, cut = text_transfer.embed(place, data, device, overrides)
     write_aside(out, _packed(features, names, table, out.suffix))

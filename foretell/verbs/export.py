@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,11 +37,10 @@ def export(
             raise InputError(f"{target}: exists already; give a new folder")
         known = ("side", "channels", "mean", "std", "interpolation", "crop")
         extra = {key: value for key, value in facts.items() if key not in known}
-        with _whole_or_not(target):
-            save_encoder(
-                encoder, target, mean=facts["mean"], std=facts["std"], extra=extra,
-                interpolation=facts["interpolation"], crop=facts["crop"],
-            )  # fmt: skip
+        save_encoder(
+            encoder, target, mean=facts["mean"], std=facts["std"], extra=extra,
+            interpolation=facts["interpolation"], crop=facts["crop"],
+        )  # fmt: skip
         print(f"encoder: {target} (its README.md says how timm loads it)")
         return target
     from foretell.encoders.export import to_onnx
@@ -55,16 +51,3 @@ def export(
     difference = to_onnx(encoder, target, mean=facts["mean"], std=facts["std"])
     print(f"encoder: {target} (largest difference from torch: {difference:.1e} of the largest feature)")
     return target
-
-
-@contextlib.contextmanager
-def _whole_or_not(folder: Path) -> Iterator[None]:
-    """``folder``, which was empty or not there, is left without what the block began in it where that fails."""
-    was_there = folder.exists()
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        if was_there:
-            folder.mkdir(exist_ok=True)
-        raise

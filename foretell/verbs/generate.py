@@ -39,6 +39,8 @@ def generate(
 
     if most < 1:
         raise InputError(f"--most {most}: expected 1 or more tokens")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"--seed {seed}: expected a whole number from 0 to 2**63 - 1")
     sampling = Sampling(temperature, top_k, top_p)
     read = read_text(Path(run))
     if not read.model.shape.causal:

@@ -20,6 +20,7 @@ from foretell.recipe import Recipe
 from foretell.report.exhibits import picture_grid
 from foretell.report.findings import write_findings
 from foretell.run import Run
+from foretell.train import checkpoint
 from foretell.train.cost import forward_flops
 from foretell.train.loop import FitResult
 from foretell.train.machine import named_device
@@ -282,4 +283,9 @@ class Images(kinds.Kind[Setting]):
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:
         store = common.open_data(recipe.data)
-        return build(recipe, store, kinds.same_parts(place, store, "images have"))
+        parts = kinds.same_parts(place, recipe, store, "images have")
+        if checkpoint.latest(place / "checkpoints") is None:
+            return build(recipe, store, parts)
+        setting = build(recipe.changed({"encoder.weights": None}), store, parts)  # the checkpoint holds all weights
+        setting.recipe = recipe
+        return setting

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import foretell.objectives as objectives
+from foretell import errors
 from foretell.data.splits import Parts
 from foretell.errors import InputError
 from foretell.objectives.base import Objective
 from foretell.recipe import BUDGETS, Recipe
 from foretell.run import Run
+from foretell.train import checkpoint
 from foretell.train.loop import FitResult
 from foretell.train.monitor import Monitor
 from foretell.verbs import kept_split
@@ -122,8 +124,24 @@ def usual_epochs(asked: Recipe, epochs: float) -> tuple[dict[str, Any], list[str
     return {"training.epochs": epochs}, [f"{epochs:g} epochs, since no budget was given; --budget changes it"]
 
 
-def not_begun(place: Path) -> InputError:
-    return InputError(f"{place}: was stopped before training began; start it anew with another --out")
+def begun(place: Path) -> bool:
+    """Whether the run in ``place`` has anything of what is done before the first step; else all of it is done anew."""
+    return (place / kept_split.NAME).is_file() or checkpoint.latest(place / "checkpoints") is not None
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """How the data is read and what is foretold of it, as facts.json keeps it from the beginning: recipe.toml may be edited."""
+    return {
+        "data": recipe.data.model_dump(mode="json", exclude={"source", "labels", "workers"}),
+        "objective": recipe.objective.model_dump(mode="json"),
+    }
+
+
+def lost(place: Path, name: str) -> InputError:
+    """That the run in ``place``, which has begun, lacks its file ``name``."""
+    return InputError(
+        f"{place}: holds no {name}, which the run wrote when it began; put back a copy of it, or train anew with another --out"
+    )
 
 
 def no_encoder(run: Run) -> InputError:
@@ -137,17 +155,21 @@ def no_encoder(run: Run) -> InputError:
     )
 
 
-def same_parts(place: Path, store: Any, what: str) -> Parts:
+def same_parts(place: Path, recipe: Recipe, store: Any, what: str) -> Parts:
     """The division that the run in ``place`` kept.
 
-    Raises InputError when it was stopped before there was one, and when the data (``what``: "images have", "text has") has
-    changed.
+    Raises InputError where it lacks one, and where the data (``what``: "images have", "text has") has changed, or in
+    ``recipe`` a setting by which it is read.
     """
     kept = kept_split.read(place)
     if kept is None:
-        raise not_begun(place)
+        raise lost(place, kept_split.NAME)
     parts = kept.of(store.fingerprint, len(store))
     if parts is None:
+        began = (Run.read(place).read_json("facts.json") or {}).get("begun")
+        if isinstance(began, dict):
+            with errors.of(place / "recipe.toml"):
+                checkpoint.check_same(began, settings_of(recipe))
         raise InputError(
             f"{place}: the {what.split()[0]} of {store.source} {what.split()[1]} changed since the run began, so that it "
             "cannot be resumed; start a new run"

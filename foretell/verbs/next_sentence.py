@@ -33,6 +33,7 @@ def next_sentence(
     """
     import math
 
+    from foretell.data.table import many
     from foretell.errors import InputError
     from foretell.verbs.common import say
     from foretell.verbs.text_run import read_text
@@ -46,7 +47,7 @@ def next_sentence(
     numbered = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
     sentences = list(numbered.values())
     if not 2 <= len(sentences) <= MOST:
-        raise InputError(f"{file}: {len(sentences)} sentences; expected 2 to {MOST}, one a line")
+        raise InputError(f"{file}: {many(len(sentences), 'sentence')}; expected 2 to {MOST}, one a line")
     read = read_text(Path(run))
     if read.model.pair is None:
         raise InputError(

@@ -14,7 +14,7 @@ from foretell import distributed
 from foretell.data.text_source import holds_text
 from foretell.errors import ForetellError, InputError
 from foretell.options import Overrides
-from foretell.recipe import BUDGETS, Recipe, budget_settings
+from foretell.recipe import BUDGETS, Recipe, budget_settings, read_toml
 from foretell.run import Run
 from foretell.train import checkpoint, trackers
 from foretell.train.accumulate import check_batch, check_shared
@@ -65,6 +65,7 @@ def start(
         if run is None:
             return _elsewhere(_fitted(setting, path, None, ()))
         setting.recipe.save(run.path / "recipe.toml")
+        common.write_facts(run, begun=kinds.settings_of(setting.recipe))
         _keep_rounds(run, asked)
         monitors = kind.monitors(setting, run)
         kind.begin(run, setting, monitors)
@@ -77,16 +78,18 @@ def start(
 def go_on(place: Path, overrides: Overrides = ()) -> Pretraining:
     """Resume the run in ``place``; of ``overrides`` only those of ``MOVABLE``, which its recipe then keeps.
 
-    What is done before the first step is done anew where the run has no checkpoint yet. Raises InputError for other overrides
-    and when its data is no longer there or has changed.
+    What is done before the first step is done anew where the run has no checkpoint yet. Raises InputError for other
+    overrides, where the recipe now names another objective, and when its data is no longer there or has changed.
     """
     _check_movable(overrides)
     distributed.start()
     run = distributed.on_first(lambda: Run.resume(place))
     try:
+        _check_objective(place)
         recipe = _at_its_place(place, overrides)
         kind = kinds.of(recipe)
-        setting = kind.go_on(recipe, place)
+        begun = distributed.broadcast_object(kinds.begun(place))
+        setting = kind.go_on(recipe, place) if begun else kind.prepare(recipe)[0]
         say(f"run: {place}, going on")
         if run is None:
             return _elsewhere(_fitted(setting, place, None, (), resume=True))
@@ -109,6 +112,18 @@ def _check_movable(overrides: Overrides) -> None:
     if any(key not in movable for key in _keys(overrides)):
         raise InputError(
             f"--resume goes on with the run's own recipe; leave out --set, but for {' and '.join(movable)} of moved data"
+        )
+
+
+def _check_objective(place: Path) -> None:
+    """Raise InputError where the recipe of the run in ``place`` names another objective than that of its facts.json."""
+    began = (Run.read(place).read_json("facts.json") or {}).get("objective", {}).get("name")
+    given = read_toml(place / "recipe.toml")[1].get("objective")
+    now = given.get("name") if isinstance(given, dict) else given
+    if began is not None and now != began:
+        raise InputError(
+            f"{place / 'recipe.toml'}: objective.name was '{began}' when this run began and is '{now}' now; set it back, or "
+            "start a new run"
         )
 
 
@@ -175,8 +190,8 @@ def _names_objective(overrides: Overrides) -> bool:
 
 def _is_text(source: str | None, overrides: Overrides) -> bool:
     """Whether ``source`` is text by its files and columns (``holds_text``), as the overrides name them."""
-    columns = Recipe.load(None, {}, common.data_overrides(overrides)).data.columns
-    return source is not None and holds_text(Path(source), columns)
+    data = Recipe.load(None, {}, common.data_overrides(overrides)).data
+    return source is not None and holds_text(Path(source), data.columns, data.encoding)
 
 
 def check_setting(setting: Setting) -> None:

@@ -28,12 +28,13 @@ from foretell.encoders.public import (
     readme_of,
     save_public,
 )
-from foretell.encoders.public_config import shape_from
+from foretell.encoders.public_config import config_of, shape_from
 from foretell.errors import InputError
 from foretell.objectives.text import TextObjective
 from foretell.objectives.text_measures import MOST, HeldOut, pair_guesses, word_guesses
 from foretell.recipe import Recipe
 from foretell.run import Run, write_aside
+from foretell.train import checkpoint
 from foretell.train.budget import seconds_of
 from foretell.train.loop import FitResult
 from foretell.train.machine import named_device
@@ -128,28 +129,38 @@ def hurried(asked: Recipe) -> tuple[dict[str, Any], list[str]]:
     return {"objective.network.size": "tiny", "training.batch": 16}, [told]
 
 
-def build(recipe: Recipe, store: TokenStore, parts: Parts) -> Setting:
-    """A fresh network, or that of the checkpoint, and the objective; new weights depend on the seed alone."""
+def build(recipe: Recipe, store: TokenStore, parts: Parts, network: LanguageModel | None = None) -> Setting:
+    """A fresh network, or that of the checkpoint, and the objective; new weights depend on the seed alone.
+
+    ``network`` takes the place of the checkpoint.
+    """
     part = kinds.learnt(store, parts)
     kind = kind_of(recipe)
     config: Any = recipe.objective
-    folder = start_folder(recipe)
+    folder = start_folder(recipe) if network is None else None
     where = str(folder or tokenizer_of(recipe).file or store.source)
     specials = check_specials(store.tokenizer, kind.roles, where)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(recipe.training.seed, "weights"))
-        model = _started(kind, config, folder, store, specials)
+        if folder is not None:
+            network, _ = load_public(folder)
+        if network is None:
+            model = kind.model(config, store.vocabulary, specials)
+        else:
+            network.specials = dict(specials)
+            model = kind.continued(config, network.train())
     return Setting(recipe, store, parts, kind(config, model, part), part)
 
 
-def _started(
-    kind: type[TextObjective], config: Any, folder: Path | None, store: TokenStore, specials: Any
-) -> LanguageModel:
-    if folder is None:
-        return kind.model(config, store.vocabulary, specials)
-    model, _ = load_public(folder)
-    model.specials = dict(specials)
-    return kind.continued(config, model.train())
+def kept_network(place: Path) -> LanguageModel | None:
+    """The network of the run in ``place``, whose weights its checkpoint holds; None where it keeps no shape of one, or has
+    no checkpoint yet.
+    """
+    start = (Run.read(place).read_json("facts.json") or {}).get("start")
+    if start is None or checkpoint.latest(place / "checkpoints") is None:
+        return None
+    layout, shape = shape_from(start, place / "facts.json")
+    return LanguageModel(shape, layout)
 
 
 def _rows(objective: TextObjective, count: int) -> Any:
@@ -160,7 +171,11 @@ def _rows(objective: TextObjective, count: int) -> Any:
 def keep_facts(run: Run, setting: Setting) -> None:
     """Facts, division and tokenizer of a new run, and what is hidden, for a person."""
     parts, store, objective = setting.parts, setting.store, setting.objective
-    write_aside(run.path / "tokenizer.json", store.tokenizer_text)
+    write_aside(run.path / TOKENIZER, store.tokenizer_text)
+    if setting.recipe.encoder.weights is not None:  # the folder may be elsewhere when the run goes on
+        model = objective.encoder
+        described = config_of(model.layout, model.shape, model.specials, masked=True, pair=True)
+        common.write_facts(run, start=described)
     plan, shape = objective.rows_of(0, 0), objective.encoder.shape
     keep_text_facts(
         run,
@@ -372,8 +387,8 @@ class Texts(kinds.Kind[Setting]):
         return Pretraining(run.path, folder, page, result.steps, result.seconds, measured)
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:
-        tokenizer = place / "tokenizer.json"
+        tokenizer = place / TOKENIZER
         if not tokenizer.is_file():
-            raise kinds.not_begun(place)
+            raise kinds.lost(place, TOKENIZER)
         store = open_text(recipe.data, tokenizer_of(recipe), kind_of(recipe).roles, kept=tokenizer)
-        return build(recipe, store, kinds.same_parts(place, store, "text has"))
+        return build(recipe, store, kinds.same_parts(place, recipe, store, "text has"), kept_network(place))

@@ -199,6 +199,24 @@ def _as_pretrained(place: Path, source: str | None, rows: int) -> tuple[bool, bo
     return same, same and facts.get("count") == rows
 
 
+def is_own(place: Path, data: str | Path | None) -> bool:
+    """Whether ``data`` (None: the run's own) is the text of the run in ``place``; False of a folder without a run.
+
+    A run on words, or of an earlier version, does not keep what its text was: it is then known by its name alone.
+    """
+    if data is None or not (place / "recipe.toml").is_file():
+        return (place / "recipe.toml").is_file()
+    kept = (Run.read(place).read_json("facts.json") or {}).get("data", {}).get("text")
+    as_read = Recipe.load(place / "recipe.toml").data
+    if kept is None:
+        return common.absolute(str(data)) == as_read.source
+    as_read.source = str(data)
+    try:
+        return bool(corpus_of(as_read).fingerprint == kept)
+    except InputError:  # data of a kind that no pretraining reads
+        return False
+
+
 def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) -> Division:
     """The split of the pretraining where the texts are the run's own, else a new one; the rule says which."""
     kept = kept_split.read(place) if own else None
@@ -265,6 +283,7 @@ def finetune(
         told = ", ".join(f"{metric_name(name)} {scores[name]:.1%}" for name in led_by(train.metric, train.metrics))
         say(f"classifier: {target}")
         judged = like(test, tuner.task)
+        (target / ANSWERS).unlink(missing_ok=True)  # of the earlier model
         if isinstance(judged, Answering):
             write_answers(target / ANSWERS, answers_of(tuner, judged))
             say(f"  answers of the test part, for the official evaluation: {target / ANSWERS}")
@@ -411,6 +430,8 @@ def embed(
         for name, values in columns.items():
             values += [getattr(document, name) for document in block]
         tell(len(names), len(names))
+    for note in corpus.left_out:
+        say(f"  {note}")
     known = {name: values for name, values in columns.items() if any(value is not None for value in values)}
     return np.concatenate(parts), names, Table(known, rows=len(names)), layout.cut
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_words import SMALL, Said, refused
+from full_disk import largest_file
 from PIL import Image
 
 Call = Callable[..., Any]
@@ -108,12 +108,8 @@ def test_a_disk_that_fills_while_checkpointing_loses_nothing(
     foretell: Call, run: Path, pictures: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
-    try:
+    with largest_file(200_000):
         said = foretell("pretrain", pictures, "--out", folder, *SMALL)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     failed(said, "00000000.pt: the checkpoint could not be written (File too large)", "--resume")
     assert json.loads((folder / "status.json").read_text())["state"] == "failed"
     resumed = foretell("pretrain", "--resume", folder)
@@ -158,3 +154,14 @@ def test_places_that_are_none(foretell: Call, run: Path, flat: Path, tmp_path: P
         foretell("embed", run, "--out", tmp_path / "f.npz"), f"{tmp_path}/f.npz: is a folder; give --out a file in it"
     )
     refused(foretell("neighbours", run, "--out", tmp_path), "unknown suffix ''; expected .png")
+
+
+def test_a_seed_that_no_generator_takes_is_refused(foretell: Call, tmp_path: Path) -> None:
+    large = 10**23
+    said = foretell("pretrain", "@animals", "--out", tmp_path / "run", "--seed", large)
+    refused(said, "training.seed", str(large), str(2**63))
+    assert not (tmp_path / "run").exists()
+    for seed in (large, -1):
+        refused(
+            foretell("generate", tmp_path, "words", "--seed", seed), f"--seed {seed}: expected a whole number from 0"
+        )

@@ -74,6 +74,8 @@ def test_answering_by_the_verbs(made: Path, tmp_path: Path, capsys: pytest.Captu
     model = load_text(found.model)
     again = model.answers([(asked[name].text, asked[name].context) for name in answers])
     assert again == list(answers.values())
+    foretell.finetune(run, data=made / "tags.jsonl", compare=False, trials=1, set=QUICK)
+    assert not (found.model / "test_answers.json").exists()  # they are of the model that was there before
 
 
 def test_frozen_by_the_verbs(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from foretell.cli import main
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.transfer.text.saved import load_text
+from foretell.verbs import pretraining
 from foretell.verbs.text_transfer import open_labelled
 
 TINY = ["objective.network.layers=1", "objective.network.width=32", "objective.network.heads=2", "objective.length=32"]
@@ -172,7 +173,7 @@ def test_a_folder_in_a_public_layout_needs_no_run(made: Path, tmp_path: Path) ->
         foretell.evaluate(folder)
 
 
-def test_embed_writes_a_vector_a_document(made: Path, tmp_path: Path) -> None:
+def test_embed_writes_a_vector_a_document(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = copy_of(made, "bert", tmp_path)
     features = foretell.embed(run, made / "topics.csv", out=tmp_path / "x.npz")
     kept = np.load(tmp_path / "x.npz")
@@ -187,6 +188,13 @@ def test_embed_writes_a_vector_a_document(made: Path, tmp_path: Path) -> None:
     assert again == pytest.approx(features)
     own = foretell.embed(run)
     assert own.shape == (180, 32)
+    assert len(np.load(run / "features.npz")["features"]) == 180
+    monkeypatch.chdir(tmp_path)
+    foretell.embed(run, made / "topics.csv")
+    assert len(np.load(tmp_path / "features.npz")["features"]) == 90
+    assert len(np.load(run / "features.npz")["features"]) == 180
+    (run / "features.npz").unlink()
+    foretell.embed(run, shutil.copy(made / "plain.txt", tmp_path))  # the same text elsewhere is the run's own
     assert (run / "features.npz").is_file()
 
 
@@ -264,3 +272,18 @@ def test_another_task_with_out_leaves_the_results_of_the_run(
         assert json.loads((other / f"{name}.json").read_text())["task"] == "choice"
     assert load_text(other).task == "choice"
     assert f"results: kept in {other}; those of the run stay as they are" in capsys.readouterr().out
+
+
+def test_a_table_of_another_encoding_tells_its_rows_without_text(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, read = tmp_path / "topics.csv", ["data.encoding=latin-1"]
+    table.write_bytes(
+        ((made / "topics.csv").read_text() + "Gr\u00fc\u00dfe,school\n,school\n,garden\n").encode("latin-1")
+    )
+    assert pretraining._is_text(str(table), read)
+    assert main(["check", str(table), "-s", *read]) == 0
+    assert "91 documents" in (shown := capsys.readouterr().out)
+    assert "2 rows without text left out" in shown
+    open_labelled(copy_of(made, "bert", tmp_path), table, None, "cpu", read).close()
+    assert "2 rows without text left out" in capsys.readouterr().out

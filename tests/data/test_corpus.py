@@ -19,7 +19,9 @@ from foretell.data import textfile
 from foretell.data.corpus import Corpus, Document, open_corpus
 from foretell.data.rows import rows
 from foretell.data.sentences import split_sentences
+from foretell.data.text_source import column_names, holds_text
 from foretell.errors import InputError
+from foretell.tasks.tags_files import open_tagged
 
 STORY = "The cat sat. It slept!\n\nDr. Lee came at 5 p.m. on Monday. Who saw her?\n"
 
@@ -307,3 +309,61 @@ def test_memory_is_bounded_by_a_block_not_by_the_file(tmp_path: Path) -> None:
     assert count == 300_000
     assert path.stat().st_size > 12e6
     assert most < 6e6
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_rows_without_text_are_counted(tmp_path: Path, form: str) -> None:
+    given = ["a text", None, "", "another", None]
+    path = tmp_path / f"posts.{form}"
+    if form == "jsonl":
+        path.write_text("".join(json.dumps({"n": 1} if text is None else {"text": text}) + "\n" for text in given))
+    elif form == "csv":
+        path.write_text("text,n\n" + "".join(f"{text or ''},1\n" for text in given))
+    else:
+        parquet.write_table(arrow.table({"text": given}), path)
+    corpus = open_corpus(path)
+    for _ in range(2):
+        assert [document.text for document in corpus.documents()] == ["a text", "another"]
+        assert corpus.left_out == ["3 rows without text left out"]
+
+
+def test_the_text_of_json_lines_may_begin_after_the_first_object(tmp_path: Path) -> None:
+    path = tmp_path / "posts.jsonl"
+    path.write_text('{"body": "a"}\n{"text": "b"}\n')
+    assert holds_text(path, {})
+    assert [document.text for document in open_corpus(path).documents()] == ["b"]
+    path.write_text('{"text": "a"}\n{"text": "b"}\n{"text": \n')
+    read = rows(path)
+    assert [next(read).text, next(read).text] == ["a", "b"]
+    with pytest.raises(InputError, match="line 3: not valid JSON"):
+        next(read)
+
+
+def test_a_link_to_no_file_is_passed_over_and_told(tmp_path: Path) -> None:
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "elsewhere.txt")
+    with pytest.raises(InputError, match=r"gone\.txt: is a link to a file that is not there"):
+        open_corpus(tmp_path)
+    (tmp_path / "notes.txt").write_text("A note. Another one.\n")
+    corpus = open_corpus(tmp_path)
+    assert [path.name for path in corpus.files] == ["notes.txt"]
+    assert "1 link to files that are not there passed over: gone.txt" in corpus.notes
+    assert "1 link to files that are not there passed over: gone.txt" in open_tagged(tmp_path, "columns").notes
+
+
+@pytest.mark.parametrize("encoding", ["base64", "rot13", "hex", "nothing", "a\0b"])
+def test_a_codec_that_is_not_one_of_text_is_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "notes.txt").write_text("some words\n")
+    with pytest.raises(InputError, match="is not known; expected one as utf-8, latin-1 or cp1252"):
+        list(open_corpus(tmp_path / "notes.txt", encoding=encoding).documents())
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
+def test_tables_of_another_encoding_are_known_as_text(tmp_path: Path, encoding: str) -> None:
+    for name, content in (
+        ("posts.csv", "text,größe\nübung,1\n"),
+        ("posts.tsv", "text\tgröße\nübung\t1\n"),
+        ("posts.jsonl", '{"text": "übung", "größe": 1}\n'),
+    ):
+        (tmp_path / name).write_bytes(content.encode(encoding))
+        assert holds_text(tmp_path / name, {}, encoding)
+        assert column_names(tmp_path / name, encoding) == ["text", "größe"]

@@ -231,3 +231,11 @@ def test_text_is_told_from_images(tmp_path: Path) -> None:
     found = {name for name in given if holds_text(tmp_path / name, {})}
     assert found == {"t", "text.csv", "l.jsonl", "t/a.txt.gz"}
     assert holds_text(tmp_path / "other.tsv", {"text": "body"})
+
+
+def test_rows_without_text_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "some words", "label": "x"}\n{"text": null}\n{"n": 1}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": ""}\n')
+    found = render_text(audit_text(open_corpus(tmp_path)))
+    assert "  understood: 3 rows without text left out\n" in found
+    assert "labels: 1 over 1 document: x 1" in found

@@ -249,6 +249,15 @@ def test_columns_and_parts(tmp_path: Path) -> None:
         store.subset(np.array([], np.int64))
 
 
+def test_rows_without_text_are_told_of_a_store_that_was_kept_too(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,n\nA text.,1\n,2\n,3\n")
+    corpus = open_corpus(tmp_path / "t.csv")
+    tokenizer = train_tokenizer(corpus, TokenizerConfig(), MASKED)
+    for _ in range(2):
+        store = open_tokens(open_corpus(tmp_path / "t.csv"), tokenizer, cache=tmp_path)
+        assert store.notes[-1] == "2 rows without text left out"
+
+
 def test_a_trained_tokenizer_is_kept(corpus: Corpus, tmp_path: Path) -> None:
     one, two = (trained(corpus, TokenizerConfig(vocabulary=300), MASKED, tmp_path) for _ in range(2))
     assert one.to_str() == two.to_str()

@@ -87,10 +87,11 @@ def test_a_store_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_split_column_decides_what_is_held_out(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    path.write_text("text,split\n" + "red blue,train\n" * 6 + "blue red blue,test\n")
+    path.write_text("text,split\n" + "red blue,train\n" * 6 + "blue red blue,test\n,train\n")
     store = open_words(open_corpus(path), cache=tmp_path / "cache")
     assert list(store.sentences(store.held)) == [["blue", "red", "blue"]]
     assert store.counts.tolist() == [6, 6]
+    assert store.facts["notes"][-1] == "1 row without text left out"
 
 
 def test_words_by_letters_and_by_spaces() -> None:

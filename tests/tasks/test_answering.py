@@ -162,8 +162,9 @@ def test_the_content_changes_with_what_is_judged() -> None:
     _, layout = encoder_and_layout()
     first, second = asked("the cat", "the cat sits here", "sits"), asked("the cat", "the cat sits here", "sits here")
     both = replace(first, answers=(*first.answers, *second.answers))
-    made = {Answering.of(layout, [one]).content() for one in (first, second, both, replace(first, text="a cat"))}
-    assert len(made) == 4
+    as_written = [replace(first, text="The cat"), replace(first, context="The cat sits here")]  # of the same tokens
+    others = [first, second, both, replace(first, text="a cat"), *as_written]
+    assert len({Answering.of(layout, [one]).content() for one in others}) == 6
     assert (
         Answering.of(layout, QUESTIONS).take(np.array([0])).content() == Answering.of(layout, QUESTIONS[:1]).content()
     )

@@ -133,6 +133,8 @@ def test_the_content_changes_with_what_is_judged() -> None:
     one = Tagging.of(layout, [Tagged(["cat", "runs"], ["N", "new"], "a")], ["N", "V"])
     other = Tagging.of(layout, [Tagged(["cat", "runs"], ["N", "newer"], "a")], ["N", "V"])
     assert len({one.content(), other.content(), task_of(layout).content()}) == 3
+    as_written = Tagging.of(layout, [Tagged(["Cat", "runs"], ["N", "new"], "a")], ["N", "V"])
+    assert as_written.content() != one.content()  # the tokens are the same, what is foretold by the words alone is not
     part = task_of(layout).take(np.array([3, 0]))
     assert part.content() == task_of(layout, [SENTENCES[3], SENTENCES[0]]).content()
 

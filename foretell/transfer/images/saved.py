@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from foretell.encoders.folder import README
+from foretell.encoders.folder import README, encoder_files
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.encoders.weights import read_tensors, usable
 from foretell.errors import InputError
-from foretell.run import write_aside
+from foretell.run import write_together
 from foretell.transfer.config import ClassifierConfig
 from foretell.transfer.images.cases import Pool
 from foretell.transfer.images.features import PlainViews
@@ -55,9 +55,10 @@ numbers, shares = predict_cases(classifier, store, rows, cases, pooling=facts["p
 def save_classifier(
     classifier: Classifier, folder: str | Path, *, crop: Crop = 1.0, extra: dict[str, Any] | None = None
 ) -> Path:
-    """Write ``classifier`` to ``folder``; timm loads its encoder. Raises ForetellError when it cannot be written."""
-    from foretell.encoders import save_encoder
+    """Write ``classifier`` to ``folder``, all of it or nothing; timm loads its encoder.
 
+    Raises ForetellError when it cannot be written.
+    """
     encoder, views = classifier.encoder, classifier.views
     if not isinstance(encoder, TimmEncoder) or views.mean is None or views.std is None:
         raise InputError(f"{folder}: only a timm encoder with known mean and deviation can be saved as a classifier")
@@ -66,7 +67,7 @@ def save_classifier(
         parts[ATTENTION] = classifier.attention.state_dict()["weight"]
     head = {name: tensor.detach().cpu().contiguous() for name, tensor in parts.items()}
     target = Path(folder)
-    save_encoder(
+    files = encoder_files(
         encoder,
         target,
         mean=views.mean,
@@ -75,11 +76,12 @@ def save_classifier(
         interpolation=views.interpolation,
         crop=crop,
     )
-    use = USE.format(name=json.dumps(target.resolve().name, ensure_ascii=False))
+    readme = files[README]
+    assert isinstance(readme, str)
+    readme += USE.format(name=json.dumps(target.resolve().name, ensure_ascii=False))
     if "pooling" in (extra or {}):
-        use += USE_CASES
-    write_aside(target / README, (target / README).read_text(encoding="utf-8") + use)
-    write_aside(target / HEAD, save(head, metadata={"format": "pt"}))
+        readme += USE_CASES
+    write_together(target, {**files, README: readme, HEAD: save(head, metadata={"format": "pt"})})
     return target
 
 

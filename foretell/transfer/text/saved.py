@@ -90,7 +90,10 @@ def _head_tensors(head: SummaryHead | TokenHead, place: Place, width: int) -> di
 
 
 def save_text(tuner: TextTuner, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> Path:
-    """Write the model, its head and its tokenizer to ``folder``. Raises ForetellError when it cannot be written."""
+    """Write the model, its head and its tokenizer to ``folder``, all of it or nothing.
+
+    Raises ForetellError when it cannot be written.
+    """
     task, model = tuner.task, tuner.model
     assert isinstance(tuner.head, SummaryHead | TokenHead)
     laid = task.layout
@@ -146,8 +149,9 @@ class TextClassifier:
         """The probability of each class for each text or pair of texts; for a choice, (context, answer, answer, ...),
         of each answer. Texts that are too long are cut as in training.
 
-        Raises InputError for another number of texts than the task takes.
+        Raises InputError for one text that is not in a list, and for another number of texts than the task takes.
         """
+        _several(texts, "texts")
         if not isinstance(self.tuner.task, Classification | Choice):
             raise InputError(f"this model was fine-tuned for {self.task}: use its method tags or answers")
         rows = [(one,) if isinstance(one, str) else tuple(one) for one in texts]
@@ -165,25 +169,34 @@ class TextClassifier:
         return [_summed(name, one.tolist()) for name, one in zip(names, found, strict=True)]
 
     def tags(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """The tag of each word of each sentence, given as its words. Raises InputError for a model that tags no
-        words."""
+        """The tag of each word of each sentence, given as its words. Raises InputError for a sentence that is not a list of
+        words, and for a model that tags no words.
+        """
+        _several(sentences, "sentences")
         task = self.tuner.task
         if not isinstance(task, Tagging):
             raise InputError(f"this model was fine-tuned for {self.task} and tags no words: use its method predict")
+        for number, words in enumerate(sentences, 1):
+            if isinstance(words, str):
+                raise InputError(f"sentence {number}: expected a list of its words, not the text {words[:40]!r}")
         tagged = [
             Tagged(list(words), [""] * len(words), f"sentence {number}") for number, words in enumerate(sentences, 1)
         ]
         return self.tuner.predictions(type(task).of(task.layout, tagged, task.tags))
 
     def answers(self, questions: Sequence[tuple[str, str]]) -> list[str]:
-        """The answer to each (question, text), a piece of the text, "" where it holds none. Raises InputError for a
-        model that answers no questions.
+        """The answer to each (question, text), a piece of the text, "" where it holds none. Raises InputError for what is no
+        such pair, and for a model that answers no questions.
         """
+        _several(questions, "pairs of question and text")
         task = self.tuner.task
         if not isinstance(task, Answering):
             raise InputError(
                 f"this model was fine-tuned for {self.task} and answers no questions: use its method predict"
             )
+        for number, pair in enumerate(questions, 1):
+            if isinstance(pair, str) or len(pair) != 2:
+                raise InputError(f"question {number}: expected a pair of question and text, not {str(pair)[:40]!r}")
         asked = [Question(str(number), question, text) for number, (question, text) in enumerate(questions)]
         found = self.tuner.predictions(Answering.of(task.layout, asked, longest=task.longest))
         return [one.given(task.threshold) for one in found]
@@ -192,6 +205,12 @@ class TextClassifier:
         none, layout = np.zeros(len(rows), np.int64), self.tuner.task.layout
         kind = CLASSES.get(self.task)
         return Choice.of(layout, rows, none) if kind is None else kind.of(layout, rows, none, self.classes)
+
+
+def _several(given: object, what: str) -> None:
+    """Raises InputError for one text where a list of ``what`` is expected: its letters would be taken for them."""
+    if isinstance(given, str):
+        raise InputError(f"expected a list of {what}, not the text {given[:40]!r}; put it into a list")
 
 
 def _summed(names: Sequence[str], probabilities: Sequence[float]) -> dict[str, float]:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from digit_samples import new_encoder  # type: ignore[import-not-found]
+from full_disk import largest_file  # type: ignore[import-not-found]
 from safetensors.torch import save_file
 
 from foretell.counters import Rng, Rows
 from foretell.encoders import build_encoder, load_encoder, save_encoder
 from foretell.encoders.base import EncoderConfig
-from foretell.errors import InputError
+from foretell.errors import ForetellError, InputError
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import ClassifierConfig, TransferConfig
 from foretell.transfer.fractions import subset
@@ -275,6 +276,19 @@ def test_the_model_a_person_keeps_survives_the_disk(digits, views, trained, tmp_
         load_classifier(tmp_path / "kept")
     with pytest.raises(InputError, match="not a fine-tuned classifier"):
         load_classifier(tmp_path)
+
+
+def test_a_write_that_fails_leaves_the_earlier_classifier_whole(digits, views, trained, tmp_path: Path) -> None:
+    settled = views.model_copy(update={"mean": [0.3], "std": [0.3]})
+    folder = save_classifier(make(digits, settled, trained), tmp_path / "kept")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = make(digits, settled, trained)
+    other.classes = [f"digit {name}" for name in other.classes]
+    for place in (folder, tmp_path / "new"):
+        with largest_file(20_000), pytest.raises(ForetellError, match=r"model\.safetensors: could not be written"):
+            save_classifier(other, place)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_extraction_does_not_depend_on_the_batch_and_keeps_the_mode(digits, views, encoder) -> None:

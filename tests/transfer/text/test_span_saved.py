@@ -38,6 +38,8 @@ def test_a_tagger_is_read_back(network: str, tmp_path: Path) -> None:
     readme = (folder / "README.md").read_text()
     assert "model.tags([[" in readme
     assert 'load_text("tagger")' in readme
+    with pytest.raises(InputError, match="sentence 2: expected a list of its words, not the text 'a cat'"):
+        loaded.tags([["a"], "a cat"])
     for wrong in (loaded.predict, loaded.answers):
         with pytest.raises(InputError, match="fine-tuned for tagging"):
             wrong([("a", "b")])
@@ -57,6 +59,8 @@ def test_an_answerer_is_read_back_with_its_threshold(network: str, tmp_path: Pat
     every = load_text(save_text(tuner, tmp_path / "every"))
     assert "" not in every.answers(asked)
     assert json.loads((tmp_path / "every" / "config.json").read_text())["foretell"]["threshold"] is None
+    with pytest.raises(InputError, match="question 1: expected a pair of question and text, not 'ab'"):
+        loaded.answers(["ab"])
     with pytest.raises(InputError, match="fine-tuned for answering"):
         loaded.tags([["a"]])
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import largest_file
 from text_topics import QUICK, goes_on, knowing_encoder, same_topic, small_decoder, tokenizer_of, topics
 
 from foretell.data.tokenizer import specials_of
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
-from foretell.errors import InputError
+from foretell.errors import ForetellError, InputError
 from foretell.tasks.classification import Entailment
 from foretell.tasks.layout import Layout
 from foretell.transfer.text.saved import load_text, save_text
@@ -104,6 +105,20 @@ def test_transformers_gives_the_same_probabilities(network: str, kind: str, tmp_
         assert found.numpy() == pytest.approx(tuner.predictions(data)[number], abs=1e-4)
 
 
+def test_a_write_that_fails_leaves_the_earlier_model_whole(tmp_path: Path) -> None:
+    first, data = tuned("bert", "classification")
+    other, _ = tuned("bert", "entailment")
+    folder = save_text(first, tmp_path / "classifier")
+    texts = [one[0] for one in data.texts]
+    before = load_text(folder).predict(texts)
+    with largest_file(20_000), pytest.raises(ForetellError, match=r"model\.safetensors: could not be written"):
+        save_text(other, folder)
+    assert load_text(folder).predict(texts) == before
+    with largest_file(20_000), pytest.raises(ForetellError, match=r"model\.safetensors: could not be written"):
+        save_text(other, tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier"]
+
+
 def test_equal_answers_of_a_choice_are_one(tmp_path: Path) -> None:
     tuner, data = tuned("bert", "choice")
     loaded = load_text(save_text(tuner, tmp_path / "classifier"))
@@ -118,6 +133,9 @@ def test_what_cannot_be_applied_is_said(tmp_path: Path) -> None:
     loaded = load_text(save_text(tuner, tmp_path / "classifier"))
     with pytest.raises(InputError, match=r"text 2: entailment takes 2 text\(s\), not 1"):
         loaded.predict([("a", "b"), ("a",)])
+    for give in (loaded.predict, loaded.tags, loaded.answers):
+        with pytest.raises(InputError, match=r"expected a list of .*, not the text 'a good dog'; put it into a list"):
+            give("a good dog")
     from foretell.encoders.public import save_public
 
     save_public(tuner.model, tmp_path / "bare", tuner.task.layout.tokenizer.to_str())
