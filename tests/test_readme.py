@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,13 @@ def test_a_packaged_recipe_trains(path: Path, folder: Path, tmp_path: Path) -> N
     assert cli.main(["pretrain", *own, *words]) == 0
     assert Recipe.load(out).training.steps == 2
     assert (out / "encoder" / ("vectors.bin" if kind == "words" else "model.safetensors")).is_file()
+
+
+def test_the_extras_are_those_that_are_named() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].keys()
+    files = [
+        ROOT / "README.md", *DOCS, *(path for part in ("foretell", "benchmarks") for path in (ROOT / part).rglob("*.py")),
+    ]  # fmt: skip
+    named = {extra for path in files for extra in re.findall(r"'foretell\[(\w+)\]'", path.read_text())}
+    assert named == extras - {"dev"}
