@@ -416,7 +416,7 @@ def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, 
         "labels.csv: no column 'label' among PatientID, lable; is it 'lable'? Then give --set data.columns.label=lable",
     )
     rare = [f"{name},{at % 2 if at < 20 else 1},{'train' if at < 20 else 'test'}" for at, name in enumerate(names)]
-    refused(said(["PatientID,label,split", *rare]), "one class only ('1', 20 samples)", "(of the test part)")
+    refused(said(["PatientID,label,split", *rare]), "in the test part:", "one class only ('1', 20 samples)")
     halves = [f"{name},{at % 2},{'AB'[at > 23]}" for at, name in enumerate(names)]
     refused(said(["PatientID,label,domain", *halves], "--shift", "domain=C"), "unknown value of column 'domain' 'C'")
     refused(said(["PatientID,label,domain", *halves], "--shift", "hospital=B"), "column of --shift 'hospital'")

@@ -26,8 +26,8 @@ def _apart(at: int) -> str:
 
 
 CASES = {
-    "none of 28 samples has a label; label some of them (of the training part)": _only_tested,
-    "none of 12 samples has a label; label some of them (of the test part)": _only_learnt,
+    "in the training part: none of 28 samples has a label; label some of them": _only_tested,
+    "in the test part: none of 12 samples has a label; label some of them": _only_learnt,
     "no training label names c, d, the labels of all test samples; give both parts the same labels": _apart,
 }
 
