@@ -10,6 +10,7 @@ from foretell.data.corpus import TEXT
 from foretell.data.medical_files import kind_of
 from foretell.data.rows import TABLES, header_of
 from foretell.data.source import IMAGES, files_in
+from foretell.data.table import separator_of
 from foretell.errors import InputError, first_line
 from foretell.json_files import parsed
 
@@ -52,7 +53,7 @@ def column_names(path: Path) -> list[str]:
         except ValueError:
             return []
         return list(row) if isinstance(row, dict) else []
-    separator = "\t" if suffix == ".tsv" else max(",;\t|", key=first.count)
+    separator = "\t" if suffix == ".tsv" else separator_of(first)
     return header_of(path, first, separator)
 
 
