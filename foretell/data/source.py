@@ -320,8 +320,8 @@ def with_labels(source: Source, labels: str | Path, columns: Mapping[str, str] |
     """The source with the columns of a table joined by ``path``; files without a row get missing values.
 
     A path in the table may be whole, also through links, relative to the source's folder or to the table's, or a bare file
-    name (with or without its suffix) that only one file has. Rows for files that are not in the source are noted. Raises InputError when no
-    row matches, or when two rows name one file.
+    name (with or without its suffix) that only one file has. Rows for files that are not in the source are noted. Raises
+    InputError when no row matches, two rows name one file, or several files have the bare name of a row.
     """
     found, missing = join(source.names, source.root, Path(labels), columns)
     table = Table({**source.table.columns, **{k: v for k, v in found.columns.items() if k != "path"}}, rows=len(source))
@@ -348,14 +348,16 @@ def join(
         hint = tables.how_to_name("path", list(given.columns), _PATH_NAMES)
         raise InputError(f"{labels}: no column 'path' among {tables.some(list(given.columns))}; {hint}")
     where: dict[str, list[int]] = {}
-    short: dict[str, str | None] = {}
+    short: dict[str, list[str]] = {}  # a file's bare name, with or without its suffix -> the files that have it
     for i, name in enumerate(names):
         file = os.path.normpath(root / split_name(name)[0])
         for whole in {os.path.normpath(root / name), file}:
             where.setdefault(whole, []).append(i)  # a row for a clip is one for each of its frames
         base = os.path.basename(file)
         for key in {base, os.path.splitext(base)[0]}:
-            short[key] = file if short.get(key, file) == file else None
+            called = short.setdefault(key, [])
+            if not called or called[-1] != file:
+                called.append(file)
     rows = [-1] * len(names)
     missing = []
     bases = (root, labels.resolve().parent)
@@ -371,10 +373,17 @@ def join(
         value = value.replace("\\", "/")
         places = [os.path.normpath(base / value) for base in bases]
         at = next((where[place] for place in places if place in where), None)
-        if at is None and "/" not in value:
-            at = where.get(short.get(value) or "")
+        called = short.get(value, [])  # none for a value with a folder
+        if at is None and len(called) == 1:
+            at = where[called[0]]
         if at is None:  # a path through a link: the folder's own is known without
             at = next((where[place] for place in map(unlinked, places) if place in where), None)
+        if at is None and called:
+            alike = list(dict.fromkeys(split_name(names[where[file][0]])[0] for file in called))
+            raise InputError(
+                f"{labels}: row {row + 1}: {len(alike)} files are called '{value}' ({tables.some(alike, 3)}); give its path, "
+                f"from {root} on"
+            )
         if at is None:
             missing.append(value)
             continue

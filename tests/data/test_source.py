@@ -175,6 +175,20 @@ def test_labels_that_match_nothing_or_twice(tmp_path: Path) -> None:
         scan(tmp_path / "in", labels=labels)
 
 
+def test_a_bare_name_that_several_files_have_is_told(tmp_path: Path) -> None:
+    for name in "abcd":
+        fill(tmp_path / "in" / name, 2)
+    labels = tmp_path / "labels.csv"
+    for value in ("000.png", "000"):
+        labels.write_text(f"path,label\na/001.png,x\n{value},y\n")
+        told = f"row 2: 4 files are called '{value}' (a/000.png, b/000.png, c/000.png and 1 more); give its path, from"
+        with pytest.raises(InputError, match=re.escape(told)):
+            with_labels(scan(tmp_path / "in"), labels)
+    fill(tmp_path / "in", 1)  # a file of that very path is no other's
+    labels.write_text("path,label\n000.png,y\n")
+    assert with_labels(scan(tmp_path / "in"), labels).table.column("label") == ["y", *[None] * 8]
+
+
 @pytest.mark.parametrize("fill_with", ["nothing", "text"])
 def test_an_empty_folder(tmp_path: Path, fill_with: str) -> None:
     if fill_with == "text":
