@@ -75,7 +75,7 @@ def test_the_separator_is_looked_for_outside_quotes(tmp_path: Path, header: str,
     (tmp_path / "x.csv").write_text(f"{header}\n{row}\n")
     assert list(read_table(tmp_path / "x.csv").columns) == names
     assert column_names(tmp_path / "x.csv") == names
-    (_, values), = cells(tmp_path / "x.csv", lambda have: {name: name for name in have})
+    ((_, values),) = cells(tmp_path / "x.csv", lambda have: {name: name for name in have})
     assert list(values) == names
 
 

@@ -65,7 +65,9 @@ def test_an_amount_is_one_column_where_each_seed_draws_another_number_of_labels(
 
 
 def test_runs_of_one_name_are_told_apart_by_the_folders_above(tmp_path: Path) -> None:
-    one, other, third = (made(tmp_path / name, lift) for name, lift in (("a/run", 0.1), ("b/run", 0.2), ("b/wide", 0.3)))
+    one, other, third = (
+        made(tmp_path / name, lift) for name, lift in (("a/run", 0.1), ("b/run", 0.2), ("b/wide", 0.3))
+    )
     found = compare_runs([one, other, third])
     assert {row["run"] for row in found["paired"]} == {"b/run", "wide"}
     assert {row["against"] for row in found["paired"]} == {"a/run"}
