@@ -116,6 +116,7 @@ def test_with_findings_no_label_is_taken_for_a_class_and_the_split_is_that_of_th
     said = foretell("pretrain", table, *made, "-s", "transfer.findings=dim,first")
     assert said.status == 0, said.err
     assert "findings are judged by a comparison" in said.out
+    assert "columns without a meaning here: patient\n" in said.out
     assert "that it has not seen:" not in said.out
     assert "accuracy" not in said.out
     results = tmp_path / "run" / "results"

@@ -9,6 +9,7 @@ import pytest
 from pictures import fill
 
 from foretell.data.source import folder_columns, scan, with_labels
+from foretell.data.store import open_images
 from foretell.errors import InputError
 
 
@@ -55,7 +56,8 @@ def test_split_folders(tmp_path: Path) -> None:
 
 def columns_of(*names: str) -> tuple[dict[str, list[str | None]], list[str]]:
     notes: list[str] = []
-    return folder_columns(list(names), notes), notes
+    columns, class_notes = folder_columns(list(names), notes)
+    return columns, notes + class_notes
 
 
 def test_folders_beside_splits_have_no_label() -> None:
@@ -144,6 +146,22 @@ def test_labels_are_joined_by_path_or_by_name(tmp_path: Path) -> None:
     found = with_labels(scan(tmp_path / "in"), labels)
     assert found.table.column("label") == ["x", "y", None]
     assert any("1 row names a file not among the images (none.png)" in note for note in found.notes)
+
+
+def test_labels_stand_in_place_of_folders(tmp_path: Path) -> None:
+    for name in ("train", "bus"):
+        fill(tmp_path / "in" / name, 2)
+    labels, wards = tmp_path / "labels.csv", tmp_path / "wards.csv"
+    labels.write_text("path,label\ntrain/000.png,x\n")
+    wards.write_text("path,ward\ntrain/000.png,7\n")
+    plain = scan(tmp_path / "in")
+    of_classes = ["2 folders are understood as classes", plain.notes[-1]]
+    assert plain.notes == of_classes
+    for found in (scan(tmp_path / "in", labels=labels), open_images(tmp_path / "in", labels=labels)):
+        assert (found.kind, found.notes) == ("folder", [])
+        assert found.table.column("label") == [None, None, "x", None]
+    for found in (scan(tmp_path / "in", labels=wards), open_images(tmp_path / "in", labels=wards)):
+        assert (found.kind, found.notes) == ("class folders", of_classes)
 
 
 def test_labels_are_joined_through_a_link_to_the_folder(tmp_path: Path) -> None:
