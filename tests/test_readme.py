@@ -115,8 +115,7 @@ def test_a_packaged_recipe_trains(path: Path, folder: Path, tmp_path: Path) -> N
 def test_the_extras_are_those_that_are_named() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].keys()
-    files = [
-        ROOT / "README.md", *DOCS, *(path for part in ("foretell", "benchmarks") for path in (ROOT / part).rglob("*.py")),
-    ]  # fmt: skip
-    named = {extra for path in files for extra in re.findall(r"'foretell\[(\w+)\]'", path.read_text())}
+    code = [path for part in ("foretell", "benchmarks") for path in (ROOT / part).rglob("*.py")]
+    texts = [README, *(path.read_text() for path in (*DOCS, *code))]
+    named = {extra for text in texts for extra in re.findall(r"'foretell\[(\w+)\]'", text)}
     assert named == extras - {"dev"}

@@ -140,7 +140,7 @@ def sequences(store: ImageStore) -> dict[str, Index]:
 
 
 def summary(store: ImageStore) -> str:
-    """How many sequences there are, how long they are, and the first by name, in words. Raises InputError as ``sequences``."""
+    """How many sequences there are, how long, and the first by name, in words. Raises InputError as ``sequences``."""
     found = sequences(store)
     if not found:
         return "no frame belongs to a sequence"

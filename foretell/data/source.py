@@ -35,8 +35,8 @@ class Source:
     """The samples of a source before any is decoded.
 
     ``names`` are paths relative to ``root`` (or absolute), one a row of ``table``; arrays and embedded sets have none
-    yet. ``notes`` say in words what was understood: ``class_notes`` are those by which folders are classes, ``unused`` the
-    columns that one says to have no meaning. ``extra`` lists image files under a manifest that it does not name.
+    yet. ``notes`` say in words what was understood: ``class_notes`` are those by which folders are classes, ``unused``
+    the columns that one says to have no meaning. ``extra`` lists image files under a manifest that it does not name.
     ``salt`` is what identifiers of medical files are hashed with; ``hashed``: those in the table are; ``patients`` has, by a
     patient's identifier with its issuer, the one without (both as the table has them).
     """
@@ -339,9 +339,9 @@ def _not_named(root: Path, names: list[str]) -> list[str]:
 def with_labels(source: Source, labels: str | Path, columns: Mapping[str, str] | None = None) -> Source:
     """The source with the columns of a table joined by ``path``; files without a row get missing values.
 
-    A path in the table may be whole, also through links, relative to the source's folder or to the table's, or a bare file
-    name (with or without its suffix) that only one file has. Rows for files that are not in the source are noted. Raises
-    InputError when no row matches, two rows name one file, or several files have the bare name of a row.
+    A path in the table may be whole, also through links, relative to the source's folder or to the table's, or a bare
+    file name (with or without its suffix) that only one file has. Rows for files that are not in the source are noted.
+    Raises InputError when no row matches, two rows name one file, or several files have the bare name of a row.
     """
     found, missing = join(source.names, source.root, Path(labels), columns)
     if source.kind == "class folders" and "label" in found:
@@ -403,8 +403,8 @@ def join(
         if at is None and called:
             alike = list(dict.fromkeys(split_name(names[where[file][0]])[0] for file in called))
             raise InputError(
-                f"{labels}: row {row + 1}: {len(alike)} files are called '{value}' ({tables.some(alike, 3)}); give its path, "
-                f"from {root} on"
+                f"{labels}: row {row + 1}: {len(alike)} files are called '{value}' ({tables.some(alike, 3)}); "
+                f"give its path, from {root} on"
             )
         if at is None:
             missing.append(value)

@@ -236,7 +236,7 @@ _QUOTED = re.compile(r'(^|[,;\t|])"(?:[^"]|"")*(?:"|$)')
 
 
 def separator_of(header: str) -> str:
-    """What stands most often between the names of a header: one of , ; tab and |. Those within quotes are part of a name."""
+    """What stands most often between the names of a header: one of , ; tab and |, but for those within quotes."""
     return max(",;\t|", key=_QUOTED.sub(r"\1", header).count)
 
 

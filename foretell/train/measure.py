@@ -278,8 +278,8 @@ def seconds_per_step(
 def seconds_aside(
     trainable: Trainable, monitors: Sequence[Monitor], health: Health | None, health_every: int
 ) -> tuple[float, list[tuple[int, float]]]:
-    """(seconds a step that ``health``, measured every so many steps, takes beside it, (``every``, seconds a round) of each
-    monitor), by trying each once.
+    """(seconds a step that ``health``, measured every so many steps, takes beside it, (``every``, seconds a round) of
+    each monitor), by trying each once.
     """
     looks = [(m.every, _seconds_once(trainable, partial(m, trainable, 0))) for m in monitors]
     if health is None:

@@ -1,4 +1,4 @@
-"""Where a run goes on from: its last checkpoint, on every process, and what must be the same as when that was written."""
+"""Where a run goes on from: its last checkpoint, on every process, and what must be as when that was written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from foretell.train.config import TrainingConfig
 
 
 class Start(NamedTuple):
-    """``saved``: the checkpoint to go on from, None to start at the beginning; ``where``: the file that it was read from.
+    """``saved``: the checkpoint to go on from, None to start at the beginning; ``where``: the file that was read.
 
     ``measured``: what the run's facts hold where it was killed before its first checkpoint, on the first process alone.
     """

@@ -89,11 +89,11 @@ def compare_runs(paths: Sequence[Path | str]) -> Row:
 
     {"metric", "seeds", "rows": [{"run", "encoder", "arm", "per_class", "labels", "mean", "low", "high", "n"}], "paired":
     [{"run", "against", "arm", "per_class", "labels", "difference", "low", "high", "n", "verdict"}]}, with 95% t intervals
-    over seeds; "per_class" is the amount that was asked for, "labels" how many that were with the first seed. A run is called
-    by its folder, with those above it that tell it from another of that name. An arm that does not depend on pretraining
-    (scratch, random) is in the rows of every run: with one encoder its values agree.
-    Raises InputError for fewer than two runs, a run given twice or without a comparison, and comparisons that differ in data,
-    test part, seeds, search, numbers of labels or settings of fine-tuning.
+    over seeds; "per_class" is the amount that was asked for, "labels" how many that were with the first seed. A run is
+    called by its folder, with those above it that tell it from another of that name. An arm that does not depend on
+    pretraining (scratch, random) is in the rows of every run: with one encoder its values agree.
+    Raises InputError for fewer than two runs, a run given twice or without a comparison, and comparisons that differ in
+    data, test part, seeds, search, numbers of labels or settings of fine-tuning.
     """
     if len(paths) < 2:
         raise InputError(f"comparing runs needs two or more, not {len(paths)}")

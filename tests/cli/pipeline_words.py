@@ -56,7 +56,9 @@ trials = 1
 
 
 def made_studies(folder: Path) -> Path:
-    """30 patients of two images each, half of them with a bright square; labels.csv by patient, the last six of hospital B."""
+    """30 patients of two images each, half of them with a bright square, in ``folder``; beside it labels.csv by patient,
+    the last six of hospital B.
+    """
     rng = np.random.default_rng(0)
     for patient in range(30):
         for image in range(2):

@@ -1,4 +1,4 @@
-"""Text as it is given to pretraining: what is known as text, what there is too little of, and what little time is for."""
+"""Text as it is given to pretraining: what is known as text, what is too little, and what little time is for."""
 
 from __future__ import annotations
 
