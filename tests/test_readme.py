@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,10 @@ def test_links_and_pictures_lead_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("name", objectives.names())
 def test_every_objective_has_its_row(name: str) -> None:
-    assert f"| [`{name}`](objectives/{name}.md) |" in (ROOT / "docs/objectives.md").read_text()
+    kind = objectives.get(name)
+    told = " | ".join((kind.hides, kind.foretells, kind.needs, kind.good_for, kind.paper))
+    rows = (ROOT / "docs/objectives.md").read_text().replace("`", "").splitlines()
+    assert f"| [{name}](objectives/{name}.md) | {told} |" in rows
     assert f"`{name}`" in next(line for line in README.splitlines() if line.startswith("| objectives |"))
 
 
@@ -106,3 +110,12 @@ def test_a_packaged_recipe_trains(path: Path, folder: Path, tmp_path: Path) -> N
     assert cli.main(["pretrain", *own, *words]) == 0
     assert Recipe.load(out).training.steps == 2
     assert (out / "encoder" / ("vectors.bin" if kind == "words" else "model.safetensors")).is_file()
+
+
+def test_the_extras_are_those_that_are_named() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].keys()
+    code = [path for part in ("foretell", "benchmarks") for path in (ROOT / part).rglob("*.py")]
+    texts = [README, *(path.read_text() for path in (*DOCS, *code))]
+    named = {extra for text in texts for extra in re.findall(r"'foretell\[(\w+)\]'", text)}
+    assert named == extras - {"dev"}

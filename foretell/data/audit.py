@@ -20,7 +20,7 @@ from foretell.data.medical_audit import lines as medical_lines
 from foretell.data.sequences import summary
 from foretell.data.splits import canonical, kept_apart
 from foretell.data.store import ImageStore, open_images
-from foretell.data.table import IDENTITIES, Identity, Table, check_labels, many
+from foretell.data.table import IDENTITIES, Identity, check_labels, many
 from foretell.errors import InputError
 
 Kind = TypeVar("Kind", str, Identity)
@@ -110,7 +110,9 @@ def audit(
     else:
         settings.setdefault("max_unreadable", 0.999999)
         store = open_images(source, columns=columns, progress=progress, **settings)
-    missing = [name for name, reason in store.unreadable if reason == "does not exist"]
+    named = store.kind == "manifest"
+    missing = [name for name, reason in store.unreadable if named and reason == "does not exist"]
+    unreadable = [(name, reason) for name, reason in store.unreadable if not (named and reason == "does not exist")]
     lost = _lost_groups(store)
     if labels is not None:
         store, absent = store.with_labels(labels, columns)
@@ -133,7 +135,7 @@ def audit(
         usual=(int(np.median(store.sizes[:, 0])), int(np.median(store.sizes[:, 1]))),
         largest=_size(store, int(areas.argmax())),
         oblong=outside(store.sizes),
-        unreadable=[(name, reason) for name, reason in store.unreadable if reason != "does not exist"],
+        unreadable=unreadable,
         equal=[[names[row] for row in group] for group in equal],
         alike=[[names[row] for row in group] for group in alike],
         flat=flat,
@@ -177,22 +179,18 @@ def _with_what_is_learnt(
     """
     check_columns(store.table, findings)
     if findings:
-        return _without_classes(store)
+        notes = store.notes_beside(findings)
+        store = store.without_classes()
+        store.notes = notes
+        return store
     if labels is None:
         return store
     try:
         check_labels(labels, columns)
     except InputError as reason:
-        store = _without_classes(store) if store.kind == "class folders" else store
+        store = store.without_classes() if store.kind == "class folders" else store
         store.notes = [*store.notes, f"no classes in {reason}"]
     return store
-
-
-def _without_classes(store: ImageStore) -> ImageStore:
-    kept = {name: values for name, values in store.table.columns.items() if name != "label"}
-    left = store.with_table(Table(kept, rows=len(store)))
-    left.notes = [note for note in store.notes if not note.endswith("understood as classes")]
-    return left
 
 
 def _lost_groups(store: ImageStore) -> int:

@@ -304,7 +304,8 @@ def _fill(corpus: Corpus, folder: Path) -> None:
         corpus.notes.append(f"{many(left, 'file')} of other kinds passed over")
     names = there(folder, names, corpus.notes)
     corpus.files = [folder / name for name in names]
-    known = folder_columns(names, corpus.notes, "texts")
+    known, of_classes = folder_columns(names, corpus.notes, "texts")
+    corpus.notes += of_classes
     corpus.labels, corpus.splits = known.get("label"), known.get("split")
 
 

@@ -32,8 +32,8 @@ from foretell.data.window import FILE, Window
 def decode(path: Path | str, side: int, window: Window = FILE) -> Pixels:
     """(H, W, C) uint8 or uint16, longest side at most ``side``; ``window`` is for DICOM and NIfTI. Raises Unreadable."""
     path = Path(path)
+    file, frame = split_name(str(path))
     try:
-        file, frame = split_name(str(path))
         kind = kind_of(Path(file))
         if kind == "nifti":
             return nifti.read(str(path), side, window)
@@ -48,7 +48,8 @@ def decode(path: Path | str, side: int, window: Window = FILE) -> Pixels:
     except Unreadable:
         raise
     except FileNotFoundError:
-        raise Unreadable("does not exist") from None
+        link = Path(file).is_symlink()
+        raise Unreadable("is a link to a file that does not exist" if link else "does not exist") from None
     except IsADirectoryError:
         raise Unreadable("is a folder, not an image") from None
     except PermissionError:

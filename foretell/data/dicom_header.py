@@ -24,6 +24,7 @@ from foretell.data.dicom_form import object_of, tags_of
 from foretell.data.dicom_values import narrow
 from foretell.data.nifti import PLANES
 from foretell.data.pixels import Unreadable
+from foretell.data.table import is_whole
 from foretell.errors import ForetellError
 
 FEW = 2000  # files: below this a process's start takes longer than it saves
@@ -84,7 +85,7 @@ def read(path: Path) -> Header:
             _text(dataset, "StudyInstanceUID"),
             _text(dataset, "SeriesInstanceUID"),
             _text(dataset, "SOPInstanceUID"),
-            number if number is not None and number.lstrip("-").isdecimal() else None,
+            number if number is not None and is_whole(number) else None,
             {
                 "modality": _text(dataset, "Modality"),
                 "vendor": _text(dataset, "Manufacturer"),

@@ -245,9 +245,8 @@ def _completed(
         whole = [mine if theirs is None else theirs for theirs, mine in zip(given, own, strict=True)]
         if any(value is not None for value in whole):
             columns[name] = whole
-    kind, notes = source.kind, source.notes
-    if kind == "class folders" and _one_patient_each(columns):
-        kind, notes = "folder", [note for note in notes if not note.endswith("understood as classes")]
+    if source.kind == "class folders" and _one_patient_each(columns):
+        source = source.without_classes()
         del columns["label"]
     if sequences and "case" not in columns and "series" in columns:
         columns["case"] = columns["series"]
@@ -256,11 +255,10 @@ def _completed(
             columns[known] = columns[name]
     return replace(
         source,
-        kind=kind,
         names=list(read["names"]),
         table=Table(columns, rows=len(rows)),
         notes=[
-            *notes,
+            *source.notes,
             *read["notes"],
             *_of_nobody(read["names"], values, columns),
             *_identified(columns, identifiers, told),

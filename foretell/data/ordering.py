@@ -84,16 +84,15 @@ def arrange(source: Source, every: int = 1) -> Source:
             unnumbered += columns["order"][-1] is None
     if "group" in given and films:
         columns["case"] = cases
-    notes = list(source.notes)
-    kind = source.kind
-    if kind == "class folders" and len(set(zip(columns["label"], columns["group"], strict=True))) == len(
+    if source.kind == "class folders" and len(set(zip(columns["label"], columns["group"], strict=True))) == len(
         set(columns["label"])
     ):  # walk/001.png: the folder is the sequence, and no class
-        kind, notes = "folder", [note for note in notes if not note.endswith("understood as classes")]
+        source = source.without_classes()
         del columns["label"]
+    notes = list(source.notes)
     if films:
         each = "" if every == 1 else f", every {ordinal(every)} of them"
         notes.append(f"{many(films, 'file')} of many frames: {many(frames, 'frame')}{each}")
     if unnumbered:
         notes.append(f"{many(unnumbered, 'file')} without a number in the name or an order: no frame of a sequence")
-    return replace(source, kind=kind, names=names, table=Table(columns, rows=len(names)), notes=notes)
+    return replace(source, names=names, table=Table(columns, rows=len(names)), notes=notes)

@@ -13,7 +13,7 @@ from typing import Any
 
 from foretell.data import textfile
 from foretell.data.table import SUFFIXES as TABLES
-from foretell.data.table import TEXT_NAMES, check_header, how_to_name, some, text_of
+from foretell.data.table import TEXT_NAMES, check_header, how_to_name, separator_of, some, text_of
 from foretell.errors import InputError, first_line, unknown
 from foretell.json_files import parsed_line
 
@@ -94,7 +94,7 @@ def _csv(path: Path, choose: Choose, encoding: str, delimiter: str | None) -> It
     if not first.strip():
         raise InputError(f"{path}: is empty; expected a header row such as 'text,label'")
     if delimiter is None:
-        delimiter = max(",;\t|", key=first.count)
+        delimiter = separator_of(first)
     own = header_of(path, first, delimiter)
     check_header(own, path)
     mapping = {known: own.index(name) for known, name in choose(own).items()}
@@ -234,7 +234,9 @@ def _parquet(path: Path, choose: Choose) -> Iterator[tuple[str, Cells]]:
 
     try:
         with parquet.ParquetFile(path) as file:
-            mapping = choose(list(file.schema_arrow.names))
+            own = list(file.schema_arrow.names)
+            check_header(own, path)
+            mapping = choose(own)
             number = 0
             for batch in file.iter_batches(ROWS, columns=sorted(set(mapping.values()))):
                 values = {known: batch.column(own).to_pylist() for known, own in mapping.items()}

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from foretell.data.images import Images
 from foretell.data.store import ImageStore
-from foretell.data.table import many
+from foretell.data.table import many, some
 from foretell.errors import InputError
 
 Index = NDArray[np.int64]
@@ -140,13 +140,17 @@ def sequences(store: ImageStore) -> dict[str, Index]:
 
 
 def summary(store: ImageStore) -> str:
-    """How many sequences there are and how long they are, in words. Raises InputError as ``sequences``."""
-    lengths = [len(rows) for rows in sequences(store).values()]
-    if not lengths:
+    """How many sequences there are, how long, and the first by name, in words. Raises InputError as ``sequences``."""
+    found = sequences(store)
+    if not found:
         return "no frame belongs to a sequence"
+    lengths = [len(rows) for rows in found.values()]
+    alike = len(set(lengths)) == 1
+    span = many(lengths[0], "frame") if alike else f"{min(lengths)} to {max(lengths)} frames"
     alone = sum(length == 1 for length in lengths)
-    span = f"{min(lengths)} to {max(lengths)} frames" if len(set(lengths)) > 1 else many(lengths[0], "frame")
-    return f"{many(len(lengths), 'sequence')} of {span}" + (f", {alone} of one frame alone" if alone else "")
+    of_one = f", {alone} of one frame alone" if alone and not alike else ""
+    names = list(found) if alike else [f"{name} ({length})" for name, length in zip(found, lengths, strict=True)]
+    return f"{many(len(lengths), 'sequence')} of {span}{of_one}: {some(names, SHOWN)}"
 
 
 def _place(store: ImageStore, row: int, order: str) -> float:

@@ -35,7 +35,8 @@ class Source:
     """The samples of a source before any is decoded.
 
     ``names`` are paths relative to ``root`` (or absolute), one a row of ``table``; arrays and embedded sets have none
-    yet. ``notes`` say in words what was understood, ``extra`` lists image files under a manifest that it does not name.
+    yet. ``notes`` say in words what was understood: ``class_notes`` are those by which folders are classes, ``unused``
+    the columns that one says to have no meaning. ``extra`` lists image files under a manifest that it does not name.
     ``salt`` is what identifiers of medical files are hashed with; ``hashed``: those in the table are; ``patients`` has, by a
     patient's identifier with its issuer, the one without (both as the table has them).
     """
@@ -46,6 +47,8 @@ class Source:
     names: list[str]
     table: Table
     notes: list[str] = field(default_factory=list)
+    class_notes: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     salt: str | None = None
     hashed: bool = False
@@ -56,6 +59,17 @@ class Source:
 
     def path(self, i: int) -> Path:
         return self.root / self.names[i]
+
+    def without_classes(self) -> Source:
+        """The source of class folders as a plain folder."""
+        columns = {name: values for name, values in self.table.columns.items() if name != "label"}
+        notes = [note for note in self.notes if note not in self.class_notes]
+        return replace(self, kind="folder", table=Table(columns, rows=len(self.table)), notes=notes, class_notes=[])
+
+
+def of_unused(columns: list[str]) -> str:
+    """The note on columns of a manifest that nothing here takes."""
+    return f"columns without a meaning here: {tables.some(columns, 12)}"
 
 
 def scan(
@@ -205,15 +219,18 @@ def _folder(name: str, root: Path, suffixes: frozenset[str]) -> Source:
         notes.append(f"{many(sum(others.values()), 'file')} of other kinds passed over: {kinds}")
     if manifests:
         notes.append(f"a table lies in the folder ({manifests[0]}): give it as the source or as labels to use it")
-    columns = folder_columns(images, notes)
+    columns, class_notes = folder_columns(images, notes)
     kind: Kind = "class folders" if "label" in columns else "folder"
-    return Source(name, kind, root, images, Table({"path": list(images), **columns}), notes)
+    table = Table({"path": list(images), **columns})
+    return Source(name, kind, root, images, table, [*notes, *class_notes], class_notes=class_notes)
 
 
-def folder_columns(names: list[str], notes: list[str], what: str = "images") -> dict[str, list[str | None]]:
-    """Labels and splits that the folders' names say: ``class/x.jpg`` or ``train/class/x.jpg``.
+def folder_columns(
+    names: list[str], notes: list[str], what: str = "images"
+) -> tuple[dict[str, list[str | None]], list[str]]:
+    """(labels and splits that the folders' names say: ``class/x.jpg`` or ``train/class/x.jpg``, notes on the labels).
 
-    What lies beside folders of splits, as in ``unlabeled/``, has neither.
+    What lies beside folders of splits, as in ``unlabeled/``, has neither. What else is to be told goes to ``notes``.
     """
     folders = [name.split("/")[:-1] for name in names]
     columns: dict[str, list[str | None]] = {}
@@ -233,16 +250,19 @@ def folder_columns(names: list[str], notes: list[str], what: str = "images") -> 
             where = tables.some([name or "the folder itself" for name in rest])
             notes.append(f"{what} beside them, of {where}, have no label and no split: pretraining alone uses them")
         folders = [folder[1:] for folder in folders]
+    class_notes = []
     first = _first(folder for folder, own in zip(folders, inside, strict=True) if own)
     if len(first) > 1 and "" not in first:
         columns["label"] = [folder[0] if own else None for folder, own in zip(folders, inside, strict=True)]
-        notes.append(f"{len(first)} folders are understood as classes")
+        class_notes.append(f"{len(first)} folders are understood as classes")
         called = sorted(name for name in first if name.lower() in SPLITS)
         if called and not splits:
-            notes.append(f"{', '.join(called)} too is understood as a class, since no other folder is named as a split")
+            class_notes.append(
+                f"{', '.join(called)} too is understood as a class, since no other folder is named as a split"
+            )
     elif len(first) > 1:
         notes.append(f"{what} lie beside folders, so that the folders are not understood as classes")
-    return columns
+    return columns, class_notes
 
 
 def _first(folders: Iterable[list[str]]) -> set[str]:
@@ -289,11 +309,11 @@ def _manifest(name: str, path: Path, columns: Mapping[str, str] | None) -> Sourc
     notes = [f"{many(len(table), 'row')}; columns understood: {', '.join(used)}"]
     rest = [other for other in table.columns if other not in (*tables.COLUMNS, *mapped.values())]
     if rest:
-        notes.append(f"columns without a meaning here: {', '.join(rest[:12])}")
+        notes.append(of_unused(rest))
     if "split" in table:
         table = table.with_column("split", [SPLITS.get((v or "").lower(), v) for v in table.column("split")])
     table = table.with_column("path", list(names))
-    return Source(name, "manifest", path.parent, names, table, notes, extra=_not_named(path.parent, names))
+    return Source(name, "manifest", path.parent, names, table, notes, unused=rest, extra=_not_named(path.parent, names))
 
 
 def _check_named_once(name: str, root: Path, names: list[str]) -> None:
@@ -332,11 +352,13 @@ def _not_named(root: Path, names: list[str]) -> list[str]:
 def with_labels(source: Source, labels: str | Path, columns: Mapping[str, str] | None = None) -> Source:
     """The source with the columns of a table joined by ``path``; files without a row get missing values.
 
-    A path in the table may be whole, also through links, relative to the source's folder or to the table's, or a bare file
-    name (with or without its suffix) that only one file has. Rows for files that are not in the source are noted. Raises InputError when no
-    row matches, or when two rows name one file.
+    A path in the table may be whole, also through links, relative to the source's folder or to the table's, or a bare
+    file name (with or without its suffix) that only one file has. Rows for files that are not in the source are noted.
+    Raises InputError when no row matches, two rows name one file, or several files have the bare name of a row.
     """
     found, missing = join(source.names, source.root, Path(labels), columns)
+    if source.kind == "class folders" and "label" in found:
+        source = source.without_classes()
     table = Table({**source.table.columns, **{k: v for k, v in found.columns.items() if k != "path"}}, rows=len(source))
     notes = list(source.notes)
     if missing:
@@ -361,14 +383,16 @@ def join(
         hint = tables.how_to_name("path", list(given.columns), _PATH_NAMES)
         raise InputError(f"{labels}: no column 'path' among {tables.some(list(given.columns))}; {hint}")
     where: dict[str, list[int]] = {}
-    short: dict[str, str | None] = {}
+    short: dict[str, list[str]] = {}  # a file's bare name, with or without its suffix -> the files that have it
     for i, name in enumerate(names):
         file = os.path.normpath(root / split_name(name)[0])
         for whole in {os.path.normpath(root / name), file}:
             where.setdefault(whole, []).append(i)  # a row for a clip is one for each of its frames
         base = os.path.basename(file)
         for key in {base, os.path.splitext(base)[0]}:
-            short[key] = file if short.get(key, file) == file else None
+            called = short.setdefault(key, [])
+            if not called or called[-1] != file:
+                called.append(file)
     rows = [-1] * len(names)
     missing = []
     bases = (root, labels.resolve().parent)
@@ -384,10 +408,17 @@ def join(
         value = value.replace("\\", "/")
         places = [os.path.normpath(base / value) for base in bases]
         at = next((where[place] for place in places if place in where), None)
-        if at is None and "/" not in value:
-            at = where.get(short.get(value) or "")
+        called = short.get(value, [])  # none for a value with a folder
+        if at is None and len(called) == 1:
+            at = where[called[0]]
         if at is None:  # a path through a link: the folder's own is known without
             at = next((where[place] for place in map(unlinked, places) if place in where), None)
+        if at is None and called:
+            alike = list(dict.fromkeys(split_name(names[where[file][0]])[0] for file in called))
+            raise InputError(
+                f"{labels}: row {row + 1}: {len(alike)} files are called '{value}' ({tables.some(alike, 3)}); "
+                f"give its path, from {root} on"
+            )
         if at is None:
             missing.append(value)
             continue

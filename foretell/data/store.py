@@ -25,7 +25,7 @@ from foretell.data.ordering import arrange, of_first_frames
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import Crew
 from foretell.data.settled import settle, torn
-from foretell.data.source import Source, join, not_among, scan
+from foretell.data.source import Source, join, not_among, of_unused, scan
 from foretell.data.stores import alone, whole
 from foretell.data.table import Table
 from foretell.errors import InputError
@@ -197,8 +197,32 @@ class ImageStore:
             fingerprint=self.fingerprint,
             found=self.found,
         )
-        store.notes = list(self.notes)
+        store.kind, store.notes = self.kind, list(self.notes)
         return store
+
+    def without_classes(self) -> ImageStore:
+        """The same images without the column ``label``; class folders are a plain folder then."""
+        store = self.with_table(
+            Table({name: values for name, values in self.table.columns.items() if name != "label"}, rows=len(self))
+        )
+        if store.kind == "class folders":
+            store.kind, store.notes = "folder", self._notes_without_classes()
+        return store
+
+    def _notes_without_classes(self) -> list[str]:
+        of_classes = self.found.class_notes if self.found is not None else []
+        return [note for note in self.notes if note not in of_classes]
+
+    def notes_beside(self, findings: Sequence[str]) -> list[str]:
+        """``notes`` where the columns ``findings``, if any, are what is learnt: they have a meaning, and folders are no
+        classes.
+        """
+        if self.found is None or not findings:
+            return self.notes
+        left = [name for name in self.found.unused if name not in findings]
+        unused = of_unused(self.found.unused)
+        notes = self._notes_without_classes()
+        return [of_unused(left) if note == unused else note for note in notes if left or note != unused]
 
     def with_labels(self, labels: str | Path, columns: Mapping[str, str] | None = None) -> tuple[ImageStore, list[str]]:
         """(store with the columns of the table ``labels`` joined by path, paths in it that no image has).
@@ -213,7 +237,8 @@ class ImageStore:
         added = {name: values for name, values in joined.columns.items() if name != "path"}
         if found is not None and found.salt is not None:
             added = without_identifiers(added, columns, found, self.table)
-        return self.with_table(Table({**self.table.columns, **added}, rows=len(self))), missing
+        store = self.without_classes() if "label" in added and self.kind == "class folders" else self
+        return store.with_table(Table({**store.table.columns, **added}, rows=len(self))), missing
 
     @property
     def usual_side(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,14 +125,19 @@ def ordinal(number: int) -> str:
 
 def some(names: Sequence[str], most: int = 20) -> str:
     """The first of the names for a message, and how many more there are."""
-    shown = ", ".join(name[:80] for name in names[:most])
+    shown = ", ".join(name[:80] or "(no name)" for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
+
+
+def is_whole(text: str) -> bool:
+    """Whether ``text`` is a whole number in digits, as 7 or -1."""
+    return text.isascii() and text.removeprefix("-").isdecimal()
 
 
 def sort_names(names: Iterable[str]) -> list[str]:
     """Sorted; as numbers when all of them are whole numbers."""
     chosen = list(names)
-    if chosen and all(name.lstrip("-").isdecimal() and name.isascii() for name in chosen):
+    if chosen and all(is_whole(name) for name in chosen):
         return sorted(chosen, key=lambda name: (int(name), name))
     return sorted(chosen)
 
@@ -220,8 +226,18 @@ def check_labels(labels: str | Path, columns: Mapping[str, str] | None = None) -
 def check_header(names: Sequence[str], path: Path) -> None:
     """Raises InputError where two columns have one name."""
     double = [name for name, count in Counter(names).items() if count > 1]
+    if double == [""]:
+        raise InputError(f"{path}: {names.count('')} columns have no name; give each one, or leave them out")
     if double:
-        raise InputError(f"{path}: two columns are named '{min(double)[:80]}'; rename one")
+        raise InputError(f"{path}: two columns are named '{min(filter(None, double))[:80]}'; rename one")
+
+
+_QUOTED = re.compile(r'(^|[,;\t|])"(?:[^"]|"")*(?:"|$)')
+
+
+def separator_of(header: str) -> str:
+    """What stands most often between the names of a header: one of , ; tab and |, but for those within quotes."""
+    return max(",;\t|", key=_QUOTED.sub(r"\1", header).count)
 
 
 def _check_text(path: Path) -> None:
@@ -237,7 +253,7 @@ def _read_csv(path: Path, delimiter: str | None) -> Table:
         if delimiter is None:
             first = stream.readline()
             stream.seek(0)
-            delimiter = max(",;\t|", key=first.count)
+            delimiter = separator_of(first)
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         try:
             header = [name.strip() for name in next(reader, [])]
@@ -288,7 +304,9 @@ def _read_parquet(path: Path) -> Table:
     import pyarrow.parquet as parquet
 
     try:
-        read = parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:
+            check_header(file.schema_arrow.names, path)
+            read = file.read()
         return Table(
             {name: [text_of(value) for value in read.column(name).to_pylist()] for name in read.column_names},
             rows=read.num_rows,

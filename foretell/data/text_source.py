@@ -11,6 +11,7 @@ from foretell.data.corpus import TEXT
 from foretell.data.medical_files import kind_of
 from foretell.data.rows import JSON_LINES, SAMPLED, TABLES, header_of
 from foretell.data.source import IMAGES, files_in
+from foretell.data.table import separator_of
 from foretell.errors import InputError, first_line
 from foretell.json_files import parsed
 
@@ -50,7 +51,7 @@ def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
     if suffix in JSON_LINES:
         return _of_objects(islice(filled, SAMPLED))
     first = next(filled, "")
-    separator = "\t" if suffix == ".tsv" else max(",;\t|", key=first.count)
+    separator = "\t" if suffix == ".tsv" else separator_of(first)
     return header_of(path, first, separator)
 
 

@@ -43,7 +43,7 @@ class Bert(TextObjective):
     paper = "Devlin et al. 2018, arXiv 1810.04805"
     hides = "15% of the words, and whether a second text follows the first"
     foretells = "the words, from both sides; and that answer"
-    good_for = "classification, tagging, pairs and answers in text"
+    good_for = "classification, tagging, pairs and answers in text; filling gaps (foretell fill)"
     roles = MASKED
 
     class Config(TextConfig):

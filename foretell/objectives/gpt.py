@@ -32,7 +32,7 @@ class Gpt(TextObjective):
     paper = "Radford et al. 2018 and 2019"
     hides = "what comes after each word"
     foretells = "the next word, from those before it"
-    good_for = "writing on from a prompt, scoring text, tasks written as token sequences"
+    good_for = "writing on from a prompt (foretell generate), scoring text, tasks written as token sequences"
     roles = ("end",)
 
     class Config(TextConfig):

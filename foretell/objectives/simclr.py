@@ -53,8 +53,8 @@ class SimCLR(ImageObjective, Contrastive):
     paper = "Chen et al. 2020, arXiv 2002.05709"
     hides = "which two views show the same image"
     foretells = "the partner of each view among all views of the batch"
-    needs = "images"
-    good_for = "classes that survive cropping and recolouring; batches of some hundred and more"
+    needs = "images, in batches of some hundred and more"
+    good_for = "classes that survive cropping and recolouring"
     drawn_as = MappingProxyType({"a": "a", "b": "b"})
 
     class Config(ImageObjective.Config):

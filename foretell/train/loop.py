@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel
 
 from foretell import distributed
 from foretell.counters import Rows
@@ -31,6 +28,7 @@ from foretell.train.machine import checked_limits, describe, named_device
 from foretell.train.measure import Measured
 from foretell.train.monitor import Best, Monitor, undisturbed
 from foretell.train.progress import Progress, spoken
+from foretell.train.resume import Start, recipe_of, start_of
 from foretell.train.schedule import warmup_steps
 from foretell.train.step import Stepper, finite_parameters, to_layout
 from foretell.train.stop import Interruption
@@ -123,7 +121,6 @@ class _Fit:
         self.resumed = False
         # what a checkpoint holds beside the parameters
         self.step = 0
-        self._known: dict[str, Any] | None = None
         self.earlier = 0.0
         self.best: Best | None = None
         self.early = False
@@ -159,8 +156,9 @@ class _Fit:
         self.trainable.train()
         per_epoch = self.trainable.steps_per_epoch(self.config.batch) * self.trainable.visits_per_epoch
         check_batch(self.trainable, self.config.batch, len(self.rows), self.config.chunk)
-        saved, where = self._saved(resume)
-        self.measured = self._measured(saved, where, per_epoch)
+        start = start_of(self.run, resume, recipe_of(self.trainable, self.config))
+        saved, where = start.saved, start.where
+        self.measured = self._measured(start, per_epoch)
         to_layout(self.trainable, self.measured.layout)
         self.stepper = Stepper(
             self.trainable,
@@ -282,22 +280,11 @@ class _Fit:
 
     # checkpoints -----------------------------------------------------------------------------------------------------
 
-    def _recipe(self) -> dict[str, Any]:
-        """What must be the same on resuming."""
-        recipe: dict[str, Any] = {"training": self.config.model_dump(mode="json")}
-        own = getattr(self.trainable, "config", None)
-        if isinstance(own, BaseModel):
-            recipe["objective"] = own.model_dump(mode="json")
-        fingerprint = getattr(getattr(self.trainable, "store", None), "fingerprint", None)
-        if fingerprint is not None:
-            recipe["data"] = {"fingerprint": str(fingerprint)}
-        return recipe
-
     def _payload(self) -> dict[str, Any]:
         return {
             "step": self.step,
             **self.stepper.state(),
-            "recipe": self._recipe(),
+            "recipe": recipe_of(self.trainable, self.config),
             "measured": asdict(self.measured),
             "seconds": self.seconds,
             "best": asdict(self.best) if self.best else None,
@@ -319,29 +306,6 @@ class _Fit:
         checkpoint.save(checkpoint.path_of(folder, self.step), self._payload())
         checkpoint.prune(folder, self.config.keep)
         self.journal.skip()
-
-    def _saved(self, resume: bool | str | Path) -> tuple[dict[str, Any] | None, str]:
-        """The checkpoint to go on from, on every process, and where it is; None to start at the beginning."""
-        if resume is False:
-            return None, ""
-        saved, where = distributed.on_first(lambda: self._found(resume)) or (None, "")
-        if distributed.world() == 1:
-            return saved, where
-        content, where = distributed.broadcast_object((None if saved is None else Path(where).read_bytes(), where))
-        return None if content is None else checkpoint.load_bytes(BytesIO(content)), where
-
-    def _found(self, resume: bool | str | Path) -> tuple[dict[str, Any] | None, str]:
-        """The run's own checkpoint of this recipe, and its path; None where it was killed before its first one."""
-        if self.run is None:
-            raise InputError("resuming needs a run folder")
-        path = checkpoint.latest(self.run.path / "checkpoints") if resume is True else Path(resume)  # type: ignore[arg-type]
-        if path is None:
-            self._known = (self.run.read_json("facts.json") or {}).get("measured")
-            return None, str(self.run.path / "facts.json")
-        payload = checkpoint.load(path)
-        with checkpoint.restoring(path):
-            checkpoint.check_same(payload["recipe"], self._recipe())
-        return payload, str(path)
 
     def _restore(self, saved: dict[str, Any], where: str) -> None:
         """Raises InputError, before the run is changed, where the checkpoint is not one of it."""
@@ -370,11 +334,11 @@ class _Fit:
 
     # the start -------------------------------------------------------------------------------------------------------
 
-    def _measured(self, saved: dict[str, Any] | None, where: str, per_epoch: float) -> Measured:
+    def _measured(self, start: Start, per_epoch: float) -> Measured:
         """Precision, layout, threads and steps: as stored when resuming, else as given or measured."""
-        stored = saved.get("measured") if saved else distributed.broadcast_object(self._known)
-        if saved is not None or stored is not None:
-            with of(where):
+        stored = start.saved.get("measured") if start.saved else distributed.broadcast_object(start.measured)
+        if start.saved is not None or stored is not None:
+            with of(start.where):
                 measured = Measured.read(stored)
             _set_threads(measured.threads)
             self._watch(measured)
@@ -400,7 +364,9 @@ class _Fit:
         self._say("measuring how many steps fit into the time")
         allowed, modes = seconds_of(self.config.time), (measured.precision, measured.layout)
         each = measure.seconds_per_step(self.trainable, self.config, self.rows, self.device, modes, allowed)
-        pace, left = Pace(each, *self._aside()), allowed - self.seconds
+        health = self._new_health(None) if self.run is not None else None
+        aside = measure.seconds_aside(self.trainable, self.monitors, health, self.config.health_every)
+        pace, left = Pace(each, *distributed.broadcast_object(aside)), allowed - self.seconds
         if self.rounds is not None and pace.looks:
             measured.steps_per_round = steps_per_round(left / pace.seconds(), self.rounds)
         measured.seconds_per_step = pace.seconds(measured.steps_per_round)
@@ -422,24 +388,6 @@ class _Fit:
         self.journal.flops_per_sample = measured.flops_per_sample
         # one process's limit times the processes: on one machine they share its cores by threads
         self.journal.peak_flops = checked_limits(self.device).flops(measured.precision) * distributed.world()
-
-    def _aside(self) -> tuple[float, list[tuple[int, float]]]:
-        """Seconds a step that health takes beside it, and of each monitor (``every``, seconds a round), by trying each once."""
-        health, looks = 0.0, []
-        if self.first:
-            looks = [(m.every, self._seconds_of(partial(m, self.trainable, 0))) for m in self.monitors]
-            of_run = self._new_health(None) if self.run is not None else None
-            if of_run is not None:
-                seconds = self._seconds_of(lambda: of_run(0, loss=0.0, chance=None, warm=False))
-                health = seconds / self.config.health_every
-        result: tuple[float, list[tuple[int, float]]] = distributed.broadcast_object((health, looks))
-        return result
-
-    def _seconds_of(self, call: Callable[[], Any]) -> float:
-        begin = time.perf_counter()
-        with measure.throwaway(self.trainable):
-            call()
-        return time.perf_counter() - begin
 
     def _prepare_health(self) -> None:
         self.chance = chance_of(self.trainable, self.config.batch)

@@ -1,4 +1,4 @@
-"""What is measured at the start of a run: precision, layout, operations a sample and seconds a step.
+"""What is measured at the start of a run: precision, layout, operations a sample, seconds a step and those beside it.
 
 Every measurement leaves the trainable as it found it, so that a run is the same as one told the outcome beforehand.
 """
@@ -9,9 +9,10 @@ import copy
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from foretell.train.accumulate import cut, gradients
 from foretell.train.budget import seconds_of
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed, stream_of
+from foretell.train.health import Health
 from foretell.train.machine import limits, synchronise
 from foretell.train.monitor import Monitor, undisturbed
 from foretell.train.step import Stepper, to_layout
@@ -271,3 +273,23 @@ def seconds_per_step(
     # the first step pays for memory and for kernels that are chosen on first use
     typical: float = distributed.broadcast_object(statistics.mean(taken[1:]))
     return typical
+
+
+def seconds_aside(
+    trainable: Trainable, monitors: Sequence[Monitor], health: Health | None, health_every: int
+) -> tuple[float, list[tuple[int, float]]]:
+    """(seconds a step that ``health``, measured every so many steps, takes beside it, (``every``, seconds a round) of
+    each monitor), by trying each once.
+    """
+    looks = [(m.every, _seconds_once(trainable, partial(m, trainable, 0))) for m in monitors]
+    if health is None:
+        return 0.0, looks
+    judged = partial(health, 0, loss=0.0, chance=None, warm=False)
+    return _seconds_once(trainable, judged) / health_every, looks
+
+
+def _seconds_once(trainable: Trainable, call: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    with throwaway(trainable):
+        call()
+    return time.perf_counter() - begin

@@ -4,6 +4,7 @@ comparisons that the runs hold.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,31 @@ from foretell.transfer.measures.intervals import paired, t_interval
 Row = dict[str, Any]
 
 
-def _read(path: Path) -> Row:
+def _names(paths: Sequence[Path | str]) -> list[str]:
+    """What to call each run: its folder, and as many of those above as tell it from the others of that name.
+
+    Raises InputError for a run that is given twice.
+    """
+    whole = [Path(os.path.abspath(path)).parts for path in paths]
+    twice = next((path for path, own in zip(paths, whole, strict=True) if whole.count(own) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice}: is given twice; expected runs that differ")
+    names = []
+    for own in whole:
+        count = 1
+        while sum(other[-count:] == own[-count:] for other in whole) > 1:
+            count += 1
+        names.append(str(Path(*own[-count:])))
+    return names
+
+
+def _read(path: Path, name: str) -> Row:
     run = Run.read(path)
     found = run.read_json("results/comparison.json")
     if not found or not found.get("rows"):
         raise InputError(f"{path}: no comparison yet; make one with: foretell evaluate {path} --compare")
     facts = run.read_json("facts.json") or {}
-    about = {"name": path.name, "encoder": facts.get("encoder", {}).get("name")}
+    about = {"name": name, "encoder": facts.get("encoder", {}).get("name")}
     # a run of texts is compared on labelled texts, whose source its comparison names; one of images on its own
     data = found.get("data") if "task" in found else facts.get("data", {}).get("fingerprint")
     return {**about, **found, "data": data}
@@ -70,14 +89,15 @@ def compare_runs(paths: Sequence[Path | str]) -> Row:
 
     {"metric", "seeds", "rows": [{"run", "encoder", "arm", "per_class", "labels", "mean", "low", "high", "n"}], "paired":
     [{"run", "against", "arm", "per_class", "labels", "difference", "low", "high", "n", "verdict"}]}, with 95% t intervals
-    over seeds; "per_class" is the amount that was asked for, "labels" how many that were with the first seed. An arm that
-    does not depend on pretraining (scratch, random) is in the rows of every run: with one encoder its values agree.
-    Raises InputError for fewer than two runs, a run without a comparison, and comparisons that differ in data, test part,
-    seeds, search, numbers of labels or settings of fine-tuning.
+    over seeds; "per_class" is the amount that was asked for, "labels" how many that were with the first seed. A run is
+    called by its folder, with those above it that tell it from another of that name. An arm that does not depend on
+    pretraining (scratch, random) is in the rows of every run: with one encoder its values agree.
+    Raises InputError for fewer than two runs, a run given twice or without a comparison, and comparisons that differ in
+    data, test part, seeds, search, numbers of labels or settings of fine-tuning.
     """
     if len(paths) < 2:
         raise InputError(f"comparing runs needs two or more, not {len(paths)}")
-    found = [_read(Path(path)) for path in paths]
+    found = [_read(Path(path), name) for path, name in zip(paths, _names(paths), strict=True)]
     first = found[0]
     for path, other in zip(paths[1:], found[1:], strict=True):
         differing = sorted(_differing(first, other))

@@ -112,10 +112,10 @@ def absolute(source: str) -> str:
     return source if source.startswith("@") else str(Path(source).expanduser().absolute())
 
 
-def tell_data(store: ImageStore, data: DataConfig) -> None:
-    """What was understood, and what was passed over or is missing."""
+def tell_data(store: ImageStore, data: DataConfig, findings: Sequence[str] = ()) -> None:
+    """What was understood, and what was passed over or is missing; ``findings`` are columns in place of classes."""
     say(f"data: {store.source}, {len(store):,} images, {_channels(store.channels)}, {_sides(store)}")
-    for note in store.notes:
+    for note in store.notes_beside(findings):
         say(f"  {note}")
     if store.unreadable:
         files = by_file(store.unreadable)

@@ -74,7 +74,7 @@ def _open(
     if not recipe.transfer.findings:
         common.check_labels(chosen)
     store = common.open_data(chosen)
-    common.tell_data(store, chosen)
+    common.tell_data(store, chosen, recipe.transfer.findings)
     if "label" not in store.table and not recipe.transfer.findings:
         raise InputError(
             f"{store.source}: has no labels to measure by; give --labels FILE (a CSV with the columns path and label), "

@@ -228,7 +228,7 @@ class Images(kinds.Kind[Setting]):
 
     def prepare(self, asked: Recipe) -> tuple[Setting, list[str]]:
         asked, store = opened(asked)
-        common.tell_data(store, asked.data)
+        common.tell_data(store, asked.data, asked.transfer.findings)
         return settled_on(asked, store)
 
     def monitors(self, setting: Setting, run: Run) -> Sequence[KnnMonitor | ProbeMonitor]:

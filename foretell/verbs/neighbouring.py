@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -61,16 +62,35 @@ def _of_file(path: Path, encoder: TimmEncoder, side: int, store: ImageStore, dat
 
 
 def _row_of(name: str, store: ImageStore) -> int | None:
-    """The row of the image that is called ``name`` or lies in that file; of a file of many frames, its first."""
+    """The row of the image that is called ``name`` or lies in that file, whatever links lead there; of a file of many
+    frames, its first.
+    """
     files = [split_name(own)[0] for own in store.names]
     for names in (store.names, files):
         if name in names:
             return names.index(name)
-        if store.found is not None:
-            root, file = os.path.abspath(store.found.root), os.path.abspath(name)
-            places = (row for row, own in enumerate(names) if os.path.normpath(os.path.join(root, own)) == file)
-            if (row := next(places, None)) is not None:
-                return row
+    if store.found is None:
+        return None
+    file = name if os.path.exists(name) else split_name(name)[0]
+    frame = name[len(file) :]
+    root = os.path.abspath(store.found.root)
+    places = {
+        os.path.normpath(os.path.join(root, files[row])): row
+        for row in reversed(range(len(files)))  # so that the first frame of a file is kept
+        if frame in ("", store.names[row][len(files[row]) :])
+    }
+    row = places.get(os.path.abspath(file))
+    return _same_file(file, places) if row is None else row
+
+
+def _same_file(file: str, places: Mapping[str, int]) -> int | None:
+    """The row of that of ``places`` which is ``file`` by another path; None where there is none."""
+    with contextlib.suppress(OSError):
+        asked = os.stat(file)
+        for place, row in places.items():
+            with contextlib.suppress(OSError):
+                if os.path.samestat(asked, os.stat(place)):
+                    return row
     return None
 
 

@@ -116,6 +116,7 @@ def test_with_findings_no_label_is_taken_for_a_class_and_the_split_is_that_of_th
     said = foretell("pretrain", table, *made, "-s", "transfer.findings=dim,first")
     assert said.status == 0, said.err
     assert "findings are judged by a comparison" in said.out
+    assert "columns without a meaning here: patient\n" in said.out
     assert "that it has not seen:" not in said.out
     assert "accuracy" not in said.out
     results = tmp_path / "run" / "results"
@@ -203,6 +204,21 @@ def test_the_nearest_images_are_of_other_cases_unless_asked_for(
     alone = names("--apart", "image")
     assert twin in alone
     assert asked not in alone
+
+
+def test_an_image_of_the_data_is_known_through_links(
+    run: Path, table: Path, pictures: Path, foretell: Call, tmp_path: Path
+) -> None:
+    asked, twin = sorted(pictures.rglob("*.png"))[:2]
+    (tmp_path / "folder").symlink_to(pictures)
+    (tmp_path / "link.png").symlink_to(asked)
+    for path in (tmp_path / "folder" / asked.relative_to(pictures), tmp_path / "link.png"):
+        own = [one["name"] for one in package.neighbours(run, path, k=200)[0]["neighbours"]]
+        assert str(asked.relative_to(pictures)) not in own
+        assert len(own) == 199
+        of_cases = [one["name"] for one in package.neighbours(run, path, data=table, k=200)[0]["neighbours"]]
+        assert not {str(asked), str(twin)} & set(of_cases)
+    refused(foretell("neighbours", run, tmp_path / "other.png"), "neither a file nor an image of")
 
 
 def test_cases_near_a_picture_from_outside_are_all_cases(

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from cli_words import refused
-from dicom_files import saved, small
+from pipeline_words import PLAN, again, made_studies
 from safetensors.torch import save_file
 
 from foretell.data.store import open_images
@@ -24,75 +23,10 @@ pytest.importorskip("pydicom")
 
 Call = Callable[..., Any]
 
-PLAN = """
-[shared]
-"encoder.name" = "resnet_tiny"
-"training.batch" = 8
-"training.warmup" = 0.0
-"training.precision" = "float32"
-"training.layout" = "contiguous"
-"transfer.steps" = 2
-"transfer.curve_points" = 0
-
-[[step]]
-name = "start"
-kind = "start"
-
-[[step]]
-name = "domain"
-kind = "pretrain"
-after = "start"
-recipe = "xray"
-[step.set]
-"training.steps" = 3
-
-[[step]]
-name = "cases"
-title = "SimCLR + MICLe"
-kind = "pretrain"
-after = "domain"
-recipe = "xray"
-[step.set]
-"objective.name" = "micle"
-"training.steps" = 2
-
-[[step]]
-name = "comparison"
-kind = "compare"
-of = ["start", "domain", "cases"]
-per_class = "40%,all"
-seeds = 2
-trials = 1
-
-[[step]]
-name = "classifier"
-kind = "finetune"
-after = "cases"
-trials = 1
-"""
-
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """30 patients of two images each, half of them with a bright square; labels.csv by patient, the last six of hospital B."""
-    folder = tmp_path_factory.mktemp("studies")
-    rng = np.random.default_rng(0)
-    for patient in range(30):
-        for image in range(2):
-            pixels = rng.integers(0, 1000, (24, 24), dtype=np.uint16)
-            if patient % 2:
-                pixels[6:14, 6:14] += 2000
-            made = small(
-                PatientID=f"ID-{patient}", StudyInstanceUID=f"1.2.{patient}", SeriesInstanceUID=f"1.2.{patient}.1",
-                SOPInstanceUID=f"1.2.{patient}.1.{image}", Rows=24, Columns=24, PixelData=pixels.tobytes(),
-            )  # fmt: skip
-            made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-            saved(folder, made, f"{patient:02d}-{image}.dcm")
-    rows = [
-        f"ID-{patient},{'square' if patient % 2 else 'plain'},{'B' if patient >= 24 else 'A'}" for patient in range(30)
-    ]
-    (folder.parent / "labels.csv").write_text("\n".join(["PatientID,label,domain", *rows]) + "\n")
-    return folder
+    return made_studies(tmp_path_factory.mktemp("studies"))
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +41,6 @@ def done(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(again(out, studies)) == 0
     patch.undo()
     return out
-
-
-def again(done: Path, studies: Path) -> list[str]:
-    words = ["pipeline", str(done / "plan.toml"), str(studies), "--labels", str(studies.parent / "labels.csv")]
-    return [*words, "--shift", "domain=B", "--out", str(done / "run")]
 
 
 def numbers(done: Path) -> dict[str, Any]:
@@ -359,86 +288,6 @@ def test_a_first_step_on_other_images(studies: Path, pictures: Path, foretell: C
     ]
 
 
-def test_bad_pipelines_are_refused(studies: Path, foretell: Call, tmp_path: Path) -> None:
-    def said(text: str, *more: str) -> Any:
-        (tmp_path / "plan.toml").write_text(text)
-        return foretell("pipeline", tmp_path / "plan.toml", studies, "--out", tmp_path / "run", *more)
-
-    refused(said(PLAN.replace('after = "domain"', 'after = "donain"')), "cases", "'donain'", "no earlier step")
-    refused(said(PLAN.replace('name = "cases"', 'name = "domain"')), "two steps are named domain")
-    refused(said(PLAN.replace('kind = "compare"', 'kind = "contrast"')), "step.4.kind")
-    refused(said(PLAN.replace("seeds = 2", "sedes = 2")), "step.4.sedes")
-    refused(said(PLAN.replace('["start", "domain", "cases"]', '["start"]')), "comparison", "kind pretrain")
-    refused(
-        said(PLAN.replace('after = "domain"', 'after = "domain"\nseeds = 2')),
-        "cases: 'seeds' is no setting of kind pretrain",
-    )
-    refused(said(PLAN.replace("40%,all", "40%,2")), "step comparison: per_class 40%,2", "not both")
-    refused(said(PLAN.replace("seeds = 2", 'shift = "B"')), "step comparison: shift B: expected COLUMN=VALUE")
-    refused(said(PLAN, "--shift", "B"), "--shift B: expected COLUMN=VALUE")
-    refused(
-        said(PLAN[: PLAN.index('[[step]]\nname = "comparison"')], "--shift", "domain=B"), "no step of kind 'compare'"
-    )
-    refused(said(PLAN, "--weights", "nowhere.safetensors"), "nowhere.safetensors")
-    refused(said("x ="), "not TOML")
-    refused(foretell("pipeline", "medicine", studies), "unknown pipeline 'medicine'", "medical")
-    refused(foretell("pipeline", "medical"), "DATA is missing")
-    (tmp_path / "plan.toml").write_text(PLAN)
-    words = again(tmp_path, studies)
-    refused(
-        foretell(*words[:-1], studies.parent / "labels.csv"), "labels.csv/fits.jsonl: cannot be written (it lies below"
-    )
-    refused(foretell("pipeline", "medical_widths", studies, "--weights", "x"), "is no start")
-    refused(
-        foretell("pipeline", "medical_starts", studies), "step natural needs weights to start from; give --weights FILE"
-    )
-
-
-def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, foretell: Call, tmp_path: Path) -> None:
-    def said(rows: list[str], *more: str) -> Any:
-        (tmp_path / "plan.toml").write_text(PLAN)
-        (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
-        words = [
-            "pipeline",
-            tmp_path / "plan.toml",
-            studies,
-            "--labels",
-            tmp_path / "labels.csv",
-            "--out",
-            tmp_path / "run",
-        ]
-        return foretell(*words, *more)
-
-    names = [f"ID-{patient}" for patient in range(30)]
-    refused(said(["PatientID,label", *(f"{name},same" for name in names)]), "two classes or more")
-    refused(
-        said(["PatientID,lable", *(f"{name},{at % 2}" for at, name in enumerate(names))]),
-        "labels.csv: no column 'label' among PatientID, lable; is it 'lable'? Then give --set data.columns.label=lable",
-    )
-    rare = [f"{name},{at % 2 if at < 20 else 1},{'train' if at < 20 else 'test'}" for at, name in enumerate(names)]
-    refused(said(["PatientID,label,split", *rare]), "one class only ('1', 20 samples)", "(of the test part)")
-    halves = [f"{name},{at % 2},{'AB'[at > 23]}" for at, name in enumerate(names)]
-    refused(said(["PatientID,label,domain", *halves], "--shift", "domain=C"), "unknown value of column 'domain' 'C'")
-    refused(said(["PatientID,label,domain", *halves], "--shift", "hospital=B"), "column of --shift 'hospital'")
-    one = [f"{name},{at % 2 if at < 24 else 1},{'AB'[at > 23]}" for at, name in enumerate(names)]
-    refused(
-        said(["PatientID,label,domain", *one], "--shift", "domain=B"),
-        "--shift domain=B",
-        "one class only ('1', 12 samples)",
-    )
-    parts = [
-        f"{path.name},{at // 2 % 2},{'train' if at % 6 else 'test'}"
-        for at, path in enumerate(sorted(studies.iterdir()))
-    ]
-    first, second, *_ = (path.name for path in sorted(studies.iterdir()))
-    refused(
-        said(["path,label,split", *parts]),
-        "group 'patient-",
-        f"is in two splits: {first} is test, {second} is train (and 9 more",
-    )
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_step_that_could_not_begin_is_refused_before_the_first_is_trained(
     done: Path, studies: Path, foretell: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -478,16 +327,6 @@ def test_a_step_that_could_not_begin_is_refused_before_the_first_is_trained(
     assert ended.status == 130
     assert ended.out.count("done before and unchanged") == 2
     assert "step 3 of 5, cases" in ended.out
-
-
-def test_weights_that_fit_no_network_compared_are_refused_before_training(
-    studies: Path, foretell: Call, tmp_path: Path
-) -> None:
-    save_file({"conv.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "other.safetensors")
-    (tmp_path / "plan.toml").write_text(PLAN.replace('after = "start"\n', ""))
-    words = [*again(tmp_path, studies), "--weights", str(tmp_path / "other.safetensors")]
-    refused(foretell(*words), "step comparison: ", "other.safetensors: does not fit encoder 'resnet_tiny'")
-    assert not (tmp_path / "run").exists()
 
 
 def test_pretraining_takes_findings_without_a_class_and_domains_of_the_header(

@@ -6,13 +6,12 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 import foretell
@@ -20,19 +19,14 @@ from foretell.cli import main
 from foretell.data.corpus import open_corpus
 from foretell.data.tokenise import open_tokens
 from foretell.data.tokenizer import MASKED, TokenizerConfig, load_tokenizer, train_tokenizer
-from foretell.encoders import generation
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.public import save_public
 from foretell.errors import InputError
 from foretell.objectives.bert import Bert
 from foretell.objectives.gpt import Gpt
-from foretell.recipe import Recipe
 from foretell.train.step import Stepper
-from foretell.verbs import pretraining
-from foretell.verbs.generate import _after
 from foretell.verbs.text_data import tell_text
 from foretell.verbs.text_examples import completions
-from foretell.verbs.text_pretraining import hurried
 from foretell.verbs.text_reading import reading
 from foretell.verbs.text_run import TextModel, read_text
 
@@ -237,78 +231,6 @@ def test_text_is_written_on(gpt: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "the" not in foretell.generate(gpt, "Anna walks", most=20, temperature=0.0, stop="the")[10:]
 
 
-END = "<|endoftext|>"
-
-
-def by_letters() -> Tokenizer:
-    """A token for every byte, and an end of text."""
-    letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), END]
-    made = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens([END])
-    return made
-
-
-@pytest.fixture
-def decoder(tmp_path: Path) -> Path:
-    """One of 300 tokens, of which its tokenizer has 257."""
-    network = {"layers": 1, "width": 16, "heads": 2}
-    model = Gpt.model(Gpt.Config(network=network), 300, {"end": 256})
-    return save_public(model, tmp_path / "decoder", by_letters().to_str())
-
-
-@pytest.mark.parametrize(
-    ("prompt", "written", "stop", "whole"),
-    [
-        ("The first line\n", "more text\nand on", "\n", "The first line\nmore text"),
-        ("The first line\n", "\nand on", "\n", "The first line"),
-        ("One\n", "\ntwo\n\nthree", "\n\n", "One\n\ntwo"),
-        ("A: ", "yes B: no", "B:", "A: yes"),
-        ("the cat", " of  dex and", "dex", "the cat of"),
-        ("the cat", " of  dots and ", "dex", "the cat of  dots and"),
-        ("  a na\u00efve", " caf\u00e9 \u65e5\u672c x", "x", "a na\u00efve caf\u00e9 \u65e5\u672c"),
-        ("the cat", "s", "", "the cats"),
-    ],
-)
-def test_what_is_written_ends_the_text_and_not_the_prompt(
-    prompt: str,
-    written: str,
-    stop: str,
-    whole: str,
-    decoder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    banned: set[int] = set()
-
-    def drawn(*given: object, **more: Any) -> Iterator[int]:
-        banned.update(more["banned"])
-        yield from by_letters().encode(written).ids
-
-    monkeypatch.setattr(generation, "generate", drawn)
-    assert foretell.generate(decoder, prompt, stop=stop, most=len(written.encode())) == whole
-    assert capsys.readouterr().out == whole + "\n"
-    assert banned == set(range(257, 300))  # of which nothing can be read
-
-
-def test_a_prompt_that_is_decoded_otherwise_before_what_follows_is_found() -> None:
-    assert _after("the cat\n", "the cat\n sat") == len("the cat\n")
-    assert _after("do n", "don't know") == len("don")
-    assert _after("a b ", "a") == 1
-
-
-def test_a_decoder_without_its_output_layer_writes_nothing(decoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = json.loads((decoder / "config.json").read_text())
-    (decoder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
-    assert main(["generate", str(decoder), "Anna walks"]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert re.fullmatch(r"error: .*decoder: its output layer is missing .* --weights FOLDER, or .*\n", told.err), (
-        told.err
-    )
-
-
 def test_an_id_without_a_token_is_never_foretold(text: Path, tmp_path: Path) -> None:
     corpus = open_corpus(text)
     fields = json.loads(train_tokenizer(corpus, TokenizerConfig(vocabulary=60), (*MASKED, "end")).to_str())
@@ -389,40 +311,6 @@ def test_a_run_goes_on_from_an_exported_encoder(bert: Path, text: Path, tmp_path
     )
     with pytest.raises(InputError, match="which gpt cannot go on with; use bert"):
         foretell.pretrain(text, objective="gpt", weights=bert, set=["objective.length=48"], budget="2 steps")
-
-
-@pytest.mark.parametrize(
-    ("given", "small"),
-    [
-        ({"training.time": "30s"}, True),
-        ({"training.time": "5m"}, False),
-        ({"training.epochs": 1.0}, False),
-        ({"training.time": "30s", "training.batch": 64}, False),
-        ({"training.time": "30s", "objective.network.size": "mini"}, False),
-    ],
-)
-def test_little_time_on_a_cpu_is_for_a_tiny_network(given: dict[str, object], small: bool) -> None:
-    asked = Recipe.load(None, {"objective.name": "gpt", "training.device": "cpu", **given})
-    changes, told = hurried(asked)
-    assert bool(changes) == bool(told) == small
-    if small:
-        assert changes == {"objective.network.size": "tiny", "training.batch": 16}
-
-
-def test_tables_and_folders_of_text_are_known_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "posts.csv").write_text("body,label\n" + "a post about nothing much,x\n" * 30)
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "a.txt").write_text("A note about nothing much.\n" * 30)
-    given = ["--budget", "1 steps", "-s", "objective.network.size=tiny", "-s", "training.precision=float32"]
-    table = [str(tmp_path / "posts.csv"), "--set", "data.columns.text=body"]
-    for number, data in enumerate((table, [str(tmp_path / "notes")])):
-        assert main(["pretrain", *data, *given, "--out", str(tmp_path / f"run{number}")]) == 0
-        assert "text: objective bert (masked words);" in capsys.readouterr().out
-    for tasks, words in (("both", "masked words and next sentences"), ("sentences", "next sentences")):
-        pretraining._asked(
-            {"data.source": str(tmp_path / "notes")}, recipe=None, budget=None, overrides=[f"objective.tasks={tasks}"]
-        )
-        assert f"text: objective bert ({words});" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -534,37 +422,12 @@ def test_bad_input(words: list[str], message: str, bert: Path, gpt: Path, text: 
     assert told.count("\n") == 1
 
 
-@pytest.mark.parametrize("objective", ["gpt", "bert"])
-def test_a_text_of_no_piece_is_named(objective: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "one.txt").write_text("a\n")
-    given = ["--objective", objective, "--budget", "1 steps", "--out", str(tmp_path / "run")]
-    assert main(["pretrain", str(tmp_path / "one.txt"), *given]) == 2
-    told = capsys.readouterr().err
-    assert re.search(r"error: .*one\.txt: .*pieces of fewer than 3 tokens are left out.*; give more text$", told), told
-
-
 def test_a_decoder_with_wordpiece_reads_letters_that_it_never_saw(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, given = tmp_path / "run", [*TINY, *TRAINING, "objective.tokenizer.kind=wordpiece"]
     foretell.pretrain(text, objective="gpt", out=out, budget="2 steps", set=given)
     assert foretell.generate(out, "Anna \u4e2d", most=3).startswith("anna ")
-
-
-def test_bad_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "empty.txt").write_text("")
-    assert main(["pretrain", str(tmp_path / "empty.txt")]) == 2
-    assert "empty" in capsys.readouterr().err
-    (tmp_path / "one.txt").write_text("One document of one line, and nothing else to be random.\n")
-    assert main(["pretrain", str(tmp_path / "one.txt"), "-s", "objective.name=bert", "-s", "objective.tasks=both"]) == 2
-    assert "one document, but a random second text comes from another one" in capsys.readouterr().err
-    (tmp_path / "lines.txt").write_text("".join(f"This is sentence number {i}.\n" for i in range(40)))
-    for tasks in ("both", "sentences"):
-        assert main(["pretrain", str(tmp_path / "lines.txt"), "-s", f"objective.tasks={tasks}", "--out", "never"]) == 2
-        told = capsys.readouterr().err
-        assert re.search(r"lines.txt: each of its 38 documents is one sentence, .* set data.documents=blank", told), (
-            told
-        )
 
 
 def test_text_is_checked(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

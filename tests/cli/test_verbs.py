@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import inspect
 import json
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,25 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_words import SMALL, refused
+from cli_words import SMALL, losses, refused, write_labels
 from PIL import Image
 
 import foretell as package
 from foretell import distributed
 from foretell.recipe import Recipe
 from foretell.run import Run
-from foretell.train import loop
-from foretell.verbs import image_pretraining, kept_split, pretraining
+from foretell.verbs import pretraining
 
 Call = Callable[..., Any]
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def losses(run: Path) -> list[float]:
-    return [row["total"] for row in rows_of(run / "metrics.jsonl") if row["kind"] == "step"]
 
 
 # pretrain --------------------------------------------------------------------------------------------------
@@ -219,263 +207,6 @@ def test_a_run_in_use(foretell: Call, run: Path, pictures: Path) -> None:
             refused(foretell(*words), f"{run}: in use by process {os.getpid()}")
     finally:
         held.close()
-
-
-# labels ----------------------------------------------------------------------------------------------------
-
-
-def write_labels(path: Path, rows: list[tuple[str, str]]) -> Path:
-    with open(path, "w", newline="") as file:
-        csv.writer(file).writerows([("path", "label"), *rows])
-    return path
-
-
-def test_labels_join_by_file_name(foretell: Call, flat: Path, tmp_path: Path) -> None:
-    names = sorted(path.name for path in flat.iterdir())
-    some = [(name, name[:3]) for name in names[::2]]
-    table = write_labels(tmp_path / "labels.csv", [*some, ("gone1.png", "x"), ("gone2.png", "x")])
-    said = foretell("pretrain", flat, "--labels", table, "--out", tmp_path / "run", *SMALL)
-    assert said.status == 0, said.err
-    assert "2 rows name files not among the images (gone1.png, gone2.png)" in said.out
-    assert "100 images have no label" in said.out
-    parts = json.loads((tmp_path / "run" / "split.json").read_text())
-    assert (len(parts["train"]), len(parts["test"])) == (180, 20)
-
-
-def test_labels_that_match_nothing(foretell: Call, flat: Path, tmp_path: Path) -> None:
-    table = write_labels(tmp_path / "labels.csv", [("gone1.png", "a"), ("gone2.png", "b")])
-    refused(foretell("pretrain", flat, "--labels", table, *SMALL), f"{table}: none of its 2 rows names an image")
-    missing = tmp_path / "none.csv"
-    refused(foretell("pretrain", flat, "--labels", missing, *SMALL), f"{missing}: does not exist")
-
-
-def test_labels_without_a_column_of_labels_are_not_those_of_the_folders(
-    foretell: Call, pictures: Path, run: Path, tmp_path: Path
-) -> None:
-    table = write_labels(tmp_path / "labels.csv", [("ant00.png", "a")])
-    table.write_text(table.read_text().replace("label", "species"))
-    said = (
-        f"{table}: no column 'label' among path, species; is it 'species'? Then give --set data.columns.label=species"
-    )
-    for words in (["pretrain", pictures, "--out", tmp_path / "run", *SMALL], ["finetune", run], ["evaluate", run]):
-        refused(foretell(*words, "--labels", table), said)
-
-
-def test_labels_of_one_class(foretell: Call, flat: Path, run: Path, tmp_path: Path) -> None:
-    names = sorted(path.name for path in flat.iterdir())
-    table = write_labels(tmp_path / "labels.csv", [(name, "animal") for name in names])
-    refused(
-        foretell("finetune", run, "--data", flat, "--labels", table), f"{table}: column", "one class only ('animal')"
-    )
-
-
-def test_a_run_without_labels_cannot_be_finetuned_without_some(foretell: Call, run: Path, flat: Path) -> None:
-    refused(foretell("finetune", run, "--data", flat), "has no labels to measure by; give --labels FILE")
-
-
-def test_data_that_has_moved_is_asked_for_and_known_again(
-    foretell: Call, run: Path, pictures: Path, tmp_path: Path
-) -> None:
-    copy, moved = tmp_path / "copy", tmp_path / "moved"
-    shutil.copytree(run, copy)
-    shutil.copytree(pictures, moved)
-    recipe = (copy / "recipe.toml").read_text()
-    (copy / "recipe.toml").write_text(recipe.replace(str(pictures), str(tmp_path / "gone")))
-    for words in (["evaluate", copy], ["finetune", copy], ["embed", copy], ["neighbours", copy]):
-        refused(foretell(*words), f"{tmp_path / 'gone'}: the data of {copy} is no longer there; put it back, or give")
-    said = foretell("evaluate", copy, moved, "--trials", 1)
-    assert said.status == 0, said.err
-    assert "report: " in said.out, "the same images are the run's own, wherever they lie"
-
-
-def test_a_run_whose_images_have_changed_is_not_measured_on_a_split_it_may_have_seen(
-    foretell: Call, run: Path, tmp_path: Path
-) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(run, copy)
-    parts = json.loads((copy / "split.json").read_text())
-    (copy / "split.json").write_text(json.dumps({**parts, "fingerprint": "another"}))
-    for verb in ("evaluate", "finetune"):
-        refused(foretell(verb, copy), f"{copy}: the images of", "have changed since the run was trained")
-
-
-def test_the_split_of_the_pretraining_is_used_again(run: Path) -> None:
-    from foretell.verbs import common
-
-    read = common.read_run(run)
-    data = common.data_for(read, None)
-    store = common.open_data(data)
-    parts = common.divide_again(read, store, data)
-    kept = json.loads((run / "split.json").read_text())
-    assert parts.test.tolist() == kept["test"]
-    assert parts.train.tolist() == kept["train"]
-
-
-@pytest.mark.parametrize(
-    ("how", "column", "told"),
-    [
-        ("the split column of the data", ["train", "train", "test", "test"], None),
-        ("the split column of the data", ["train", "Training", None, "test"], "names another"),
-        ("the split column of the data", ["train", "train", "train", "train"], "names another"),
-        ("the split column of the data", ["train", "train", "val", "val"], None),
-        ("the split column of the data", None, "the split that the run keeps"),
-        ("the split column of the data, with 2 images of its train part held out at random", ["train"] * 4, None),
-        ("2 labelled images held out at random by class (seed 0)", None, None),
-        (
-            "2 labelled images held out at random by class (seed 0)",
-            ["test", "train", "train", "train"],
-            "names another",
-        ),
-    ],
-)
-def test_a_split_column_that_is_not_that_of_the_pretraining_is_told(
-    how: str, column: list[str | None] | None, told: str | None
-) -> None:
-    from foretell.data.splits import Parts
-    from foretell.data.table import Table
-
-    kept = Parts(np.array([0, 1]), np.array([2, 3]), how)
-    table = Table({"label": list("abab"), **({} if column is None else {"split": column})})
-    found = kept_split.beside(kept, table, apart=False)
-    assert (found.train.tolist(), found.test.tolist()) == ([0, 1], [2, 3])
-    assert (found.how == how) == (told is None)
-    assert told is None or told in found.how
-
-
-def test_rows_held_out_by_their_domain_are_not_missed_in_the_test_part() -> None:
-    from foretell.data.splits import Parts
-    from foretell.data.table import Table
-
-    kept = Parts(np.array([0]), np.array([2]), "the split column of the data; night held out")
-    assert kept_split.beside(kept, Table({"split": ["train", "test", "test"]}), apart=True).how == kept.how
-
-
-def test_unlabelled_rows_are_pretrained_on_unless_their_group_is_tested() -> None:
-    from foretell.data.store import ImageStore
-    from foretell.data.table import Table
-    from foretell.recipe import DataConfig
-    from foretell.verbs.common import divide
-
-    groups = [f"g{row // 4}" for row in range(40)]
-    labels = [None if row % 4 == 3 else "ab"[row // 4 % 2] for row in range(40)]
-    images = np.arange(40 * 4 * 4, dtype=np.uint8).reshape(40, 4, 4, 1)
-    store = ImageStore.of(images, Table({"label": labels, "group": groups}))
-    parts = divide(store, DataConfig())
-    tested = {groups[row] for row in parts.test}
-    assert tested
-    assert all(labels[row] is not None for row in parts.test)
-    assert not tested & {groups[row] for row in parts.train}
-    assert {row for row in range(40) if groups[row] not in tested} == set(parts.train.tolist())
-
-
-# going on --------------------------------------------------------------------------------------------------
-
-
-def test_ctrl_c_says_how_to_go_on_and_resuming_finishes(foretell: Call, pictures: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-
-    def interrupt() -> None:
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
-            log = folder / "metrics.jsonl"
-            if log.is_file() and '"kind": "step"' in log.read_text():
-                os.kill(os.getpid(), signal.SIGINT)
-                return
-            time.sleep(0.005)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    words = [word if word != "3 steps" else "30 steps" for word in SMALL]
-    said = foretell("pretrain", pictures, "--out", folder, *words)
-    thread.join()
-    assert said.status == 130
-    last = said.err.splitlines()[-1]
-    assert last.startswith("interrupted; stopped at step ")
-    assert last.endswith(f"go on with: foretell pretrain --resume {folder}")
-    refused(
-        foretell("embed", folder),
-        f"no encoder yet (the run is stopped); go on with: foretell pretrain --resume {folder}",
-    )
-    held = Run.resume(folder)
-    held.status("running")  # as a process leaves it that is killed
-    refused(foretell("embed", folder), "no encoder yet, since it is still being trained; wait for it")
-    held.close()
-    refused(foretell("embed", folder), "no encoder yet (the run is cut off); go on with: foretell pretrain --resume")
-    refused(foretell("pretrain", "--resume", folder, "--budget", "5m"), "leave out --budget")
-    said = foretell("pretrain", "--resume", folder)
-    assert said.status == 0, said.err
-    assert len(losses(folder)) == 30
-    assert (folder / "report.html").is_file()
-
-
-def ended(run: Path) -> tuple[list[dict[str, Any]], bytes, set[str], set[str]]:
-    """What a run logged, but for times and speeds, and its weights, exhibits and facts."""
-    clock = {"time", "seconds", "samples_per_second", "share_of_peak"}
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    logged = [{key: line[key] for key in line.keys() - clock} for line in lines]
-    weights = (run / "encoder" / "model.safetensors").read_bytes()
-    shown = {path.name for path in (run / "exhibits").iterdir()}
-    return logged, weights, shown, set(json.loads((run / "facts.json").read_text()))
-
-
-def test_a_run_that_was_stopped_before_its_first_step_ends_as_a_whole_one(
-    foretell: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = [*SMALL, "--budget", "4 steps", "--set", "training.patience=1"]
-    whole = foretell("pretrain", pictures, "--out", tmp_path / "whole", *words)
-    assert whole.status == 0, whole.err
-    assert "training.patience = 1: 4 rounds of knn in 4 steps, every step" in whole.err
-
-    def stop(*given: Any, **named: Any) -> None:
-        raise KeyboardInterrupt
-
-    places = ((image_pretraining, "show"), (image_pretraining.KnnMonitor, "accuracy"), (loop._Fit, "_watch"))
-    for number, (where, name) in enumerate(places):
-        folder = tmp_path / str(number)
-        with monkeypatch.context() as patch:
-            patch.setattr(where, name, stop)
-            assert foretell("pretrain", pictures, "--out", folder, *words).status == 130
-        said = foretell("pretrain", "--resume", folder)
-        assert said.status == 0, said.err
-        assert ended(folder) == ended(tmp_path / "whole")
-
-
-def test_a_run_whose_data_has_moved_goes_on_at_its_new_place(
-    foretell: Call, run: Path, pictures: Path, tmp_path: Path
-) -> None:
-    copy, moved = tmp_path / "copy", tmp_path / "moved"
-    shutil.copytree(run, copy)
-    shutil.copytree(pictures, moved)
-    recipe = (copy / "recipe.toml").read_text()
-    (copy / "recipe.toml").write_text(recipe.replace(str(pictures), str(tmp_path / "gone")))
-    command = f"foretell pretrain --resume {copy} --set data.source=PLACE"
-    refused(foretell("pretrain", "--resume", copy), f"{tmp_path / 'gone'}: the data of {copy} is no longer", command)
-    few = tmp_path / "few"
-    shutil.copytree(next(path for path in pictures.iterdir() if path.is_dir()), few)
-    for given, reason in (
-        ("training.rate=1", "leave out --set"),
-        (f"data.source={tmp_path / 'nowhere'}", f"{tmp_path / 'nowhere'}: the data of {copy} is no longer there"),
-        (f"data.source={few}", "have changed since the run began"),
-    ):
-        refused(foretell("pretrain", "--resume", copy, "--set", given), reason)
-    assert str(tmp_path / "gone") in (copy / "recipe.toml").read_text(), "what is refused changes nothing"
-    said = foretell("pretrain", "--resume", copy, "--set", f"data.source={moved}")
-    assert said.status == 0, said.err
-    assert Recipe.load(copy).data.source == str(moved)
-    assert json.loads((copy / "facts.json").read_text())["data"]["source"] == str(moved)
-
-
-def test_resuming_needs_a_run_and_the_same_images(foretell: Call, run: Path, flat: Path, tmp_path: Path) -> None:
-    refused(foretell("pretrain", "--resume"), "--resume: which run?")
-    refused(foretell("pretrain", "--resume", flat), f"{flat}: not a run folder")
-    refused(foretell("pretrain", flat, "--out", run, "--resume"), "give its folder once")
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for name in ("recipe.toml", "split.json"):
-        (copy / name).write_text((run / name).read_text())
-    parts = json.loads((copy / "split.json").read_text())
-    (copy / "split.json").write_text(json.dumps({**parts, "fingerprint": "another"}))
-    refused(foretell("pretrain", "--resume", copy), "have changed since the run began")
 
 
 # after pretraining -----------------------------------------------------------------------------------------

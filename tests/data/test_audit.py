@@ -215,8 +215,12 @@ def test_folders_are_no_labels_beside_a_table_that_has_none(tmp_path: Path) -> N
     assert f"no classes in {table}: no column 'label' among path, diagnosis; is it 'diagnosis'?" in text
     assert "labels: none" in text
     assert "understood as classes" not in text
+    assert "9 images (folder)" in text
     named = audit(tmp_path / "d", labels=table, columns={"label": "diagnosis"})
     assert named.labels == {"ill": 9}
+    assert "understood as classes" not in render(named)
+    assert "9 images (folder)" in render(named)
+    assert "2 folders are understood as classes" in render(audit(tmp_path / "d"))
     own = tmp_path / "own.csv"
     own.write_text("path,label\n" + "".join(f"d/{file},{file[0]}\n" for file in files))
     beside = tmp_path / "beside.csv"
@@ -246,6 +250,24 @@ def test_findings_are_counted_in_place_of_classes(tmp_path: Path) -> None:
     assert f"no findings: mass of '{files[1]}' is 'maybe': expected 1 or 0" in render(
         audit(tmp_path / "d", labels=table, findings=["mass"])
     )
+
+
+def test_findings_of_a_manifest_have_a_meaning(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    table = tmp_path / "t.csv"
+    table.write_text("path,mass,,rib\n" + "".join(f"{at:03d}.png,1,{at},0\n" for at in range(3)))
+    assert "columns without a meaning here: mass, (no name), rib" in render(audit(table))
+    assert "columns without a meaning here: (no name)\n" in render(audit(table, findings=["mass", "rib"]))
+    table.write_text(table.read_text().replace("mass,,rib", "mass,order,rib"))
+    assert "without a meaning" not in render(audit(table, findings=["mass", "rib"]))
+
+
+def test_a_link_to_nothing_is_no_row_of_a_table(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    (tmp_path / "dead.png").symlink_to(tmp_path / "away.png")
+    found = audit(tmp_path)
+    assert found.missing == []
+    assert "unreadable: 1\n    dead.png is a link to a file that does not exist" in render(found)
 
 
 def test_uneven_labels(tmp_path: Path) -> None:

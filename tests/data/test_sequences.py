@@ -309,7 +309,8 @@ def test_short_sequences_are_counted_listed_and_passed_over() -> None:
 
 def test_check_says_which_sequences_there_are() -> None:
     store = store_of(["a", "b", "b", "b", "c", "c"], ["0", "0", "1", "2", "0", "1"])
-    assert summary(store) == "3 sequences of 1 to 3 frames, 1 of one frame alone"
+    assert summary(store) == "3 sequences of 1 to 3 frames, 1 of one frame alone: a (1), b (3), c (2)"
+    assert summary(store_of(list("aabbccdd"), list("01010101"))) == "4 sequences of 2 frames: a, b, c and 1 more"
     assert f"understood: {summary(store)}" in render(audit(store))
 
 

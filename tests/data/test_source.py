@@ -9,6 +9,7 @@ import pytest
 from pictures import fill
 
 from foretell.data.source import folder_columns, scan, with_labels
+from foretell.data.store import open_images
 from foretell.errors import InputError
 
 
@@ -55,7 +56,8 @@ def test_split_folders(tmp_path: Path) -> None:
 
 def columns_of(*names: str) -> tuple[dict[str, list[str | None]], list[str]]:
     notes: list[str] = []
-    return folder_columns(list(names), notes), notes
+    columns, class_notes = folder_columns(list(names), notes)
+    return columns, notes + class_notes
 
 
 def test_folders_beside_splits_have_no_label() -> None:
@@ -146,6 +148,22 @@ def test_labels_are_joined_by_path_or_by_name(tmp_path: Path) -> None:
     assert any("1 row names a file not among the images (none.png)" in note for note in found.notes)
 
 
+def test_labels_stand_in_place_of_folders(tmp_path: Path) -> None:
+    for name in ("train", "bus"):
+        fill(tmp_path / "in" / name, 2)
+    labels, wards = tmp_path / "labels.csv", tmp_path / "wards.csv"
+    labels.write_text("path,label\ntrain/000.png,x\n")
+    wards.write_text("path,ward\ntrain/000.png,7\n")
+    plain = scan(tmp_path / "in")
+    of_classes = ["2 folders are understood as classes", plain.notes[-1]]
+    assert plain.notes == of_classes
+    for found in (scan(tmp_path / "in", labels=labels), open_images(tmp_path / "in", labels=labels)):
+        assert (found.kind, found.notes) == ("folder", [])
+        assert found.table.column("label") == [None, None, "x", None]
+    for found in (scan(tmp_path / "in", labels=wards), open_images(tmp_path / "in", labels=wards)):
+        assert (found.kind, found.notes) == ("class folders", of_classes)
+
+
 def test_labels_are_joined_through_a_link_to_the_folder(tmp_path: Path) -> None:
     fill(tmp_path / "in" / "deep", 3)
     (tmp_path / "link").symlink_to(tmp_path / "in")
@@ -173,6 +191,20 @@ def test_labels_that_match_nothing_or_twice(tmp_path: Path) -> None:
     labels.write_text("path,label\n000.png,x\nin/000.png,y\n")
     with pytest.raises(InputError, match=r"rows 1 and 2 are both for 000\.png; keep one"):
         scan(tmp_path / "in", labels=labels)
+
+
+def test_a_bare_name_that_several_files_have_is_told(tmp_path: Path) -> None:
+    for name in "abcd":
+        fill(tmp_path / "in" / name, 2)
+    labels = tmp_path / "labels.csv"
+    for value in ("000.png", "000"):
+        labels.write_text(f"path,label\na/001.png,x\n{value},y\n")
+        told = f"row 2: 4 files are called '{value}' (a/000.png, b/000.png, c/000.png and 1 more); give its path, from"
+        with pytest.raises(InputError, match=re.escape(told)):
+            with_labels(scan(tmp_path / "in"), labels)
+    fill(tmp_path / "in", 1)  # a file of that very path is no other's
+    labels.write_text("path,label\n000.png,y\n")
+    assert with_labels(scan(tmp_path / "in"), labels).table.column("label") == ["y", *[None] * 8]
 
 
 @pytest.mark.parametrize("fill_with", ["nothing", "text"])

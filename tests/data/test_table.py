@@ -9,7 +9,9 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
+from foretell.data.rows import cells
 from foretell.data.table import Table, read_table
+from foretell.data.text_source import column_names
 from foretell.errors import InputError
 
 ROWS = {"path": ["a.png", "b.png", "c.png"], "diagnosis": ["2", None, "10"], "patient": ["x", "x", "y"]}
@@ -52,6 +54,40 @@ def test_codes_are_sorted_numbers_stay_in_order_and_missing_is_minus_one() -> No
     assert Table({"label": ["b", "a10", "a9"]}).codes("label")[1] == ["a10", "a9", "b"]
 
 
+def test_labels_of_digits_and_dashes_are_no_numbers() -> None:
+    assert Table({"label": ["10", "--1", "9", "-1"]}).codes("label")[1] == ["--1", "-1", "10", "9"]
+    assert Table({"label": ["10", "-1", "9"]}).codes("label")[1] == ["-1", "9", "10"]
+    assert Table({"label": ["-", "1"]}).codes("label")[1] == ["-", "1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ('"path";"label, as given, by us, now"', ["path", "label, as given, by us, now"]),
+        ('"path";"the ""one, two, three"""', ["path", 'the "one, two, three"']),
+        ('path,"a;b;c;d"', ["path", "a;b;c;d"]),
+        ('path;5" wide;7" high, or so', ["path", '5" wide', '7" high, or so']),
+    ],
+)
+def test_the_separator_is_looked_for_outside_quotes(tmp_path: Path, header: str, names: list[str]) -> None:
+    separator = ";" if header.startswith(('"path";', "path;")) else ","
+    row = separator.join(["a.png", *"xyz"[: len(names) - 1]])
+    (tmp_path / "x.csv").write_text(f"{header}\n{row}\n")
+    assert list(read_table(tmp_path / "x.csv").columns) == names
+    assert column_names(tmp_path / "x.csv") == names
+    ((_, values),) = cells(tmp_path / "x.csv", lambda have: {name: name for name in have})
+    assert list(values) == names
+
+
+def test_two_columns_of_one_name_in_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(arrow.Table.from_arrays([arrow.array(["a"])] * 3, names=["path", "label", "label"]), path)
+    with pytest.raises(InputError, match=r"x\.parquet: two columns are named 'label'; rename one"):
+        read_table(path)
+    with pytest.raises(InputError, match=r"x\.parquet: two columns are named 'label'; rename one"):
+        list(cells(path, lambda have: {name: name for name in have}))
+
+
 def test_subset_keeps_order() -> None:
     assert Table({"label": ["a", "b", "c"]}).subset([2, 0]).column("label") == ["c", "a"]
 
@@ -68,6 +104,7 @@ def test_one_class_only() -> None:
         ("x.csv", "", "x.csv: is empty; expected a header row"),
         ("x.csv", "path,label\n", "the table has no rows"),
         ("x.csv", "path,path\na,b\n", "two columns are named 'path'"),
+        ("x.csv", "path,,\na,b,c\n", "x.csv: 2 columns have no name; give each one, or leave them out"),
         ("x.jsonl", '{"path": "a"}\n{"path": \n', r"x\.jsonl, line 2: not valid JSON"),
         ("x.jsonl", "[1]\n", "line 1: expected an object"),
         ("x.parquet", "no", "not a valid Parquet file"),

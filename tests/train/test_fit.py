@@ -2,56 +2,37 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
-import sys
 
 import pytest
 import torch
-from train_toys import Breaks, Classes, Mixed, Pairs, Rivals, new_run, old_run, same, weights
+from train_toys import (
+    PLAIN,
+    Breaks,
+    Classes,
+    Mixed,
+    Pairs,
+    Rivals,
+    Score,
+    Terminated,
+    new_run,
+    old_run,
+    same,
+    settings,
+    weights,
+)
 
 from foretell.counters import seed_of
 from foretell.errors import ForetellError, InputError
-from foretell.train import TrainingConfig, fit, loop, trackers
+from foretell.train import TrainingConfig, fit, loop
 from foretell.train import feed as feeding
 from foretell.train.feed import stream_of
 from foretell.train.progress import PlainProgress
-
-PLAIN = {"precision": "float32", "layout": "contiguous", "device": "cpu", "optimizer": "adamw", "rate": 0.01}
 
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("FORETELL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-def settings(**more) -> TrainingConfig:
-    return TrainingConfig(**({"batch": 64, "steps": 40} | PLAIN | more))
-
-
-class Terminated(Classes):
-    """Asked to stop while its eighth batch is drawn."""
-
-    def draw(self, stream, seed, step, rows):
-        if step == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return super().draw(stream, seed, step, rows)
-
-
-class Score:
-    """A monitor with the values it is told."""
-
-    name = "score"
-
-    def __init__(self, values, every=5, higher_is_better=True):
-        self.values, self.every, self.higher_is_better = list(values), every, higher_is_better
-        self.asked = []
-
-    def __call__(self, trainable, step):
-        self.asked.append(step)
-        trainable.eval()
-        torch.manual_seed(99)
-        return self.values[min(len(self.asked), len(self.values)) - 1]
 
 
 @pytest.mark.parametrize("cls", [Classes, Pairs, Rivals, Mixed])
@@ -197,121 +178,6 @@ def test_the_player_is_named():
 
     with pytest.raises(ForetellError, match=r"step 1: the loss 'total' is -?inf of player 'main'"):
         fit(Bad(), settings())
-
-
-# monitors ---------------------------------------------------------------------------------------------------------------
-
-
-def test_monitors_best_and_curve(tmp_path):
-    score, other = Score([0.1, 0.5, 0.3, float("nan"), 0.4]), Score([1.0], every=7)
-    other.name = "other"
-    with new_run(tmp_path / "run") as run:
-        result = fit(Classes(dropout=0.3), settings(steps=23), run, monitors=[score, other])
-        lines = [(line["step"], line["name"], line["value"]) for line in run.metrics("monitor")]
-    assert score.asked == [5, 10, 15, 20, 23]
-    assert other.asked == [7, 14, 21, 23]
-    assert (result.best.monitor, result.best.value, result.best.step) == ("score", 0.5, 10)
-    assert [(step, value) for step, _, value in result.curve][:3] == [(5, 0.1), (10, 0.5), (15, 0.3)]
-    assert (15, "score", 0.3) in lines
-    assert (20, "score", None) in lines
-    best = torch.load(tmp_path / "run" / "checkpoints" / "best.pt", weights_only=True)
-    assert best["step"] == 10
-
-
-def test_monitors_and_health_do_not_disturb_training(tmp_path):
-    plain, watched = Classes(dropout=0.3, norm=True), Classes(dropout=0.3, norm=True)
-    fit(plain, settings())
-    with new_run(tmp_path / "run") as run:
-        fit(watched, settings(health_every=3), run, monitors=[Score([1.0])])
-    assert same(weights(plain), weights(watched))
-
-
-def test_early_stop():
-    score = Score([5.0, 4.0, 4.5, 4.1, 4.2, 4.3], every=5, higher_is_better=False)
-    result = fit(Classes(), settings(steps=100, patience=3), monitors=[score])
-    assert (result.state, result.steps, result.best.step) == ("early", 25, 10)
-    assert result.weights == 25, "there is no run that keeps the best ones"
-
-
-def test_a_run_that_may_stop_early_ends_with_its_best_weights(tmp_path):
-    trained, ten_steps = Classes(), Classes()
-    with new_run(tmp_path / "run") as run:
-        score = Score([5.0, 4.0, 4.5, 4.1, 4.2, 4.3], every=5, higher_is_better=False)
-        result = fit(trained, settings(steps=100, patience=3), run, monitors=[score])
-        told = [line["text"] for line in run.metrics("event")]
-        facts = run.read_json("facts.json")
-    assert (result.state, result.steps, result.weights) == ("early", 25, 10)
-    assert facts["ended"] == {"state": "early", "steps": 25, "weights": 10}
-    best = torch.load(tmp_path / "run" / "checkpoints" / "best.pt", weights_only=True)
-    ten_steps.load_state_dict(best["module"])
-    assert same(weights(trained), weights(ten_steps))
-    assert told[-1] == "step 25: the weights are those of step 10, whose score was best (4)"
-
-
-def test_rounds_are_as_many_as_asked_for_and_kept_on_resuming(tmp_path):
-    whole, score = Classes(), Score([0.1], every=100)
-    config = settings(steps=23, patience=9, checkpoint_every=4, keep=99)
-    with new_run(tmp_path / "run") as run:
-        result = fit(whole, config, run, monitors=[score], rounds=10)
-        told = [line["text"] for line in run.metrics("event")]
-    assert score.asked == [*range(2, 21, 2)], "the tenth is the ninth without improvement"
-    assert (result.state, result.weights) == ("early", 2)
-    assert told[0] == "step 0: training.patience = 9: 12 rounds of score in 23 steps, every 2 steps"
-    for path in sorted((tmp_path / "run" / "checkpoints").glob("0*.pt"))[3:]:
-        path.unlink()
-    again, score = Classes(seed=5), Score([0.1], every=100)
-    with old_run(tmp_path / "run") as run:
-        result = fit(again, config, run, monitors=[score], resume=True)
-    assert score.asked == [*range(10, 21, 2)]
-    assert result.state == "early"
-    assert same(weights(again), weights(whole))
-
-
-def test_rounds_are_told_of_a_run_that_was_stopped_before_its_first_checkpoint(tmp_path):
-    score = Score([0.1], every=100)
-    with new_run(tmp_path / "run") as run:
-        fit(Classes(), settings(steps=20, patience=9), run, monitors=[score], rounds=10, resume=True)
-        told = [line["text"] for line in run.metrics("event")]
-    assert told[0] == "step 0: training.patience = 9: 10 rounds of score in 20 steps, every 2 steps"
-    assert score.asked == [*range(2, 21, 2)]
-
-
-def test_rounds_within_a_budget_of_time(tmp_path):
-    score = Score([0.1], every=10**6)
-    with new_run(tmp_path / "run") as run:
-        result = fit(Classes(), settings(steps=None, time="0.5s", patience=99), run, monitors=[score], rounds=10)
-    every = result.measured["steps_per_round"]
-    assert 1 <= every <= max(1, result.steps // 5)
-    assert score.asked[1:] == [step for step in range(1, result.steps + 1) if not step % every or step == result.steps]
-
-
-def test_patience_longer_than_the_rounds_is_told(tmp_path):
-    with new_run(tmp_path / "run") as run:
-        result = fit(Classes(), settings(steps=8, patience=3), run, monitors=[Score([0.5], every=100)])
-        told = [line["text"] for line in run.metrics("event")]
-    assert result.state == "finished"
-    assert told[0] == (
-        "step 0: training.patience = 3: 1 round of score in 8 steps, every 100 steps, too few to end the run early; lower "
-        "training.health_every, or give a longer budget"
-    )
-
-
-@pytest.mark.parametrize(("before", "said"), [(0.7, True), (0.5, False)])
-def test_an_untrained_network_that_was_best_is_told(tmp_path, before, said):
-    with new_run(tmp_path / "run") as run:
-        run.log("monitor", step=0, name="score", value=before)
-        fit(Classes(), settings(steps=10, patience=3), run, monitors=[Score([0.4, 0.6])])
-        told = [line["text"] for line in run.metrics("event")]
-    text = "step 10: score was best before training (0.7): no round came up to it, the best one with 0.6 at step 10; "
-    assert any(line.startswith(text) for line in told) == said
-
-
-def test_patience_without_a_monitor_is_told(tmp_path):
-    with new_run(tmp_path / "run") as run:
-        result = fit(Classes(), settings(steps=4, patience=3), run)
-        told = [line["text"] for line in run.metrics("event")]
-    assert (result.state, result.weights) == ("finished", 4)
-    assert any("training.patience has no effect: nothing is monitored" in text for text in told)
 
 
 # budget -------------------------------------------------------------------------------------------------------------------
@@ -479,89 +345,6 @@ def test_sigterm_ends_with_a_checkpoint(tmp_path):
     with old_run(tmp_path / "run") as run:
         assert fit(again, settings(), run, resume=True).state == "finished"
     assert same(weights(again), weights(whole))
-
-
-def test_tensorboard(tmp_path):
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    with new_run(tmp_path / "run") as run:
-        fit(Classes(), settings(steps=5, tensorboard=True), run, monitors=[Score([0.25])])
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
-    assert [event.step for event in events.Scalars("step/total")] == [1, 2, 3, 4, 5]
-    assert events.Scalars("monitor/score")[0].value == 0.25
-
-
-@pytest.mark.parametrize(("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])
-def test_a_tracker_that_is_missing(name, module, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, module, None)
-    with new_run(tmp_path / "run") as run, pytest.raises(InputError, match=r"pip install 'foretell\[track\]'"):
-        fit(Classes(), settings(**{name: True}), run)
-
-
-@pytest.mark.parametrize(("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])
-def test_a_run_goes_on_without_a_tracker_that_is_missing(name, module, tmp_path, monkeypatch):
-    with new_run(tmp_path / "run") as run:
-        fit(Terminated(), settings(steps=12), run)
-    monkeypatch.setitem(sys.modules, module, None)
-    with old_run(tmp_path / "run") as run:
-        assert fit(Classes(), settings(steps=12, **{name: True}), run, resume=True).state == "finished"
-        told = [line["text"] for line in run.metrics("event")]
-    title = trackers.KINDS[name].title
-    assert any(line.startswith(f"step 8: {title} is not written to any more (") for line in told), told
-
-
-def test_mlflow(tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
-    with new_run(tmp_path / "run") as run:
-        fit(Terminated(), settings(steps=12, mlflow=True), run, monitors=[Score([0.25])])
-    with old_run(tmp_path / "run") as run:
-        fit(Classes(seed=5), settings(steps=12, mlflow=True), run, monitors=[Score([0.25])], resume=True)
-    client = mlflow.MlflowClient()
-    (found,) = client.search_runs([client.get_experiment_by_name("foretell").experiment_id])
-    assert (found.info.run_name, found.info.status) == ("run", "FINISHED")
-    history = client.get_metric_history(found.info.run_id, "step/total")
-    assert {one.step for one in history} == set(range(1, 13))
-    assert found.data.metrics["monitor/score"] == 0.25
-
-
-def test_an_mlflow_that_cannot_be_used(tmp_path, monkeypatch):
-    pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite://me:secret@/{tmp_path}/none/at/all.db")
-    with (
-        new_run(tmp_path / "run") as run,
-        pytest.raises(InputError, match=r"training\.mlflow: .* cannot be used") as told,
-    ):
-        fit(Classes(), settings(mlflow=True), run)
-    assert "secret" not in str(told.value)
-    assert "\n" not in str(told.value)
-
-
-@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
-def test_what_cannot_be_tracked_any_more_does_not_end_a_run(name, tmp_path, monkeypatch):
-    class Gone:
-        title = "The server"
-
-        def __init__(self, run, step):
-            pass
-
-        @staticmethod
-        def imported():
-            return None
-
-        def log(self, step, values):
-            raise ConnectionError("refused\nin many lines")
-
-        def close(self, state):
-            raise ConnectionError
-
-    monkeypatch.setitem(trackers.KINDS, name, Gone)
-    with new_run(tmp_path / "run") as run:
-        assert fit(Classes(), settings(steps=5, **{name: True}), run).state == "finished"
-    logged = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
-    told = [line["text"] for line in logged if line["kind"] == "event"]
-    assert "step 1: The server is not written to any more (refused)" in told
 
 
 def test_a_slow_run_is_saved_by_the_clock(tmp_path, monkeypatch):

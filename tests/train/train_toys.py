@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ from foretell.errors import InputError
 from foretell.objectives.base import Contrastive, Player, Promises, Stream, Task, Trainable
 from foretell.run import Run
 from foretell.settings import Settings
+from foretell.train import TrainingConfig
+
+PLAIN = {"precision": "float32", "layout": "contiguous", "device": "cpu", "optimizer": "adamw", "rate": 0.01}
 
 
 @cache
@@ -207,3 +212,33 @@ def weights(trainable: nn.Module) -> dict[str, Tensor]:
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     """Bit-equal."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def settings(**more: Any) -> TrainingConfig:
+    """40 steps of 64 samples, with nothing measured, but for what is given."""
+    return TrainingConfig(**({"batch": 64, "steps": 40} | PLAIN | more))
+
+
+class Terminated(Classes):
+    """Asked to stop while its eighth batch is drawn."""
+
+    def draw(self, stream, seed, step, rows):
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().draw(stream, seed, step, rows)
+
+
+class Score:
+    """A monitor with the values it is told."""
+
+    name = "score"
+
+    def __init__(self, values, every=5, higher_is_better=True):
+        self.values, self.every, self.higher_is_better = list(values), every, higher_is_better
+        self.asked = []
+
+    def __call__(self, trainable, step):
+        self.asked.append(step)
+        trainable.eval()
+        torch.manual_seed(99)
+        return self.values[min(len(self.asked), len(self.values)) - 1]

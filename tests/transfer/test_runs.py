@@ -64,6 +64,20 @@ def test_an_amount_is_one_column_where_each_seed_draws_another_number_of_labels(
     assert table(found)[2] == "| one | resnet_tiny | pretrained | 51.0 (48.5 to 53.5) | 51.0 (48.5 to 53.5) |"
 
 
+def test_runs_of_one_name_are_told_apart_by_the_folders_above(tmp_path: Path) -> None:
+    one, other, third = (
+        made(tmp_path / name, lift) for name, lift in (("a/run", 0.1), ("b/run", 0.2), ("b/wide", 0.3))
+    )
+    found = compare_runs([one, other, third])
+    assert {row["run"] for row in found["paired"]} == {"b/run", "wide"}
+    assert {row["against"] for row in found["paired"]} == {"a/run"}
+    shown = [line for line in table(found) if "| pretrained |" in line]
+    assert [line.split(" | ")[0] for line in shown] == ["| a/run", "| b/run", "| wide"]
+    assert len({line.split(" | ")[3] for line in shown}) == 3
+    with pytest.raises(InputError, match="run: is given twice; expected runs that differ"):
+        compare_runs([one, other, tmp_path / "b" / ".." / "a" / "run"])
+
+
 def test_other_data_and_other_settings_are_refused_where_they_are_known(tmp_path: Path) -> None:
     settings = {"pooling": "mean", "steps": 10}
     one = made(tmp_path / "one", 0.1, data="a", settings=settings)

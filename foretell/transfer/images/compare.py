@@ -85,7 +85,7 @@ def _read(
     except InputError as error:
         if not part:
             raise
-        raise InputError(f"{error} (of the {part} part)") from None
+        raise InputError(f"in the {part} part: {error}") from None
 
 
 def unseen(

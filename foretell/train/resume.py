@@ -1,0 +1,66 @@
+"""Where a run goes on from: its last checkpoint, on every process, and what must be as when that was written."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from foretell import distributed
+from foretell.errors import InputError
+from foretell.objectives.base import Trainable
+from foretell.run import Run
+from foretell.train import checkpoint
+from foretell.train.config import TrainingConfig
+
+
+class Start(NamedTuple):
+    """``saved``: the checkpoint to go on from, None to start at the beginning; ``where``: the file that was read.
+
+    ``measured``: what the run's facts hold where it was killed before its first checkpoint, on the first process alone.
+    """
+
+    saved: dict[str, Any] | None
+    where: str
+    measured: dict[str, Any] | None = None
+
+
+def recipe_of(trainable: Trainable, config: TrainingConfig) -> dict[str, Any]:
+    """What must be the same on resuming."""
+    recipe: dict[str, Any] = {"training": config.model_dump(mode="json")}
+    own = getattr(trainable, "config", None)
+    if isinstance(own, BaseModel):
+        recipe["objective"] = own.model_dump(mode="json")
+    fingerprint = getattr(getattr(trainable, "store", None), "fingerprint", None)
+    if fingerprint is not None:
+        recipe["data"] = {"fingerprint": str(fingerprint)}
+    return recipe
+
+
+def start_of(run: Run | None, resume: bool | str | Path, recipe: dict[str, Any]) -> Start:
+    """Where ``run`` (None but on the first process) starts with the ``resume`` of ``fit``, the same on every process.
+
+    Raises InputError without a run, and for a checkpoint that cannot be read or is of another ``recipe``.
+    """
+    if resume is False:
+        return Start(None, "")
+    start = distributed.on_first(lambda: _found(run, resume, recipe)) or Start(None, "")
+    if distributed.world() == 1:
+        return start
+    held = None if start.saved is None else Path(start.where).read_bytes()
+    content, where = distributed.broadcast_object((held, start.where))
+    return Start(None if content is None else checkpoint.load_bytes(BytesIO(content)), where, start.measured)
+
+
+def _found(run: Run | None, resume: bool | str | Path, recipe: dict[str, Any]) -> Start:
+    if run is None:
+        raise InputError("resuming needs a run folder")
+    path = checkpoint.latest(run.path / "checkpoints") if isinstance(resume, bool) else Path(resume)
+    if path is None:
+        return Start(None, str(run.path / "facts.json"), (run.read_json("facts.json") or {}).get("measured"))
+    payload = checkpoint.load(path)
+    with checkpoint.restoring(path):
+        checkpoint.check_same(payload["recipe"], recipe)
+    return Start(payload, str(path))
