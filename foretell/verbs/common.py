@@ -126,7 +126,8 @@ def tell_data(store: ImageStore, data: DataConfig) -> None:
         missing = [name for name, label in zip(store.names, store.table.column("label"), strict=True) if label is None]
         if missing and data.labels is not None:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-            say(f"  {len(missing):,} images have no label ({shown}): pretraining uses them all the same")
+            lack, them = ("has", "it") if len(missing) == 1 else ("have", "them")
+            say(f"  {tables.many(len(missing), 'image')} {lack} no label ({shown}): pretraining uses {them} all the same")
 
 
 def _sides(store: ImageStore) -> str:
