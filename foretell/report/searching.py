@@ -140,6 +140,10 @@ def method(comparison: Json) -> str:
     trials: Any = comparison.get("trials")
     if not trials:
         return ""
+    if trials == 1:
+        return (
+            "No settings were searched, since 1 trial leaves no choice: every arm has one setting at each number of labels."
+        )
     named = {str(entry["method"]) for entry in comparison.get("search") or [] if entry.get("method")}
     what = next((f"Learning rate, schedule and weight decay were {DRAWN[one]}" for one in named & DRAWN.keys()), None)
     if "published" in named:

@@ -105,3 +105,11 @@ def test_the_classifier_of_another_task_is_none_of_the_comparison(tmp_path: Path
     assert [entry["arm"] for entry in searches(gather(run))] == ["pretrained", "linear probe"]
     write(file, {**json.loads(file.read_text()), "task": "classification", "data": "posts.csv"})
     assert searches(gather(run))[0]["arm"] == KEPT
+
+
+def test_one_trial_is_no_search(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    write(run / "results" / "comparison.json", {**comparison(ANIMALS, fractions=(5,)), "trials": 1})
+    page = build(run).read_text()
+    assert "No settings were searched, since 1 trial leaves no choice" in page
+    assert "validation labels come out of the label budget" not in page
