@@ -379,7 +379,8 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
         return [*out, *_missing_of_text(run, path)]
     if run.kind == "words":
         return [*out, *_missing_of_words(run, path)]
-    labels = "" if run.classes else " --labels labels.csv"
+    usable = run.classes and not run.part("data").get("unmeasured")
+    labels = "" if usable else " --labels labels.csv"
     compare = f"foretell finetune {path}{labels}"
     if not run.comparison.get("summary"):
         out.append(("The label-efficiency curve, labels saved, steps to reach training from scratch", compare))

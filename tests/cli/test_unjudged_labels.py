@@ -53,7 +53,9 @@ def _told_twice(said: Said, reason: str, run: Path) -> None:
     trained = next(at for at, line in enumerate(lines) if line.startswith("encoder: "))
     assert len(told) == 2, said.out
     assert told[0] < trained < told[1]
-    assert (run / "report.html").is_file()
+    command = f"foretell finetune {run} --labels labels.csv"
+    assert lines[-1] == f"next: {command}"
+    assert command in (run / "report.html").read_text()
     assert not (run / "results" / "evaluation.json").exists()
 
 
