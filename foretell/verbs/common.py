@@ -26,6 +26,7 @@ from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import DataConfig, Recipe
+from foretell.report.words import listed
 from foretell.run import InUse, Run
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.findings import labelled_findings
@@ -386,6 +387,16 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
+
+
+def told_arms(arms: Sequence[str] | None, always: str = "") -> str:
+    """What a comparison of ``arms`` (None: all) does, after "comparing": "with training from scratch and with TF-IDF", or without
+    that arm "the arms probe and random beside TF-IDF", where ``always`` is the title of the one that is always there.
+    """
+    if arms is None or "scratch" in arms:
+        return "with training from scratch" + (f" and with {always}" if always else "")
+    named = f"the {'arm' if len(arms) == 1 else 'arms'} {listed(list(arms))}"
+    return f"{named} beside {always}" if always else named
 
 
 def commonest_line(found: Mapping[str, Any], metric: str) -> str:

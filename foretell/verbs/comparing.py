@@ -160,7 +160,8 @@ def _compare(
     frozen: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """``frozen``: what ``worth.frozen`` has just found with all labels, which is not worked out again."""
-    say("comparing with training from scratch, with equal augmentation, search and steps:")
+    chosen = arms_of(arms)
+    say(f"comparing {common.told_arms(chosen)}, with equal augmentation, search and steps:")
     for note in unit_notes(found.store, [*found.parts.train, *found.parts.test], found.config):
         say(f"  {note}")
     before = found.read.run.read_json("results/comparison.json") or {}
@@ -172,7 +173,7 @@ def _compare(
         views=found.config.views_after(found.read.views),
         per_class=amounts(per_class, "--per-class"),
         seeds=seeds_of(seeds),
-        arms=arms_of(arms),
+        arms=chosen,
         trials=trials,
         training=found.config,
         run=found.read.run if found.own else None,

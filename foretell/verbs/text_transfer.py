@@ -337,14 +337,15 @@ def _compare(
     telling: Callable[[], Callable[[int, int, str], None]],
     jobs: int | None,
 ) -> dict[str, Any]:
-    say(f"comparing with training from scratch and with {always_there(opened.train)}, with equal search and steps:")
+    chosen = _arms(arms)
+    say(f"comparing {common.told_arms(chosen, always_there(opened.train))}, with equal search and steps:")
     result = compare_text(
         opened.model,
         train=opened.train,
         test=opened.test,
         per_class=per_class,
         seeds=seeds,
-        arms=_arms(arms),
+        arms=chosen,
         trials=trials,
         training=opened.config,
         run=opened.run,

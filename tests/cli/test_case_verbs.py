@@ -84,6 +84,7 @@ def test_who_judges_images_is_told_once_that_cases_could_be(run: Path, table: Pa
     said = foretell("evaluate", run, table, "--compare", "--arms", "probe,random", *QUICK)
     assert said.status == 0, said.err
     assert said.out.count("every case has one label: transfer.unit=case judges cases") == 1
+    assert "comparing the arms probe and random, with equal augmentation, search and steps:" in said.out
 
 
 def test_the_headline_is_told_in_the_table_the_curve_and_the_drop(run: Path, table: Path, foretell: Call) -> None:

@@ -15,6 +15,7 @@ from foretell.cli import main
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.transfer.text.saved import load_text
+from foretell.verbs.common import told_arms
 from foretell.verbs.text_transfer import open_labelled
 
 TINY = ["objective.network.layers=1", "objective.network.width=32", "objective.network.heads=2", "objective.length=32"]
@@ -118,6 +119,19 @@ def test_finetune_gives_a_classifier_a_report_and_a_comparison_with_tfidf(
     found = load_text(run / "classifier").predict(["Anna boils and cooks with Ben"])
     assert set(found[0]) == set(DOES)
     assert sum(found[0].values()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arms", "always", "told_"),
+    [
+        (None, "TF-IDF", "with training from scratch and with TF-IDF"),
+        (["probe", "scratch"], "", "with training from scratch"),
+        (["probe", "random"], "", "the arms probe and random"),
+        (["probe"], "TF-IDF", "the arm probe beside TF-IDF"),
+    ],
+)
+def test_a_comparison_names_what_it_compares(arms: list[str] | None, always: str, told_: str) -> None:
+    assert told_arms(arms, always) == told_
 
 
 def test_finetune_of_pairs_and_choices(made: Path, tmp_path: Path) -> None:
