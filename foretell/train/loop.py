@@ -336,7 +336,7 @@ class _Fit:
             raise InputError("resuming needs a run folder")
         path = checkpoint.latest(self.run.path / "checkpoints") if resume is True else Path(resume)  # type: ignore[arg-type]
         if path is None:
-            self._known = (self.run.read_json("facts.json") or {}).get("measured")
+            self._known = measure.still_measured(self.run.read_json("facts.json") or {}, self.config)
             return None, str(self.run.path / "facts.json")
         payload = checkpoint.load(path)
         with checkpoint.restoring(path):
@@ -462,7 +462,7 @@ class _Fit:
         if self.run is None:
             return
         facts = self.run.read_json("facts.json") or {}
-        facts["measured"] = asdict(self.measured)
+        facts |= {"measured": asdict(self.measured), "measured_for": measure.measured_for(self.config)}
         facts["machine"] = describe(self.device)
         if self.chance is not None:
             facts["chance_loss"] = self.chance
