@@ -128,7 +128,9 @@ def tell_data(store: ImageStore, data: DataConfig) -> None:
         if missing and data.labels is not None:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
             lack, them = ("has", "it") if len(missing) == 1 else ("have", "them")
-            say(f"  {tables.many(len(missing), 'image')} {lack} no label ({shown}): pretraining uses {them} all the same")
+            say(
+                f"  {tables.many(len(missing), 'image')} {lack} no label ({shown}): pretraining uses {them} all the same"
+            )
 
 
 def _sides(store: ImageStore) -> str:
@@ -321,17 +323,19 @@ def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts
     column is now another one.
 
     When the pretraining held nothing out, labelled rows are held out now: it has seen those images, though not their
-    labels, and the rule says so.
+    labels, and the rule says so. It says so too of images among other ones, where the run kept what it learnt from.
     """
     kept = kept_split.read(read.run.path)
     before = kept.of(store.fingerprint, len(store)) if kept is not None else None
     if before is not None and len(before.test):
         return kept_split.beside(before, store.table, apart=bool(read.recipe.data.held_out))
     parts = divide(store, data, read.recipe.transfer)
-    if before is not None and len(parts.test):
-        how = f"{parts.how}; pretraining saw these images too, without labels"
-        return Parts(parts.train, parts.test, how)
-    return parts
+    tested = len(parts.test)
+    seen = tested if before is not None else kept_split.learnt_of(read.run.path, store.hashes[parts.test])
+    if not seen:
+        return parts
+    what = "these images" if seen == tested else f"{seen:,} of the {tested:,} images"
+    return Parts(parts.train, parts.test, f"{parts.how}; pretraining saw {what} too, without labels")
 
 
 def write_facts(run: Run, **parts: dict[str, Any]) -> None:

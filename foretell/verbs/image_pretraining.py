@@ -109,8 +109,9 @@ def build(recipe: Recipe, store: ImageStore, parts: Parts) -> Setting:
 
 
 def keep_facts(run: Run, setting: Setting) -> None:
-    """Write facts.json and split.json of a new run."""
-    kept_split.write(run, setting.store.fingerprint, setting.parts)
+    """Write facts.json and split.json of a new run, and which images it learns from."""
+    kept_split.write(run, setting.store.fingerprint, setting.parts, setting.recipe.data)
+    kept_split.write_learnt(run, setting.part.hashes)
     encoder = setting.encoder
     common.write_facts(
         run,
@@ -285,4 +286,4 @@ class Images(kinds.Kind[Setting]):
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:
         store = common.open_data(recipe.data)
-        return build(recipe, store, kinds.same_parts(place, store, "images have"))
+        return build(recipe, store, kinds.same_parts(place, store, "images have", recipe.data))

@@ -17,8 +17,9 @@ import foretell.objectives as objectives
 from foretell.data.splits import Parts
 from foretell.errors import InputError
 from foretell.objectives.base import Objective
-from foretell.recipe import BUDGETS, Recipe
+from foretell.recipe import BUDGETS, DataConfig, Recipe
 from foretell.run import Run
+from foretell.train import checkpoint
 from foretell.train.loop import FitResult
 from foretell.train.monitor import Monitor
 from foretell.verbs import kept_split
@@ -137,11 +138,11 @@ def no_encoder(run: Run) -> InputError:
     )
 
 
-def same_parts(place: Path, store: Any, what: str) -> Parts:
+def same_parts(place: Path, store: Any, what: str, data: DataConfig) -> Parts:
     """The division that the run in ``place`` kept.
 
-    Raises InputError when it was stopped before there was one, and when the data (``what``: "images have", "text has") has
-    changed.
+    Raises InputError when it was stopped before there was one, when the data (``what``: "images have", "text has") has
+    changed, and when its recipe now asks for another division in ``data``.
     """
     kept = kept_split.read(place)
     if kept is None:
@@ -152,6 +153,8 @@ def same_parts(place: Path, store: Any, what: str) -> Parts:
             f"{place}: the {what.split()[0]} of {store.source} {what.split()[1]} changed since the run began, so that it "
             "cannot be resumed; start a new run"
         )
+    if kept.asked:
+        checkpoint.check_same(kept.asked, kept_split.settings_of(data), "data")
     return parts
 
 

@@ -376,4 +376,4 @@ class Texts(kinds.Kind[Setting]):
         if not tokenizer.is_file():
             raise kinds.not_begun(place)
         store = open_text(recipe.data, tokenizer_of(recipe), kind_of(recipe).roles, kept=tokenizer)
-        return build(recipe, store, kinds.same_parts(place, store, "text has"))
+        return build(recipe, store, kinds.same_parts(place, store, "text has", recipe.data))

@@ -199,6 +199,14 @@ def _as_pretrained(place: Path, source: str | None, rows: int) -> tuple[bool, bo
     return same, same and facts.get("count") == rows
 
 
+def _is_its_text(place: Path, source: str) -> bool:
+    """Whether ``source`` holds the very text that a run in ``place`` was pretrained on, as far as the run kept what that was."""
+    if not (place / "recipe.toml").is_file():
+        return False
+    kept = (Run.read(place).read_json("facts.json") or {}).get("data", {}).get("text")
+    return kept is not None and _as_pretrained(place, source, 0)[0]
+
+
 def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) -> Division:
     """The split of the pretraining where the texts are the run's own, else a new one; the rule says which."""
     kept = kept_split.read(place) if own else None
@@ -209,7 +217,7 @@ def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) ->
         if len(train) and len(test):
             return Division(train, test, kept.parts.how)
     division = divide_labelled(found, recipe.data.split, recipe.data.split_seed)
-    if not own:
+    if not own and not _is_its_text(place, found.source):
         return division
     saw = (
         "pretraining saw these texts too"

@@ -240,5 +240,5 @@ class Words(kinds.Kind[Setting]):
 
     def go_on(self, recipe: Recipe, place: Path) -> Setting:
         store = open_store(recipe)
-        kinds.same_parts(place, store, "text has")
+        kinds.same_parts(place, store, "text has", recipe.data)
         return build(recipe, store)

@@ -211,6 +211,9 @@ def test_the_labels_of_the_runs_own_text_keep_its_split(made: Path, tmp_path: Pa
     kept = json.loads((run / "results" / "evaluation.json").read_text())
     split = json.loads((run / "split.json").read_text())
     assert kept["test"] == {"samples": len(split["test"]), "split": split["how"]}
+    foretell.evaluate(run, shutil.copy(made / "topics.csv", tmp_path / "copy.csv"), trials=1, set=QUICK)
+    how = json.loads((run / "results" / "evaluation.json").read_text())["test"]["split"]
+    assert how.endswith("; pretraining saw these texts too, without labels")
 
 
 def test_the_runs_own_text_in_another_order_since_is_divided_anew(made: Path, tmp_path: Path) -> None:
