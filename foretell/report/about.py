@@ -204,6 +204,16 @@ def monitors(run: Gathered) -> list[Json]:
     return out
 
 
+def monitored_on(run: Gathered) -> str:
+    """Which samples the scores while training are of, a sentence; "" where there are none of images with labels."""
+    if run.kind != "image" or not run.monitors.keys() & {"knn", "probe"}:
+        return ""
+    return (
+        "These scores are on labelled images of the training part, of which pretraining learns too: about 30% of them (whole "
+        "groups) by the labels of the others. The test images are not looked at."
+    )
+
+
 def _at_weights(run: Gathered, lines: list[Json], written: words.Format) -> str:
     """What a monitor had found of the weights that the run ends with, "" where those are the last ones."""
     step = analysis.step_of_weights(run)
@@ -281,7 +291,9 @@ def method(run: Gathered) -> list[str]:
             if words.known(reached.get("samples")) and reached["samples"] < (test.get("samples") or 0)
             else ""
         )
-        out.append(f"Every score is on the same {_tested(run, test)}{split}, never trained on{curves}{left}.")
+        out.append(
+            f"Every score of the comparison is on the same {_tested(run, test)}{split}, never trained on{curves}{left}."
+        )
     frozen = comparison.get("frozen_test") or test
     if any(frozen.get(name) != test.get(name) for name in ("samples", "split")):
         how = f" ({frozen['split']})" if frozen.get("split") else ""

@@ -351,6 +351,14 @@ def retrieval(run: Gathered) -> Table | None:
     return Table(["Retrieval", *(f"Recall@{k}" for k in ks), "mAP"], rows) if rows else None
 
 
+def retrieved(run: Gathered) -> str:
+    """What the table of ``retrieval`` counts, in words."""
+    by_class = [(found or {}).get("class") or {} for found in (run.comparison.get("retrieval") or {}).values()]
+    apart = any(found.get("apart") for found in by_class)
+    left = ". By class, images of a query's own group (patient or case) are left out" if apart else ""
+    return f"Finding {run.noun}s of the same kind by cosine similarity{left}"
+
+
 def embedding_map(run: Gathered) -> Json | None:
     result = run.results.get("map") or {}
     chart = charts.embedding_map(result)

@@ -15,7 +15,7 @@ from foretell.run import Run
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
 from foretell.transfer.images.compare import held_out
-from foretell.transfer.images.evaluate import at_most, judge_frozen, retrieval
+from foretell.transfer.images.evaluate import at_most, judge_frozen, retrievals
 from foretell.transfer.images.features import extract, pixels, random_encoder
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.nearby import kept_whole
@@ -86,8 +86,7 @@ def frozen(
             result[name][arm]["labels"] = cases.count(train)
         result["knn"][arm]["k"] = min(config.neighbours, len(train))
         if probe:
-            group = None if test.groups is None else retrieval(test_x, test.groups)
-            result["retrieval"][arm] = {"class": retrieval(test_x, test.codes), "group": group}
+            result["retrieval"][arm] = retrievals(test_x, test)
 
     if config.findings:  # neighbours vote for one class; the probe of findings is an arm of a comparison
         return result
@@ -149,8 +148,19 @@ def table(result: dict[str, Any]) -> list[str]:
             if found.get(identity):
                 recall = found[identity]["recall"]["1"]
                 title = f"retrieval by {identity}"
-                lines.append(f"  {title:<28} {names[arm]:<16} Recall@1 {recall:.1%}, mAP {found[identity]['map']:.1%}")
+                lines.append(
+                    f"  {title:<28} {names[arm]:<16} Recall@1 {recall:.1%}, mAP {found[identity]['map']:.1%}"
+                    f"{_counted(result['test'], found[identity])}"
+                )
     return lines
+
+
+def _counted(test: dict[str, Any], found: dict[str, Any]) -> str:
+    """Of a ``test`` part of cases: that retrieval counts images, and which are not ``found``; "" of other ones."""
+    if "images" not in test:
+        return ""
+    apart = ", a query's own group left out" if found["apart"] else ""
+    return f" (of {found['samples']:,} images{apart})"
 
 
 def draw(
