@@ -295,10 +295,13 @@ def method(run: Gathered) -> list[str]:
             f"Every score of the comparison is on the same {_tested(run, test)}{split}, never trained on{curves}{left}."
         )
     frozen = comparison.get("frozen_test") or test
-    if any(frozen.get(name) != test.get(name) for name in ("samples", "split")):
+    others = analysis.other_labels(comparison)
+    if others or any(frozen.get(name) != test.get(name) for name in ("samples", "split")):
         how = f" ({frozen['split']})" if frozen.get("split") else ""
+        by = f", by {others}" if others else ""
         out.append(
-            f"Nearest neighbours, the linear probe and retrieval were evaluated apart from that, on {_tested(run, frozen)}{how}."
+            "Nearest neighbours, the linear probe and retrieval were evaluated apart from that, on "
+            f"{_tested(run, frozen)}{how}{by}."
         )
     if len(seeds) > 1:
         out.append(

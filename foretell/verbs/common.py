@@ -30,6 +30,7 @@ from foretell.report.words import listed
 from foretell.run import InUse, Run
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.findings import labelled_findings
+from foretell.transfer.labels import same_labels
 from foretell.transfer.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kept_split, kinds
@@ -407,6 +408,12 @@ def commonest_line(found: Mapping[str, Any], metric: str) -> str:
     """A line of a table of scores: what answering the commonest class (``metrics.commonest``) always would come to."""
     name, value = of_commonest(found, metric)
     return f"  {'the commonest class alone':<28} {found['class']:<16} {metric_name(name)} {value:.1%}"
+
+
+def tell_other_labels(comparison: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> None:
+    """Say it where the ``comparison`` that the report reads is of other labels than the classifier that ``facts`` are of."""
+    if comparison and not same_labels(comparison, facts):
+        say("  the report's scores are of other labels: it says nothing of this classifier")
 
 
 def classes_told(test: Mapping[str, Any], classes: Sequence[str]) -> list[str]:

@@ -177,6 +177,28 @@ def test_evaluate_says_what_frozen_features_are_worth(
     assert "Linear probe" in (run / "report.html").read_text()
 
 
+def test_a_comparison_does_not_outlast_the_labels_it_is_of(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, table = copy_of(made, "bert", tmp_path), Path(shutil.copy(made / "topics.csv", tmp_path))
+    place = run / "results" / "comparison.json"
+
+    def evaluated() -> dict[str, object]:
+        foretell.evaluate(run, table, trials=1, set=QUICK)
+        return json.loads(place.read_text())  # type: ignore[no-any-return]
+
+    compared = {**evaluated(), "verdict": "worth it"}
+    place.write_text(json.dumps(compared))
+    assert evaluated()["verdict"] == "worth it"
+    lines = table.read_text().splitlines()
+    words, _, label = lines[1].rpartition(",")
+    lines[1] = f"{words},{'garden' if label != 'garden' else 'kitchen'}"
+    table.write_text("\n".join(lines))
+    found = evaluated()
+    assert "verdict" not in found
+    assert found["labels_fingerprint"] != compared["labels_fingerprint"]
+
+
 def test_a_folder_in_a_public_layout_needs_no_run(made: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(made / "bert" / "encoder", tmp_path / "checkpoint"))
     found = foretell.finetune(folder, data=made / "topics.csv", compare=False, trials=1, set=QUICK)
