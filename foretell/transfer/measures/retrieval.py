@@ -21,10 +21,11 @@ def _identity(identity: Codes, apart: Codes | None) -> tuple[Tensor, Tensor]:
     """(identities, rows of the queries): those whose identity occurs again where it may be found."""
     codes = torch.as_tensor(identity).to(torch.int64).cpu()
     own = torch.arange(len(codes)) if apart is None else torch.as_tensor(apart).to(torch.int64).cpu()
-    pairs, of = torch.stack([codes, own], dim=1).unique(dim=0, return_inverse=True)
+    both = torch.stack([codes, own], dim=1).numpy()
+    _, of, sizes = np.unique(both, axis=0, return_inverse=True, return_counts=True)
+    together = torch.from_numpy(sizes[of.ravel()])
     known = codes[codes >= 0]
     counts = torch.bincount(known) if len(known) else torch.zeros(1, dtype=torch.int64)
-    together = torch.bincount(of, minlength=len(pairs))[of]
     able = (codes >= 0) & (counts[codes.clamp(min=0)] > together)
     if not able.any():
         twice, once = ("twice", "once") if apart is None else ("in two groups", "in one")
