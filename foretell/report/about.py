@@ -204,6 +204,16 @@ def monitors(run: Gathered) -> list[Json]:
     return out
 
 
+def monitored_on(run: Gathered) -> str:
+    """Which samples the scores while training are of, a sentence; "" where there are none of images with labels."""
+    if run.kind != "image" or not run.monitors.keys() & {"knn", "probe"}:
+        return ""
+    return (
+        "These scores are on labelled images of the training part, of which pretraining learns too: about 30% of them (whole "
+        "groups) by the labels of the others. The test images are not looked at."
+    )
+
+
 def _at_weights(run: Gathered, lines: list[Json], written: words.Format) -> str:
     """What a monitor had found of the weights that the run ends with, "" where those are the last ones."""
     step = analysis.step_of_weights(run)
@@ -281,12 +291,17 @@ def method(run: Gathered) -> list[str]:
             if words.known(reached.get("samples")) and reached["samples"] < (test.get("samples") or 0)
             else ""
         )
-        out.append(f"Every score is on the same {_tested(run, test)}{split}, never trained on{curves}{left}.")
-    frozen = comparison.get("frozen_test") or test
-    if any(frozen.get(name) != test.get(name) for name in ("samples", "split")):
-        how = f" ({frozen['split']})" if frozen.get("split") else ""
         out.append(
-            f"Nearest neighbours, the linear probe and retrieval were evaluated apart from that, on {_tested(run, frozen)}{how}."
+            f"Every score of the comparison is on the same {_tested(run, test)}{split}, never trained on{curves}{left}."
+        )
+    frozen = comparison.get("frozen_test") or test
+    others = analysis.other_labels(comparison)
+    if others or any(frozen.get(name) != test.get(name) for name in ("samples", "split")):
+        how = f" ({frozen['split']})" if frozen.get("split") else ""
+        by = f", by {others}" if others else ""
+        out.append(
+            "Nearest neighbours, the linear probe and retrieval were evaluated apart from that, on "
+            f"{_tested(run, frozen)}{how}{by}."
         )
     if len(seeds) > 1:
         out.append(
@@ -379,7 +394,8 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
         return [*out, *_missing_of_text(run, path)]
     if run.kind == "words":
         return [*out, *_missing_of_words(run, path)]
-    labels = "" if run.classes else " --labels labels.csv"
+    usable = run.classes and not run.part("data").get("unmeasured")
+    labels = "" if usable else " --labels labels.csv"
     compare = f"foretell finetune {path}{labels}"
     if not run.comparison.get("summary"):
         out.append(("The label-efficiency curve, labels saved, steps to reach training from scratch", compare))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from foretell.report import told, words
 from foretell.report.gather import Gathered, Json
 from foretell.transfer.fractions import Amount, in_words
+from foretell.transfer.labels import FROZEN
 from foretell.transfer.measures.verdict import with_tested
 
 Verdict = Literal["better", "worse", "undecided"]
@@ -75,6 +76,15 @@ def of_findings(comparison: Json) -> bool:
     return metric_of(comparison) == "auroc" and not any(
         comparison.get(name) for name in ("knn", "linear_probe", "confusion")
     )
+
+
+def other_labels(comparison: Json) -> str:
+    """ "other labels (no and yes)" where the scores with all labels are not of those of the comparison; "" where they are."""
+    found = comparison.get(FROZEN)
+    if not found:
+        return ""
+    named = words.listed([words.shorten(str(name), 40) for name in found.get("classes") or []], 6)
+    return f"other labels ({named})"
 
 
 def arm_name(comparison: Json, arm: str, *, short: bool = True) -> str:
@@ -395,8 +405,10 @@ def _neighbours_sentence(run: Gathered) -> str:
         if words.known(value)
     ]
     against = f", against {words.listed(beside)}" if beside else ""
+    others = other_labels(run.comparison)
+    lead = f"By {others} nearest" if others else "Nearest"
     return (
-        f"Nearest neighbours name the right class of {words.percent(own)} of the test {run.judged}s{against}; "
+        f"{lead} neighbours name the right class of {words.percent(own)} of the test {run.judged}s{against}; "
         "what it is worth with few labels has not been measured yet."
     )
 

@@ -8,7 +8,7 @@ from foretell import __version__
 from foretell.report import about, analysis, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Table
-from foretell.report.results import efficiency, key_figures, probe
+from foretell.report.results import by_other_labels, efficiency, key_figures, probe
 from foretell.report.told import causal
 
 SMALL_STEM = "small_stem_network"  # the one architecture that Foretell adds to timm's registry
@@ -211,6 +211,7 @@ def model_card(run: Gathered) -> str:
         out += [_plain(found["sentence"]), ""]
     probed = probe(run)
     if probed:
+        out += [_plain(by_other_labels(run)), ""] if by_other_labels(run) else []
         out += [_table(probed), ""]
     spent = about.cost(run)
     if spent:

@@ -279,6 +279,7 @@ def write_neighbours(
     k: int = 8,
     side: int | None = None,
     seed: int = 0,
+    labels_fingerprint: str | None = None,
 ) -> dict[str, Any]:
     """Write results/neighbours.json and exhibits/neighbours.png: a few samples and their nearest others by cosine.
 
@@ -286,7 +287,8 @@ def write_neighbours(
     evenly over the classes by ``seed``; a sample is never its own neighbour, nor is one with the same number in ``apart``
     (N,), as of its patient. ``k`` is cut to what every query has. ``share`` is how many of all the
     neighbours have their query's class (None without labels).
-    ``side``: pixels of a picture (default: the store's usual side, at most 96).
+    ``side``: pixels of a picture (default: the store's usual side, at most 96). ``labels_fingerprint`` names the labels, to be
+    kept with what they say.
     Raises ValueError when a query has no neighbour.
     """
     unit = _unit(features)
@@ -328,6 +330,7 @@ def write_neighbours(
         "share": None if same is None else float(same.mean()),
         "apart": apart is not None,
         "note": note,
+        "labels_fingerprint": labels_fingerprint,
     }
     run.write_json("results/neighbours.json", written)
     return written

@@ -68,8 +68,7 @@ def _cell(cell: analysis.Cell | None, metric: str) -> Cell | str:
         return words.MISSING
     if metric not in LOWER:
         return score_cell(cell)
-    bounds = f"{cell.low:.3f} to {cell.high:.3f}" if words.known(cell.low) and words.known(cell.high) else ""
-    return Cell(f"{cell.mean:.3f}", bounds)
+    return Cell(f"{cell.mean:.3f}", words.interval(cell.low, cell.high, share=False))
 
 
 def measures(

@@ -23,6 +23,7 @@ from foretell.report.glossary import glossary
 from foretell.report.leaks import shortcuts
 from foretell.report.measures import measures, of_each_finding
 from foretell.run import write_aside
+from foretell.transfer.labels import FROZEN
 
 HERE = Path(__file__).parent
 
@@ -124,10 +125,13 @@ def context(run: Gathered) -> dict[str, Any]:
         "training": about.training(run),
         "health": about.health(run),
         "monitors": about.monitors(run),
+        "monitored_on": about.monitored_on(run),
         "events": [str(line.get("text")) for line in run.events if line.get("text")][-12:],
         "neighbours": results.neighbours(run),
         "probe": results.probe(run),
+        "by_other_labels": results.by_other_labels(run),
         "retrieval": results.retrieval(run),
+        "retrieved": results.retrieved(run),
         "map": results.embedding_map(run) if run.kind != "words" else None,
         "confusion": results.confusion(run),
         "cost": about.cost(run),
@@ -170,7 +174,7 @@ def numbers(run: Gathered) -> dict[str, Any]:
         "advantage": analysis.advantage_sentence(analysis.differences(comparison)) or None,
         "key_labels": few[0] if few else None,
         "figures": [{"title": f.title, "value": f.value, "note": f.note} for f in results.key_figures(run)],
-        **{name: comparison.get(name) for name in (*kept, "linear_probe")},
+        **{name: comparison.get(name) for name in (*kept, "linear_probe", FROZEN)},
         "search": searching.searches(run),
         "cost": [vars(item) for item in analysis.costs(run)],
         "findings": run.results.get("findings", {}).get("findings", []),

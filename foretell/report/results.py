@@ -9,6 +9,7 @@ from foretell.report import analysis, charts, reading, searching, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
 from foretell.transfer.fractions import in_words
+from foretell.transfer.labels import KEY, of_frozen
 from foretell.transfer.measures.metrics import commonest, metric_name, of_commonest, only_answer
 
 
@@ -29,7 +30,9 @@ def key_figures(run: Gathered) -> list[Figure]:
     knn = comparison.get("knn") or {}
     own = (knn.get("pretrained") or {}).get("accuracy")
     if words.known(own):
-        lead = "" if analysis.metric_of(comparison) == "accuracy" else "accuracy"
+        by = analysis.other_labels(comparison)
+        accuracy = "" if analysis.metric_of(comparison) == "accuracy" else "accuracy"
+        lead = f"{accuracy} by {by}".strip() if by else accuracy
         others = [
             f"{name} {words.percent((knn.get(arm) or {}).get('accuracy'))}"
             for arm, name in (("random", "random features"), ("pixels", "pixels"))
@@ -299,13 +302,20 @@ def neighbours(run: Gathered) -> Json | None:
     rows = found.get("rows") or []
     same = [bool(hit) for row in rows for hit in row.get("same") or []]
     picture = image(run, "neighbours")
-    chance = 1 / len(run.classes) if run.classes else None
+    classes = of_frozen(run.comparison).get("classes") or run.classes
+    chance = 1 / len(classes) if classes else None
     chart = charts.neighbours_score(knn, chance)
     if not picture and not chart:
         return None
     told = ""
     if picture and same:
-        told = f"{sum(same)} of the {len(same)} neighbours shown have the class of their query."
+        drawn, scored = found.get(KEY), of_frozen(run.comparison).get(KEY)
+        by = (
+            " by the labels that it was drawn with, which are not those of the scores"
+            if scored and drawn not in (None, scored)
+            else ""
+        )
+        told = f"{sum(same)} of the {len(same)} neighbours shown have the class of their query{by}."
     elif picture:
         when = "It was drawn before labels were given" if run.classes else "No labels were given"
         told = f"{when}, so only the eye can judge."
@@ -317,6 +327,16 @@ def neighbours(run: Gathered) -> Json | None:
         "framed": bool(same), "note": found.get("note") or "",
         "intervals": any(isinstance(arm, dict) and arm.get("intervals") for arm in knn.values()),
     }  # fmt: skip
+
+
+def by_other_labels(run: Gathered) -> str:
+    """That the scores with all labels are of other labels than the comparison, a sentence; "" where they are not."""
+    others = analysis.other_labels(run.comparison)
+    return (
+        f"Nearest neighbours, the linear probe and retrieval were scored by {others} than the comparison."
+        if others
+        else ""
+    )
 
 
 def probe(run: Gathered) -> Table | None:
@@ -349,6 +369,14 @@ def retrieval(run: Gathered) -> Table | None:
                 name = Cell(analysis.ARMS[arm], f"by {identity}" if both else "", f"c-{arm}")
                 rows.append([name, *(words.percent(recall.get(k)) for k in ks), words.percent(found.get("map"))])
     return Table(["Retrieval", *(f"Recall@{k}" for k in ks), "mAP"], rows) if rows else None
+
+
+def retrieved(run: Gathered) -> str:
+    """What the table of ``retrieval`` counts, in words."""
+    by_class = [(found or {}).get("class") or {} for found in (run.comparison.get("retrieval") or {}).values()]
+    apart = any(found.get("apart") for found in by_class)
+    left = ". By class, images of a query's own group (patient or case) are left out" if apart else ""
+    return f"Finding {run.noun}s of the same kind by cosine similarity{left}"
 
 
 def embedding_map(run: Gathered) -> Json | None:

@@ -8,6 +8,7 @@ from typing import Any
 from foretell.report import analysis, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Table
+from foretell.transfer.labels import same_labels
 
 SEARCHED = ("features", "rate", "steps", "epochs", "weight_decay", "strength", "schedule")
 KEPT = "classifier kept"
@@ -35,10 +36,11 @@ def search_of(arm: str, entry: Json) -> Json:
 
 
 def kept_classifier(run: Gathered) -> Json:
-    """results/finetune.json, {} where it is of other data or of another task than the comparison."""
+    """results/finetune.json, {} where it is of other data or labels or of another task than the comparison."""
     kept, comparison = run.results.get("finetune", {}), run.comparison
     both = [name for name in ("task", "data") if kept.get(name) and comparison.get(name)]
-    return kept if all(kept[name] == comparison[name] for name in both) else {}
+    same = all(kept[name] == comparison[name] for name in both) and same_labels(kept, comparison)
+    return kept if same else {}
 
 
 def _entries(run: Gathered) -> Iterator[tuple[str, Json]]:
@@ -140,6 +142,8 @@ def method(comparison: Json) -> str:
     trials: Any = comparison.get("trials")
     if not trials:
         return ""
+    if trials == 1:
+        return "No settings were searched, since 1 trial leaves no choice: every arm has one setting at each number of labels."
     named = {str(entry["method"]) for entry in comparison.get("search") or [] if entry.get("method")}
     what = next((f"Learning rate, schedule and weight decay were {DRAWN[one]}" for one in named & DRAWN.keys()), None)
     if "published" in named:

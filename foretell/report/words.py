@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from foretell.transfer.measures.intervals import alike
+
 MISSING = "–"
 Format = Callable[[float], str]
 
@@ -66,12 +68,15 @@ def points(value: float | None, digits: int = 1) -> str:
 ALIKE = "no spread"
 
 
-def interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
-    """The bounds of a share, "76.1 to 82.4"; "no spread" where all seeds are alike, empty when there is no interval (one seed)."""
+def interval(low: float | None, high: float | None, *, signed: bool = False, share: bool = True) -> str:
+    """The bounds of a share, "76.1 to 82.4", or of a value that is none (not ``share``), "0.332 to 0.335"; "no spread" where all
+    seeds are alike, empty when there is no interval (one seed)."""
     if low is None or high is None or not known(low) or not known(high):
         return ""
-    if low == high:
+    if alike(low, high):
         return ALIKE
+    if not share:
+        return f"{low:.3f} to {high:.3f}"
     if signed:
         return f"{points(low)} to {points(high)}"
     return f"{100 * low:.1f} to {100 * high:.1f}".replace("-", "−")
@@ -79,7 +84,8 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
 
 def group_interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
     """The bounds over groups of the test part, "groups 70.2 to 88.0"; empty when there are none, or all draws are alike."""
-    bounds = "" if low == high else interval(low, high, signed=signed)
+    bounds = interval(low, high, signed=signed)
+    bounds = "" if bounds == ALIKE else bounds
     return f"groups {bounds}" if bounds else ""
 
 

@@ -156,7 +156,7 @@ class _Fit:
         self.trainable.train()
         per_epoch = self.trainable.steps_per_epoch(self.config.batch) * self.trainable.visits_per_epoch
         check_batch(self.trainable, self.config.batch, len(self.rows), self.config.chunk)
-        start = start_of(self.run, resume, recipe_of(self.trainable, self.config))
+        start = start_of(self.run, resume, self.trainable, self.config)
         saved, where = start.saved, start.where
         self.measured = self._measured(start, per_epoch)
         to_layout(self.trainable, self.measured.layout)
@@ -410,7 +410,7 @@ class _Fit:
         if self.run is None:
             return
         facts = self.run.read_json("facts.json") or {}
-        facts["measured"] = asdict(self.measured)
+        facts |= {"measured": asdict(self.measured), "measured_for": measure.measured_for(self.config)}
         facts["machine"] = describe(self.device)
         if self.chance is not None:
             facts["chance_loss"] = self.chance

@@ -32,6 +32,7 @@ from foretell.train.monitor import Monitor, undisturbed
 from foretell.train.step import Stepper, to_layout
 
 PRECISIONS, LAYOUTS = ("float32", "bfloat16"), ("contiguous", "channels_last")
+MADE_FOR = {"epochs", "steps", "time", "batch", "chunk", "precision", "layout", "threads"}
 # A faster choice must be faster by this to be taken over plainer arithmetic.
 LAYOUT_GAIN = 1.03
 PRECISION_GAIN = 1.10
@@ -72,6 +73,17 @@ class Measured:
         except TypeError:  # another table, or none
             pass
         raise InputError('"measured" is not what a run writes; put back a copy, or train anew with another --out')
+
+
+def measured_for(config: TrainingConfig) -> dict[str, Any]:
+    """The settings that the choices of a run are made for, kept beside them."""
+    return config.model_dump(mode="json", include=MADE_FOR)
+
+
+def still_measured(facts: dict[str, Any], config: TrainingConfig) -> Any:
+    """What facts.json holds under "measured"; None where it was made for other settings than those of ``config``."""
+    same = facts.get("measured_for") in (None, measured_for(config))  # None: of an earlier version
+    return facts.get("measured") if same else None
 
 
 @contextmanager

@@ -12,14 +12,15 @@ from foretell import distributed
 from foretell.errors import InputError
 from foretell.objectives.base import Trainable
 from foretell.run import Run
-from foretell.train import checkpoint
+from foretell.train import checkpoint, measure
 from foretell.train.config import TrainingConfig
 
 
 class Start(NamedTuple):
     """``saved``: the checkpoint to go on from, None to start at the beginning; ``where``: the file that was read.
 
-    ``measured``: what the run's facts hold where it was killed before its first checkpoint, on the first process alone.
+    ``measured``: what the run's facts hold, of these settings, where it was killed before its first checkpoint, on the first
+    process alone.
     """
 
     saved: dict[str, Any] | None
@@ -39,14 +40,14 @@ def recipe_of(trainable: Trainable, config: TrainingConfig) -> dict[str, Any]:
     return recipe
 
 
-def start_of(run: Run | None, resume: bool | str | Path, recipe: dict[str, Any]) -> Start:
+def start_of(run: Run | None, resume: bool | str | Path, trainable: Trainable, config: TrainingConfig) -> Start:
     """Where ``run`` (None but on the first process) starts with the ``resume`` of ``fit``, the same on every process.
 
-    Raises InputError without a run, and for a checkpoint that cannot be read or is of another ``recipe``.
+    Raises InputError without a run, and for a checkpoint that cannot be read or is of another recipe.
     """
     if resume is False:
         return Start(None, "")
-    start = distributed.on_first(lambda: _found(run, resume, recipe)) or Start(None, "")
+    start = distributed.on_first(lambda: _found(run, resume, trainable, config)) or Start(None, "")
     if distributed.world() == 1:
         return start
     held = None if start.saved is None else Path(start.where).read_bytes()
@@ -54,13 +55,14 @@ def start_of(run: Run | None, resume: bool | str | Path, recipe: dict[str, Any])
     return Start(None if content is None else checkpoint.load_bytes(BytesIO(content)), where, start.measured)
 
 
-def _found(run: Run | None, resume: bool | str | Path, recipe: dict[str, Any]) -> Start:
+def _found(run: Run | None, resume: bool | str | Path, trainable: Trainable, config: TrainingConfig) -> Start:
     if run is None:
         raise InputError("resuming needs a run folder")
     path = checkpoint.latest(run.path / "checkpoints") if isinstance(resume, bool) else Path(resume)
     if path is None:
-        return Start(None, str(run.path / "facts.json"), (run.read_json("facts.json") or {}).get("measured"))
+        facts = run.read_json("facts.json") or {}
+        return Start(None, str(run.path / "facts.json"), measure.still_measured(facts, config))
     payload = checkpoint.load(path)
     with checkpoint.restoring(path):
-        checkpoint.check_same(payload["recipe"], recipe)
+        checkpoint.check_same(payload["recipe"], recipe_of(trainable, config))
     return Start(payload, str(path))

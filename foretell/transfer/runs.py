@@ -11,6 +11,7 @@ from typing import Any
 
 from foretell.errors import InputError
 from foretell.run import Run
+from foretell.transfer.labels import same_labels
 from foretell.transfer.measures.intervals import paired, t_interval
 
 Row = dict[str, Any]
@@ -59,6 +60,8 @@ def _differing(ours: Row, theirs: Row) -> list[str]:
     found = [name for name in first if first[name] != second[name]]
     if None not in (ours["data"], theirs["data"]) and ours["data"] != theirs["data"]:
         found.append("data")
+    if not same_labels(ours, theirs) and not {"classes", "data"} & set(found):
+        found.append("labels")
     settings = ours.get("settings") or {}
     others = theirs.get("settings") or {}
     return found + [f"transfer.{name}" for name in settings.keys() & others.keys() if settings[name] != others[name]]

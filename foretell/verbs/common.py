@@ -26,9 +26,11 @@ from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
 from foretell.options import Overrides
 from foretell.recipe import DataConfig, Recipe
+from foretell.report.words import listed
 from foretell.run import InUse, Run
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.findings import labelled_findings
+from foretell.transfer.labels import same_labels
 from foretell.transfer.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kept_split, kinds
@@ -126,7 +128,10 @@ def tell_data(store: ImageStore, data: DataConfig, findings: Sequence[str] = ())
         missing = [name for name, label in zip(store.names, store.table.column("label"), strict=True) if label is None]
         if missing and data.labels is not None:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-            say(f"  {len(missing):,} images have no label ({shown}): pretraining uses them all the same")
+            lack, them = ("has", "it") if len(missing) == 1 else ("have", "them")
+            say(
+                f"  {tables.many(len(missing), 'image')} {lack} no label ({shown}): pretraining uses {them} all the same"
+            )
 
 
 def _sides(store: ImageStore) -> str:
@@ -319,17 +324,19 @@ def divide_again(read: Pretrained, store: ImageStore, data: DataConfig) -> Parts
     column is now another one.
 
     When the pretraining held nothing out, labelled rows are held out now: it has seen those images, though not their
-    labels, and the rule says so.
+    labels, and the rule says so. It says so too of images among other ones, where the run kept what it learnt from.
     """
     kept = kept_split.read(read.run.path)
     before = kept.of(store.fingerprint, len(store)) if kept is not None else None
     if before is not None and len(before.test):
         return kept_split.beside(before, store.table, apart=bool(read.recipe.data.held_out))
     parts = divide(store, data, read.recipe.transfer)
-    if before is not None and len(parts.test):
-        how = f"{parts.how}; pretraining saw these images too, without labels"
-        return Parts(parts.train, parts.test, how)
-    return parts
+    tested = len(parts.test)
+    seen = tested if before is not None else kept_split.learnt_of(read.run.path, store.hashes[parts.test])
+    if not seen:
+        return parts
+    what = "these images" if seen == tested else f"{seen:,} of the {tested:,} images"
+    return Parts(parts.train, parts.test, f"{parts.how}; pretraining saw {what} too, without labels")
 
 
 def write_facts(run: Run, **parts: dict[str, Any]) -> None:
@@ -387,10 +394,26 @@ def versions() -> dict[str, str]:
     }
 
 
+def told_arms(arms: Sequence[str] | None, always: str = "") -> str:
+    """What a comparison of ``arms`` (None: all) does, after "comparing": "with training from scratch and with TF-IDF", or without
+    that arm "the arms probe and random beside TF-IDF", where ``always`` is the title of the one that is always there.
+    """
+    if arms is None or "scratch" in arms:
+        return "with training from scratch" + (f" and with {always}" if always else "")
+    named = f"the {'arm' if len(arms) == 1 else 'arms'} {listed(list(arms))}"
+    return f"{named} beside {always}" if always else named
+
+
 def commonest_line(found: Mapping[str, Any], metric: str) -> str:
     """A line of a table of scores: what answering the commonest class (``metrics.commonest``) always would come to."""
     name, value = of_commonest(found, metric)
     return f"  {'the commonest class alone':<28} {found['class']:<16} {metric_name(name)} {value:.1%}"
+
+
+def tell_other_labels(comparison: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> None:
+    """Say it where the ``comparison`` that the report reads is of other labels than the classifier that ``facts`` are of."""
+    if comparison and not same_labels(comparison, facts):
+        say("  the report's scores are of other labels: it says nothing of this classifier")
 
 
 def classes_told(test: Mapping[str, Any], classes: Sequence[str]) -> list[str]:

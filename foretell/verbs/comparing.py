@@ -17,6 +17,7 @@ from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run
 from foretell.train.machine import named_device
+from foretell.transfer import labels as labels_of
 from foretell.transfer.ahead import check_jobs
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
@@ -160,7 +161,8 @@ def _compare(
     frozen: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """``frozen``: what ``worth.frozen`` has just found with all labels, which is not worked out again."""
-    say("comparing with training from scratch, with equal augmentation, search and steps:")
+    chosen = arms_of(arms)
+    say(f"comparing {common.told_arms(chosen)}, with equal augmentation, search and steps:")
     for note in unit_notes(found.store, [*found.parts.train, *found.parts.test], found.config):
         say(f"  {note}")
     before = found.read.run.read_json("results/comparison.json") or {}
@@ -172,7 +174,7 @@ def _compare(
         views=found.config.views_after(found.read.views),
         per_class=amounts(per_class, "--per-class"),
         seeds=seeds_of(seeds),
-        arms=arms_of(arms),
+        arms=chosen,
         trials=trials,
         training=found.config,
         run=found.read.run if found.own else None,
@@ -188,7 +190,7 @@ def _compare(
     if frozen is not None:
         result |= {name: frozen[name] for name in worth.FROZEN}
     if found.own:  # scores of an earlier evaluate on the same test images stay
-        for name, scores in worth.earlier_frozen(before, result["test"], result["classes"]).items():
+        for name, scores in worth.earlier_frozen(before, result).items():
             result[name] = result.get(name) or scores
         found.read.run.write_json("results/comparison.json", result)
     if result.get("verdict"):
@@ -301,8 +303,11 @@ def evaluate(
             say(worth.FINDINGS)
         for line in (*result["notes"], *worth.table(result)):
             say(line)
-        if found.own:
-            worth.keep(found.read.run, result)
+        others = found.own and worth.keep(found.read.run, result)
+        if others and not compare:
+            say(
+                "  the report's comparison is of other labels and stays; beside it these scores are marked as of others"
+            )
         if compare:
             result["comparison"] = _compare(found, per_class, seeds, trials, arms, domain, jobs=jobs, frozen=result)
         else:
@@ -392,7 +397,10 @@ def finetune(
         for line in common.classes_told(scores, facts["classes"]):
             say(line)
         if found.own:
+            facts[labels_of.KEY] = labels_of.labels_fingerprint(found.store, found.config)
             found.read.run.write_json("results/finetune.json", {**facts, "folder": str(target)})
+            if not compare:
+                common.tell_other_labels(found.read.run.read_json("results/comparison.json"), facts)
         looked = looking.maps(classifier, test, found.store.names, found.config.crop) if saliency else None
         looking.keep(looked, target, found.read.run if found.own else None)
         result = _compare(found, per_class, seeds, trials, "", jobs=jobs) if compare else None

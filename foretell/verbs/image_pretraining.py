@@ -110,8 +110,9 @@ def build(recipe: Recipe, store: ImageStore, parts: Parts) -> Setting:
 
 
 def keep_facts(run: Run, setting: Setting) -> None:
-    """Write facts.json and split.json of a new run."""
-    kept_split.write(run, setting.store.fingerprint, setting.parts)
+    """Write facts.json and split.json of a new run, and which images it learns from."""
+    kept_split.write(run, setting.store.fingerprint, setting.parts, setting.recipe.data)
+    kept_split.write_learnt(run, setting.part.hashes)
     encoder = setting.encoder
     common.write_facts(
         run,
@@ -173,8 +174,10 @@ def _check_classes(recipe: Recipe, store: ImageStore) -> None:
             store.table.classes("label")
 
 
-def measure(setting: Setting, encoder: TimmEncoder, run: Run) -> dict[str, float]:
-    """Draw and judge what ``encoder`` learnt, and return the accuracy of each arm's neighbours: none where labels cannot say."""
+def measure(setting: Setting, encoder: TimmEncoder, run: Run, reason: str | None) -> dict[str, float]:
+    """Draw and judge what ``encoder`` learnt, and return the accuracy of each arm's neighbours: none where labels cannot say,
+    for the ``reason`` of ``unmeasured``.
+    """
     store, parts, views = setting.store, setting.parts, setting.views
     seed = setting.recipe.training.seed
     # Neighbours and a map need many images to lie among. What a task foretells of images that it learnt from says little
@@ -186,7 +189,6 @@ def measure(setting: Setting, encoder: TimmEncoder, run: Run) -> dict[str, float
     write_findings(
         run, setting.objective.findings(store, parts.test if len(parts.test) >= least else parts.train, seed)
     )
-    reason = unmeasured(setting.recipe, store, parts)
     if reason is not None:
         say(reason)
     if reason is not None or not common.class_names(store) or not len(parts.test):
@@ -273,11 +275,13 @@ class Images(kinds.Kind[Setting]):
             interpolation=views.interpolation,
         )
         say(f"encoder: {folder}")
-        knn = measure(setting, encoder, run)
+        reason = unmeasured(recipe, setting.store, setting.parts)
+        common.write_facts(run, data={"unmeasured": reason})
+        knn = measure(setting, encoder, run, reason)
         page = build_report(run.path)
         say(f"report: {page}")
         known = recipe.transfer.findings or common.class_names(setting.store)
-        labels = "" if known else " --labels labels.csv"
+        labels = "" if known and reason is None else " --labels labels.csv"
         say(f"next: foretell finetune {shlex.quote(str(run.path))}{labels}")
         return Pretraining(run.path, folder, page, result.steps, result.seconds, knn)
 

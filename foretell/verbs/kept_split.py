@@ -1,29 +1,38 @@
-"""split.json of a run: which samples are learnt from and which are held out, of which data."""
+"""split.json and learnt.npy of a run: which samples are learnt from and which are held out, of which data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foretell.data.division import BY_COLUMN, TESTED
 from foretell.data.splits import Parts, canonical
 from foretell.data.table import Table
-from foretell.errors import InputError
-from foretell.run import Run
+from foretell.errors import InputError, first_line
+from foretell.recipe import DataConfig
+from foretell.run import Run, write_aside
 
 NAME = "split.json"
+LEARNT = "learnt.npy"
+
+Hashes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class KeptSplit:
-    """``parts`` of the data whose store has ``fingerprint``."""
+    """``parts`` of the data whose store has ``fingerprint``; ``asked``: the settings of the division (``settings_of``), empty in a
+    run of an earlier version.
+    """
 
     place: Path
     fingerprint: str
     parts: Parts
+    asked: dict[str, Any]
 
     def of(self, fingerprint: str, count: int) -> Parts | None:
         """The parts where the data is the same, of ``count`` samples; None for other data. Raises InputError for a sample
@@ -38,9 +47,40 @@ class KeptSplit:
         return self.parts
 
 
-def write(run: Run, fingerprint: str, parts: Parts) -> None:
+def settings_of(data: DataConfig) -> dict[str, Any]:
+    """The settings that a division depends on beside the data."""
+    return {"split": data.split, "split_seed": data.split_seed, "held_out": data.held_out}
+
+
+def write(run: Run, fingerprint: str, parts: Parts, data: DataConfig) -> None:
     """Write split.json."""
-    run.write_json(NAME, {"fingerprint": fingerprint, "how": parts.how, "train": parts.train, "test": parts.test})
+    kept = {"fingerprint": fingerprint, "how": parts.how, "asked": settings_of(data)}
+    run.write_json(NAME, {**kept, "train": parts.train, "test": parts.test})
+
+
+def write_learnt(run: Run, hashes: Hashes) -> None:
+    """Keep the content ``hashes`` (N, 16) of the images that are learnt from."""
+    content = BytesIO()
+    np.save(content, hashes)
+    write_aside(run.path / LEARNT, content.getvalue())
+
+
+def learnt_of(place: Path, hashes: Hashes) -> int:
+    """How many images of content ``hashes`` (N, 16) the run in ``place`` learnt from; 0 where an earlier version kept none.
+
+    Raises InputError when what it kept is damaged.
+    """
+    file = place / LEARNT
+    if not file.is_file():
+        return 0
+    try:
+        kept = np.load(file, allow_pickle=False)
+        if kept.ndim != 2:
+            raise ValueError(f"its shape is {kept.shape}")
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{file}: damaged ({first_line(error)}); put back a copy of it, or train anew") from error
+    known = {row.tobytes() for row in kept}
+    return sum(row.tobytes() in known for row in hashes)
 
 
 def read(place: Path) -> KeptSplit | None:
@@ -48,14 +88,16 @@ def read(place: Path) -> KeptSplit | None:
     kept = Run.read(place).read_json(NAME)
     if kept is None:
         return None
-    fingerprint, how = kept.get("fingerprint"), kept.get("how")
+    fingerprint, how, asked = kept.get("fingerprint"), kept.get("how"), kept.get("asked", {})
     if not isinstance(fingerprint, str) or not isinstance(how, str):
         raise _damaged(place, 'expected the texts "fingerprint" and "how"')
+    if not isinstance(asked, dict):
+        raise _damaged(place, 'expected "asked" as a table')
     train, test = (_rows(place, name, kept.get(name)) for name in ("train", "test"))
     twice = np.intersect1d(train, test)
     if len(twice):
         raise _damaged(place, f'row {twice[0]} is in "train" and in "test"')
-    return KeptSplit(place, fingerprint, Parts(train, test, how))
+    return KeptSplit(place, fingerprint, Parts(train, test, how), asked)
 
 
 def beside(kept: Parts, table: Table, *, apart: bool) -> Parts:

@@ -158,8 +158,8 @@ def no_encoder(run: Run) -> InputError:
 def same_parts(place: Path, recipe: Recipe, store: Any, what: str) -> Parts:
     """The division that the run in ``place`` kept.
 
-    Raises InputError where it lacks one, and where the data (``what``: "images have", "text has") has changed, or in
-    ``recipe`` a setting by which it is read.
+    Raises InputError where it lacks one, where the data (``what``: "images have", "text has") has changed or in ``recipe``
+    a setting by which it is read, and where the recipe now asks for another division.
     """
     kept = kept_split.read(place)
     if kept is None:
@@ -174,6 +174,8 @@ def same_parts(place: Path, recipe: Recipe, store: Any, what: str) -> Parts:
             f"{place}: the {what.split()[0]} of {store.source} {what.split()[1]} changed since the run began, so that it "
             "cannot be resumed; start a new run"
         )
+    if kept.asked:
+        checkpoint.check_same(kept.asked, kept_split.settings_of(recipe.data), "data")
     return parts
 
 

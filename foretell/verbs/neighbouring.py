@@ -25,6 +25,7 @@ from foretell.recipe import DataConfig
 from foretell.report import build as build_report
 from foretell.report.exhibits import fitted, neighbours_grid, write_neighbours
 from foretell.run import Run
+from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.features import extract
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.nearby import (
@@ -36,6 +37,7 @@ from foretell.transfer.images.nearby import (
     nearest_cases,
     nearest_images,
 )
+from foretell.transfer.labels import labels_fingerprint
 from foretell.verbs import common
 from foretell.verbs.embedding import features_of, opened
 
@@ -233,8 +235,10 @@ def _exhibit(run: Run, store: ImageStore, features: Any, apart: Index | None, k:
     """Draw the neighbours of the run's report anew."""
     held = Run.resume(run.path)
     try:
-        codes = store.table.codes("label")[0] if "label" in store.table else None
-        write_neighbours(held, store, features, codes, apart=apart, k=k)
+        known = "label" in store.table
+        codes = store.table.codes("label")[0] if known else None
+        by = labels_fingerprint(store, TransferConfig()) if known else None
+        write_neighbours(held, store, features, codes, apart=apart, k=k, labels_fingerprint=by)
     finally:
         held.close()
     print(f"pictures: {run.path / 'exhibits' / 'neighbours.png'}")

@@ -143,7 +143,7 @@ def keep_text_facts(
 
     ``data`` and ``encoder``: what is told of them beside what every run on text has.
     """
-    kept_split.write(run, setting.store.fingerprint, setting.parts)
+    kept_split.write(run, setting.store.fingerprint, setting.parts, setting.recipe.data)
     common.write_facts(
         run,
         data={"source": setting.store.source, "kind": "text", "fingerprint": setting.store.fingerprint, **data},

@@ -30,9 +30,10 @@ from foretell.tasks.read import Division, LabelledText, divide_labelled
 from foretell.tasks.squad import write_answers
 from foretell.train.machine import named_device
 from foretell.transfer.ahead import check_jobs
-from foretell.transfer.cache import Cache
+from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Amount
+from foretell.transfer.labels import KEY, same_labels
 from foretell.transfer.measures.intervals import told_interval
 from foretell.transfer.measures.metrics import led_by, metric_name
 from foretell.transfer.measures.verdict import with_tested
@@ -74,7 +75,8 @@ class Opened:
     """A text model with labelled data for it. ``run``: where results go, None for a folder without a run.
 
     ``joins``: another process holds the run, and this one takes part in its searches. ``beside``: the folder of a model that
-    is not the run's own, which then holds the results; the run has its searches and finished fits alone.
+    is not the run's own, which then holds the results; the run has its searches and finished fits alone. ``labels``: a short
+    name for the labelled texts and their division.
     """
 
     place: Path
@@ -85,6 +87,7 @@ class Opened:
     train: Task
     test: Task
     how: str
+    labels: str
     joins: bool = False
     beside: Path | None = None
 
@@ -172,7 +175,14 @@ def open_labelled(
     run, joins = None, False
     if (place / "recipe.toml").is_file():
         run, joins = common.hold(place, recipe.transfer.search) if searches else (Run.resume(place), False)
-    return Opened(place, run, model, recipe.transfer, found, train, test, division.how, joins)
+    labels = _labels_fingerprint(found, division)
+    return Opened(place, run, model, recipe.transfer, found, train, test, division.how, labels, joins)
+
+
+def _labels_fingerprint(found: LabelledText, division: Division) -> str:
+    """A short name for the texts, what each is labelled with, and which are learnt from and tested."""
+    content = {name: value for name, value in vars(found).items() if name not in ("source", "places", "notes")}
+    return fingerprint([content, division.train.tolist(), division.test.tolist()])
 
 
 def _cut(layout: Layout, found: LabelledText) -> str:
@@ -227,7 +237,7 @@ def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) ->
         if len(train) and len(test):
             return Division(train, test, kept.parts.how)
     division = divide_labelled(found, recipe.data.split, recipe.data.split_seed)
-    if not own:
+    if not own and not is_own(place, found.source):
         return division
     saw = (
         "pretraining saw these texts too"
@@ -290,7 +300,10 @@ def finetune(
         say(f"  on {len(test):,} test rows: {told}")
         for line in common.classes_told(facts["test"], facts["classes"]):
             say(line)
-        opened.write("finetune", {**facts, "data": opened.found.source, "folder": str(target)})
+        facts |= {"data": opened.found.source, KEY: opened.labels}
+        opened.write("finetune", {**facts, "folder": str(target)})
+        if not compare and opened.run is not None and opened.beside is None:
+            common.tell_other_labels(opened.run.read_json("results/comparison.json"), facts)
         result = _compare(opened, per_class, seeds, trials, "", telling, jobs) if compare else None
         return Finetuned(target, opened.report(), scores, result)
     finally:
@@ -330,14 +343,16 @@ def evaluate(
             return {"comparison": joined}
         result = frozen_text(
             opened.model, train=opened.train, test=opened.test, trials=trials, training=opened.config,
-            progress=telling(), split=opened.how, data=opened.found.source,
+            progress=telling(), split=opened.how, data=opened.found.source, labels=opened.labels,
             fits=opened.run.path / "results" / "comparison.jsonl" if opened.run is not None else None,
         )  # fmt: skip
         say(f"on {len(opened.test):,} test rows, with {len(opened.train):,} labels:")
         for line in _table(result, opened.test.metric):
             say(line)
         before = (opened.run.read_json("results/comparison.json") or {}) if opened.run is not None else {}
-        same = before.get("data") == result["data"] and before.get("task") == result["task"]
+        same = all(before.get(name) == result[name] for name in ("data", "task")) and same_labels(before, result)
+        if before.get("summary") and not same and not compare:
+            say("  the report's comparison, of other data or labels, is dropped; foretell finetune makes one of these")
         opened.write("evaluation", result)
         opened.write("comparison", {**(before if same else {}), **result})
         result["comparison"] = _compare(opened, per_class, seeds, trials, arms, telling, jobs) if compare else None
@@ -356,14 +371,15 @@ def _compare(
     telling: Callable[[], Callable[[int, int, str], None]],
     jobs: int | None,
 ) -> dict[str, Any]:
-    say(f"comparing with training from scratch and with {always_there(opened.train)}, with equal search and steps:")
+    chosen = _arms(arms)
+    say(f"comparing {common.told_arms(chosen, always_there(opened.train))}, with equal search and steps:")
     result = compare_text(
         opened.model,
         train=opened.train,
         test=opened.test,
         per_class=per_class,
         seeds=seeds,
-        arms=_arms(arms),
+        arms=chosen,
         trials=trials,
         training=opened.config,
         run=opened.run,
@@ -373,6 +389,7 @@ def _compare(
         join=opened.joins,
         jobs=jobs,
         keep=opened.beside is None,
+        labels=opened.labels,
     )
     if not opened.joins:
         say(with_tested(result, "text"))

@@ -12,10 +12,11 @@ from foretell.data.store import ImageStore
 from foretell.encoders.base import Encoder
 from foretell.report.exhibits import write_map, write_neighbours
 from foretell.run import Run
+from foretell.transfer import labels
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
 from foretell.transfer.images.compare import held_out
-from foretell.transfer.images.evaluate import at_most, judge_frozen, retrieval
+from foretell.transfer.images.evaluate import at_most, judge_frozen, retrievals
 from foretell.transfer.images.features import extract, pixels, random_encoder
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.nearby import kept_whole
@@ -51,14 +52,15 @@ def frozen(
 ) -> dict[str, Any]:
     """Scores of the test part by kNN (and the linear probe, and retrieval) on labels of the training part.
 
-    {"classes", "metric", "train", "test", "commonest", "notes", "knn": {arm: {metrics, "k", "intervals"}}, "linear_probe": the same,
-    "retrieval": {arm: {"class", "group"}}} for the arms pretrained, random (frozen random weights) and pixels. Raises
-    InputError for unusable labels.
+    {"classes", "labels_fingerprint", "metric", "train", "test", "commonest", "notes", "knn": {arm: {metrics, "k",
+    "intervals"}}, "linear_probe": the same, "retrieval": {arm: {"class", "group"}}} for the arms pretrained, random (frozen
+    random weights) and pixels. Raises InputError for unusable labels.
     """
     train, test, notes = held_out(store, parts.train, parts.test, config=config)
     train, test = at_most(train, config.probe_samples), at_most(test, config.test_samples)
     result: dict[str, Any] = {
         "classes": train.classes,
+        labels.KEY: labels.labels_fingerprint(store, config),
         "metric": config.headline,
         "train": {"samples": cases.count(train), "unlabelled": train.unlabelled},
         "test": {"samples": cases.count(test), "unlabelled": test.unlabelled, "split": parts.how},
@@ -86,8 +88,7 @@ def frozen(
             result[name][arm]["labels"] = cases.count(train)
         result["knn"][arm]["k"] = min(config.neighbours, len(train))
         if probe:
-            group = None if test.groups is None else retrieval(test_x, test.groups)
-            result["retrieval"][arm] = {"class": retrieval(test_x, test.codes), "group": group}
+            result["retrieval"][arm] = retrievals(test_x, test)
 
     if config.findings:  # neighbours vote for one class; the probe of findings is an arm of a comparison
         return result
@@ -98,31 +99,36 @@ def frozen(
     return result
 
 
-def keep(run: Run, result: dict[str, Any]) -> None:
+def keep(run: Run, result: dict[str, Any]) -> bool:
     """Write results/evaluation.json, and put its scores into the comparison that the report reads.
 
-    "frozen_test" of the comparison says on which test images the scores of ``FROZEN`` are: the labels of a later evaluation may
-    be others than those of the comparison, whose "test" stays.
+    "frozen_test" of the comparison says on which test images the scores of ``FROZEN`` are, and "frozen_labels" of which labels,
+    where these are others than the comparison's, whose own "test", "classes" and "commonest" stay; the answer is whether they
+    are. What is no comparison yet is that of the ``result`` alone.
     """
     run.write_json("results/evaluation.json", result)
     comparison = run.read_json("results/comparison.json") or {}
-    comparison["classes"] = comparison.get("classes") or result["classes"]
     scores = {name: result[name] for name in FROZEN if result[name]}
-    earlier = earlier_frozen(comparison, result["test"], result["classes"])
     test = {name: result["test"][name] for name in ("samples", "split", "images") if name in result["test"]}
-    comparison = {name: value for name, value in comparison.items() if name not in FROZEN}
-    comparison |= {**earlier, **scores, "frozen_test": test}
-    comparison["test"] = comparison.get("test") or test
-    if all(comparison["test"].get(name) == test[name] for name in ("samples", "split")):
+    scores = {**earlier_frozen(comparison, result), **scores, "frozen_test": test}
+    own = {name: result[name] for name in ("classes", labels.KEY)}
+    comparison = {name: value for name, value in comparison.items() if name not in (*FROZEN, labels.FROZEN)}
+    if not comparison.get("summary"):
+        comparison = {**own, "test": test, "commonest": result["commonest"]}
+    same = labels.same_labels(comparison, result)
+    if not same:
+        scores[labels.FROZEN] = own
+    elif all((comparison.get("test") or {}).get(name) == test[name] for name in ("samples", "split")):
         comparison["commonest"] = result["commonest"]
-    run.write_json("results/comparison.json", comparison)
+    run.write_json("results/comparison.json", {**comparison, **scores})
+    return not same
 
 
-def earlier_frozen(comparison: dict[str, Any], test: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
-    """The scores of ``FROZEN`` in ``comparison`` that are on the ``test`` part and the ``classes`` of a new result."""
+def earlier_frozen(comparison: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """The scores of ``FROZEN`` in ``comparison`` that are on the test part and of the labels of a new ``result``."""
     before = comparison.get("frozen_test") or comparison.get("test") or {}
-    same = all(before.get(name) == test[name] for name in ("samples", "split"))
-    if not same or comparison.get("classes") != list(classes):
+    same = all(before.get(name) == result["test"][name] for name in ("samples", "split"))
+    if not same or not labels.same_labels(labels.of_frozen(comparison), result):
         return {}
     return {name: comparison[name] for name in FROZEN if comparison.get(name)}
 
@@ -149,8 +155,19 @@ def table(result: dict[str, Any]) -> list[str]:
             if found.get(identity):
                 recall = found[identity]["recall"]["1"]
                 title = f"retrieval by {identity}"
-                lines.append(f"  {title:<28} {names[arm]:<16} Recall@1 {recall:.1%}, mAP {found[identity]['map']:.1%}")
+                lines.append(
+                    f"  {title:<28} {names[arm]:<16} Recall@1 {recall:.1%}, mAP {found[identity]['map']:.1%}"
+                    f"{_counted(result['test'], found[identity])}"
+                )
     return lines
+
+
+def _counted(test: dict[str, Any], found: dict[str, Any]) -> str:
+    """Of a ``test`` part of cases: that retrieval counts images, and which are not ``found``; "" of other ones."""
+    if "images" not in test:
+        return ""
+    apart = ", a query's own group left out" if found["apart"] else ""
+    return f" (of {found['samples']:,} images{apart})"
 
 
 def draw(
@@ -179,4 +196,5 @@ def draw(
     if "label" in part.table and not findings:
         codes, classes = part.table.codes("label")
     write_map(run, features, codes, classes, names=part.names, seed=seed)
-    write_neighbours(run, part, features, codes, apart=kept_whole(part), seed=seed)
+    by = None if codes is None else labels.labels_fingerprint(store, TransferConfig())
+    write_neighbours(run, part, features, codes, apart=kept_whole(part), seed=seed, labels_fingerprint=by)

@@ -73,6 +73,10 @@ def test_an_encoder_is_judged_by_case_and_at_another_hospital(run: Path, table: 
     )
     assert said.status == 0, said.err
     assert "test cases, with" in said.out
+    by_class = [line for line in said.out.splitlines() if "retrieval by class" in line]
+    assert len(by_class) == 3
+    assert all(line.endswith(" images, a query's own group left out)") for line in by_class)
+    assert "images)" in next(line for line in said.out.splitlines() if "retrieval by group" in line)
     assert "equals from scratch with all" in said.out
     assert "cases of domain=B, with no training on any of them:" in said.out
     assert "drop" in said.out
@@ -84,6 +88,7 @@ def test_who_judges_images_is_told_once_that_cases_could_be(run: Path, table: Pa
     said = foretell("evaluate", run, table, "--compare", "--arms", "probe,random", *QUICK)
     assert said.status == 0, said.err
     assert said.out.count("every case has one label: transfer.unit=case judges cases") == 1
+    assert "comparing the arms probe and random, with equal augmentation, search and steps:" in said.out
 
 
 def test_the_headline_is_told_in_the_table_the_curve_and_the_drop(run: Path, table: Path, foretell: Call) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from cli_words import Said, refused
 
+from foretell.recipe import Recipe
+
 Call = Callable[..., Said]
 
 
@@ -64,6 +66,22 @@ def test_a_recipe_of_another_network_is_refused(foretell: Call, mine: Path) -> N
     recipe = mine / "recipe.toml"
     recipe.write_text(recipe.read_text().replace('"resnet_tiny"', '"resnet_small"'))
     refused(foretell("pretrain", "--resume", mine), f"{mine}/checkpoints/00000003.pt: is of another network")
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"data.split": {"train": 0.5, "test": 0.5}}, "data.split.test was 0.2 when this run began and is 0.5 now"),
+        ({"data.split_seed": 7}, "data.split_seed was 0 when this run began and is 7 now"),
+    ],
+)
+def test_a_recipe_of_another_division_is_refused(foretell: Call, mine: Path, other: dict[str, Any], told: str) -> None:
+    Recipe.load(mine).changed(other).save(mine / "recipe.toml")
+    before = (mine / "status.json").read_bytes()
+    refused(foretell("pretrain", "--resume", mine), told, "resume with the run's own recipe")
+    assert (mine / "status.json").read_bytes() == before
+    rewrite(mine / "split.json", lambda kept: kept.pop("asked"))  # as of an earlier version, which did not keep it
+    assert foretell("pretrain", "--resume", mine).status == 0
 
 
 def test_a_recipe_as_other_editors_save_it_is_read(foretell: Call, mine: Path) -> None:

@@ -16,6 +16,7 @@ from foretell.errors import InputError
 from foretell.run import Run
 from foretell.transfer.text.saved import load_text
 from foretell.verbs import pretraining
+from foretell.verbs.common import told_arms
 from foretell.verbs.text_transfer import open_labelled
 
 TINY = ["objective.network.layers=1", "objective.network.width=32", "objective.network.heads=2", "objective.length=32"]
@@ -121,6 +122,19 @@ def test_finetune_gives_a_classifier_a_report_and_a_comparison_with_tfidf(
     assert sum(found[0].values()) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("arms", "always", "told_"),
+    [
+        (None, "TF-IDF", "with training from scratch and with TF-IDF"),
+        (["probe", "scratch"], "", "with training from scratch"),
+        (["probe", "random"], "", "the arms probe and random"),
+        (["probe"], "TF-IDF", "the arm probe beside TF-IDF"),
+    ],
+)
+def test_a_comparison_names_what_it_compares(arms: list[str] | None, always: str, told_: str) -> None:
+    assert told_arms(arms, always) == told_
+
+
 def test_finetune_of_pairs_and_choices(made: Path, tmp_path: Path) -> None:
     run = copy_of(made, "gpt", tmp_path)
     for task, file, texts in (
@@ -164,6 +178,28 @@ def test_evaluate_says_what_frozen_features_are_worth(
     assert "Linear probe" in (run / "report.html").read_text()
 
 
+def test_a_comparison_does_not_outlast_the_labels_it_is_of(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, table = copy_of(made, "bert", tmp_path), Path(shutil.copy(made / "topics.csv", tmp_path))
+    place = run / "results" / "comparison.json"
+
+    def evaluated() -> dict[str, object]:
+        foretell.evaluate(run, table, trials=1, set=QUICK)
+        return json.loads(place.read_text())  # type: ignore[no-any-return]
+
+    compared = {**evaluated(), "verdict": "worth it"}
+    place.write_text(json.dumps(compared))
+    assert evaluated()["verdict"] == "worth it"
+    lines = table.read_text().splitlines()
+    words, _, label = lines[1].rpartition(",")
+    lines[1] = f"{words},{'garden' if label != 'garden' else 'kitchen'}"
+    table.write_text("\n".join(lines))
+    found = evaluated()
+    assert "verdict" not in found
+    assert found["labels_fingerprint"] != compared["labels_fingerprint"]
+
+
 def test_a_folder_in_a_public_layout_needs_no_run(made: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(made / "bert" / "encoder", tmp_path / "checkpoint"))
     found = foretell.finetune(folder, data=made / "topics.csv", compare=False, trials=1, set=QUICK)
@@ -205,6 +241,9 @@ def test_the_labels_of_the_runs_own_text_keep_its_split(made: Path, tmp_path: Pa
     kept = json.loads((run / "results" / "evaluation.json").read_text())
     split = json.loads((run / "split.json").read_text())
     assert kept["test"] == {"samples": len(split["test"]), "split": split["how"]}
+    foretell.evaluate(run, shutil.copy(made / "topics.csv", tmp_path / "copy.csv"), trials=1, set=QUICK)
+    how = json.loads((run / "results" / "evaluation.json").read_text())["test"]["split"]
+    assert how.endswith("; pretraining saw these texts too, without labels")
 
 
 def test_the_runs_own_text_in_another_order_since_is_divided_anew(made: Path, tmp_path: Path) -> None:

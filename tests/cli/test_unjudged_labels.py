@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_words import SMALL, Said, refused
+
+from foretell.data.store import ImageStore
+from foretell.data.table import Table
+from foretell.recipe import DataConfig
+from foretell.verbs.common import tell_data
 
 Call = Callable[..., Said]
 COUNT, TRAINED = 40, 28
@@ -48,7 +54,9 @@ def _told_twice(said: Said, reason: tuple[str, ...], run: Path) -> None:
     trained = next(at for at, line in enumerate(lines) if line.startswith("encoder: "))
     assert len(told) == 2, said.out
     assert told[0] < trained < told[1]
-    assert (run / "report.html").is_file()
+    command = f"foretell finetune {run} --labels labels.csv"
+    assert lines[-1] == f"next: {command}"
+    assert command in (run / "report.html").read_text()
     assert not (run / "results" / "evaluation.json").exists()
 
 
@@ -84,3 +92,19 @@ def test_rare_labels_that_all_fall_into_the_training_part(foretell: Call, flat: 
     run = tmp_path / "run"
     said = foretell("pretrain", flat, "--labels", table, "--out", run, *FEW)
     _told_twice(said, "one class only ('normal', 8 samples)", run)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([None, "a", "b"], "  1 image has no label (0.png): pretraining uses it all the same"),
+        ([None, None, "b"], "  2 images have no label (0.png, 1.png): pretraining uses them all the same"),
+    ],
+)
+def test_images_without_a_label_are_counted(
+    labels: list[str | None], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ImageStore.of(np.zeros((3, 8, 8), np.uint8), Table({"label": labels}))
+    store.names = [f"{row}.png" for row in range(3)]
+    tell_data(store, DataConfig(source="photos", labels="labels.csv"))
+    assert told in capsys.readouterr().out.splitlines()

@@ -268,7 +268,7 @@ def test_scores_of_cases_are_not_said_to_be_of_images(tmp_path: Path) -> None:
     run = make(tmp_path / "run", exhibits=False)
     told = {**comparison(ANIMALS), "test": {"samples": 4, "images": 12}}
     write(run / "results" / "comparison.json", told)
-    assert "Every score is on the same 4 test cases, never trained on." in method(gather(run))
+    assert "Every score of the comparison is on the same 4 test cases, never trained on." in method(gather(run))
     knn = {"pretrained": {"accuracy": 0.9}}
     write(run / "results" / "comparison.json", {"classes": ANIMALS, "knn": knn, "test": told["test"]})
     assert "90.0% of the test cases;" in analysis.verdict(gather(run))

@@ -252,6 +252,7 @@ def test_what_another_test_part_or_one_seed_says_is_named(tmp_path: Path) -> Non
     found["frozen_test"] = {"samples": 70, "split": "at random"}
     (run / "results" / "comparison.json").write_text(json.dumps(found))
     text = re.sub(r"\s+", " ", build(run).read_text())
+    assert "Every score of the comparison is on the same 27 test images (at random), never" in text
     assert "the same 27 test images (at random), never trained on; 43 more have no label and are left out." in text
     assert "retrieval were evaluated apart from that, on 70 test images (at random)." in text
     assert "The score that training from scratch ends at in the first seed: fine-tuning" in text
@@ -416,3 +417,27 @@ def test_neighbours_drawn_before_labels_were_given_say_so(tmp_path: Path) -> Non
     page = build(run).read_text()
     assert "It was drawn before labels were given, so only the eye can judge." in page
     assert "No labels were given" not in page
+
+
+def test_scores_while_training_say_on_what_they_are(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False)
+    said = "These scores are on labelled images of the training part, of which pretraining learns too"
+    assert said not in build(run).read_text()
+    lines = [json.dumps({"kind": "monitor", "step": step, "name": "knn", "value": 0.3}) for step in (0, 1840)]
+    with (run / "metrics.jsonl").open("a") as log:
+        log.write("\n".join(lines) + "\n")
+    assert said in build(run).read_text()
+
+
+def test_retrieval_that_leaves_out_a_group_says_so(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    found: dict[str, Any] = comparison(ANIMALS)
+    said = "Finding images of the same kind by cosine similarity"
+    for apart, more in (
+        (False, ""),
+        (True, ". By class, images of a query&#39;s own group (patient or case) are left out"),
+    ):
+        for one in found["retrieval"].values():
+            one["class"]["apart"] = apart
+        write(run / "results" / "comparison.json", found)
+        assert f"{said}{more}</caption>" in build(run).read_text()

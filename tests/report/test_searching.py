@@ -105,3 +105,26 @@ def test_the_classifier_of_another_task_is_none_of_the_comparison(tmp_path: Path
     assert [entry["arm"] for entry in searches(gather(run))] == ["pretrained", "linear probe"]
     write(file, {**json.loads(file.read_text()), "task": "classification", "data": "posts.csv"})
     assert searches(gather(run))[0]["arm"] == KEPT
+
+
+def test_the_classifier_of_other_labels_is_none_of_the_comparison(tmp_path: Path) -> None:
+    run = searched(make(tmp_path / "run", exhibits=False, compared=False))
+    file = run / "results" / "finetune.json"
+    one_class = {"classes": ["no", "yes"], "test": {"confusion": [[0, 9], [0, 5]]}}
+    write(file, {**json.loads(file.read_text()), **one_class})  # of an earlier version, known by its classes
+    assert [entry["arm"] for entry in searches(gather(run))] == ["pretrained", "linear probe"]
+    assert "answers one class only" not in build(run).read_text()
+    for name, fingerprint in (("comparison", "a"), ("finetune", "b")):
+        file = run / "results" / f"{name}.json"
+        write(file, {**json.loads(file.read_text()), "classes": ["no", "yes"], "labels_fingerprint": fingerprint})
+    assert "answers one class only" not in build(run).read_text()
+    write(file, {**json.loads(file.read_text()), "labels_fingerprint": "a"})
+    assert "answers one class only" in build(run).read_text()
+
+
+def test_one_trial_is_no_search(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", exhibits=False, compared=False)
+    write(run / "results" / "comparison.json", {**comparison(ANIMALS, fractions=(5,)), "trials": 1})
+    page = build(run).read_text()
+    assert "No settings were searched, since 1 trial leaves no choice" in page
+    assert "validation labels come out of the label budget" not in page

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from foretell.report import words
+from foretell.report.measures import measures
+from foretell.report.parts import Cell
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,17 @@ def test_intervals() -> None:
     assert words.interval(-0.007, 0.014, signed=True) == "−0.7 to +1.4"
     assert words.interval(None, 0.5) == ""
     assert words.interval(math.nan, 0.5) == ""
+    assert words.interval(0.332, 0.335, share=False) == "0.332 to 0.335"
+    assert words.interval(0.332, 0.332 + 1e-16) == words.interval(0.332, 0.332, share=False) == "no spread"
+    assert words.group_interval(0.332, 0.332 + 1e-16) == ""
+
+
+def test_a_score_that_is_no_share_has_no_spread_where_seeds_agree() -> None:
+    row = {"arm": "probe", "labels": 9, "per_class": None, "low": 0.332, "high": 0.332, "n": 2}
+    rows = [{**row, "metric": metric, "mean": 0.332} for metric in ("accuracy", "brier")]
+    found = measures({"summary": rows, "classes": ["a", "b"]}, ["probe"], Cell)
+    assert found is not None
+    assert [row[1] for row in found["table"].rows] == [Cell("33.2%", "no spread"), Cell("0.332", "no spread")]
 
 
 def test_plurals_and_lists() -> None:

@@ -116,6 +116,19 @@ def test_the_measured_choices_are_not_measured_again(tmp_path, monkeypatch):
         assert second.steps == first.steps
 
 
+@pytest.mark.parametrize("now", [{"steps": 12}, {"steps": None, "epochs": 2}])
+def test_another_budget_is_followed_where_nothing_was_trained_yet(tmp_path, now):
+    with new_run(tmp_path / "run") as run:
+        fit(Classes(), settings(steps=6), run)
+    for path in checkpoint.all_in(tmp_path / "run" / "checkpoints"):
+        path.unlink()
+    with new_run(tmp_path / "whole") as run:
+        whole = fit(Classes(), settings(**now), run)
+    with old_run(tmp_path / "run") as run:
+        found = fit(Classes(), settings(**now), run, resume=True)
+        assert run.read_json("facts.json")["measured"]["steps"] == found.steps == whole.steps
+
+
 def test_a_finished_and_an_early_stopped_run_have_nothing_to_do(tmp_path):
     for name, config in (("a", settings()), ("b", settings(steps=90, patience=3))):
         with new_run(tmp_path / name) as run:

@@ -34,6 +34,7 @@ from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.images.labelled import Index, Labelled, TooAlike, labelled, resolved
 from foretell.transfer.images.shift import PREFIX, apart, drops, gains, unlike
+from foretell.transfer.labels import KEY, labels_fingerprint
 from foretell.transfer.measures.redrawn import widen_spreads
 from foretell.views.config import SQUASH, ViewConfig
 
@@ -270,6 +271,7 @@ def compare(
     }
     widen_spreads(result["summary"], groups)
     result["commonest"] = commonest_of(held)
+    result[KEY] = labels_fingerprint(store, config, column)
     result["findings"] = held.targets is not None
     result["settings"] = config.model_dump(mode="json", exclude=FREE)
     if shifted is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.encoders.base import Encoder
+from foretell.errors import InputError
 from foretell.train.machine import named_device
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import subset
@@ -55,23 +56,39 @@ def judge_frozen(
     return {"knn": votes.cpu().numpy(), "linear_probe": probe.probabilities(test_x)}
 
 
-def retrieval(features: Array, identity: Index, most: int = RETRIEVAL_SAMPLES) -> dict[str, Any] | None:
-    """Recall at 1, 5 and 10 and mAP of the samples among themselves; None when no identity (code >= 0) occurs twice.
+def retrieval(
+    features: Array, identity: Index, apart: Index | None = None, most: int = RETRIEVAL_SAMPLES
+) -> dict[str, Any] | None:
+    """Recall at 1, 5 and 10 and mAP of the samples among themselves; None where no query has anything to find.
 
-    At most ``most`` samples, drawn at random, take part.
+    With ``apart`` (N,) none is found that shares its number there with the query, which "apart" of the result says. At most
+    ``most`` samples, drawn at random, take part.
     """
     if len(features) > most:
         rows = np.sort(np.random.default_rng(0).permutation(len(features))[:most])
         features, identity = features[rows], identity[rows]
-    known = identity[identity >= 0]
-    if len(known) == 0 or np.bincount(known).max() < 2:
+        apart = None if apart is None else apart[rows]
+    try:
+        recall = recall_at_k(features, identity, apart=apart)
+    except InputError:  # every identity occurs once
         return None
-    recall = recall_at_k(features, identity)
     return {
         "samples": len(features),
+        "apart": apart is not None,
         "recall": {str(k): value for k, value in recall.items()},
-        "map": mean_average_precision(features, identity),
+        "map": mean_average_precision(features, identity, apart=apart),
     }
+
+
+def retrievals(features: Array, data: Labelled) -> dict[str, Any]:
+    """``retrieval`` of the images of ``data`` by "class" and by "group", None where there are no groups.
+
+    Where cases have the labels, an image of the query's own group (or its case where it has none) is not found by class: its
+    label is the query's own. By group it is what is looked for.
+    """
+    apart = None if data.cases is None else data.cases if data.groups is None else data.groups
+    group = None if data.groups is None else retrieval(features, data.groups)
+    return {"class": retrieval(features, data.codes, apart), "group": group}
 
 
 def evaluate_encoder(
@@ -112,9 +129,6 @@ def evaluate_encoder(
         result[name] = with_intervals(*cases.judged(test, probabilities, config.pooling), draws=draws, seed=seed)
     result["knn"]["k"] = min(config.neighbours, len(train))
     tell(3, 4, "retrieval")
-    result["retrieval"] = {
-        "class": retrieval(test_x, test.codes),
-        "group": None if test.groups is None else retrieval(test_x, test.groups),
-    }
+    result["retrieval"] = retrievals(test_x, test)
     tell(4, 4, "done")
     return result

@@ -28,6 +28,7 @@ from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Progress
 from foretell.transfer.fractions import Amount, fractions_of
+from foretell.transfer.labels import KEY
 from foretell.transfer.measures.metrics import commonest
 from foretell.transfer.measures.verdict import beside
 from foretell.transfer.networks import device_of
@@ -61,6 +62,7 @@ def compare_text(
     join: bool = False,
     jobs: int | None = 1,
     keep: bool = True,
+    labels: str = "",
 ) -> dict[str, Any]:
     """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
 
@@ -69,7 +71,8 @@ def compare_text(
     was read. Finished fits are kept in the run, so that an interrupted comparison goes on. ``join``: another process makes
     this comparison and holds ``run``; take part in its searches alone, write nothing, and return {"search": their
     records}. ``jobs`` processes train side by side (``ahead.work_ahead``; None: as many as pay). Without ``keep`` the run gets
-    finished fits and searches alone, its own comparison stays. Raises InputError for unknown arms.
+    finished fits and searches alone, its own comparison stays. ``labels``: a short name for all labels and their division, by
+    which results of others are told apart. Raises InputError for unknown arms.
     """
     began = time.perf_counter()
     if not seeds or not per_class:
@@ -88,7 +91,7 @@ def compare_text(
     result = work.run(chosen, fractions)
     result["verdict"] = " ".join(filter(None, [result["verdict"], beside(result, kind.always)]))
     result |= {
-        **_about(work, split, data),
+        **_about(work, split, data, labels),
         "notes": notes,
         "precision": work.precision,
         "cost": work.cost(began),
@@ -110,17 +113,19 @@ def frozen_text(
     split: str = "",
     data: str = "",
     fits: Path | None = None,
+    labels: str = "",
 ) -> dict[str, Any]:
     """What frozen features are worth with all labels: {"knn", "linear_probe"}, by "pretrained", "random" and "tfidf".
 
     Where words are tagged or questions answered there are no neighbours, and "baseline" stands in place of "tfidf".
     ``fits``: a file in which answers are kept, as the comparison's of the run, which then need not work them out again.
+    ``labels`` as ``compare_text``.
     """
     config = training or TransferConfig()
     work = _work(model, train, test, (seed,), trials, config, Cache(fits), progress, data)
     work.total = work.looks * FROZEN
     neighbours, probes = work.frozen_with_all_labels()
-    return {"classes": train.classes, "knn": neighbours, "linear_probe": probes, **_about(work, split, data)}
+    return {"classes": train.classes, "knn": neighbours, "linear_probe": probes, **_about(work, split, data, labels)}
 
 
 def always_there(train: Task) -> str:
@@ -161,10 +166,11 @@ def commonest_of(test: Task) -> dict[str, Any] | None:
     return commonest(np.bincount(test.codes, minlength=len(test.classes)), test.classes)
 
 
-def _about(work: TextComparison, split: str, data: str) -> dict[str, Any]:
+def _about(work: TextComparison, split: str, data: str, labels: str) -> dict[str, Any]:
     return {
         "task": work.train.name,
         "data": data,
+        **({KEY: labels} if labels else {}),
         "metric": work.metrics[0],
         "test": {"samples": len(work.test), "split": split},
         "commonest": commonest_of(work.test),

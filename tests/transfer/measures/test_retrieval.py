@@ -14,22 +14,24 @@ def cosine(x: np.ndarray) -> np.ndarray:
     return unit.astype(np.float64) @ unit.astype(np.float64).T
 
 
-def test_recall_and_precision_equal_a_slow_version(digits) -> None:
+@pytest.mark.parametrize("apart", [None, np.arange(150) // 2 % 40])
+def test_recall_and_precision_equal_a_slow_version(digits, apart) -> None:
     x, identity = digits.flat[:150], digits.codes[:150].copy()
     identity[:5] = -1
     identity[5] = 77  # occurs once: cannot be found
     similarity = cosine(x)
     precisions, hits = [], {1: [], 5: []}
     for query in range(6, 150):
-        others = np.delete(np.arange(150), query)
+        others = np.delete(np.arange(150), query) if apart is None else np.flatnonzero(apart != apart[query])
         same = identity[others] == identity[query]
         precisions.append(average_precision_score(same, similarity[query, others]))
         order = others[np.argsort(-similarity[query, others])]
         for k, found in hits.items():
             found.append((identity[order[:k]] == identity[query]).any())
-    assert mean_average_precision(x, identity) == pytest.approx(np.mean(precisions), abs=1e-6)
-    assert mean_average_precision(x, identity, block_bytes=1) == pytest.approx(np.mean(precisions), abs=1e-6)
-    found = recall_at_k(x, identity, (1, 5))
+    for block_bytes in (1 << 20, 1):
+        found = mean_average_precision(x, identity, apart=apart, block_bytes=block_bytes)
+        assert found == pytest.approx(np.mean(precisions), abs=1e-6)
+    found = recall_at_k(x, identity, (1, 5), apart=apart)
     assert found == {1: pytest.approx(np.mean(hits[1])), 5: pytest.approx(np.mean(hits[5]))}
 
 
@@ -39,6 +41,10 @@ def test_an_identity_must_occur_twice(digits) -> None:
     with pytest.raises(InputError, match="every identity here occurs once"):
         mean_average_precision(digits.flat[:5], np.arange(5))
     assert retrieval(digits.flat[:5], np.arange(5)) is None
+    one_group_each = np.arange(6) // 2
+    with pytest.raises(InputError, match="every identity here occurs in one"):
+        recall_at_k(digits.flat[:6], one_group_each, apart=one_group_each)
+    assert retrieval(digits.flat[:6], one_group_each, one_group_each) is None
 
 
 def test_few_samples_and_many_neighbours(digits) -> None:
@@ -50,3 +56,9 @@ def test_retrieval_samples_at_most(digits) -> None:
     assert found is not None
     assert found["samples"] == 100
     assert found["recall"]["10"] > found["recall"]["1"] > 0.8
+
+
+def test_fewer_are_left_than_are_asked_for(digits) -> None:
+    identity, apart = np.zeros(4, dtype=np.int64), np.array([0, 0, 0, 1])
+    assert recall_at_k(digits.flat[:4], identity, (1, 10), apart=apart) == {1: 1.0, 10: 1.0}
+    assert mean_average_precision(digits.flat[:4], identity, apart=apart) == 1.0
