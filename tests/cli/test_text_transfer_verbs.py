@@ -184,13 +184,14 @@ def test_a_comparison_does_not_outlast_the_labels_it_is_of(
     run, table = copy_of(made, "bert", tmp_path), Path(shutil.copy(made / "topics.csv", tmp_path))
     place = run / "results" / "comparison.json"
 
-    def evaluated() -> dict[str, object]:
-        foretell.evaluate(run, table, trials=1, set=QUICK)
+    def evaluated(file: Path = table) -> dict[str, object]:
+        foretell.evaluate(run, file, trials=1, set=QUICK)
         return json.loads(place.read_text())  # type: ignore[no-any-return]
 
     compared = {**evaluated(), "verdict": "worth it"}
     place.write_text(json.dumps(compared))
     assert evaluated()["verdict"] == "worth it"
+    assert evaluated(Path(shutil.copy(table, tmp_path / "by another name.csv")))["verdict"] == "worth it"
     lines = table.read_text().splitlines()
     words, _, label = lines[1].rpartition(",")
     lines[1] = f"{words},{'garden' if label != 'garden' else 'kitchen'}"
