@@ -351,7 +351,8 @@ def evaluate(
             say(line)
         before = (opened.run.read_json("results/comparison.json") or {}) if opened.run is not None else {}
         same = before.get("task") == result["task"] and same_labels(before, result)
-        same = same and (KEY in before or before.get("data") == result["data"])  # an earlier version kept the name alone
+        # an earlier version kept the name of the data alone
+        same = same and (KEY in before or before.get("data") == result["data"])
         if before.get("summary") and not same and not compare:
             say("  the report's comparison, of other data or labels, is dropped; foretell finetune makes one of these")
         opened.write("evaluation", result)
