@@ -61,7 +61,7 @@ def dot_chart(
     """Rows of dots over one axis; ``rule`` is a named vertical line."""
     above = width < ROOM
     tall, top = (46.0 if above else 30.0), (TEXT * 1.8 if rule else 6.0)
-    left = SIZE + 4 if above else max(wide(row.label) for row in rows) + 18
+    left = SIZE + 4 if above else max(wide(row.label, bold=True) for row in rows) + 18
     right = width - max(wide(row.shown) for row in rows) - 18
     bottom = top + tall * len(rows)
     values = [*dot_values(rows), *([rule[0]] if rule else [])] or [0.0, 1.0]

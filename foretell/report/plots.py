@@ -124,7 +124,7 @@ def line_chart(
         x_low, x_high = (x_low / 2, x_high * 2) if x.log and x_low > 0 else (x_low - 0.5, x_high + 0.5)
 
     named = [line for line in series if line.label]
-    right = max([wide(line.label) for line in named], default=0) + (24 if named else 12)
+    right = max([wide(line.label, bold=True) for line in named], default=0) + (24 if named else 12)
     left = max(wide(y.format(tick)) for tick in y_ticks) + 12
     top = TEXT * (1.9 if y.label else 0.8) + (24 if regions else 0)
     bottom = height - TEXT * (2.0 + (1.4 if x.label else 0) + (1.2 if x.below else 0))
@@ -261,7 +261,7 @@ def bar_chart(
     """Horizontal bars from zero, each named at its left and its value written at its right."""
     labels = [words.shorten(bar.label, 26) for bar in bars]
     left = max((wide(label) for label in labels), default=0) + 10
-    right = max((wide(bar.shown) for bar in bars), default=0) + 14
+    right = max((wide(bar.shown, bold=True) for bar in bars), default=0) + 14
     head = 20.0 if rule else 2.0
     height = head + row * len(bars) + 4
     totals = [sum(value for _, value in bar.parts) for bar in bars]
@@ -449,7 +449,7 @@ def word_scatter(
     written: dict[int, str] = {}
     for place in rank:
         spot = spots[place]
-        x, y, half = across(spot.x), up(spot.y), wide(spot.note) / 2
+        x, y, half = across(spot.x), up(spot.y), wide(spot.note, bold=True) / 2
         x = min(max(x, half), width - half)
         box = (x - half - 2, y - TEXT * 0.62, x + half + 2, y + TEXT * 0.62)
         if any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):

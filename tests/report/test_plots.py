@@ -217,6 +217,7 @@ def test_a_heat_map_shades_by_the_share_of_the_row() -> None:
 
 
 def test_text_is_measured_about_right() -> None:
-    assert wide("from scratch") == pytest.approx(66, abs=9)  # 12 px in a usual sans serif
+    assert wide("from scratch") == pytest.approx(76, abs=3)  # 12 px in DejaVu Sans, the widest of the usual faces
+    assert wide("from scratch", bold=True) == pytest.approx(86, abs=3)
     assert wide("iiii") < wide("mmmm")
     assert math.isclose(wide("abc", 24), 2 * wide("abc", 12))
