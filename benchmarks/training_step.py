@@ -83,7 +83,8 @@ def main() -> None:
     }
     report(
         args,
-        "SimCLR training step",
+        # machines where bfloat16 does not pay are another case, and have a row of their own
+        "SimCLR training step" + ("" if config.precision == "bfloat16" or args.device != "cpu" else " in float32"),
         figures,
         "at least 3 times lightly's loop, at least 0.60 of the measured bf16 peak",
         pairing.ratio >= 3 and flops >= 0.6 * machine.bfloat16_flops,
