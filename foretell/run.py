@@ -1,10 +1,12 @@
 """The run folder: everything about one run, readable while it runs and after it died.
 
 recipe.toml      the resolved recipe; `foretell pretrain --recipe` runs it again
-facts.json       data fingerprint, versions, machine, measured choices (precision, layout, threads, steps), cost, the settings
-                 of data and objective that it began with, and how training ended: {"state": "finished" | "early" | "stopped", "steps", "weights": the step that they are of}
+facts.json       data fingerprint, versions, machine, measured choices (precision, layout, threads, steps), cost, the
+                 settings of data and objective that it began with, and how training ended: {"state": "finished" | "early" |
+                 "stopped", "steps", "weights": the step that they are of}
 metrics.jsonl    one JSON object a line: {"kind": "step" | "health" | "monitor" | ..., "step": n, ...}
 status.json      {"state": "running" | "finished" | "failed" | "stopped", "step", "steps", "heartbeat", "pid", ...}
+split.json, learnt.npy  which samples are learnt from and which held out; hashes of the images that are learnt from
 checkpoints/     last and best, written aside and renamed
 encoder/         the encoder in timm's format (safetensors and config)
 search.db        the trials of searches that several processes may share
@@ -61,9 +63,9 @@ def write_aside(path: Path, content: bytes | str) -> None:
 def write_together(folder: Path, files: Mapping[str, bytes | str]) -> None:
     """Write ``files`` (name -> content, as ``write_aside`` takes it) to ``folder``, which is made where there is none.
 
-    All of them or none: they are put in place, in their order, when the last is on the disk. Earlier versions are taken away
-    before the first is, so that even after a kill no folder has parts of two writes. Raises ForetellError when they cannot be
-    written.
+    All of them or none: they are put in place, in their order, when the last is on the disk. Earlier versions are taken
+    away before the first is, so that even after a kill no folder has parts of two writes. Raises ForetellError when they
+    cannot be written.
     """
     made = not folder.exists()
     try:

@@ -87,8 +87,8 @@ def sentences_of(text: str, rule: str, lang: str | None = None) -> list[str]:
 class Corpus:
     """A source of text, understood but not read. ``files`` in a fixed order; ``notes`` say in words what was understood.
 
-    ``labels`` and ``splits`` (one a file) come from the folders' names, where these are classes or splits. ``empty``: rows
-    without text that the last pass of ``documents`` has met and left out.
+    ``labels`` and ``splits`` (one a file) come from the folders' names, where these are classes or splits. ``empty``:
+    rows without text that the last pass of ``documents`` has met and left out.
     """
 
     name: str

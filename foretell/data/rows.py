@@ -66,8 +66,8 @@ def rows(path: Path, columns: Mapping[str, str] | None = None, encoding: str = "
 def cells(path: Path, choose: Choose, encoding: str = "utf-8") -> Iterator[tuple[str, Cells]]:
     """(place, values) of every row of ``path``: text, or what JSON or Parquet hold; None where there is nothing.
 
-    ``choose`` is asked once, with the columns of the header, the schema or the first ``SAMPLED`` objects. Raises InputError
-    naming the file, row or line that cannot be read.
+    ``choose`` is asked once, with the columns of the header, the schema or the first ``SAMPLED`` objects. Raises
+    InputError naming the file, row or line that cannot be read.
     """
     suffix = textfile.bare_suffix(path)
     if suffix in JSON_LINES:

@@ -130,7 +130,7 @@ def begun(place: Path) -> bool:
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
-    """How the data is read and what is foretold of it, as facts.json keeps it from the beginning: recipe.toml may be edited."""
+    """How data is read and what is foretold of it, as facts.json keeps it from the beginning: a recipe may be edited."""
     return {
         "data": recipe.data.model_dump(mode="json", exclude={"source", "labels", "workers"}),
         "objective": recipe.objective.model_dump(mode="json"),
@@ -140,7 +140,8 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
 def lost(place: Path, name: str) -> InputError:
     """That the run in ``place``, which has begun, lacks its file ``name``."""
     return InputError(
-        f"{place}: holds no {name}, which the run wrote when it began; put back a copy of it, or train anew with another --out"
+        f"{place}: holds no {name}, which the run wrote when it began; put back a copy of it, or train anew with another "
+        "--out"
     )
 
 

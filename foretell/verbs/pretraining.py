@@ -122,8 +122,8 @@ def _check_objective(place: Path) -> None:
     now = given.get("name") if isinstance(given, dict) else given
     if began is not None and now != began:
         raise InputError(
-            f"{place / 'recipe.toml'}: objective.name was '{began}' when this run began and is '{now}' now; set it back, or "
-            "start a new run"
+            f"{place / 'recipe.toml'}: objective.name was '{began}' when this run began and is '{now}' now; set it back, "
+            "or start a new run"
         )
 
 

@@ -1,4 +1,4 @@
-"""A run that goes on where its start has gone, a file of it was lost, its recipe was edited, or it was killed as it began."""
+"""A run goes on where its start has gone or it was killed as it began; a lost file and an edited recipe are named."""
 
 from __future__ import annotations
 
