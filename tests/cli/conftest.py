@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,3 +65,14 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["pretrain", str(pictures), "--out", str(folder), *SMALL]) == 0
     patch.undo()
     return folder
+
+
+@pytest.fixture
+def moved(run: Path, pictures: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """(a copy of ``run`` whose data is gone from tmp_path/"gone", where a copy of its data lies now)."""
+    copy, place = tmp_path / "copy", tmp_path / "moved"
+    shutil.copytree(run, copy)
+    shutil.copytree(pictures, place)
+    recipe = (copy / "recipe.toml").read_text()
+    (copy / "recipe.toml").write_text(recipe.replace(str(pictures), str(tmp_path / "gone")))
+    return copy, place

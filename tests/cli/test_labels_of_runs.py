@@ -61,16 +61,12 @@ def test_a_run_without_labels_cannot_be_finetuned_without_some(foretell: Call, r
 
 
 def test_data_that_has_moved_is_asked_for_and_known_again(
-    foretell: Call, run: Path, pictures: Path, tmp_path: Path
+    foretell: Call, moved: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    copy, moved = tmp_path / "copy", tmp_path / "moved"
-    shutil.copytree(run, copy)
-    shutil.copytree(pictures, moved)
-    recipe = (copy / "recipe.toml").read_text()
-    (copy / "recipe.toml").write_text(recipe.replace(str(pictures), str(tmp_path / "gone")))
+    copy, place = moved
     for words in (["evaluate", copy], ["finetune", copy], ["embed", copy], ["neighbours", copy]):
         refused(foretell(*words), f"{tmp_path / 'gone'}: the data of {copy} is no longer there; put it back, or give")
-    said = foretell("evaluate", copy, moved, "--trials", 1)
+    said = foretell("evaluate", copy, place, "--trials", 1)
     assert said.status == 0, said.err
     assert "report: " in said.out, "the same images are the run's own, wherever they lie"
 

@@ -93,13 +93,9 @@ def test_a_run_that_was_stopped_before_its_first_step_ends_as_a_whole_one(
 
 
 def test_a_run_whose_data_has_moved_goes_on_at_its_new_place(
-    foretell: Call, run: Path, pictures: Path, tmp_path: Path
+    foretell: Call, moved: tuple[Path, Path], pictures: Path, tmp_path: Path
 ) -> None:
-    copy, moved = tmp_path / "copy", tmp_path / "moved"
-    shutil.copytree(run, copy)
-    shutil.copytree(pictures, moved)
-    recipe = (copy / "recipe.toml").read_text()
-    (copy / "recipe.toml").write_text(recipe.replace(str(pictures), str(tmp_path / "gone")))
+    copy, place = moved
     command = f"foretell pretrain --resume {copy} --set data.source=PLACE"
     refused(foretell("pretrain", "--resume", copy), f"{tmp_path / 'gone'}: the data of {copy} is no longer", command)
     few = tmp_path / "few"
@@ -111,10 +107,10 @@ def test_a_run_whose_data_has_moved_goes_on_at_its_new_place(
     ):
         refused(foretell("pretrain", "--resume", copy, "--set", given), reason)
     assert str(tmp_path / "gone") in (copy / "recipe.toml").read_text(), "what is refused changes nothing"
-    said = foretell("pretrain", "--resume", copy, "--set", f"data.source={moved}")
+    said = foretell("pretrain", "--resume", copy, "--set", f"data.source={place}")
     assert said.status == 0, said.err
-    assert Recipe.load(copy).data.source == str(moved)
-    assert json.loads((copy / "facts.json").read_text())["data"]["source"] == str(moved)
+    assert Recipe.load(copy).data.source == str(place)
+    assert json.loads((copy / "facts.json").read_text())["data"]["source"] == str(place)
 
 
 def test_resuming_needs_a_run_and_the_same_images(foretell: Call, run: Path, flat: Path, tmp_path: Path) -> None:
