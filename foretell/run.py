@@ -25,11 +25,14 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from foretell.errors import ForetellError, InputError
 from foretell.json_files import parsed, read_object
+
+FOLDERS = ("checkpoints", "results", "exhibits")  # of a run, made when it begins
 
 
 @contextlib.contextmanager
@@ -138,6 +141,13 @@ def _event(line: str) -> dict[str, Any] | None:
     return event if isinstance(event.get("step", 0), int) else None
 
 
+def _before_recipe(child: Path) -> bool:
+    """Whether ``child`` of a run folder may be there before recipe.toml is: nothing is lost with it."""
+    if child.name in FOLDERS:
+        return child.is_dir() and not any(child.iterdir())
+    return child.name == ".lock" or fnmatch(child.name, ".recipe.toml.*.tmp")
+
+
 class InUse(InputError):
     """A run folder that another process holds."""
 
@@ -159,7 +169,10 @@ class Run:
 
     @classmethod
     def create(cls, path: str | Path) -> Run:
-        """A new run in ``path``, which must not exist or be empty. Raises InputError otherwise."""
+        """A new run in ``path``, which must not exist, be empty, or hold what a run that died before it had a recipe left.
+
+        Raises InputError otherwise.
+        """
         path = Path(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -170,12 +183,12 @@ class Run:
         if any(path.iterdir()) and not (path / ".lock").exists():  # a folder of something else: no lock is left in it
             raise not_empty
         lock = cls._take(path, "wait for it or choose another --out")
-        if any(child.name != ".lock" for child in path.iterdir()):
+        if not all(_before_recipe(child) for child in path.iterdir()):
             lock.close()
             raise not_empty
         try:
-            for name in ("checkpoints", "results", "exhibits"):
-                (path / name).mkdir()
+            for name in FOLDERS:
+                (path / name).mkdir(exist_ok=True)
         except OSError as error:
             lock.close()
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error

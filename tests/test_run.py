@@ -1,4 +1,4 @@
-"""The run folder on a disk that is full."""
+"""The run folder: who may have it, and what a full disk leaves of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from full_disk import largest_file
 
 from foretell.errors import ForetellError, InputError
 from foretell.run import Run, write_aside, write_together, written_aside
+from foretell.verbs.common import check_free
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.is_char_device(), reason="no /dev/full on this system")
@@ -67,6 +68,20 @@ def test_a_disk_that_fails_only_on_closing_is_told_when_all_is_closed(tmp_path: 
     assert "\n" not in str(raised.value)
     run.close()
     Run.resume(tmp_path / "run").close()  # the lock is free
+
+
+def test_a_run_that_died_before_it_had_a_recipe_keeps_its_folder_from_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    Run.create(folder).close()
+    (folder / ".recipe.toml.4711.tmp").write_text("[data]")  # killed in the middle of writing it
+    check_free(folder)
+    run = Run.create(folder)
+    assert run.held()
+    run.close()
+    (folder / "results" / "mine.json").write_text("{}")
+    for take in (check_free, Run.create):
+        with pytest.raises(InputError, match="not empty; choose another --out"):
+            take(folder)
 
 
 def test_whether_a_run_is_held_is_known_without_taking_it(tmp_path: Path) -> None:
