@@ -163,11 +163,11 @@ def table(result: dict[str, Any]) -> list[str]:
 
 
 def _counted(test: dict[str, Any], found: dict[str, Any]) -> str:
-    """Of a ``test`` part of cases: that retrieval counts images, and which are not ``found``; "" of other ones."""
-    if "images" not in test:
-        return ""
-    apart = ", a query's own group left out" if found["apart"] else ""
-    return f" (of {found['samples']:,} images{apart})"
+    """Of a ``test`` part of cases that retrieval counts images; and which are not ``found``. "" where neither holds."""
+    counted = f"of {found['samples']:,} images" if "images" in test else ""
+    apart = "a query's own group left out" if found["apart"] else ""
+    told = ", ".join(part for part in (counted, apart) if part)
+    return f" ({told})" if told else ""
 
 
 def draw(

@@ -83,10 +83,10 @@ def retrieval(
 def retrievals(features: Array, data: Labelled) -> dict[str, Any]:
     """``retrieval`` of the images of ``data`` by "class" and by "group", None where there are no groups.
 
-    Where cases have the labels, an image of the query's own group (or its case where it has none) is not found by class: its
-    label is the query's own. By group it is what is looked for.
+    An image of the query's own group (or its case where it has none) is not found by class: it is near for more reasons
+    than the class, and most often has the query's own label. By group it is what is looked for.
     """
-    apart = None if data.cases is None else data.cases if data.groups is None else data.groups
+    apart = data.cases if data.groups is None else data.groups
     group = None if data.groups is None else retrieval(features, data.groups)
     return {"class": retrieval(features, data.codes, apart), "group": group}
 

@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from foretell.errors import InputError
-from foretell.transfer.images.evaluate import retrieval
+from foretell.transfer.images.evaluate import retrieval, retrievals
+from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.measures.retrieval import mean_average_precision, recall_at_k
 
 
@@ -45,6 +46,20 @@ def test_an_identity_must_occur_twice(digits) -> None:
     with pytest.raises(InputError, match="every identity here occurs in one"):
         recall_at_k(digits.flat[:6], one_group_each, apart=one_group_each)
     assert retrieval(digits.flat[:6], one_group_each, one_group_each) is None
+
+
+def test_the_class_of_an_image_is_not_found_in_its_own_group(digits) -> None:
+    rows, groups = np.arange(12), np.repeat(np.arange(6), 2)
+    classes = np.repeat([0, 1, 0, 1, 0, 1], 2)
+    twins = np.repeat(digits.flat[:6], 2, axis=0)  # the two images of a group are alike
+    found = retrievals(twins, Labelled(digits.store, rows, classes, ["a", "b"], groups=groups))
+    assert found["group"]["recall"]["1"] == 1.0
+    assert found["class"] == retrieval(twins, classes, groups)
+    assert found["class"]["recall"]["1"] < 1.0
+    alone = retrievals(twins, Labelled(digits.store, rows, classes, ["a", "b"]))
+    assert alone["group"] is None
+    assert alone["class"]["recall"]["1"] == 1.0
+    assert alone["class"]["apart"] is False
 
 
 def test_few_samples_and_many_neighbours(digits) -> None:
