@@ -225,12 +225,14 @@ def write_map(
     names: Sequence[str] | None = None,
     most: int = 2000,
     seed: int = 0,
+    part: str | None = None,
 ) -> dict[str, Any]:
     """Write results/map.json: ``features`` (N, D) in two dimensions by PCA (at most 50 components), then t-SNE.
 
     ``labels`` (N,) int, -1 for missing, index ``classes``; None when there are none. At most ``most`` rows are drawn,
     evenly over the classes, by ``seed``. Trustworthiness (Venna and Kaski 2001; 1 is best, 12 neighbours) is written
-    too, since a map can mislead. With fewer than 10 rows the map is PCA alone. Returns what was written.
+    too, since a map can mislead. With fewer than 10 rows the map is PCA alone. ``part`` of the data that the rows are,
+    "train", "test" or "all", is kept for the page. Returns what was written.
     Raises ValueError with fewer than 3 rows.
     """
     from sklearn.decomposition import PCA
@@ -262,6 +264,7 @@ def write_map(
         "label": codes[take].tolist() if codes is not None else [-1] * len(take),
         "classes": list(classes or []) if codes is not None else [],
         "index": take.tolist(),
+        "part": part,
         "names": [names[row] for row in take] if names is not None else None,
     }
     run.write_json("results/map.json", written)
@@ -280,6 +283,7 @@ def write_neighbours(
     side: int | None = None,
     seed: int = 0,
     labels_fingerprint: str | None = None,
+    part: str | None = None,
 ) -> dict[str, Any]:
     """Write results/neighbours.json and exhibits/neighbours.png: a few samples and their nearest others by cosine.
 
@@ -288,7 +292,7 @@ def write_neighbours(
     (N,), as of its patient. ``k`` is cut to what every query has. ``share`` is how many of all the
     neighbours have their query's class (None without labels).
     ``side``: pixels of a picture (default: the store's usual side, at most 96). ``labels_fingerprint`` names the labels, to be
-    kept with what they say.
+    kept with what they say; ``part`` as ``write_map`` has it.
     Raises ValueError when a query has no neighbour.
     """
     unit = _unit(features)
@@ -331,6 +335,7 @@ def write_neighbours(
         "apart": apart is not None,
         "note": note,
         "labels_fingerprint": labels_fingerprint,
+        "part": part,
     }
     run.write_json("results/neighbours.json", written)
     return written

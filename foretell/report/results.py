@@ -321,6 +321,8 @@ def neighbours(run: Gathered) -> Json | None:
         told = f"{when}, so only the eye can judge."
     if picture and found.get("apart"):
         told += " Images of a query's own group (patient, case or study) are left out."
+    if picture:
+        told += _learnt(found)
     k = next((arm.get("k") for arm in knn.values() if isinstance(arm, dict) and arm.get("k")), None)
     return {
         "sentence": told, "picture": picture, "chart": chart, "k": k, "width": pixel_width(run, "neighbours"),
@@ -379,6 +381,14 @@ def retrieved(run: Gathered) -> str:
     return f"Finding {run.noun}s of the same kind by cosine similarity{left}"
 
 
+def _learnt(drawn: Json) -> str:
+    """Of what a picture was ``drawn`` from: that pretraining learnt from it; "" where it did not, or nothing says so."""
+    return {
+        "train": " They are images of the training part, from which pretraining learnt: few are held out.",
+        "all": " They are of all the images of the run, from most of which pretraining learnt.",
+    }.get(drawn.get("part") or "", "")
+
+
 def embedding_map(run: Gathered) -> Json | None:
     result = run.results.get("map") or {}
     chart = charts.embedding_map(result)
@@ -401,6 +411,7 @@ def embedding_map(run: Gathered) -> Json | None:
         "chart": chart, "legend": legend, "method": result.get("method", ""), "shown": len(labels),
         "count": result.get("count"), "trust": result.get("trustworthiness"),
         "missing": sum(1 for code in labels if code is None or code < 0) if classes else 0,
+        "learnt": _learnt(result),
     }  # fmt: skip
 
 

@@ -182,10 +182,10 @@ def measure(setting: Setting, encoder: TimmEncoder, run: Run, reason: str | None
     seed = setting.recipe.training.seed
     # Neighbours and a map need many images to lie among. What a task foretells of images that it learnt from says little
     # of others: few of the test part are better (a film's end may be a single window).
-    for_map = parts.test if len(parts.test) >= MAPPED else parts.train
+    part, for_map = ("test", parts.test) if len(parts.test) >= MAPPED else ("train", parts.train)
     least = 1 if setting.objective.columns else EXHIBIT
     transfer = setting.recipe.transfer
-    worth.draw(run, encoder, store, views, for_map, seed, findings=transfer.findings, crop=transfer.crop)
+    worth.draw(run, encoder, store, views, for_map, seed, findings=transfer.findings, crop=transfer.crop, part=part)
     write_findings(
         run, setting.objective.findings(store, parts.test if len(parts.test) >= least else parts.train, seed)
     )

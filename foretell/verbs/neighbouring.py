@@ -238,7 +238,7 @@ def _exhibit(run: Run, store: ImageStore, features: Any, apart: Index | None, k:
         known = "label" in store.table
         codes = store.table.codes("label")[0] if known else None
         by = labels_fingerprint(store, TransferConfig()) if known else None
-        write_neighbours(held, store, features, codes, apart=apart, k=k, labels_fingerprint=by)
+        write_neighbours(held, store, features, codes, apart=apart, k=k, labels_fingerprint=by, part="all")
     finally:
         held.close()
     print(f"pictures: {run.path / 'exhibits' / 'neighbours.png'}")

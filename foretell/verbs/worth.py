@@ -180,8 +180,10 @@ def draw(
     *,
     findings: Sequence[str] = (),
     crop: Crop = 1.0,
+    part: str | None = None,
 ) -> None:
     """Write the map and the neighbours of ``rows``, of at most ``SHOWN`` of them; an image of a query's own group is none.
+    ``part`` of the data they are: "train" or "test".
 
     Both show the classes of the labels; none with ``findings``, beside which a label is no class, as of a hospital's folder.
     """
@@ -189,12 +191,13 @@ def draw(
         return
     if len(rows) > SHOWN:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:SHOWN])
-    part = store.subset(rows)
+    shown = store.subset(rows)
     features = features_of(encoder, store, rows, views, crop)
     codes: Any = None
     classes: Sequence[str] | None = None
-    if "label" in part.table and not findings:
-        codes, classes = part.table.codes("label")
-    write_map(run, features, codes, classes, names=part.names, seed=seed)
+    if "label" in shown.table and not findings:
+        codes, classes = shown.table.codes("label")
+    write_map(run, features, codes, classes, names=shown.names, seed=seed, part=part)
     by = None if codes is None else labels.labels_fingerprint(store, TransferConfig())
-    write_neighbours(run, part, features, codes, apart=kept_whole(part), seed=seed, labels_fingerprint=by)
+    whole = kept_whole(shown)
+    write_neighbours(run, shown, features, codes, apart=whole, seed=seed, labels_fingerprint=by, part=part)

@@ -429,6 +429,18 @@ def test_scores_while_training_say_on_what_they_are(tmp_path: Path) -> None:
     assert said in build(run).read_text()
 
 
+def test_pictures_of_images_that_were_learnt_from_say_so(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    few = "They are images of the training part, from which pretraining learnt: few are held out."
+    most = "They are of all the images of the run, from most of which pretraining learnt."
+    for part, said in ((None, (0, 0)), ("test", (0, 0)), ("train", (2, 0)), ("all", (1, 1))):
+        for name, of in (("neighbours", part), ("map", "train" if part == "all" else part)):
+            found = json.loads((run / "results" / f"{name}.json").read_text())
+            write(run / "results" / f"{name}.json", {**found, "part": of})
+        page = build(run).read_text()
+        assert (page.count(few), page.count(most)) == said, part
+
+
 def test_retrieval_that_leaves_out_a_group_says_so(tmp_path: Path) -> None:
     run = make(tmp_path / "run", exhibits=False, compared=False)
     found: dict[str, Any] = comparison(ANIMALS)
