@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from foretell.claims.base import Claim, Finding
@@ -101,6 +102,7 @@ class MICLeNaturalStart(Claim):
         return micle.recipe(lab, seed, arm, steps)
 
     def work(self, lab: Lab) -> list[Finding]:
+        self._try_rates(lab)
         rates = {natural: self._rate(lab, natural) for natural in (False, True)}
         tuning: Tuning = {
             natural: {amounts: self._tuning_rate(lab, natural, amounts[-1]) for amounts in (FEW, MORE)}
@@ -192,25 +194,37 @@ class MICLeNaturalStart(Claim):
         assert target.data.source is not None
         return target.changed({"data.source": staged.held_back(lab, target.data.source, CHOSEN_ON)})
 
+    def _try_rates(self, lab: Lab) -> None:
+        """Score every rate. Processes that share ``lab`` meet in the middle: odd seeds begin at the other end."""
+        trials = [partial(self._score, lab, natural, rate) for natural in (False, True) for rate in RATES]
+        trials += [
+            partial(self._tuning_score, lab, natural, amounts[-1], rate)
+            for natural in (False, True)
+            for amounts in (FEW, MORE)
+            for rate in TUNING_RATES
+        ]
+        for trial in trials[::-1] if self.seeds[0] % 2 else trials:
+            trial()
+
+    def _score(self, lab: Lab, natural: bool, rate: float) -> float:
+        """How well a linear probe does on a first stage of ``rate``."""
+        stages = [self._first(lab, CHOSEN_ON, natural, rate)]
+        judged = self._held_back(lab, natural=False)
+        rows = staged.compared(lab, judged, stages, ("probe",), (JUDGED,), draws=micle.DRAWS)
+        return micle.accuracy(rows, "probe", JUDGED)
+
+    def _tuning_score(self, lab: Lab, natural: bool, per_class: int | None, rate: float) -> float:
+        """How well fine-tuning with ``rate`` does on so many cases."""
+        judged, arm = self._held_back(lab, natural), "pretrained" if natural else "scratch"
+        return micle.accuracy(staged.compared(lab, judged, [], (arm,), (per_class,), rate=rate), arm, per_class)
+
     def _rate(self, lab: Lab, natural: bool) -> float:
         """That of ``RATES`` whose first stage does best; the lower one of equals."""
-        judged = self._held_back(lab, natural=False)
-
-        def score(rate: float) -> float:
-            stages = [self._first(lab, CHOSEN_ON, natural, rate)]
-            rows = staged.compared(lab, judged, stages, ("probe",), (JUDGED,), draws=micle.DRAWS)
-            return micle.accuracy(rows, "probe", JUDGED)
-
-        return max(RATES, key=score)
+        return max(RATES, key=partial(self._score, lab, natural))
 
     def _tuning_rate(self, lab: Lab, natural: bool, per_class: int | None) -> float:
         """That of ``TUNING_RATES`` with which fine-tuning on so many cases does best; the lowest one of equals."""
-        judged, arm = self._held_back(lab, natural), "pretrained" if natural else "scratch"
-
-        def score(rate: float) -> float:
-            return micle.accuracy(staged.compared(lab, judged, [], (arm,), (per_class,), rate=rate), arm, per_class)
-
-        return max(TUNING_RATES, key=score)
+        return max(TUNING_RATES, key=partial(self._tuning_score, lab, natural, per_class))
 
     def _stages(self, lab: Lab, seed: int, plan: Plan, rate: float) -> list[Recipe]:
         if plan.then is None:

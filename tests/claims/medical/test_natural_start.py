@@ -115,6 +115,23 @@ def test_rates_are_chosen_on_held_back_training_cases(lab: Lab, monkeypatch: pyt
     assert len(seen["test"]) == 6  # two of the six training units of each of three classes
 
 
+def test_seeds_that_share_a_lab_try_the_rates_from_both_ends(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tried(seed: int) -> list[Any]:
+        order: list[Any] = []
+
+        def compared(lab: Lab, target: Any, stages: Any, arms: Any, per_class: Any, **how: Any) -> Any:
+            order.append(([made.training.rate for made in stages], target.encoder.weights, arms, per_class, how))
+            return [{"arm": arm, "per_class": n, "accuracy": 1.0} for arm in arms for n in per_class]
+
+        monkeypatch.setattr(staged, "compared", compared)
+        claims.get("micle-natural-start")(seeds=(seed,))._try_rates(lab)
+        return order
+
+    assert tried(1) == tried(0)[::-1]
+    assert tried(2) == tried(0)
+    assert len(tried(0)) == 12  # two starts, each with 2 rates of SimCLR and 2 of fine-tuning few and more cases
+
+
 def figures(better: dict[str, float]):  # type: ignore[no-untyped-def]
     """What ``compared`` finds: the score of a plan, a little more with more labels and for a later split."""
 
