@@ -189,17 +189,22 @@ def page(kept: dict[str, Any]) -> str:
         "",
         "Written by `foretell reproduce`. A finding holds when the 95% interval (Student's t over paired seeds) of its",
         "difference lies above zero in the direction published, does not hold when it lies below, and is undecided when",
-        "it spans zero. Settings were chosen on validation labels, never on the test part. The interval is over seeds taken",
-        "as independent (of weights, batches and draws of labels, and of splits where each seed has its own); where splits of",
-        "one pool share cases, a note gives the stricter one that counts it, and what one split held back to choose a rate by",
-        "may be among the test cases of another.",
+        "it spans zero. A claim holds when every finding does and does not hold as soon as one does not, so that of many one",
+        "may fail by chance. Settings of the arms were chosen on validation labels. Where a claim's own length, number of",
+        "seeds or finding was changed after a first outcome, which is a look at the test part, it says so. The interval is over",
+        "seeds taken as independent (of weights, batches and draws of labels, and of splits where each seed has its own); where",
+        "splits of one pool share cases, a note gives the stricter one that counts it, and what one split held back to choose",
+        "a rate by may be among the test cases of another. Minutes are those of the claim's own work: what it shares with one",
+        "that was worked out before it, as trained runs, is counted there.",
     ]
     for name in [known for known in claims.names() if known in kept]:
         one = kept[name]
         lines += ["", f"## {name}: {one['outcome']}", "", one["statement"], "", f"Source: {one['source']}.", ""]
         lines += ["| finding | published | here | 95% interval | outcome |", "| --- | --- | ---: | --- | --- |"]
         lines += [_row(row) for row in one["findings"]]
-        lines += [""] + [f"* {note}" for note in one["notes"]]
+        changed = claims.get(name).changed
+        notes = [*one["notes"], *([f"changed after a first outcome: {changed}"] if changed else [])]
+        lines += [""] + [f"* {note}" for note in notes]
         lines += [
             f"* Data {one['data']}, seeds {', '.join(map(str, one['seeds']))}; {one['seconds'] / 60:.1f} minutes on "
             f"{one['machine']}, {one['date']}; `{one['command']}`"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from foretell.claims.medical.micle_two_stage import MICLeTwoStageVolumes
 from foretell.claims.medical.segmentation_few_labels import SegmentationFewLabels
 from foretell.claims.reproduce import page
 from foretell.transfer.measures.intervals import t_interval
+
+RECORDS = Path(__file__).parents[2] / "claims" / "outcomes.json"
 
 
 def test_an_interval_over_splits_that_share_cases_is_the_corrected_one() -> None:
@@ -69,8 +73,16 @@ def test_a_finding_that_cannot_hold_does_not_fail() -> None:
 
 
 def test_the_page_says_what_its_intervals_are_over() -> None:
-    assert "over seeds taken\nas independent" in page({})
-    assert "a note gives the stricter one" in page({})
+    said = " ".join(page({}).split())
+    assert "over seeds taken as independent" in said
+    assert "a note gives the stricter one" in said
+
+
+def test_the_page_says_what_was_changed_after_a_first_outcome() -> None:
+    kept = json.loads(RECORDS.read_text())
+    head = page({"simclr-head": kept["simclr-head"]})
+    assert "* changed after a first outcome: 3 seeds left the probe of the class undecided" in head
+    assert "* changed after a first outcome" not in page({"simclr-temperature": kept["simclr-temperature"]})
 
 
 def test_findings_whose_seeds_agree_say_so_instead_of_an_interval() -> None:

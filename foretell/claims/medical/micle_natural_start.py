@@ -9,7 +9,7 @@ fine-tuning without one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -79,6 +79,10 @@ def averaged(rows: Rows, names: Mapping[str, str], seed: int) -> Rows:
     ]
 
 
+def _listed(rates: Sequence[float]) -> str:
+    return ", ".join(f"{rate:g}" for rate in rates)
+
+
 class MICLeNaturalStart(Claim):
     """``domain`` is the recipe of the domain's stages, here units; ``about`` says what is tested on."""
 
@@ -128,7 +132,8 @@ class MICLeNaturalStart(Claim):
             self.notes.append(
                 f"rates {'after the supervised start' if natural else 'from random weights'}: SimCLR {chosen:g}, fine-tuning "
                 f"{few:g} up to {cases(FEW[-1])}, {more:g} above; chosen alike on training cases of the first split, a third of "
-                f"them held back: SimCLR by a linear probe on {cases(JUDGED)}, fine-tuning without SimCLR"
+                f"them held back: SimCLR by a linear probe on {cases(JUDGED)}, fine-tuning without SimCLR, so that it is tuned "
+                f"for the start alone; of {_listed(RATES)} and of {_listed(TUNING_RATES)}"
             )
         self.notes += [
             f"{imagenet.TIMM_NAME} in every arm; top-1 of cases (linear probes: mean of {micle.DRAWS} draws of the labelled "

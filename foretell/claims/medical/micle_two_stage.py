@@ -50,6 +50,7 @@ class MICLeTwoStage(Claim):
     resplit: ClassVar[float | None] = RESPLIT
     few: ClassVar[int] = 2
     steps: ClassVar[tuple[int, int]] = (200, 300)
+    tuned_on: ClassVar[str] = micle.TUNED_ON
     about: ClassVar[str] = "a third of the units of each race, other ones for each seed, is tested on"
 
     def domain(self, lab: Lab, seed: int, steps: int) -> Recipe:
@@ -70,7 +71,7 @@ class MICLeTwoStage(Claim):
             f"from scratch: {mean(scratch):.1f}",
             f"top-1 of cases on {cases(self.few)} (probes: mean of {micle.DRAWS} draws); every plan has "
             f"{self.steps[0]} steps of SimCLR and then {self.steps[1]}, which differ in their data alone; {self.about}",
-            micle.tuning(),
+            micle.tuning(self.tuned_on),
         ]
         return [
             *(
@@ -99,6 +100,7 @@ class MICLeTwoStageVolumes(MICLeTwoStage):
     few = 8
     steps = scans.STEPS
     about = scans.DISJOINT
+    tuned_on = scans.TUNED_ON
 
     def domain(self, lab: Lab, seed: int, steps: int) -> Recipe:
         return scans.recipe(lab, seed, "simclr", steps)

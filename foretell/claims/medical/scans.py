@@ -28,6 +28,7 @@ DISJOINT = (
     "labels are of one human brain, and tested on is the other, the ICBM 152 template, which no pretraining has seen: "
     "patients are apart, but there is one of each, and seeds draw weights, batches and labelled cases, not patients"
 )
+TUNED_ON = "held-back cases of units of a strategy game (as the claims on these), not on volumes"
 
 
 def recipe(lab: Lab, seed: int, arm: Arm, steps: int, **views: object) -> Recipe:
