@@ -3,8 +3,8 @@
 Paper: He, Chen, Xie, Li, Dollar, Girshick, "Masked Autoencoders Are Scalable Vision Learners" (arXiv 2111.06377).
 Hidden: three quarters of the patches, at random. Foretold: their pixels, each patch normalised by its own mean and
 deviation; the loss is on hidden patches only.
-Use it with vision transformers. The encoder embeds the visible patches alone, so that a step costs well under half of
-one that embeds all; features want fine-tuning, or many epochs, more than those of contrastive tasks do.
+Use it with vision transformers. The encoder embeds the visible patches alone, so that a step costs half of one that
+embeds all, or less; features want fine-tuning, or many epochs, more than those of contrastive tasks do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What features are worth for classes: copying teaches nothing, cleaning and filling a little, telling images apart most.
+"""What features are worth for classes of a network that copies, cleans, fills, or tells images apart.
 
 All networks are read in the same two ways.
 """
