@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from foretell.data.pixels import Pixels, Unreadable
+from foretell.data.pixels import Pixels, Unreadable, turn
 from foretell.data.video_order import PARTLY, InOrder
 
 # by default these decoders go on after an error, without a word: the others mark what they could not decode
@@ -93,7 +93,7 @@ def _places(times: list[int | None]) -> list[int]:
 def frames(path: Path) -> Iterator[Pixels | Unreadable]:
     """Each frame in the order they are shown, Unreadable in place of one that is damaged or builds on such a one.
 
-    (H, W, 3) uint8; (H, W, 1) of a grey video. Raises Unreadable where nothing more can be told.
+    (H, W, 3) uint8; (H, W, 1) of a grey video; upright. Raises Unreadable where nothing more can be told.
     """
     av = _av()
     with _opened(path) as (container, stream):
@@ -149,6 +149,18 @@ def _listening(context: Any) -> Iterator[list[Any]]:
 def _pixels(frame: Any) -> Pixels | Unreadable:
     if isinstance(frame, Unreadable):
         return frame
-    if frame.format.name.startswith("gray"):
-        return np.ascontiguousarray(frame.to_ndarray(format="gray"))[:, :, None]
-    return frame.to_ndarray(format="rgb24")
+    grey = frame.format.name.startswith("gray")
+    pixels = frame.to_ndarray(format="gray")[:, :, None] if grey else frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(turn(pixels, _orientation(frame)))
+
+
+def _orientation(frame: Any) -> int:
+    """The EXIF orientation that says the same as a video's display matrix; 1 without one."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 1
+    matrix = np.frombuffer(bytes(data), np.int32)
+    (a, b), (c, d) = matrix[0:2].tolist(), matrix[3:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return {(False, False): 1, (True, False): 2, (True, True): 3, (False, True): 4}[a < 0, d < 0]
+    return {(False, False): 5, (True, False): 6, (True, True): 7, (False, True): 8}[c < 0, b < 0]

@@ -15,7 +15,7 @@ from pictures import picture
 from foretell.data import frames, video
 from foretell.data.decode import decode
 from foretell.data.frames import count_frames
-from foretell.data.pixels import Pixels, Unreadable
+from foretell.data.pixels import Pixels, Unreadable, turn
 from foretell.data.sequences import Windows
 from foretell.data.store import open_images
 from foretell.errors import InputError
@@ -241,6 +241,31 @@ def test_a_stream_that_is_cut_within_a_group_of_frames(tmp_path: Path) -> None:
     assert first > 0
     assert all("before the beginning of the file" in reason for reason in found[:first])
     assert not any(isinstance(frame, str) for frame in found[first:])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "orientation"),
+    [
+        ((0, 1, -1, 0), 6),
+        ((0, -1, 1, 0), 8),
+        ((-1, 0, 0, -1), 3),
+        ((-1, 0, 0, 1), 2),
+        ((1, 0, 0, -1), 4),
+        ((0, 1, 1, 0), 5),
+        ((0, -1, -1, 0), 7),
+    ],
+)
+def test_a_video_is_turned_upright(tmp_path: Path, matrix: tuple[int, ...], orientation: int) -> None:
+    path = film(tmp_path / "film.mov", 2)
+    held = bytearray(path.read_bytes())
+    at = held.index(b"tkhd") + 44  # ISO/IEC 14496-12: two columns in 16.16, one in 2.30
+    a, b, c, d = (value << 16 for value in matrix)
+    held[at : at + 36] = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    path.write_bytes(held)
+    store = open_images(path, frames=1)
+    expected = turn(picture(0), orientation)
+    assert store.sizes[0].tolist() == list(expected.shape[:2])
+    assert np.array_equal(store.image(0), expected)
 
 
 def test_a_file_without_a_video_stream_is_called_so(tmp_path: Path) -> None:
