@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from foretell.data.pixels import Pixels, Unreadable, turn
+from foretell.data.pixels import Pixels, Unreadable, over_white, turn
 from foretell.data.video_order import PARTLY, InOrder
 
 # by default these decoders go on after an error, without a word: the others mark what they could not decode
@@ -93,7 +93,8 @@ def _places(times: list[int | None]) -> list[int]:
 def frames(path: Path) -> Iterator[Pixels | Unreadable]:
     """Each frame in the order they are shown, Unreadable in place of one that is damaged or builds on such a one.
 
-    (H, W, 3) uint8; (H, W, 1) of a grey video; upright. Raises Unreadable where nothing more can be told.
+    (H, W, 3) uint8; (H, W, 1) of a grey video; uint16 of one of 16 bits, and of a grey one of more than 8. Upright,
+    alpha composited over white. Raises Unreadable where nothing more can be told.
     """
     av = _av()
     with _opened(path) as (container, stream):
@@ -149,8 +150,21 @@ def _listening(context: Any) -> Iterator[list[Any]]:
 def _pixels(frame: Any) -> Pixels | Unreadable:
     if isinstance(frame, Unreadable):
         return frame
-    grey = frame.format.name.startswith("gray")
-    pixels = frame.to_ndarray(format="gray")[:, :, None] if grey else frame.to_ndarray(format="rgb24")
+    kind, parts = frame.format, frame.format.components
+    grey = kind.name.startswith(("gray", "ya"))
+    deepest = max(part.bits for part in parts)
+    # grey of 10 or 12 bits is measured, and kept; colour of as many is a camera's, whose last bits are noise, and half
+    # of the store
+    deep = deepest >= 16 or (grey and deepest > 8)
+    if kind.has_palette or any(part.is_alpha for part in parts):
+        pixels = frame.to_ndarray(format="rgba64le" if deep else "rgba")
+        opaque = np.iinfo(pixels.dtype).max
+        pixels = pixels[:, :, :3] if (pixels[:, :, 3] == opaque).all() else over_white(pixels)
+        pixels = pixels[:, :, :1] if grey else pixels
+    elif grey:
+        pixels = frame.to_ndarray(format="gray16le" if deep else "gray")[:, :, None]
+    else:
+        pixels = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
     return np.ascontiguousarray(turn(pixels, _orientation(frame)))
 
 

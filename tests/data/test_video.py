@@ -15,7 +15,7 @@ from pictures import picture
 from foretell.data import frames, video
 from foretell.data.decode import decode
 from foretell.data.frames import count_frames
-from foretell.data.pixels import Pixels, Unreadable, turn
+from foretell.data.pixels import Pixels, Unreadable, over_white, turn
 from foretell.data.sequences import Windows
 from foretell.data.store import open_images
 from foretell.errors import InputError
@@ -280,3 +280,29 @@ def test_a_file_without_a_video_stream_is_called_so(tmp_path: Path) -> None:
             decode(name, 64)
     with pytest.raises(InputError, match=r"sound\.mkv, has no video stream"):
         open_images(path, frames=1)
+
+
+@pytest.mark.parametrize(("pixels", "bits"), [("gray16le", 16), ("gray10le", 10)])
+def test_grey_of_more_than_8_bits_keeps_them(tmp_path: Path, pixels: str, bits: int) -> None:
+    values = np.random.default_rng(0).integers(0, 1 << bits, (24, 32), np.uint16)
+    frame = av.VideoFrame(32, 24, pixels)
+    rows = np.zeros((24, frame.planes[0].line_size // 2), np.uint16)
+    rows[:, :32] = values
+    frame.planes[0].update(rows.tobytes())
+    found = decode(filmed(tmp_path / "film.mkv", [frame], "ffv1"), 64)
+    assert (found.dtype, found.shape) == (np.uint16, (24, 32, 1))
+    assert np.array_equal(found[:, :, 0] >> (16 - bits), values)
+
+
+def test_colour_of_16_bits_keeps_them_and_that_of_10_is_shown_in_8(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (24, 32, 3), np.uint16)
+    deep = av.VideoFrame.from_ndarray(values, format="rgb48le")
+    found = decode(filmed(tmp_path / "deep.mkv", [deep.reformat(format="gbrp16le")], "ffv1"), 64)
+    assert np.array_equal(found, values)
+    assert decode(filmed(tmp_path / "ten.mkv", [deep.reformat(format="yuv420p10le")], "ffv1"), 64).dtype == np.uint8
+
+
+def test_alpha_is_composited_over_white(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (24, 32, 4), np.uint8)
+    frame = av.VideoFrame.from_ndarray(values, format="rgba")
+    assert np.array_equal(decode(filmed(tmp_path / "film.mov", [frame], "png"), 64), over_white(values))
