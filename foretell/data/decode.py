@@ -3,11 +3,12 @@
 Rules, the same for every format:
 
 * DICOM and NIfTI become what is to be seen of them: ``dicom_values``, ``nifti``, ``window``.
-* EXIF orientation is applied. Of an animation or a multi-page file the first frame is read; ``clip.gif[3]`` is frame 3. A
-  page of a TIFF is read as a still of its own.
+* EXIF orientation is applied, and the display matrix of a video. Of an animation or a multi-page file the first frame
+  is read; ``clip.gif[3]`` is frame 3. A page of a TIFF is read as a still of its own.
 * A palette becomes its colours; a palette of greys stays grey. CMYK, YCbCr and Lab become RGB.
 * Alpha is composited over white.
-* 16-bit pixels stay 16-bit. A float image must lie in [0, 1] and becomes 16-bit; whole numbers must fit in 16 bits.
+* 16-bit pixels stay 16-bit. A float image must lie in [0, 1] and becomes 16-bit; whole numbers must fit in 16 bits. Of
+  a video of 10 or 12 bits, grey becomes 16-bit and colour 8-bit.
 * An image longer than ``side`` is shrunk with antialiasing (an area mean to at most twice the size, then bicubic).
 * No more than ``MEMORY`` bytes are decoded at once: a larger JPEG is decoded smaller, a larger PNG or TIFF in bands.
 """

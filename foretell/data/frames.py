@@ -8,9 +8,9 @@ from __future__ import annotations
 import atexit
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from foretell.data.medical_files import DICOM, kind_of
 from foretell.data.pixels import Pixels, Unreadable, check_size, finish
@@ -63,7 +63,7 @@ def count_frames(path: Path) -> int:
     if suffix in VIDEO:
         from foretell.data import video
 
-        return video.count(path)
+        return len(video.places(path))
     if kind_of(path) == "dicom":
         from foretell.data import dicom
 
@@ -85,16 +85,27 @@ def count_frames(path: Path) -> int:
 
 def frames_of(path: Path) -> int:
     """``count_frames``, and 1 of a file that cannot be opened: that is reported when it is read."""
+    return len(places_of(path))
+
+
+def places_of(path: Path) -> Sequence[int]:
+    """The place of each frame: its number, or more behind a leap in time; [0] of a file that cannot be opened."""
     try:
-        return count_frames(path)
+        if path.suffix.lower() in VIDEO:
+            from foretell.data import video
+
+            return video.places(path)
+        return range(count_frames(path))
     except (Unreadable, OSError):
-        return 1
+        return range(1)
 
 
-class _Open(NamedTuple):
+@dataclass
+class _Open:
     key: tuple[Path, int, int, Window]
-    frames: Iterator[Pixels]
-    next: int
+    frames: Iterator[Pixels | Unreadable]
+    next: int = 0
+    failure: Exception | None = None  # what ended ``frames``: it holds for all that would have followed
 
 
 _last: list[_Open] = []
@@ -117,23 +128,28 @@ def read_frame(path: Path, frame: int, side: int, window: Window = FILE) -> Pixe
     key = (path, status.st_mtime_ns, side, window)
     if not _last or _last[0].key != key or _last[0].next > frame:
         _close_last()
-        _last.append(_Open(key, _reader(path, window)(path), 0))
+        _last.append(_Open(key, _reader(path, window)(path)))
     opened = _last[0]
-    try:
-        for number in range(opened.next, frame + 1):
+    image = None
+    while opened.next <= frame:
+        if opened.failure is not None:
+            raise opened.failure.with_traceback(None)
+        try:
             image = next(opened.frames, None)
-            if image is None:
-                raise Unreadable(f"has no frame {frame} (it ends after {number})")
-    except Exception:
-        _close_last()  # an iterator that has failed gives nothing more
-        raise
-    _last[:] = [opened._replace(next=frame + 1)]
+        except Exception as failure:
+            opened.failure = failure
+            raise
+        if image is None:
+            raise Unreadable(f"has no frame {frame} (it ends after {opened.next})")
+        opened.next += 1
     assert image is not None
+    if isinstance(image, Unreadable):
+        raise image
     check_size(*image.shape[:2])
     return finish(image, side)
 
 
-def _reader(path: Path, window: Window) -> Callable[[Path], Iterator[Pixels]]:
+def _reader(path: Path, window: Window) -> Callable[[Path], Iterator[Pixels | Unreadable]]:
     suffix = path.suffix.lower()
     if suffix in VIDEO:
         from foretell.data import video

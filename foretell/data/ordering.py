@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from foretell.data.frames import ANIMATED, PAGED, VIDEO, frames_of, split_name
+from foretell.data.frames import ANIMATED, PAGED, VIDEO, frames_of, places_of, split_name
 from foretell.data.source import Source
 from foretell.data.table import Table, many, ordinal
 
@@ -52,21 +52,26 @@ def of_first_frames(source: Source) -> list[str]:
 def arrange(source: Source, every: int = 1) -> Source:
     """``source`` with one row a frame, and the columns ``group`` and ``order``.
 
-    A file of many frames becomes its every ``every``-th frame, in order; its ``group`` is the given one (and its ``case``
-    the file), or else the file. Stills keep the columns that are given, and take the others from their names. A file that
-    cannot be opened is left as one row, to be reported when it is read.
+    A file of many frames becomes its every ``every``-th frame, in order; its ``group`` is the given one (and its
+    ``case`` the file), or else the file; its ``order`` leaps where frames of a video are missing. Stills keep the columns
+    that are given, and take the others from their names. A file that cannot be opened is left as one row, to be reported
+    when it is read.
     """
     given = source.table.columns
     columns: dict[str, list[str | None]] = {name: [] for name in given}
     columns |= {name: [] for name in ("group", "order") if name not in given}
     names: list[str] = []
+    leaps: list[str] = []
     films = frames = unnumbered = 0
     cases: list[str | None] = []
     for row, name in enumerate(source.names):
         file, one = split_name(name)  # a manifest may name single frames
-        count = frames_of(source.path(row)) if one is None else 1
+        places = places_of(source.path(row)) if one is None else range(1)
+        count = len(places)
         said, number = numbered(name) if one is None else (file, str(one))
         group = given["group"][row] if "group" in given else (name if count > 1 else said)
+        leap = next((frame for frame, place in enumerate(places) if place > frame), None)
+        leaps += [] if leap is None else [f"{name}[{leap - 1}] to [{leap}]"]
         many_frames = range(0, count, every) if count > 1 else [None]
         films, frames = films + (count > 1), frames + (len(many_frames) if count > 1 else 0)
         for frame in many_frames:
@@ -76,7 +81,7 @@ def arrange(source: Source, every: int = 1) -> Source:
             names.append(name if frame is None else f"{name}[{frame}]")
             if "path" in columns:
                 columns["path"][-1] = names[-1]
-            for column, value in (("group", group), ("order", order if frame is None else str(frame))):
+            for column, value in (("group", group), ("order", order if frame is None else str(places[frame]))):
                 if column in given:
                     columns[column].pop()
                 columns[column].append(value)
@@ -93,6 +98,11 @@ def arrange(source: Source, every: int = 1) -> Source:
     if films:
         each = "" if every == 1 else f", every {ordinal(every)} of them"
         notes.append(f"{many(films, 'file')} of many frames: {many(frames, 'frame')}{each}")
+    if leaps:
+        notes.append(
+            f"{many(len(leaps), 'video')} of constant rate leap{'s' * (len(leaps) == 1)} in time, first from "
+            f"{leaps[0]}: frames are missing there, and no window crosses that"
+        )
     if unnumbered:
         notes.append(f"{many(unnumbered, 'file')} without a number in the name or an order: no frame of a sequence")
     return replace(source, names=names, table=Table(columns, rows=len(names)), notes=notes)
