@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from foretell.data.arrays import Member, channels_first, channels_of, image_parts, scale_of
 from foretell.data.content import content_hash
-from foretell.data.frames import split_name
+from foretell.data.frames import VIDEO, split_name
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import Crew, decode_all
 from foretell.data.scale import WINDOWED, settle_scale
@@ -34,6 +34,7 @@ from foretell.data.worker import shard_paths
 from foretell.errors import ForetellError, InputError
 
 VERSION = 2
+VIDEO_VERSION = 2  # of what is read from a video, whose stores alone it makes anew
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -70,8 +71,11 @@ def key_of(source: Source, side: int, how: str = "") -> str:
     digest = hashlib.blake2b(f"{VERSION}\0{source.root}\0{side}{how}".encode(), digest_size=12)
     root = str(source.root)
     for name in source.names or [""]:
+        path = os.path.join(root, split_name(name)[0]) if name else root
+        if os.path.splitext(path)[1].lower() in VIDEO:
+            digest.update(f"\0video {VIDEO_VERSION}".encode())
         try:
-            status = os.stat(os.path.join(root, split_name(name)[0]) if name else root)
+            status = os.stat(path)
             digest.update(f"\0{name}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogateescape"))
         except OSError:
             digest.update(f"\0{name}\0missing".encode("utf-8", "surrogateescape"))

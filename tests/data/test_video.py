@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import picture
+from pictures import picture, save
 
-from foretell.data import frames, video
+from foretell.data import build, frames, video
 from foretell.data.decode import decode
 from foretell.data.frames import count_frames
 from foretell.data.pixels import Pixels, Unreadable, over_white, turn
 from foretell.data.sequences import Windows
+from foretell.data.source import scan
 from foretell.data.store import open_images
 from foretell.errors import InputError
 
@@ -306,3 +307,17 @@ def test_alpha_is_composited_over_white(tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(0, 256, (24, 32, 4), np.uint8)
     frame = av.VideoFrame.from_ndarray(values, format="rgba")
     assert np.array_equal(decode(filmed(tmp_path / "film.mov", [frame], "png"), 64), over_white(values))
+
+
+def test_a_store_of_video_is_built_anew_when_more_can_be_read_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "films").mkdir()
+    film(tmp_path / "films" / "a.mp4", 3, "mpeg4", "yuv420p")
+    save(tmp_path / "stills" / "a.png", picture(0))
+    sources = [scan(tmp_path / folder, moving=True) for folder in ("films", "stills")]
+    before = [build.key_of(source, 32) for source in sources]
+    monkeypatch.setattr(build, "VIDEO_VERSION", build.VIDEO_VERSION + 1)
+    after = [build.key_of(source, 32) for source in sources]
+    assert before[0] != after[0]
+    assert before[1] == after[1]
