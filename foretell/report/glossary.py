@@ -67,7 +67,7 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Trial, validation", ("search",),
         "One choice of settings, tried on a part of the labels and judged on the rest (validation), never on test {samples}. "
-        "Pruned: given up on the way.",
+        "What was best on the first seed's labels serves the other seeds, too. Pruned: given up on the way.",
     ),
     (
         "Nearest neighbours", ("neighbours",),
