@@ -11,7 +11,8 @@ FROZEN = ("probe", "neighbours", "retrieval")
 WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Pretraining", (),
-        "Learning from data alone: the network foretells a hidden part of what it is given, and no label is read.",
+        "Learning from data alone: the network foretells a hidden part of what it is given, and learns from no label. Where labels "
+        "choose which step is kept (training.patience), the page says how many.",
     ),
     (
         "Encoder, embedding", (),
