@@ -8,7 +8,6 @@ is a truth value.
 from __future__ import annotations
 
 import difflib
-import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -198,7 +197,9 @@ class Recipe(Settings):
             cls.load(None, {"objective.name": objective}),
         )  # a table's defaults may differ from its fields'
         for key, field in keys(cls, {"objective": objective_settings(objective)}):
-            default = functools.reduce(lambda table, name: getattr(table, name, None), key.split("."), recipe)
+            default: Any = recipe
+            for name in key.split("."):
+                default = getattr(default, name, None)
             rows.append((key, words_for(field), "" if default is None else shown(default), field.description or ""))
         return rows
 

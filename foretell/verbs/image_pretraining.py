@@ -155,11 +155,13 @@ def measure_untrained(run: Run, setting: Setting, monitors: Sequence[Monitor]) -
         say(f"{monitor.name} accuracy before training (random features): {value:.1%}")
 
 
-def tell_chosen(run: Run, setting: Setting, monitors: Sequence[KnnMonitor | ProbeMonitor]) -> None:
+def tell_chosen(run: Run, setting: Setting, monitors: Sequence[Monitor]) -> None:
     """Say, and keep in facts.json, by how many labels ``training.patience`` chooses a step: the first of ``monitors`` does."""
     if setting.recipe.training.patience is None or not monitors:
         return
-    common.write_facts(run, patience={"labels": monitors[0].labels})
+    first = monitors[0]
+    assert isinstance(first, KnnMonitor)
+    common.write_facts(run, patience={"labels": first.labels})
     say(f"  {chose_step(run.read_json('facts.json') or {})}")
 
 
