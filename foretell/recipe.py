@@ -192,11 +192,15 @@ class Recipe(Settings):
     @classmethod
     def settings_table(cls, objective: str = "simclr") -> list[tuple[str, str, str, str]]:
         """(dotted key, type in words, default, description) of every setting, with those of one objective."""
-        rows = []
+        rows, recipe = (
+            [],
+            cls.load(None, {"objective.name": objective}),
+        )  # a table's defaults may differ from its fields'
         for key, field in keys(cls, {"objective": objective_settings(objective)}):
-            default = field.get_default(call_default_factory=True)
-            given = "" if default is None or field.is_required() else shown(default)
-            rows.append((key, words_for(field), given, field.description or ""))
+            default: Any = recipe
+            for name in key.split("."):
+                default = getattr(default, name, None)
+            rows.append((key, words_for(field), "" if default is None else shown(default), field.description or ""))
         return rows
 
 

@@ -392,6 +392,16 @@ def test_the_table_names_every_setting() -> None:
         load(f"{key}={default}")  # what the table shows can be typed
 
 
+@pytest.mark.parametrize("objective", objectives.names())
+def test_the_table_shows_the_defaults_of_a_run(objective: str) -> None:
+    told = {key: default for key, _, default, _ in Recipe.settings_table(objective)}
+    recipe = Recipe.load(None, {"objective.name": objective})
+    views = getattr(recipe.objective, "views", None)
+    for name in ("scale", "ratio", "interpolation", "jitter", "grey", "blur") if views is not None else ():
+        assert told[f"objective.views.{name}"] == shown(getattr(views, name))
+    assert told["training.batch"] == shown(recipe.training.batch)
+
+
 def test_types_in_words() -> None:
     class Example(Settings):
         languages: list[str] = Field([])

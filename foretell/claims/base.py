@@ -9,16 +9,17 @@ from typing import Any, ClassVar, Literal
 from foretell.claims.chance import counting_shared
 from foretell.claims.lab import Lab
 from foretell.report.words import ALIKE
-from foretell.transfer.measures.intervals import Interval, alike, paired
+from foretell.transfer.measures.intervals import EQUAL, Interval, paired
 
 Outcome = Literal["holds", "does not hold", "undecided"]
+TINY = (1e-12, 1e-6)  # other values than points between these are shown in full: two decimals would make zero of them
 
 
 @dataclass
 class Finding:
     """One comparison of the claim. ``difference`` is in the direction published: above zero speaks for the claim.
 
-    ``ceiling``: the highest value that there can be, where there is one.
+    ``ceiling``: the highest value that there can be, where there is one. ``rounding``: below it a difference is none.
     """
 
     what: str
@@ -27,6 +28,7 @@ class Finding:
     against: Sequence[float]
     unit: str = "points"
     ceiling: float | None = None
+    rounding: float = EQUAL
 
     @property
     def difference(self) -> Interval:
@@ -39,13 +41,13 @@ class Finding:
         Equal differences decide, other than in ``Interval.verdict``: claims count exactly, where every seed finds the same.
         Where ``capped`` nothing can hold, and so nothing fails.
         """
-        found = outcome_of(self.difference)
+        found = outcome_of(self.difference, rounding=self.rounding)
         return "undecided" if self.capped and found == "does not hold" else found
 
     @property
     def settled(self) -> bool:
         """Whether every seed finds the same on either side, so that their difference needs no interval."""
-        return all(alike(min(side), max(side)) for side in (self.ours, self.against))
+        return all(max(side) - min(side) < self.rounding for side in (self.ours, self.against))
 
     @property
     def capped(self) -> bool:
@@ -117,15 +119,17 @@ def _counting_shared(finding: Finding, ratio: float) -> str:
     """The finding with the interval that counts that its splits share cases."""
     interval = counting_shared(finding.difference, ratio)
     mean, ends = signed(interval.mean, finding.unit), bounds(interval.low, interval.high, finding.unit)
-    return f"{finding.what} {mean} ({ends}), {outcome_of(interval, settled=finding.settled)}"
+    outcome = outcome_of(interval, settled=finding.settled, rounding=finding.rounding)
+    return f"{finding.what} {mean} ({ends}), {outcome}"
 
 
-def outcome_of(interval: Interval, *, settled: bool = True) -> Outcome:
+def outcome_of(interval: Interval, *, settled: bool = True, rounding: float = EQUAL) -> Outcome:
     """Holds where a difference's interval lies above zero, does not hold below, undecided where it spans zero.
 
-    One without a width tells nothing of the spread, and is undecided where its sides are not ``settled``; so is rounding.
+    One without a width tells nothing of the spread, and is undecided where its sides are not ``settled``; so is
+    ``rounding``.
     """
-    if alike(interval.low, interval.high) and (not settled or alike(interval.mean, 0.0)):
+    if interval.high - interval.low < rounding and (not settled or abs(interval.mean) < rounding):
         return "undecided"
     if interval.low > 0:
         return "holds"
@@ -133,13 +137,20 @@ def outcome_of(interval: Interval, *, settled: bool = True) -> Outcome:
 
 
 def signed(value: float, unit: str) -> str:
-    """A difference as it is shown: one decimal of points, two of other units."""
-    return f"{value:+.1f}" if unit == "points" else f"{value:+.2f}"
+    """A difference as it is shown: one decimal of points, two of other units, two digits of what is ``TINY`` there."""
+    if unit == "points":
+        return f"{value:+.1f}"
+    return f"{value:+.2g}" if _tiny(value) else f"{value:+.2f}"
+
+
+def _tiny(value: float) -> bool:
+    return TINY[0] < abs(value) < TINY[1]
 
 
 def bounds(low: float, high: float, unit: str) -> str:
     """The ends of an interval as they are shown; in words where every seed came to the same."""
-    return ALIKE if alike(low, high) else f"{signed(low, unit)} to {signed(high, unit)}"
+    near = TINY[0] if _tiny(low) or _tiny(high) else EQUAL
+    return ALIKE if high - low < near else f"{signed(low, unit)} to {signed(high, unit)}"
 
 
 def overall(findings: Sequence[Finding]) -> Outcome:

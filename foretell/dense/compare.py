@@ -19,7 +19,7 @@ from foretell.errors import InputError, unknown
 from foretell.train.config import TrainingConfig
 from foretell.train.loop import fit
 from foretell.transfer.fractions import Amount, amounts
-from foretell.transfer.images.features import fresh_encoder
+from foretell.transfer.images.features import fresh_encoder, random_encoder
 from foretell.transfer.images.labelled import resolved
 from foretell.transfer.measures.intervals import paired, t_interval
 from foretell.transfer.networks import copied
@@ -89,6 +89,7 @@ def compare_dense(
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         order = _order(store, train, seed)
+        starts = {arm: _start(encoder, arm, store, train, views, seed) for arm in arms}
         for count in counts:
             data = masked(store, masks, np.sort(order[:count]))
             for arm in arms:
@@ -99,7 +100,7 @@ def compare_dense(
                         "arm": arm,
                         "images": count,
                         "seed": seed,
-                        **_fitted(encoder, arm, data, held, views, seed, budget, config),
+                        **_fitted(starts[arm], arm, data, held, views, seed, budget, config),
                     }
                 )
                 done += 1
@@ -160,8 +161,16 @@ def _order(store: ImageStore, train: Index, seed: int) -> Index:
     return train[np.random.default_rng(seed_of(seed, "masks")).permutation(len(train))]
 
 
+def _start(encoder: Encoder, arm: str, store: ImageStore, train: Index, views: ViewConfig, seed: int) -> Encoder:
+    """The encoder that the trainings of ``arm`` start at; its random weights are the same tuned and frozen."""
+    drawn = seed_of(seed, "scratch") % (1 << 31)
+    if arm == "random":
+        return random_encoder(encoder, drawn, store, train, views)
+    return fresh_encoder(encoder, drawn) if arm == "scratch" else encoder
+
+
 def _fitted(
-    encoder: Encoder,
+    start: Encoder,
     arm: str,
     data: Masked,
     test: Masked,
@@ -175,11 +184,11 @@ def _fitted(
     if len(data) >= FEWEST and len(budget.rates) > 1:
         part, rest = _cut(data, seed)
         found = {
-            rate: _train(encoder, arm, part, views, rate, seed, budget, config).score(rest)["dice"]
+            rate: _train(start, arm, part, views, rate, seed, budget, config).score(rest)["dice"]
             for rate in budget.rates
         }
         rate = max(found, key=lambda one: -math.inf if math.isnan(found[one]) else found[one])
-    segmenter = _train(encoder, arm, data, views, rate, seed, budget, config)
+    segmenter = _train(start, arm, data, views, rate, seed, budget, config)
     return {"rate": rate, **segmenter.score(test), "seconds": time.perf_counter() - began}
 
 
@@ -199,7 +208,7 @@ def _cut(data: Masked, seed: int) -> tuple[Masked, Masked]:
 
 
 def _train(
-    encoder: Encoder,
+    start: Encoder,
     arm: str,
     data: Masked,
     views: ViewConfig,
@@ -208,13 +217,8 @@ def _train(
     budget: Budget,
     config: DenseConfig,
 ) -> Segmenter:
-    own = (
-        fresh_encoder(encoder, seed_of(seed, "scratch") % (1 << 31))
-        if arm in ("scratch", "random")
-        else copied(encoder)
-    )
     chosen = config.model_copy(update={"frozen": arm in ("frozen", "random")})
-    segmenter = Segmenter(chosen, own, data, views, seed=seed)
+    segmenter = Segmenter(chosen, copied(start), data, views, seed=seed)
     training = TrainingConfig(
         seed=seed, batch=budget.batch, steps=budget.steps, optimizer="adamw", rate=rate, weight_decay=1e-4,
         device=budget.device, precision="float32", layout="channels_last", health_every=_NEVER, checkpoint_every=_NEVER,

@@ -18,6 +18,7 @@ from foretell.counters import Rng, Rows, others, seed_of
 from foretell.data.store import ImageStore
 from foretell.objectives.base import Exhibit
 from foretell.objectives.image import counted, learnt_from
+from foretell.transfer.measures.intervals import t_interval
 from foretell.views import plain
 from foretell.views.masks import draw_masks
 
@@ -177,19 +178,16 @@ def filled_by_all(
 def measure(truth: Tensor, mask: Tensor, filled: Mapping[str, Tensor]) -> dict[str, Any]:
     """{"images", "share", "arms": {arm: figures}, "margin": {arm: {"psnr", "low", "high"}}}.
 
-    ``margin``: how many dB the first arm is above each other, image by image, with its 95% interval over the images.
+    ``margin``: how many dB the first arm is above each other, image by image, with its 95% interval (Student's t) over the
+    images.
     """
     first, *others = filled
     own = psnr(filled[first], truth, mask)
     margin = {}
     for arm in others:
         ahead = own - psnr(filled[arm], truth, mask)
-        spread = 1.96 * float(ahead.std()) / math.sqrt(len(ahead)) if len(ahead) > 1 else math.nan
-        margin[arm] = {
-            "psnr": float(ahead.mean()),
-            "low": float(ahead.mean()) - spread,
-            "high": float(ahead.mean()) + spread,
-        }
+        interval = t_interval(ahead.tolist())
+        margin[arm] = {"psnr": interval.mean, "low": interval.low, "high": interval.high}
     return {
         "images": len(truth),
         "share": float(mask.mean()),

@@ -11,6 +11,7 @@ from functools import partial
 from foretell.report import analysis, charts, leaks, searching, words
 from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table, image, inscription, pixel_width
+from foretell.transfer.labels import chose_step
 from foretell.transfer.measures.metrics import MOST_CONFUSION, metric_name
 
 
@@ -208,10 +209,17 @@ def monitored_on(run: Gathered) -> str:
     """Which samples the scores while training are of, a sentence; "" where there are none of images with labels."""
     if run.kind != "image" or not run.monitors.keys() & {"knn", "probe"}:
         return ""
-    return (
+    told = (
         "These scores are on labelled images of the training part, of which pretraining learns too: about 30% of them (whole "
         "groups) by the labels of the others. The test images are not looked at."
     )
+    return f"{told} {chosen}" if (chosen := chosen_by(run)) else told
+
+
+def chosen_by(run: Gathered) -> str:
+    """Which labels chose the step of the weights, a sentence; "" where none did."""
+    told = chose_step(run.facts)
+    return f"{told}." if told else ""
 
 
 def _at_weights(run: Gathered, lines: list[Json], written: words.Format) -> str:
@@ -315,9 +323,7 @@ def method(run: Gathered) -> list[str]:
         )
     elif seeds:
         out.append("One seed was run, so that no interval can be given: read differences with care.")
-    searched = searching.method(comparison)
-    if searched:
-        out.append(searched)
+    out += [told for told in (searching.method(comparison), chosen_by(run)) if told]
     for arm, about in (comparison.get("arms") or {}).items():
         if isinstance(about, dict) and about.get("what"):
             what = str(about["what"]).rstrip(".")

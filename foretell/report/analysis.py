@@ -11,7 +11,7 @@ from typing import Any, Literal
 from foretell.report import told, words
 from foretell.report.gather import Gathered, Json
 from foretell.transfer.fractions import Amount, in_words
-from foretell.transfer.labels import FROZEN
+from foretell.transfer.labels import FROZEN, chose_step
 from foretell.transfer.measures.verdict import with_tested
 
 Verdict = Literal["better", "worse", "undecided"]
@@ -314,8 +314,8 @@ def costs(run: Gathered) -> list[Cost]:
             share = spent["flops"] / spent["seconds"] / peak
         out.append(
             Cost(
-                "pretraining", "pretraining (no labels)", None, spent.get("seconds"), spent.get("samples"),
-                spent.get("peak_memory_bytes"), spent.get("flops"), share,
+                "pretraining", f"pretraining ({'labels chose its step' if chose_step(run.facts) else 'no labels'})", None,
+                spent.get("seconds"), spent.get("samples"), spent.get("peak_memory_bytes"), spent.get("flops"), share,
             )
         )  # fmt: skip
     comparison = run.comparison

@@ -220,6 +220,8 @@ def model_card(run: Gathered) -> str:
     out += ["## Training", ""]
     steps = analysis.steps_phrase(run)
     out += [f"- steps: {steps}"] if steps else []
+    chosen = about.chosen_by(run)
+    out += [f"- {_plain(chosen)}"] if chosen and chosen not in about.method(run) else []
     out += [
         f"- {_plain(name.replace('_', ' '))}: {words.number(value) if words.known(value) else _plain(value)}"
         for name, value in measured.items()

@@ -11,7 +11,8 @@ FROZEN = ("probe", "neighbours", "retrieval")
 WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Pretraining", (),
-        "Learning from data alone: the network foretells a hidden part of what it is given, and no label is read.",
+        "Learning from data alone: the network foretells a hidden part of what it is given, and learns from no label. Where labels "
+        "choose which step is kept (training.patience), the page says how many.",
     ),
     (
         "Encoder, embedding", (),
@@ -67,7 +68,7 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Trial, validation", ("search",),
         "One choice of settings, tried on a part of the labels and judged on the rest (validation), never on test {samples}. "
-        "Pruned: given up on the way.",
+        "What was best on the first seed's labels serves the other seeds, too. Pruned: given up on the way.",
     ),
     (
         "Nearest neighbours", ("neighbours",),

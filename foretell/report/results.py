@@ -9,7 +9,7 @@ from foretell.report import analysis, charts, reading, searching, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
 from foretell.transfer.fractions import in_words
-from foretell.transfer.labels import KEY, of_frozen
+from foretell.transfer.labels import KEY, chose_step, of_frozen
 from foretell.transfer.measures.metrics import commonest, metric_name, of_commonest, only_answer
 
 
@@ -58,7 +58,8 @@ def key_figures(run: Gathered) -> list[Figure]:
         out.append(Figure(words.count(rate), f"{unit} a second", f"{words.count(tokens)} in all, padding left out"))
     elif words.known(cost.get("samples")):
         rate = cost["samples"] / cost["seconds"] if cost.get("seconds") else None
-        out.append(Figure(words.count(cost["samples"]), "Images seen", f"{words.count(rate)} a second, no label read"))
+        how = "no label learnt from" if chose_step(run.facts) else "no label read"
+        out.append(Figure(words.count(cost["samples"]), "Images seen", f"{words.count(rate)} a second, {how}"))
     return out[:5]
 
 

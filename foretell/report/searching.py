@@ -148,7 +148,24 @@ def method(comparison: Json) -> str:
     what = next((f"Learning rate, schedule and weight decay were {DRAWN[one]}" for one in named & DRAWN.keys()), None)
     if "published" in named:
         what = "Learning rate and weight decay were searched on the grid of Azizi et al. (2021)"
-    return (
+    told = (
         f"{what or 'Learning rate and schedule were searched'} with {words.counted(trials, 'trial')} for every arm and number "
-        "of labels, on one seed, and reused for the others; validation labels come out of the label budget."
+        f"of labels{_more(comparison, trials)}, once, on labels of the first seed that come out of its label budget."
     )
+    if len(comparison.get("seeds") or []) > 1:
+        told += (
+            " The other seeds reuse them: their settings were chosen on other labels than they learn from, and the intervals over "
+            "seeds leave out how much that choice varies."
+        )
+    return told
+
+
+def _more(comparison: Json, trials: int) -> str:
+    """Which arms tried more than ``trials`` settings, and how many, in brackets."""
+    found = {
+        str(entry.get("arm")): len(entry["trials"])
+        for entry in comparison.get("search") or []
+        if entry.get("arm") == "tfidf" and len(entry.get("trials") or []) > trials
+    }
+    told = [f"{analysis.arm_name(comparison, arm)} {count}" for arm, count in found.items()]
+    return f" ({words.listed(told)})" if told else ""

@@ -53,7 +53,8 @@ class TrainingConfig(Settings):
         None,
         ge=1,
         description="early stop after this many rounds of the first monitor (kNN where images have labels, the loss on held-out "
-        "text) without improvement; a run then ends with the weights of its best round, and exports them",
+        "text) without improvement; a run then ends with the weights of its best round, and exports them. Of images these are chosen "
+        "by labels of the training part, which the run and its report tell",
     )
     tensorboard: bool = Field(False, description="also write TensorBoard files into the run folder (extra: track)")
     mlflow: bool = Field(

@@ -33,6 +33,19 @@ def same_labels(one: Result, other: Result) -> bool:
     return len(classes) < 2 or classes[0] == classes[1]
 
 
+def chose_step(facts: Result) -> str:
+    """Which labels chose the step of a run's weights (``training.patience``), a sentence, by its facts.json; "" where none did."""
+    told = facts.get("patience")
+    count = told.get("labels") if isinstance(told, Mapping) else None
+    if not isinstance(count, int):
+        return ""
+    images = "labelled image" if count == 1 else "labelled images"
+    return (
+        f"training.patience: kNN accuracy on {count:,} {images} of pretraining's training part chooses the step whose weights are "
+        "kept, labels that no number of labels of a comparison counts"
+    )
+
+
 def of_frozen(comparison: Result) -> Result:
     """What says of which labels the scores with all labels in ``comparison`` are."""
     found: Result = comparison.get(FROZEN) or comparison

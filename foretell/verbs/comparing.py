@@ -187,9 +187,10 @@ def _compare(
     )
     if found.joins:
         return result
+    result["notes"] += _chosen(found)
     if frozen is not None:
         result |= {name: frozen[name] for name in worth.FROZEN}
-    if found.own:  # scores of an earlier evaluate on the same test images stay
+    if found.own:  # the notes; and scores of an earlier evaluate on the same test images stay
         for name, scores in worth.earlier_frozen(before, result).items():
             result[name] = result.get(name) or scores
         found.read.run.write_json("results/comparison.json", result)
@@ -203,6 +204,12 @@ def _compare(
         for line in shift.lines(result["shift"], titles):
             say(line)
     return result
+
+
+def _chosen(found: Labelled) -> list[str]:
+    """A note where labels chose the step of the run's weights."""
+    told = labels_of.chose_step(found.read.run.read_json("facts.json") or {})
+    return [told] if told else []
 
 
 def _hold(found: Labelled, *, searches: bool) -> None:
@@ -295,6 +302,7 @@ def evaluate(
             encoder, found.store, found.parts, views=found.read.views, config=found.config, trials=trials,
             tell=lambda text: say(f"  {text}"),
         )  # fmt: skip
+        result["notes"] = [*result["notes"], *_chosen(found)]
         if not found.config.findings:
             say(
                 f"on {result['test']['samples']:,} test {found.config.unit}s, with {result['train']['samples']:,} labels:"
@@ -363,7 +371,7 @@ def finetune(
         if out is not None and not found.joins:
             common.check_free(target)
         train, test, notes = held_out(found.store, found.parts.train, found.parts.test, config=found.config)
-        for note in notes:
+        for note in (*notes, *_chosen(found)):
             say(f"  {note}")
         told = "classes" if train.targets is None else "findings"
         say(f"fine-tuning on {count(train):,} labels of {len(train.classes)} {told}:")

@@ -30,6 +30,7 @@ from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.features import random_encoder
 from foretell.transfer.images.labelled import labelled
 from foretell.transfer.images.monitors import KnnMonitor, ProbeMonitor
+from foretell.transfer.labels import chose_step
 from foretell.verbs import common, kept_split, kinds, worth
 from foretell.verbs.common import Parts, say
 from foretell.verbs.outcomes import Pretraining
@@ -154,6 +155,16 @@ def measure_untrained(run: Run, setting: Setting, monitors: Sequence[Monitor]) -
         say(f"{monitor.name} accuracy before training (random features): {value:.1%}")
 
 
+def tell_chosen(run: Run, setting: Setting, monitors: Sequence[Monitor]) -> None:
+    """Say, and keep in facts.json, by how many labels ``training.patience`` chooses a step: the first of ``monitors`` does."""
+    if setting.recipe.training.patience is None or not monitors:
+        return
+    first = monitors[0]
+    assert isinstance(first, KnnMonitor)
+    common.write_facts(run, patience={"labels": first.labels})
+    say(f"  {chose_step(run.read_json('facts.json') or {})}")
+
+
 def unmeasured(recipe: Recipe, store: ImageStore, parts: Parts) -> str | None:
     """Why the labels cannot measure the encoder, and what to do, in one line; None where they can or there are none."""
     try:
@@ -249,6 +260,7 @@ class Images(kinds.Kind[Setting]):
 
     def begin(self, run: Run, setting: Setting, monitors: Sequence[Monitor]) -> None:
         keep_facts(run, setting)
+        tell_chosen(run, setting, monitors)
         show(run, setting)
         measure_untrained(run, setting, monitors)
 

@@ -25,6 +25,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts
 from foretell.transfer.images.cases import unit_notes
 from foretell.transfer.images.compare import compare, judged_parts
+from foretell.transfer.labels import chose_step
 from foretell.verbs import common
 from foretell.verbs.common import Parts, Pretrained, say
 from foretell.verbs.comparing import check_trials, seeds_of, telling
@@ -125,6 +126,7 @@ def compare_step(
     reference = next(iter(grounds.values()))
     views = reference.read.recipe.transfer.views or reference.read.views.milder()
     parts: list[Compared] = []
+    notes: list[str] = []
     took: dict[str, float] = {}
     for candidate in candidates:
         say(f"  {candidate.title}:")
@@ -133,11 +135,15 @@ def compare_step(
         result = _compared(step, ground, encoder, views, fits)
         took |= result.pop("took")
         if not candidate.weights:
-            _keep(candidate.like, result)
+            chosen = chose_step(ground.read.run.read_json("facts.json") or {})
+            _keep(candidate.like, {**result, "notes": [*(result.get("notes") or []), chosen]} if chosen else result)
+            notes += [f"{candidate.title}: {chosen}"] if chosen else []
         parts.append(Compared(candidate.name, candidate.title, ground.read.encoder.name, result, candidate.start))
     before = sum(seconds for name, seconds in took.items() if name in earlier and name not in counted)
+    made = merged(parts)
     return {
-        **merged(parts),
+        **made,
+        "notes": [*(made["notes"] or []), *notes],
         "seconds": time.monotonic() - began + before,
         "took": took,
         "all_labels": None in amounts(step.per_class, "per_class"),

@@ -53,8 +53,9 @@ def pretrain(
     """Pretrain on images or text without labels, and report.
 
     Labels, where there are some (class folders, a manifest or --labels), only measure: the test part is held out of
-    pretraining, and no label is read by it. Ctrl-C stops after the step in progress; --resume goes on, bit-equal; with --set
-    data.source=PLACE where the data has moved.
+    pretraining, which learns from no label; with training.patience those of the training part choose which step of a run on
+    images is kept. Ctrl-C stops after the step in progress; --resume goes on, bit-equal; with --set data.source=PLACE where the
+    data has moved.
 
     Returns a ``Pretraining``. Raises InputError for unusable data and settings and a run folder in use, ForetellError
     when training fails; checkpoints are kept.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foretell.claims.base import Claim, Finding, bounds, overall
+from foretell.claims.base import Claim, Finding, bounds, overall, signed
 from foretell.claims.chance import counting_shared
 from foretell.claims.medical.micle_cases import MICLeCases
 from foretell.claims.medical.micle_two_stage import MICLeTwoStageVolumes
@@ -110,3 +110,26 @@ def test_rounding_decides_nothing_and_equal_steps_have_no_stricter_interval() ->
     assert "gain +2.0 (no spread), undecided" in note
     assert min(drops) < max(drops), "they differ by rounding"
     assert bounds(min(drops), max(drops), "points") == "no spread"
+
+
+@pytest.mark.parametrize(
+    ("measured", "outcome", "told"),
+    [
+        (0.0, "holds", "+1e-09"),
+        (5e-10, "holds", "+5e-10"),
+        (1e-9, "undecided", "+0.00"),
+        (1.5e-9, "does not hold", "-5e-10"),
+    ],
+)
+def test_a_limit_as_small_as_rounding_is_kept_to(measured: float, outcome: str, told: str) -> None:
+    found = Finding("gradient", "none", [1e-9] * 3, [measured] * 3, "nats", rounding=1e-15)
+    assert found.outcome == outcome
+    assert signed(found.difference.mean, "nats") == told
+    spread = Finding("gradient", "none", [1e-9] * 3, [5e-10, 5.2e-10, 5.4e-10], "nats", rounding=1e-15)
+    assert (spread.outcome, spread.settled) == ("holds", False)
+    assert bounds(spread.difference.low, spread.difference.high, "nats") == "+4.3e-10 to +5.3e-10"
+
+
+def test_rounding_is_shown_as_zero() -> None:
+    assert [signed(value, unit) for value, unit in ((3.6e-16, "nats"), (1e-9, "points"))] == ["+0.00", "+0.0"]
+    assert bounds(-3.6e-16, 3.6e-16, "nats") == "no spread"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_words import Said
+from cli_words import SMALL, Said
 
 from foretell.run import Run
 from foretell.transfer.labels import FROZEN, KEY
@@ -104,3 +105,28 @@ def test_the_report_marks_scores_of_other_labels(foretell: Call, run: Path, pict
     assert said.status == 0, said.err
     assert "the report's scores are of other labels: it says nothing of this classifier" in said.out
     assert "classifier kept" not in (mine / "report.html").read_text().lower()
+
+
+def test_the_labels_that_chose_the_step_are_told_wherever_the_encoder_is_judged(
+    foretell: Call, pictures: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    plain = foretell("pretrain", pictures, "--out", tmp_path / "plain", *SMALL)
+    assert plain.status == 0, plain.err
+    said = foretell("pretrain", pictures, "--out", run, *SMALL, "--set", "training.patience=3")
+    assert said.status == 0, said.err
+    labels = json.loads((run / "facts.json").read_text())["patience"]["labels"]
+    assert labels == json.loads((run / "facts.json").read_text())["data"]["train"]
+    told = f"kNN accuracy on {labels:,} labelled images of pretraining's training part chooses the step"
+    assert told in said.out
+    assert "chooses the step" not in plain.out
+    for folder in (run, tmp_path / "plain"):
+        found = foretell("evaluate", folder, "--compare", "--per-class", 2, "--seeds", 1, "--arms", "probe", *QUICK)
+        assert found.status == 0, found.err
+        assert (told in found.out) == (folder == run)
+        comparison = json.loads((folder / "results" / "comparison.json").read_text())
+        assert any(told in note for note in comparison["notes"]) == (folder == run)
+        page = html.unescape((folder / "report.html").read_text())
+        assert page.count(told) == 2 * (folder == run)  # beside the monitors, and how it was measured
+        assert ("no label read" in page) == (folder != run)
+        assert (told in (folder / "MODEL_CARD.md").read_text()) == (folder == run)

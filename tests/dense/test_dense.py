@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from PIL import Image
 from foretell.counters import Rng, Rows
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
-from foretell.dense import Masks, Overlap, Segmenter, compare_dense
+from foretell.dense import Masks, Overlap, Segmenter, compare, compare_dense
 from foretell.dense.compare import Budget, _counts, _untested
 from foretell.dense.masks import IGNORED, read_mask
-from foretell.dense.segmenter import DenseConfig, masked, soft_dice
+from foretell.dense.segmenter import DenseConfig, Masked, masked, soft_dice
 from foretell.dense.squares import squares as squares_of
 from foretell.dense.stages import Stages
 from foretell.encoders import build_encoder
@@ -43,9 +44,9 @@ def squares(count: int, height: int = SIDE, width: int = SIDE) -> tuple[list[np.
     return images, masks
 
 
-def new_encoder(name: str = "resnet_tiny", side: int = SIDE) -> Encoder:
+def new_encoder(name: str = "resnet_tiny", side: int = SIDE, **settings: str) -> Encoder:
     torch.manual_seed(0)
-    return build_encoder(EncoderConfig(name=name), 1, side)
+    return build_encoder(EncoderConfig(name=name, **settings), 1, side)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (40, 56)])
@@ -258,6 +259,28 @@ def test_arms_get_equal_budgets_and_nested_masks() -> None:
             compare_dense(
                 new_encoder(), named, Masks(masks), train=np.arange(7), test=np.arange(7, 12), views=ViewConfig()
             )
+
+
+def test_the_random_arm_has_batch_norm_of_the_training_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, masks = squares(10)
+    starts = {}
+
+    def kept(chosen: DenseConfig, encoder: Encoder, data: Masked, views: ViewConfig, *, seed: int) -> Segmenter:
+        starts["random" if chosen.frozen else "scratch"] = copy.deepcopy(encoder.state_dict())
+        return Segmenter(chosen, encoder, data, views, seed=seed)
+
+    monkeypatch.setattr(compare, "Segmenter", kept)
+    trained = new_encoder(norm="batch")
+    compare_dense(
+        trained, ImageStore.of(images), Masks(masks), train=np.arange(8), test=np.arange(8, 10), views=ViewConfig(side=SIDE),
+        images=(2,), seeds=(0,), arms=("scratch", "random"), budget=Budget(steps=1, batch=2, rates=(1e-3,)),
+        config=DenseConfig(width=4),
+    )  # fmt: skip
+    measured = [name for name in starts["random"] if name.endswith("running_var")]
+    assert measured
+    for name, value in starts["scratch"].items():
+        moved = not torch.equal(value, starts["random"][name])
+        assert moved == (name in measured or name.endswith(("running_mean", "num_batches_tracked")))
 
 
 def test_amounts_of_masks_are_numbers_or_shares_and_no_part_is_empty() -> None:

@@ -146,3 +146,12 @@ def test_margins_are_means_over_images(filled) -> None:
     assert found["margin"]["b"]["psnr"] == pytest.approx(float(ahead.mean()), abs=1e-5)
     assert found["margin"]["b"]["low"] < found["margin"]["b"]["psnr"] < found["margin"]["b"]["high"]
     assert found["images"] == 12
+
+
+def test_margins_of_few_images_have_students_interval(filled) -> None:
+    picture, truth, mask = (part[:3] for part in filled)
+    other = truth * (1 - mask)
+    (margin,) = measure(truth, mask, {"a": picture, "b": other})["margin"].values()
+    ahead = (psnr(picture, truth, mask) - psnr(other, truth, mask)).double().numpy()
+    half = 4.302653 * ahead.std(ddof=1) / np.sqrt(3)  # Student's t with 2 degrees of freedom
+    assert [margin["low"], margin["high"]] == pytest.approx([ahead.mean() - half, ahead.mean() + half], rel=1e-5)

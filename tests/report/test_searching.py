@@ -10,7 +10,7 @@ from made_up_run import ANIMALS, comparison, make, write
 
 from foretell.report import build
 from foretell.report.gather import gather
-from foretell.report.searching import KEPT, searches, section
+from foretell.report.searching import KEPT, method, searches, section
 
 
 def trial(rate: float, validation: float | None, state: str = "complete", **more) -> dict:
@@ -127,4 +127,17 @@ def test_one_trial_is_no_search(tmp_path: Path) -> None:
     write(run / "results" / "comparison.json", {**comparison(ANIMALS, fractions=(5,)), "trials": 1})
     page = build(run).read_text()
     assert "No settings were searched, since 1 trial leaves no choice" in page
-    assert "validation labels come out of the label budget" not in page
+    assert "label budget" not in page
+
+
+def test_the_page_says_whose_labels_chose_the_settings() -> None:
+    found = {**comparison(ANIMALS, fractions=(5,)), "trials": 2}
+    once = "once, on labels of the first seed that come out of its label budget."
+    assert method({**found, "seeds": [0]}).endswith(once)
+    told = method({**found, "seeds": [0, 1]})
+    assert f"with 2 trials for every arm and number of labels, {once} The other seeds reuse them" in told
+    assert told.endswith("the intervals over seeds leave out how much that choice varies.")
+    tried = [{"features": "words", "strength": 1.0, "validation": 0.5}] * 6
+    arms = {"tfidf": {"title": "TF-IDF, linear model", "short": "TF-IDF"}}
+    more = method({**found, "arms": arms, "search": [{"arm": "tfidf", "labels": 15, "trials": tried}]})
+    assert "for every arm and number of labels (TF-IDF 6), once" in more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,9 @@ SIDE = 48
 STEPS = 200
 FEW = (4, 16)  # masks
 ARMS = ("pretrained", "frozen", "scratch", "random")
+APART = (
+    "random",
+)  # kept under a key of their own, which names how their batch norm is set; the others keep that of all
 BUDGET = Budget(steps=160, batch=8, rates=(1e-3, 3e-3, 1e-2))
 SETTINGS: dict[str, Any] = {**scans.SETTINGS, "objective.views.side": SIDE, "training.batch": 32}
 
@@ -82,7 +86,10 @@ class SegmentationFewLabels(Claim):
 
     @staticmethod
     def _measure(lab: Lab, seed: int, task: Segmentation) -> dict[str, float]:
-        """Dice in percent of each arm and number of masks, as "ARM COUNT"."""
+        """Dice in percent of each arm and number of masks, as "ARM COUNT".
+
+        Kept results of the key without ``APART`` may hold these arms, too, with batch norm as an untrained encoder has it.
+        """
         made = recipe(lab, seed)
         key = {
             "recipe": lab.key(made),
@@ -93,7 +100,7 @@ class SegmentationFewLabels(Claim):
             "judged": "whole slices",
         }
 
-        def work() -> dict[str, Any]:
+        def work(arms: Sequence[str]) -> dict[str, Any]:
             objective = lab.trained(made)
             assert isinstance(objective, ImageObjective)
             lab.say(f"segmentation-few-labels: {task.title}, seed {seed}")
@@ -107,9 +114,14 @@ class SegmentationFewLabels(Claim):
                 views=objective.views.milder(),
                 images=FEW,
                 seeds=(seed,),
-                arms=ARMS,
+                arms=arms,
                 budget=replace(BUDGET, device=lab.device),
             )
 
-        rows = lab.result("segmentation", key, work)["rows"]
+        together = [arm for arm in ARMS if arm not in APART]
+        rows = lab.result("segmentation", key, lambda: work(together))["rows"]
+        apart = {**key, "arms": APART, "batch norm": "measured on the training part"}
+        rows = [row for row in rows if row["arm"] in together] + lab.result("segmentation", apart, lambda: work(APART))[
+            "rows"
+        ]
         return {f"{row['arm']} {row['images']}": 100 * row["dice"] for row in rows}

@@ -57,6 +57,7 @@ class BertMasking(Claim):
                 [1e-9] * len(rows),
                 of("loss"),
                 "nats",
+                rounding=1e-15,
             ),
         ]
 

@@ -18,7 +18,8 @@ from foretell.views.config import Crop, ViewConfig
 
 
 class _FrozenMonitor:
-    """Accuracy on labelled images that are set apart from ``data``, which must not hold test samples.
+    """Accuracy on labelled images that are set apart from ``data``, which must not hold test samples. ``labels``: how many
+    images' labels it reads.
 
     About 30% of the images (whole groups) are asked about, the others are learnt from. The evaluation views are
     kept in memory up to 512 MiB. Raises InputError when a class is needed that cannot be set apart.
@@ -31,6 +32,7 @@ class _FrozenMonitor:
         self.every = every
         known, asked = holdout(data.codes, data.groups, 0.3, seed)
         self.known, self.asked = data.take(known), data.take(asked)
+        self.labels = len(known) + len(asked)
         if not len(known) or not len(asked) or len(np.unique(self.known.codes)) < 2:
             raise InputError(
                 f"the monitor '{self.name}' needs labels of two classes in two groups at least; {len(data)} labels give none"

@@ -31,7 +31,7 @@ from foretell.transfer.text.cost import forward_flops, training_flops
 from foretell.transfer.text.features import Bank, embed_units, frozen_kinds
 from foretell.transfer.text.linear import fit_dense, fit_sparse, search_linear
 from foretell.transfer.text.search import check_method, search_tuning
-from foretell.transfer.text.tfidf import KINDS, PENALTIES, TfIdf
+from foretell.transfer.text.tfidf import FEWEST, KINDS, PENALTIES, TfIdf
 from foretell.transfer.text.tuning import TextStart, batch_for, fresh_model, settled_precision, tune
 from foretell.transfer.trials import Keep, Trial
 from foretell.transfer.watch import Watch
@@ -205,21 +205,22 @@ class TextComparison(Engine[Task]):
     def searched(self, arm: str, fraction: Fraction) -> dict[str, Any]:
         first = self.seeds[0]
         data = self.labelled_at(fraction, first)
+        splits, how = self.splits(data)
+        more = arm == "tfidf" and 1 < self.trials < FEWEST and splits
+        trials = FEWEST if more else self.trials
 
         def work() -> dict[str, Any]:
-            splits, how = self.splits(data)
             if arm == "tfidf":
                 kinds: Any = {name: TfIdf(name) for name in KINDS}
-                chosen, records = search_linear(kinds, fit_sparse, data, splits, self.trials, PENALTIES)
+                chosen, records = search_linear(kinds, fit_sparse, data, splits, trials, PENALTIES)
             else:
                 kinds = frozen_kinds(self._bank(arm, first))
                 chosen, records = search_linear(kinds, fit_dense, data, splits, self.trials, self.config.strengths)
             return {"how": how, "trials": records, "chosen": chosen}
 
         labels = fingerprint(data.index.tolist())
-        return self.cache.get(
-            self.key(kind="probe search", **self.frozen_depends(arm, first), labels=labels, seed=first), work
-        )
+        key = self.key(kind="probe search", **self.frozen_depends(arm, first), labels=labels, seed=first)
+        return self.cache.get({**key, "tried": trials} if more else key, work)
 
     def _probe(self, arm: str, data: Task, seed: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
         tokens = int(data.sequences.length.sum())

@@ -25,6 +25,7 @@ Grams = Literal["words", "characters", "words and characters"]
 KINDS: tuple[Grams, ...] = ("words", "characters", "words and characters")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 PENALTIES = (0.05, 20.0)  # 1 / C, weakest and strongest of the search
+FEWEST = 2 * len(KINDS)  # settings that a search tries: a fit costs next to nothing beside a network's
 
 
 def without_accents(text: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +48,30 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patients: None) -> Lab:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_claim_is_worked_out_from_beginning_to_end(name: str, lab: Lab) -> None:
     works_out(name, lab, minutes=60, seeds=(0,))
+
+
+def test_kept_results_of_segmentation_give_all_arms_but_the_random_one(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def compared(*_: Any, arms: Sequence[str], images: Sequence[int], **__: Any) -> dict[str, Any]:
+        asked.append(tuple(arms))
+        return {"rows": [{"arm": arm, "images": n, "dice": 0.5} for arm in arms for n in images]}
+
+    monkeypatch.setattr(segmentation_few_labels, "compare_dense", compared)
+    measure, task = segmentation_few_labels.SegmentationFewLabels._measure, segmentation_few_labels.TASKS[0]
+    first = measure(lab, 0, task)
+    assert asked == [("pretrained", "frozen", "scratch"), ("random",)]
+    for path in (lab.folder / "results").glob("segmentation-*.json"):
+        if "pretrained" in path.read_text():  # as they were when all arms were kept together
+            path.write_text(
+                json.dumps(compared(arms=segmentation_few_labels.ARMS, images=(2, 4))).replace("0.5", "0.25")
+            )
+    again = measure(lab, 0, task)
+    assert {name: value / first[name] for name, value in again.items()} == {
+        f"{arm} {n}": 1.0 if arm == "random" else 0.5 for arm in segmentation_few_labels.ARMS for n in (2, 4)
+    }
 
 
 def test_each_stage_begins_at_the_encoder_of_the_one_before(lab: Lab) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
@@ -34,6 +36,44 @@ def test_recall_and_precision_equal_a_slow_version(digits, apart) -> None:
         assert found == pytest.approx(np.mean(precisions), abs=1e-6)
     found = recall_at_k(x, identity, (1, 5), apart=apart)
     assert found == {1: pytest.approx(np.mean(hits[1])), 5: pytest.approx(np.mean(hits[5]))}
+
+
+def expected_recall(similarity: np.ndarray, same: np.ndarray, k: int) -> float:
+    """The mean over orders of equal similarities, from the groups of them that a ranking is made of."""
+    seen = 0
+    for level in np.unique(similarity)[::-1]:
+        among = same[similarity == level]
+        if seen + len(among) >= k:
+            return 1 - math.comb(len(among) - int(among.sum()), k - seen) / math.comb(len(among), k - seen)
+        if among.any():
+            return 1.0
+        seen += len(among)
+    return 0.0
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("distinct", [1, 3, 30])
+def test_equal_similarities_have_no_order(distinct: int, grouped: bool) -> None:
+    """Features of few distinct values, rows sorted by class and in any order, against scikit-learn and written out."""
+    rng = np.random.default_rng(distinct)
+    x = rng.normal(size=(distinct, 8)).astype(np.float32)[rng.integers(0, distinct, 120)]
+    identity, apart = np.repeat(np.arange(4), 30), np.arange(120) // 2 if grouped else None
+    similarity = cosine(x).round(9)
+    precisions, recalls = [], {1: [], 5: [], 10: []}
+    for query in range(120):
+        others = np.delete(np.arange(120), query) if apart is None else np.flatnonzero(apart != apart[query])
+        same = identity[others] == identity[query]
+        precisions.append(average_precision_score(same, similarity[query, others]))
+        for k, found in recalls.items():
+            found.append(expected_recall(similarity[query, others], same, k))
+    shuffled = rng.permutation(120)
+    for rows in (np.arange(120), shuffled):
+        own = None if apart is None else apart[rows]
+        assert mean_average_precision(x[rows], identity[rows], apart=own) == pytest.approx(
+            np.mean(precisions), abs=1e-9
+        )
+        found = recall_at_k(x[rows], identity[rows], (1, 5, 10), apart=own, block_bytes=1 << 15)
+        assert found == {k: pytest.approx(np.mean(each), abs=1e-9) for k, each in recalls.items()}
 
 
 def test_an_identity_must_occur_twice(digits) -> None:

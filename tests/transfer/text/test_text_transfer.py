@@ -14,6 +14,7 @@ from foretell.errors import InputError
 from foretell.run import Run
 from foretell.tasks.base import Task
 from foretell.tasks.inputs import Sequences, lay
+from foretell.transfer.cache import Cache
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text.arms import TEXT_ARMS
 from foretell.transfer.text.compare import compare_text
@@ -253,6 +254,28 @@ def test_the_search_of_linear_models_shares_out_its_trials(encoder) -> None:
         {"features": "words and characters", "strength": pytest.approx(1.0)},
         [],
     )
+
+
+def test_every_kind_of_ngrams_is_tried_with_two_penalties(encoder, monkeypatch) -> None:
+    model, layout = encoder
+    asked: dict[str, list[str]] = {}
+    real = Cache.get
+
+    def noted(self, key, work):  # type: ignore[no-untyped-def]
+        if key["kind"] == "probe search":
+            asked.setdefault(f"{key['weights'] == 'tfidf'} {key['trials']}", []).append(key.get("tried", "as asked"))
+        return real(self, key, work)
+
+    monkeypatch.setattr(Cache, "get", noted)
+    for trials, each in ((1, 0), (2, 2), (6, 2)):
+        found = compare_text(
+            model, train=topics(layout, 30, 1), test=topics(layout, 6, 2), per_class=(5,), seeds=(0,), trials=trials,
+            training=QUICK, arms=("probe",),
+        )  # fmt: skip
+        tried = [one["features"] for search in found["search"] if search["arm"] == "tfidf" for one in search["trials"]]
+        assert [tried.count(name) for name in KINDS] == [each] * 3
+    for name, keys in asked.items():
+        assert set(keys) == ({6} if name == "True 2" else {"as asked"})
 
 
 def test_operations_are_those_that_torch_counts(encoder) -> None:
