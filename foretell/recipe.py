@@ -192,10 +192,8 @@ class Recipe(Settings):
     @classmethod
     def settings_table(cls, objective: str = "simclr") -> list[tuple[str, str, str, str]]:
         """(dotted key, type in words, default, description) of every setting, with those of one objective."""
-        rows, recipe = (
-            [],
-            cls.load(None, {"objective.name": objective}),
-        )  # a table's defaults may differ from its fields'
+        rows: list[tuple[str, str, str, str]] = []
+        recipe = cls.load(None, {"objective.name": objective})  # a table's defaults may differ from its fields'
         for key, field in keys(cls, {"objective": objective_settings(objective)}):
             default: Any = recipe
             for name in key.split("."):

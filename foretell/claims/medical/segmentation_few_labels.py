@@ -21,9 +21,8 @@ SIDE = 48
 STEPS = 200
 FEW = (4, 16)  # masks
 ARMS = ("pretrained", "frozen", "scratch", "random")
-APART = (
-    "random",
-)  # kept under a key of their own, which names how their batch norm is set; the others keep that of all
+# Kept under a key of their own, which names how their batch norm is set; the others keep the key of all.
+APART = ("random",)
 BUDGET = Budget(steps=160, batch=8, rates=(1e-3, 3e-3, 1e-2))
 SETTINGS: dict[str, Any] = {**scans.SETTINGS, "objective.views.side": SIDE, "training.batch": 32}
 
@@ -121,7 +120,6 @@ class SegmentationFewLabels(Claim):
         together = [arm for arm in ARMS if arm not in APART]
         rows = lab.result("segmentation", key, lambda: work(together))["rows"]
         apart = {**key, "arms": APART, "batch norm": "measured on the training part"}
-        rows = [row for row in rows if row["arm"] in together] + lab.result("segmentation", apart, lambda: work(APART))[
-            "rows"
-        ]
+        rows = [row for row in rows if row["arm"] in together]
+        rows += lab.result("segmentation", apart, lambda: work(APART))["rows"]
         return {f"{row['arm']} {row['images']}": 100 * row["dice"] for row in rows}
