@@ -324,3 +324,19 @@ def test_numbers_that_are_none_are_refused(tmp_path: Path, layout: str) -> None:
         save_public(model, tmp_path, tokenizer(), tensors={name: value})
         with pytest.raises(InputError, match=rf"model.safetensors: '{re.escape(name)}' {message}"):
             load_public(tmp_path)
+
+
+def test_the_dropout_of_embeddings_is_kept(tmp_path: Path) -> None:
+    save_public(model_of("gpt2"), tmp_path / "ours", tokenizer())
+    file = tmp_path / "ours" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"embd_pdrop": 0.3, "resid_pdrop": 0.1}))
+    model, text = load_public(tmp_path / "ours")
+    assert (model.net.drop.p, model.net.layers[0].drop.p) == (0.3, 0.1)
+    save_public(model, tmp_path / "again", text)
+    config = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert (config["embd_pdrop"], config["resid_pdrop"]) == (0.3, 0.1)
+    assert model.shape.model_dump()["embedding_dropout"] == 0.3
+    assert "embedding_dropout" not in SHAPES["gpt2"].model_dump(mode="json"), "it is part of the keys of kept answers"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"embd_pdrop": 7}))
+    with pytest.raises(InputError, match="dropout and the epsilon of layer norm are shares below 1"):
+        load_public(tmp_path / "ours")
