@@ -35,6 +35,7 @@ from foretell.run import write_together
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 FILES = ("model.safetensors", "pytorch_model.bin")
+INDEX = ".index.json"  # behind the name of a file that is kept in shards
 
 
 def save_public(
@@ -125,7 +126,7 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
         )
     tokenizer = tokenizer_text(folder / TOKENIZER)
     check_vocabulary(read_tokenizer(tokenizer, str(folder / TOKENIZER)), shape, folder)
-    tensors = _bare(read_tensors(file), layout)
+    tensors = _bare(_read(file), layout)
     _check_layers(tensors, layout, shape, file)
     masked = layout in ("bert", "roberta") and all(rule.public[0] in tensors for rule in masked_rules(layout))
     pair = layout == "bert" and all(rule.public[0] in tensors for rule in PAIR_RULES)
@@ -141,17 +142,42 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
 
 
 def _weights(folder: Path) -> Path:
-    """The file of the weights. Raises InputError where there is none."""
-    file = next((folder / name for name in FILES if (folder / name).is_file()), None)
+    """The file of the weights, or the index of those in shards. Raises InputError where there is neither."""
+    names = (*FILES, *(name + INDEX for name in FILES))
+    file = next((folder / name for name in names if (folder / name).is_file()), None)
     if file is None:
         raise InputError(f"{folder}: holds no {' and no '.join(FILES)}; give the folder of a whole checkpoint")
     return file
 
 
+def _read(file: Path) -> dict[str, Tensor]:
+    """The tensors of ``_weights``. Raises InputError where one cannot be read, or a shard is missing."""
+    if not file.name.endswith(INDEX):
+        return read_tensors(file)
+    places = read_object(file, "save the checkpoint again").get("weight_map")
+    if not isinstance(places, dict) or not places or not all(_is_name(shard) for shard in places.values()):
+        raise InputError(f"{file}: expected a weight_map from tensors to files beside it; save the checkpoint again")
+    found: dict[str, Tensor] = {}
+    shards = sorted(set(places.values()))
+    for shard in shards:
+        if not (file.parent / shard).is_file():
+            raise InputError(
+                f"{file.parent / shard}: is missing, one of {len(shards)} shards that {file.name} names; give the folder of a "
+                "whole checkpoint"
+            )
+        found |= read_tensors(file.parent / shard)
+    return found
+
+
+def _is_name(shard: object) -> bool:
+    """Whether it is the name of a file, and not the way to one elsewhere."""
+    return isinstance(shard, str) and shard not in ("", "..") and Path(shard).name == shard
+
+
 def check_output_layer(folder: Path) -> None:
     """Raises InputError for a decoder whose words cannot be told before it is trained on: its own output layer is missing."""
     config, (name,) = read_config(folder), TIED["gpt2"]
-    if config.get("tie_word_embeddings", True) is False and name not in read_tensors(_weights(folder)):
+    if config.get("tie_word_embeddings", True) is False and name not in _read(_weights(folder)):
         raise InputError(
             f"{folder}: its output layer is missing ('{name}'; {CONFIG} says that it is not the token table); train it on "
             "first: foretell pretrain DATA --objective gpt --weights FOLDER, or foretell finetune"
@@ -236,11 +262,13 @@ def _bare(tensors: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
 def _tokenizer_config(model: LanguageModel, tokenizer: str) -> dict[str, Any]:
     """What transformers asks for beside tokenizer.json: which token plays which part."""
     added = {token["id"]: token["content"] for token in json.loads(tokenizer).get("added_tokens", [])}
-    roles = {"pad": "pad_token", "unk": "unk_token", "cls": "cls_token", "sep": "sep_token", "mask": "mask_token"}
-    roles |= {"end": "eos_token"}
-    named = {roles[role]: added[id] for role, id in model.specials.items() if role in roles and id in added}
-    if "end" in model.specials and model.specials["end"] in added:
-        named["bos_token"] = added[model.specials["end"]]
+    parts = [("pad_token", "pad"), ("unk_token", "unk"), ("cls_token", "cls"), ("sep_token", "sep"), ("mask_token", "mask")]
+    if model.shape.causal:
+        parts += [("bos_token", "end"), ("eos_token", "end")]
+    elif model.layout == "roberta":
+        parts += [("bos_token", "cls"), ("eos_token", "sep")]
+    numbers = ((name, model.specials.get(role)) for name, role in parts)
+    named = {name: added[number] for name, number in numbers if number in added}
     inputs = ["input_ids", "attention_mask"]
     if model.shape.segments > 1:
         inputs.insert(1, "token_type_ids")  # a decoder would add the embedding of token 0 for them
