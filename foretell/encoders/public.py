@@ -17,7 +17,7 @@ from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from foretell.data.tokenizer import id_space, read_tokenizer, tokenizer_text
+from foretell.data.tokenizer import ROLES, id_space, missing_role, read_tokenizer, specials_of, tokenizer_text
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.public_config import config_of, shape_from
 from foretell.encoders.public_names import (
@@ -184,6 +184,36 @@ def check_output_layer(folder: Path) -> None:
         )
 
 
+def check_roles(tokenizer: Tokenizer, roles: Sequence[str], folder: Path) -> None:
+    """Raises InputError where the ``tokenizer`` of the checkpoint in ``folder`` has no token for one of ``roles`` by a name that
+    Foretell knows; the token that has the role there is named.
+    """
+    role = missing_role(specials_of(tokenizer), roles)
+    if role is None:
+        return
+    own = _own_token(role, tokenizer, folder)
+    lacks = f"{folder / TOKENIZER}: the tokenizer lacks {ROLES[role][0]}"
+    if own is None:
+        raise InputError(f"{lacks}; give the one that the checkpoint was trained with")
+    raise InputError(
+        f"{lacks}, and Foretell knows the role '{role}' by the names {', '.join(ROLES[role])} alone: give '{own}', which the "
+        f"checkpoint has for it, one of these names wherever {TOKENIZER} names it"
+    )
+
+
+def _own_token(role: str, tokenizer: Tokenizer, folder: Path) -> str | None:
+    """The token of ``tokenizer`` that has ``role`` by the files beside it; None where they do not say."""
+    name = "eos" if role == "end" else role
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        given = read_object(folder / file, "save the tokenizer again") if (folder / file).is_file() else {}
+        token = given.get(f"{name}_token")
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str):
+            return token if tokenizer.token_to_id(token) is not None else None
+    number = read_config(folder).get(f"{name}_token_id")
+    return tokenizer.id_to_token(number) if type(number) is int and number >= 0 else None
+
+
 def check_vocabulary(tokenizer: Tokenizer, shape: Shape, folder: Path) -> None:
     """Raises InputError where ``tokenizer`` has tokens that a network of ``shape`` has not."""
     needed = id_space(tokenizer)
@@ -262,7 +292,13 @@ def _bare(tensors: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
 def _tokenizer_config(model: LanguageModel, tokenizer: str) -> dict[str, Any]:
     """What transformers asks for beside tokenizer.json: which token plays which part."""
     added = {token["id"]: token["content"] for token in json.loads(tokenizer).get("added_tokens", [])}
-    parts = [("pad_token", "pad"), ("unk_token", "unk"), ("cls_token", "cls"), ("sep_token", "sep"), ("mask_token", "mask")]
+    parts = [
+        ("pad_token", "pad"),
+        ("unk_token", "unk"),
+        ("cls_token", "cls"),
+        ("sep_token", "sep"),
+        ("mask_token", "mask"),
+    ]
     if model.shape.causal:
         parts += [("bos_token", "end"), ("eos_token", "end")]
     elif model.layout == "roberta":
@@ -284,6 +320,7 @@ def readme_of(model: LanguageModel, objective: str) -> str:
     """The README of an exported folder: what it is, and how transformers loads it."""
     shape = model.shape
     kind = "AutoModelForCausalLM" if shape.causal else "AutoModelForMaskedLM" if model.head is not None else "AutoModel"
+    use = _WRITING if shape.causal else ""
     return f"""# A text encoder trained with Foretell ({objective})
 
 {shape.layers} layers of {shape.width}, {shape.heads} heads, {shape.vocabulary:,} tokens, up to {shape.positions} tokens a text.
@@ -294,7 +331,17 @@ from transformers import {kind}, AutoTokenizer
 model = {kind}.from_pretrained("encoder")  # the name of this folder
 tokenizer = AutoTokenizer.from_pretrained("encoder")
 ```
-"""
+{use}"""
 
+
+_WRITING = """
+A text begins with the token that stands between documents, as those that it learnt from did: the tokenizer puts it there, and
+ids made in another way need it. To write on:
+
+```python
+made = model.generate(**tokenizer("Once upon a time", return_tensors="pt"), max_new_tokens=20, do_sample=False)
+print(tokenizer.decode(made[0], skip_special_tokens=True))
+```
+"""
 
 __all__ = ["LanguageModel", "Shape", "load_public", "public_tensors", "readme_of", "save_public"]
