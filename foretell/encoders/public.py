@@ -119,14 +119,14 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     folder = Path(folder)
     config = read_config(folder)
     layout, shape = shape_from(config, folder / CONFIG)
-    file = _weights(folder)
+    file = weights_file(folder)
     if not (folder / TOKENIZER).is_file():
         raise InputError(
             f"{folder}: holds no {TOKENIZER}; write it with AutoTokenizer.from_pretrained(...).save_pretrained"
         )
     tokenizer = tokenizer_text(folder / TOKENIZER)
     check_vocabulary(read_tokenizer(tokenizer, str(folder / TOKENIZER)), shape, folder)
-    tensors = _bare(_read(file), layout)
+    tensors = _bare(read_weights(file), layout)
     _check_layers(tensors, layout, shape, file)
     masked = layout in ("bert", "roberta") and all(rule.public[0] in tensors for rule in masked_rules(layout))
     pair = layout == "bert" and all(rule.public[0] in tensors for rule in PAIR_RULES)
@@ -141,7 +141,7 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     return model.eval(), tokenizer
 
 
-def _weights(folder: Path) -> Path:
+def weights_file(folder: Path) -> Path:
     """The file of the weights, or the index of those in shards. Raises InputError where there is neither."""
     names = (*FILES, *(name + INDEX for name in FILES))
     file = next((folder / name for name in names if (folder / name).is_file()), None)
@@ -150,8 +150,8 @@ def _weights(folder: Path) -> Path:
     return file
 
 
-def _read(file: Path) -> dict[str, Tensor]:
-    """The tensors of ``_weights``. Raises InputError where one cannot be read, or a shard is missing."""
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of ``weights_file``. Raises InputError where one cannot be read, or a shard is missing."""
     if not file.name.endswith(INDEX):
         return read_tensors(file)
     places = read_object(file, "save the checkpoint again").get("weight_map")
@@ -177,7 +177,7 @@ def _is_name(shard: object) -> bool:
 def check_output_layer(folder: Path) -> None:
     """Raises InputError for a decoder whose words cannot be told before it is trained on: its own output layer is missing."""
     config, (name,) = read_config(folder), TIED["gpt2"]
-    if config.get("tie_word_embeddings", True) is False and name not in _read(_weights(folder)):
+    if config.get("tie_word_embeddings", True) is False and name not in read_weights(weights_file(folder)):
         raise InputError(
             f"{folder}: its output layer is missing ('{name}'; {CONFIG} says that it is not the token table); train it on "
             "first: foretell pretrain DATA --objective gpt --weights FOLDER, or foretell finetune"
