@@ -22,7 +22,7 @@ def _keep(lab: Lab, made: Recipe, target: Path) -> None:
     views = objective.views
     assert views.mean is not None
     assert views.std is not None
-    save_encoder(objective.encoder, target, mean=views.mean, std=views.std)
+    save_encoder(objective.encoder, target, mean=views.mean, std=views.std, interpolation=views.interpolation)
 
 
 def kept_encoder(lab: Lab, made: Recipe) -> Path:

@@ -31,7 +31,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "cls": ("[CLS]", "<s>"),
     "sep": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
-    "end": ("<|endoftext|>", "</s>", "[SEP]"),
+    "end": ("<|endoftext|>", "</s>", "[SEP]", "<eos>"),
 }
 MASKED = ("pad", "unk", "cls", "sep", "mask")  # the roles of an encoder; a decoder needs "end" alone
 FORMAT = 2  # of how one is trained: one more makes older ones in the cache be trained anew
@@ -104,12 +104,17 @@ def with_specials(tokenizer: Tokenizer, names: Sequence[str]) -> Tokenizer:
 ADD = "add it with tokenizer.add_special_tokens, or leave objective.tokenizer.file out and let one be trained"
 
 
-def check_specials(tokenizer: Tokenizer, roles: Sequence[str], where: str, do: str = ADD) -> dict[str, int]:
-    """``specials_of``. Raises InputError, naming ``where`` and saying what to ``do``, when one of ``roles`` is missing."""
+def missing_role(found: Mapping[str, int], roles: Sequence[str]) -> str | None:
+    """The first of ``roles`` that ``specials_of`` has not ``found`` and that is needed."""
+    return next((role for role in roles if role not in found and role != "unk"), None)
+
+
+def check_specials(tokenizer: Tokenizer, roles: Sequence[str], where: str) -> dict[str, int]:
+    """``specials_of``. Raises InputError, naming ``where`` and saying what to do, when one of ``roles`` is missing."""
     found = specials_of(tokenizer)
-    for role in roles:
-        if role not in found and role != "unk":
-            raise InputError(f"{where}: the tokenizer lacks {ROLES[role][0]}; {do}")
+    role = missing_role(found, roles)
+    if role is not None:
+        raise InputError(f"{where}: the tokenizer lacks {ROLES[role][0]}; {ADD}")
     return found
 
 
@@ -158,6 +163,16 @@ def templated(
         special_tokens=[(name, number) for number, name in names.items()],
     )
     return str(made.to_str())
+
+
+def begun_by(tokenizer: Tokenizer, token: int) -> str:
+    """The text of a tokenizer.json that puts ``token`` before a text, for other programs; once, where it does so already."""
+    if tokenizer.encode("a").ids[:1] == [token]:
+        return str(tokenizer.to_str())
+    begun = Tokenizer.from_str(templated(tokenizer, [token], [], [], second=0))
+    if tokenizer.post_processor is not None:
+        begun.post_processor = processors.Sequence([tokenizer.post_processor, begun.post_processor])
+    return str(begun.to_str())
 
 
 def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache: Path | None = None) -> Tokenizer:

@@ -31,7 +31,7 @@ from foretell.settings import Settings
 from foretell.transfer.images.features import batch_for
 from foretell.transfer.networks import device_of, evaluating
 from foretell.transfer.turns import turns
-from foretell.views import denormalise, draw, plain, render
+from foretell.views import denormalise, draw, plain_view, render
 from foretell.views.config import ViewConfig
 
 
@@ -140,7 +140,7 @@ class Segmenter(Trainable):
         return {"total": entropy + self.config.dice * dice, "cross-entropy": entropy, "Dice loss": dice}
 
     def health(self, batch: Images) -> Tensor:
-        return self.encoder.pooled(plain(batch, self.side, self.views.mean, self.views.std))
+        return self.encoder.pooled(plain_view(batch, self.views))
 
     def show(self, batch: Images, rng: Rng) -> Exhibit:
         task = self.hide(batch, rng)
@@ -176,7 +176,7 @@ class Segmenter(Trainable):
     def _classes(self, images: Images) -> Tensor:
         """(B, side, side) int64 on the CPU: the likeliest class of each pixel."""
         with evaluating(self):
-            x = plain(images, self.side, self.views.mean, self.views.std)
+            x = plain_view(images, self.views)
             logits = self(x.to(device_of(self.encoder)).to(memory_format=torch.channels_last))
         found: Tensor = logits.argmax(1).cpu()
         return found

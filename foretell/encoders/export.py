@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from foretell.encoders.base import Encoder
+from foretell.encoders.entrance import Entrance, reading, resizing_told, values_told
 from foretell.errors import ForetellError, InputError
-from foretell.run import write_aside
+from foretell.run import write_together
 
 OPSET = 18
 
@@ -42,11 +45,14 @@ def to_onnx(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
     tolerance: float = 1e-4,
+    metadata: Mapping[str, str] | None = None,
+    readme: str = "",
 ) -> float:
     """Write ``pooled`` as ONNX: ``images`` float32 (batch, channels, side, side) to ``features`` (batch, dim).
 
     With ``mean`` and ``std`` (one a channel, in [0, 1]) the graph normalises pixels in [0, 1] itself; without, it takes
-    normalised images as the encoder does. The batch size is free. Returns the largest difference between onnxruntime
+    normalised images as the encoder does. The batch size is free. ``metadata`` joins the file's own (``metadata_props``), and
+    ``readme`` is written beside it, called as it is with the ending ``.md``. Returns the largest difference between onnxruntime
     and torch on two batches, relative to the largest feature. Raises InputError when the extra is not installed and
     ForetellError when the graph cannot be made or differs by more than ``tolerance``; then nothing is written.
     """
@@ -75,7 +81,10 @@ def to_onnx(
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise ForetellError(f"encoder '{encoder.name}' cannot be written as ONNX ({reason})") from error
     assert program is not None
-    content = program.model_proto.SerializeToString()
+    proto = program.model_proto
+    for key, value in (metadata or {}).items():
+        proto.metadata_props.add(key=key, value=value)
+    content = proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     worst = 0.0
     for batch in (2, 3):
@@ -91,5 +100,44 @@ def to_onnx(
             f"{path}: the ONNX graph of '{encoder.name}' differs from torch by {worst:.1e} (at most {tolerance:.0e}); "
             "not written"
         )
-    write_aside(path, content)
+    beside = {path.with_suffix(".md").name: readme} if readme else {}
+    write_together(path.parent, {**beside, path.name: content})
     return worst
+
+
+def onnx_metadata(entry: Entrance, facts: Mapping[str, Any]) -> dict[str, str]:
+    """How images enter an ONNX file, as its metadata: JSON values by the names that config.json has for them.
+
+    ``facts``: ``scale`` of 16-bit values and ``window`` as the encoder's run had them, each where it is known.
+    """
+    own = {name: facts[name] for name in ("scale", "window") if facts.get(name) is not None}
+    values = {
+        "side": entry.side, "channels": entry.channels, "crop": entry.crop, "interpolation": entry.interpolation,
+        "mean": list(entry.mean), "std": list(entry.std), **own,
+    }  # fmt: skip
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+
+
+def onnx_readme(encoder: Encoder, entry: Entrance, facts: Mapping[str, Any], file: str) -> str:
+    """What lies beside an ONNX ``file``: how an image enters it, and how onnxruntime runs it."""
+    values = "\n".join(f"   - {line}" for line in values_told(facts))
+    return f"""# {file}
+
+An image encoder trained with Foretell ({encoder.name}): `images`, float32 (batch, {entry.channels}, {entry.side}, {entry.side}) in
+[0, 1], to `features` (batch, {encoder.dim}). How an image enters:
+
+1. Its values become pixels in [0, 1]:
+{values}
+2. {resizing_told(entry)}
+
+The graph itself subtracts the mean {list(entry.mean)} and divides by the deviation {list(entry.std)}. The file's
+metadata say the same.
+
+```python
+{reading(entry, facts.get("scale"))}
+import onnxruntime
+
+session = onnxruntime.InferenceSession({json.dumps(file, ensure_ascii=False)})
+(features,) = session.run(None, {{"images": pixels.numpy()}})
+```
+"""

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from foretell.data.table import many
 from foretell.encoders.build import create
-from foretell.encoders.entrance import entrance_of
+from foretell.encoders.entrance import Entrance, entrance_of, reading, resizing_told, values_told
 from foretell.encoders.registered import SMALL_STEM
 from foretell.encoders.small import stem_places
 from foretell.encoders.timm_encoder import TimmEncoder
@@ -60,10 +61,11 @@ def encoder_files(
     """The files of ``save_encoder``: name -> content, the weights last."""
     if len(mean) != encoder.channels or len(std) != encoder.channels:
         raise InputError(f"{folder}: give one mean and one deviation for each of the {encoder.channels} channels")
-    config = _config(encoder, mean, std, interpolation, crop, dict(extra or {}))
+    entry = Entrance(encoder.side, encoder.channels, tuple(mean), tuple(std), interpolation, crop)
+    config = _config(encoder, entry, dict(extra or {}))
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in encoder.net.state_dict().items()}
     return {
-        README: _readme(encoder, config, folder.resolve().name),
+        README: _readme(encoder, entry, dict(extra or {}), folder.resolve().name),
         CONFIG: json.dumps(config, indent=2, ensure_ascii=False) + "\n",
         WEIGHTS: save(tensors, metadata={"format": "pt"}),
     }
@@ -106,14 +108,7 @@ def load_encoder(folder: str | Path) -> tuple[TimmEncoder, dict[str, Any]]:
     return encoder.eval(), {**own, **asdict(entry)}
 
 
-def _config(
-    encoder: TimmEncoder,
-    mean: Sequence[float],
-    std: Sequence[float],
-    interpolation: str,
-    crop: Crop,
-    extra: dict[str, Any],
-) -> dict[str, Any]:
+def _config(encoder: TimmEncoder, entry: Entrance, extra: dict[str, Any]) -> dict[str, Any]:
     """config.json as timm writes it, with a ``foretell`` section that timm passes over."""
     known = dict(getattr(encoder.net, "pretrained_cfg", {}) or {})
     first = first_convolutions(encoder.net)
@@ -128,11 +123,11 @@ def _config(
             "custom_load": False,
             "input_size": [encoder.channels, encoder.side, encoder.side],
             "fixed_input_size": "img_size" in encoder.arguments,
-            "interpolation": interpolation,
-            "crop_pct": 1.0 if crop == SQUASH else crop,
-            "crop_mode": SQUASH if crop == SQUASH else "center",
-            "mean": list(mean),
-            "std": list(std),
+            "interpolation": entry.interpolation,
+            "crop_pct": 1.0 if entry.crop == SQUASH else entry.crop,
+            "crop_mode": SQUASH if entry.crop == SQUASH else "center",
+            "mean": list(entry.mean),
+            "std": list(entry.std),
             "num_classes": 0,
             "pool_size": None,
             "first_conv": first[0] if len(first) == 1 else list(first),
@@ -148,15 +143,20 @@ def _config(
     }
 
 
-def _readme(encoder: TimmEncoder, config: dict[str, Any], folder: str) -> str:
+def _readme(encoder: TimmEncoder, entry: Entrance, facts: dict[str, Any], folder: str) -> str:
     folder = json.dumps(folder, ensure_ascii=False)[1:-1]  # as it is written between quotes
-    data = config["pretrained_cfg"]
+    values = "\n".join(f"   - {line}" for line in values_told(facts))
     head = f"""# {encoder.name}
 
 An image encoder trained with Foretell: {encoder.dim} features an image of {encoder.side} px and
-{encoder.channels} channels, normalised with mean {data["mean"]} and deviation {data["std"]} (pixels in [0, 1]).
+{many(encoder.channels, "channel")}. How one enters:
 
-With Foretell, in the folder above this one:
+1. Its values become pixels in [0, 1]:
+{values}
+2. {resizing_told(entry)}
+3. less the mean {list(entry.mean)}, over the deviation {list(entry.std)} of each channel
+
+{_DEEP.format(code=reading(entry, facts["scale"])) if facts.get("scale") is not None else ""}With Foretell, in the folder above this one:
 
 ```python
 from foretell.encoders import load_encoder
@@ -175,6 +175,13 @@ encoder, facts = load_encoder("{folder}")  # the name of this folder
         lines += f'net.set_submodule("{convolution}", first)'
     return head + _SMALL_STEM.format(folder=folder, convolution=convolution, lines=lines, pool=pool)
 
+
+_DEEP = """The first two steps for a file of 16 bits, which timm's own transform does not take:
+
+```python
+{code}```
+
+"""
 
 _PLAIN = """With timm alone:
 

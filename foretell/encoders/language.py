@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -55,6 +55,7 @@ class Shape(Settings):
 
     ``ordered``: positions have embeddings; otherwise ``positions`` is only the longest text. ``first_position``: the row of
     the public table of positions that the first one is in; RoBERTa's is the number of its padding token plus one.
+    ``embedding_dropout``: after the embeddings, where it is another than ``dropout``.
     """
 
     vocabulary: int
@@ -74,7 +75,20 @@ class Shape(Settings):
     activation: Literal["gelu", "gelu_tanh", "relu"] = "gelu"
     epsilon: float = 1e-12
     dropout: float = 0.0
+    embedding_dropout: float | None = None
     attention_dropout: float = 0.0
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Kept answers have shapes in their keys: one without a dropout of its own for embeddings says nothing of it."""
+        values: dict[str, Any] = plain(self)
+        if self.embedding_dropout is None:
+            values.pop("embedding_dropout", None)
+        return values
+
+    @property
+    def dropout_of_embeddings(self) -> float:
+        return self.dropout if self.embedding_dropout is None else self.embedding_dropout
 
     @classmethod
     def of(cls, config: NetworkConfig, vocabulary: int, length: int, **rest: Any) -> Shape:
@@ -167,7 +181,7 @@ class Transformer(nn.Module):
         self.segments = nn.Embedding(shape.segments, shape.width) if shape.segments else None
         self.languages = nn.Embedding(shape.languages, shape.width) if shape.languages else None
         self.embedding_norm = nn.LayerNorm(shape.width, eps=shape.epsilon) if shape.embedding_norm else None
-        self.drop = nn.Dropout(shape.dropout)
+        self.drop = nn.Dropout(shape.dropout_of_embeddings)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width, eps=shape.epsilon) if shape.norm == "pre" else None
         self.apply(start_weights)

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from foretell.data.tokenizer import id_space, read_tokenizer, tokenizer_text
+from foretell.data.tokenizer import ROLES, id_space, missing_role, read_tokenizer, specials_of, tokenizer_text
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.public_config import config_of, shape_from
 from foretell.encoders.public_names import (
@@ -35,6 +35,7 @@ from foretell.run import write_together
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 FILES = ("model.safetensors", "pytorch_model.bin")
+INDEX = ".index.json"  # behind the name of a file that is kept in shards
 
 
 def save_public(
@@ -118,14 +119,14 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     folder = Path(folder)
     config = read_config(folder)
     layout, shape = shape_from(config, folder / CONFIG)
-    file = _weights(folder)
+    file = weights_file(folder)
     if not (folder / TOKENIZER).is_file():
         raise InputError(
             f"{folder}: holds no {TOKENIZER}; write it with AutoTokenizer.from_pretrained(...).save_pretrained"
         )
     tokenizer = tokenizer_text(folder / TOKENIZER)
     check_vocabulary(read_tokenizer(tokenizer, str(folder / TOKENIZER)), shape, folder)
-    tensors = _bare(read_tensors(file), layout)
+    tensors = _bare(read_weights(file), layout)
     _check_layers(tensors, layout, shape, file)
     masked = layout in ("bert", "roberta") and all(rule.public[0] in tensors for rule in masked_rules(layout))
     pair = layout == "bert" and all(rule.public[0] in tensors for rule in PAIR_RULES)
@@ -140,22 +141,77 @@ def load_public(folder: str | Path) -> tuple[LanguageModel, str]:
     return model.eval(), tokenizer
 
 
-def _weights(folder: Path) -> Path:
-    """The file of the weights. Raises InputError where there is none."""
-    file = next((folder / name for name in FILES if (folder / name).is_file()), None)
+def weights_file(folder: Path) -> Path:
+    """The file of the weights, or the index of those in shards. Raises InputError where there is neither."""
+    names = (*FILES, *(name + INDEX for name in FILES))
+    file = next((folder / name for name in names if (folder / name).is_file()), None)
     if file is None:
         raise InputError(f"{folder}: holds no {' and no '.join(FILES)}; give the folder of a whole checkpoint")
     return file
 
 
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of ``weights_file``. Raises InputError where one cannot be read, or a shard is missing."""
+    if not file.name.endswith(INDEX):
+        return read_tensors(file)
+    places = read_object(file, "save the checkpoint again").get("weight_map")
+    if not isinstance(places, dict) or not places or not all(_is_name(shard) for shard in places.values()):
+        raise InputError(f"{file}: expected a weight_map from tensors to files beside it; save the checkpoint again")
+    found: dict[str, Tensor] = {}
+    shards = sorted(set(places.values()))
+    for shard in shards:
+        if not (file.parent / shard).is_file():
+            raise InputError(
+                f"{file.parent / shard}: is missing, one of {len(shards)} shards that {file.name} names; give the folder of a "
+                "whole checkpoint"
+            )
+        found |= read_tensors(file.parent / shard)
+    return found
+
+
+def _is_name(shard: object) -> bool:
+    """Whether it is the name of a file, and not the way to one elsewhere."""
+    return isinstance(shard, str) and shard not in ("", "..") and Path(shard).name == shard
+
+
 def check_output_layer(folder: Path) -> None:
     """Raises InputError for a decoder whose words cannot be told before it is trained on: its own output layer is missing."""
     config, (name,) = read_config(folder), TIED["gpt2"]
-    if config.get("tie_word_embeddings", True) is False and name not in read_tensors(_weights(folder)):
+    if config.get("tie_word_embeddings", True) is False and name not in read_weights(weights_file(folder)):
         raise InputError(
             f"{folder}: its output layer is missing ('{name}'; {CONFIG} says that it is not the token table); train it on "
             "first: foretell pretrain DATA --objective gpt --weights FOLDER, or foretell finetune"
         )
+
+
+def check_roles(tokenizer: Tokenizer, roles: Sequence[str], folder: Path) -> None:
+    """Raises InputError where the ``tokenizer`` of the checkpoint in ``folder`` has no token for one of ``roles`` by a name that
+    Foretell knows; the token that has the role there is named.
+    """
+    role = missing_role(specials_of(tokenizer), roles)
+    if role is None:
+        return
+    own = _own_token(role, tokenizer, folder)
+    lacks = f"{folder / TOKENIZER}: the tokenizer lacks {ROLES[role][0]}"
+    if own is None:
+        raise InputError(f"{lacks}; give the one that the checkpoint was trained with")
+    raise InputError(
+        f"{lacks}, and Foretell knows the role '{role}' by the names {', '.join(ROLES[role])} alone: give '{own}', which the "
+        f"checkpoint has for it, one of these names wherever {TOKENIZER} names it"
+    )
+
+
+def _own_token(role: str, tokenizer: Tokenizer, folder: Path) -> str | None:
+    """The token of ``tokenizer`` that has ``role`` by the files beside it; None where they do not say."""
+    name = "eos" if role == "end" else role
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        given = read_object(folder / file, "save the tokenizer again") if (folder / file).is_file() else {}
+        token = given.get(f"{name}_token")
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str):
+            return token if tokenizer.token_to_id(token) is not None else None
+    number = read_config(folder).get(f"{name}_token_id")
+    return tokenizer.id_to_token(number) if type(number) is int and number >= 0 else None
 
 
 def check_vocabulary(tokenizer: Tokenizer, shape: Shape, folder: Path) -> None:
@@ -236,11 +292,19 @@ def _bare(tensors: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
 def _tokenizer_config(model: LanguageModel, tokenizer: str) -> dict[str, Any]:
     """What transformers asks for beside tokenizer.json: which token plays which part."""
     added = {token["id"]: token["content"] for token in json.loads(tokenizer).get("added_tokens", [])}
-    roles = {"pad": "pad_token", "unk": "unk_token", "cls": "cls_token", "sep": "sep_token", "mask": "mask_token"}
-    roles |= {"end": "eos_token"}
-    named = {roles[role]: added[id] for role, id in model.specials.items() if role in roles and id in added}
-    if "end" in model.specials and model.specials["end"] in added:
-        named["bos_token"] = added[model.specials["end"]]
+    parts = [
+        ("pad_token", "pad"),
+        ("unk_token", "unk"),
+        ("cls_token", "cls"),
+        ("sep_token", "sep"),
+        ("mask_token", "mask"),
+    ]
+    if model.shape.causal:
+        parts += [("bos_token", "end"), ("eos_token", "end")]
+    elif model.layout == "roberta":
+        parts += [("bos_token", "cls"), ("eos_token", "sep")]
+    numbers = ((name, model.specials.get(role)) for name, role in parts)
+    named = {name: added[number] for name, number in numbers if number in added}
     inputs = ["input_ids", "attention_mask"]
     if model.shape.segments > 1:
         inputs.insert(1, "token_type_ids")  # a decoder would add the embedding of token 0 for them
@@ -256,6 +320,7 @@ def readme_of(model: LanguageModel, objective: str) -> str:
     """The README of an exported folder: what it is, and how transformers loads it."""
     shape = model.shape
     kind = "AutoModelForCausalLM" if shape.causal else "AutoModelForMaskedLM" if model.head is not None else "AutoModel"
+    use = _WRITING if shape.causal else ""
     return f"""# A text encoder trained with Foretell ({objective})
 
 {shape.layers} layers of {shape.width}, {shape.heads} heads, {shape.vocabulary:,} tokens, up to {shape.positions} tokens a text.
@@ -266,7 +331,17 @@ from transformers import {kind}, AutoTokenizer
 model = {kind}.from_pretrained("encoder")  # the name of this folder
 tokenizer = AutoTokenizer.from_pretrained("encoder")
 ```
-"""
+{use}"""
 
+
+_WRITING = """
+A text begins with the token that stands between documents, as those that it learnt from did: the tokenizer puts it there, and
+ids made in another way need it. To write on:
+
+```python
+made = model.generate(**tokenizer("Once upon a time", return_tensors="pt"), max_new_tokens=20, do_sample=False)
+print(tokenizer.decode(made[0], skip_special_tokens=True))
+```
+"""
 
 __all__ = ["LanguageModel", "Shape", "load_public", "public_tensors", "readme_of", "save_public"]

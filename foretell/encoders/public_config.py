@@ -35,7 +35,8 @@ def shape_from(config: Mapping[str, Any], file: Path) -> tuple[str, Shape]:
             raise InputError(f"{file}: says that {name} = {getattr(shape, name)}; save it again")
     if shape.width % shape.heads:
         raise InputError(f"{file}: {shape.heads} heads do not divide the width {shape.width}; save it again")
-    if not (0 < shape.epsilon < 1 and 0 <= shape.dropout < 1 and 0 <= shape.attention_dropout < 1):
+    dropouts = (shape.dropout, shape.dropout_of_embeddings, shape.attention_dropout)
+    if not (0 < shape.epsilon < 1 and all(0 <= share < 1 for share in dropouts)):
         raise InputError(f"{file}: dropout and the epsilon of layer norm are shares below 1; save it again")
     return layout, shape
 
@@ -95,6 +96,7 @@ def _gpt(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
             raise InputError(f"{file}: {name} is {config[name]}; Foretell reads {usual}")
     first = layout == "openai-gpt"
     activation = config.get("afn", "gelu") if first else config.get("activation_function", "gelu_new")
+    dropout, of_embeddings = config.get("resid_pdrop", 0.1), config.get("embd_pdrop", 0.1)
     return Shape(
         vocabulary=config["vocab_size"],
         layers=config["n_layer"],
@@ -107,7 +109,8 @@ def _gpt(layout: str, config: Mapping[str, Any], file: Path) -> Shape:
         embedding_norm=False,
         activation=_activation(activation, layout, file),
         epsilon=config.get("layer_norm_epsilon", 1e-5),
-        dropout=config.get("resid_pdrop", 0.1),
+        dropout=dropout,
+        embedding_dropout=None if of_embeddings == dropout else of_embeddings,
         attention_dropout=config.get("attn_pdrop", 0.1),
     )
 
@@ -164,7 +167,7 @@ def config_of(layout: str, shape: Shape, specials: Mapping[str, int], *, masked:
         "n_positions": shape.positions,
         "layer_norm_epsilon": shape.epsilon,
         "resid_pdrop": shape.dropout,
-        "embd_pdrop": shape.dropout,
+        "embd_pdrop": shape.dropout_of_embeddings,
         "attn_pdrop": shape.attention_dropout,
         "tie_word_embeddings": True,
     }

@@ -30,7 +30,7 @@ from foretell.losses import hole_error, mean_squared
 from foretell.objectives.autoencoder_measures import exhibit
 from foretell.objectives.base import Exhibit, Task
 from foretell.objectives.image import ImageObjective
-from foretell.views import augment, denormalise, plain
+from foretell.views import augment, denormalise, plain_view
 from foretell.views.config import ViewConfig
 from foretell.views.noise import Draw, Kind, blind_spots, fresh, noisy, own
 
@@ -167,7 +167,7 @@ class Autoencoder(ImageObjective):
 
     def undistorted(self, batch: Images) -> Tensor:
         """(B, C, side, side) normalised: the images as they are, without random views and noise."""
-        return plain(batch, self.side, self.views.mean, self.views.std, interpolation=self.views.interpolation)
+        return plain_view(batch, self.views)
 
     def taken(self, batch: Images) -> Tensor:
         """(B, C, side, side): undistorted images with each image's own noise."""

@@ -20,6 +20,7 @@ from foretell.objectives.base import Exhibit
 from foretell.objectives.image import counted, learnt_from
 from foretell.transfer.measures.intervals import t_interval
 from foretell.views import plain
+from foretell.views.geometry import Interpolation
 from foretell.views.masks import draw_masks
 
 if TYPE_CHECKING:
@@ -133,9 +134,12 @@ def fill_with(objective: ContextEncoder, truth: Tensor, mask: Tensor, context: T
     return truth * (1 - mask) + torch.cat(parts) * mask
 
 
-def pictures(store: ImageStore, rows: NDArray[np.int64], side: int) -> Tensor:
+def pictures(
+    store: ImageStore, rows: NDArray[np.int64], side: int, interpolation: Interpolation = "bilinear"
+) -> Tensor:
     """(N, C, side, side) in [0, 1]: the middle of each image."""
-    return torch.cat([plain(store.read(part), side) for part in np.array_split(rows, max(1, len(rows) // 256))])
+    parts = np.array_split(rows, max(1, len(rows) // 256))
+    return torch.cat([plain(store.read(part), side, interpolation=interpolation) for part in parts])
 
 
 def some(rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
@@ -160,8 +164,8 @@ def filled_by_all(
     """
     rows = some(rows, IMAGES, seed_of(seed, "filled"))
     learnt = some(np.arange(len(objective.store)), CANDIDATES, seed_of(seed, "candidates"))
-    truth = pictures(store, rows, objective.side)
-    candidates = pictures(objective.store, learnt, objective.side)
+    sees = (objective.side, objective.views.interpolation)
+    truth, candidates = pictures(store, rows, *sees), pictures(objective.store, learnt, *sees)
     seen = learnt_from(store, rows, objective.store)
     same = (store.hashes[rows][:, None] == objective.store.hashes[learnt][None]).all(2)
     mask = holes(objective, len(truth), seed)

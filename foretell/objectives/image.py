@@ -22,7 +22,7 @@ from foretell.encoders.base import Encoder
 from foretell.encoders.norm import calibrate
 from foretell.objectives.base import Objective
 from foretell.settings import Settings
-from foretell.views import draw, plain
+from foretell.views import draw, plain_view
 from foretell.views.config import ViewConfig
 from foretell.views.patches import PatchConfig
 
@@ -116,14 +116,14 @@ class ImageObjective(Objective):
         some = np.random.default_rng(0).permutation(len(self.store))[:CALIBRATING]
         parts = np.array_split(some, -(-len(some) // AT_ONCE))
         images = (self.store.read(rows) for rows in parts if len(rows) > 1)
-        views = (plain(each, self.side, self.views.mean, self.views.std).to(device) for each in images)
+        views = (plain_view(each, self.views).to(device) for each in images)
         calibrate(twin, twin.pooled, views)
         return twin.eval()
 
     def health(self, batch: Any) -> Tensor:
         """(B, dim) pooled features of the undistorted images."""
         with torch.no_grad():
-            return self.encoder.pooled(plain(batch, self.side, self.views.mean, self.views.std)).float()
+            return self.encoder.pooled(plain_view(batch, self.views)).float()
 
     @property
     def countermeasures(self) -> PatchConfig | None:

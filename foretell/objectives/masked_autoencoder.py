@@ -29,7 +29,7 @@ from foretell.losses import mean_squared
 from foretell.objectives.base import Exhibit, Task
 from foretell.objectives.image import ImageObjective
 from foretell.objectives.masked_measures import exhibit
-from foretell.views import augment, denormalise, plain
+from foretell.views import augment, denormalise, plain_view
 from foretell.views.config import ViewConfig
 from foretell.views.patchify import patchify, unpatchify
 
@@ -141,8 +141,7 @@ class MaskedAutoencoder(ImageObjective):
 
     def undistorted(self, batch: Images, rng: Rng) -> Task:
         """``hide`` without random views, for measuring: the patches alone are drawn."""
-        seen = plain(batch, self.side, self.views.mean, self.views.std, interpolation=self.views.interpolation)
-        return self._masked(seen, rng)
+        return self._masked(plain_view(batch, self.views), rng)
 
     def _masked(self, view: Tensor, rng: Rng) -> Task:
         order = rng.uniform("mask", self.grid[0] * self.grid[1]).argsort(dim=1)

@@ -32,7 +32,7 @@ from foretell.encoders.base import Encoder
 from foretell.objectives.base import Exhibit, Stream, Task
 from foretell.objectives.frame_measures import measured
 from foretell.objectives.image import ImageObjective, centres
-from foretell.views import denormalise, draw, plain, render
+from foretell.views import denormalise, draw, plain_view, render
 from foretell.views.config import ViewConfig
 
 WINDOWS = "windows of frames"  # what an epoch draws from
@@ -180,7 +180,7 @@ class NextFrame(ImageObjective):
 
     def plain(self, batch: Frames) -> Task:
         """The task of the undistorted windows, for measuring."""
-        seen = plain(batch.images, self.side, self.views.mean, self.views.std)
+        seen = plain_view(batch.images, self.views)
         return self.divided(_windowed(seen, batch.length))
 
     def foretell(self, frames: Tensor) -> Tensor:

@@ -180,10 +180,11 @@ class TransferConfig(ClassifierConfig):
         return self.steps_for(labels) * self.batch_for(labels)
 
     def views_after(self, pretraining: ViewConfig) -> ViewConfig:
-        """The random views of fine-tuning; side, mean and deviation are those of ``pretraining``."""
+        """The random views of fine-tuning; side, mean, deviation and interpolation are those of ``pretraining``."""
         if self.views is None:
             return pretraining.milder()
-        return self.views.model_copy(update={name: getattr(pretraining, name) for name in ("side", "mean", "std")})
+        own = ("side", "mean", "std", "interpolation")
+        return self.views.model_copy(update={name: getattr(pretraining, name) for name in own})
 
     def batch_for(self, labels: int) -> int:
         """Batch of one fine-tuning: with very few labels a batch holds several views of the same image."""

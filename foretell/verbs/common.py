@@ -269,9 +269,9 @@ class Pretrained:
 
     @property
     def views(self) -> ViewConfig:
-        """The views of the run's objective, with side, mean and deviation as the encoder was trained with."""
+        """The views of the run's objective, with side, mean, deviation and interpolation as the encoder was trained with."""
         chosen = getattr(self.recipe.objective, "views", None) or ViewConfig()
-        settled = {"side": self.facts["side"], "mean": self.facts["mean"], "std": self.facts["std"]}
+        settled = {name: self.facts[name] for name in ("side", "mean", "std", "interpolation")}
         views: ViewConfig = chosen.model_copy(update=settled)
         return views
 

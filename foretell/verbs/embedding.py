@@ -54,7 +54,7 @@ def opened(
 def features_of(encoder: TimmEncoder, facts: dict[str, Any], store: ImageStore) -> Features:
     return extract(
         encoder, store, side=facts["side"], mean=facts["mean"], std=facts["std"], crop=facts["crop"],
-        progress=common.counting("embedding"),
+        interpolation=facts["interpolation"], progress=common.counting("embedding"),
     )  # fmt: skip
 
 

@@ -207,8 +207,9 @@ def neighbours(
     among = _among(asked, [itself] if whole is None else [itself, whole], unit)
     features = features_of(encoder, facts, store)
     queries = extract(
-        encoder, asked.images, side=facts["side"], mean=facts["mean"], std=facts["std"], crop=facts["crop"]
-    )
+        encoder, asked.images, side=facts["side"], mean=facts["mean"], std=facts["std"], crop=facts["crop"],
+        interpolation=facts["interpolation"],
+    )  # fmt: skip
     found = [
         nearest_images(query, features, rows, k) if by == "image" else nearest_cases(query, features, of, rows, k)
         for query, rows in zip(queries, among, strict=True)

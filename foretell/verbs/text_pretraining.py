@@ -16,13 +16,13 @@ import foretell.objectives as objectives
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.table import many
 from foretell.data.textrows import SHORTEST
-from foretell.data.tokenizer import check_specials, load_tokenizer, templated
+from foretell.data.tokenizer import begun_by, check_specials, load_tokenizer, templated
 from foretell.data.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
 from foretell.encoders.public import (
     CONFIG,
     TOKENIZER,
-    check_vocabulary,
+    check_roles,
     load_public,
     read_config,
     readme_of,
@@ -92,9 +92,8 @@ def check_start(kind: type[TextObjective], config: Any, folder: Path) -> None:
         raise InputError(
             f"objective.length = {config.length}: the checkpoint has {shape.positions} positions; set it to that or less"
         )
-    tokenizer = load_tokenizer(folder)
-    check_specials(tokenizer, kind.roles, str(folder / TOKENIZER), "give the one that the checkpoint was trained with")
-    check_vocabulary(tokenizer, shape, folder)
+    check_roles(load_tokenizer(folder), kind.roles, folder)
+    load_public(folder)  # which refuses what else is wrong with it
 
 
 def settle(asked: Recipe, store: TokenStore) -> tuple[Recipe, list[str]]:
@@ -214,8 +213,12 @@ def held_out(setting: Setting, every: int, rows: int) -> HeldOut | None:
 
 
 def exported_tokenizer(model: LanguageModel, store: TokenStore) -> str:
-    """The text of its tokenizer.json; of an encoder with [CLS] and [SEP] where other programs ask for special tokens."""
-    if model.shape.causal or store.tokenizer.post_processor is not None:
+    """The text of its tokenizer.json, which puts special tokens round a text where other programs ask for them: [CLS] and [SEP]
+    of an encoder, and of a decoder the end of a document before it, with which every text begins that it learnt from.
+    """
+    if model.shape.causal:
+        return begun_by(store.tokenizer, store.specials["end"])
+    if store.tokenizer.post_processor is not None:
         return store.tokenizer_text
     cls, sep = [store.specials["cls"]], [store.specials["sep"]]
     return templated(store.tokenizer, cls, sep, sep)

@@ -34,8 +34,11 @@ FINDINGS = "findings are judged by a comparison (foretell evaluate RUN --compare
 
 
 def features_of(encoder: Encoder, store: ImageStore, rows: Index, views: ViewConfig, crop: Crop = 1.0) -> Features:
-    """Frozen pooled features (N, D) of ``rows``; ``views`` has side, mean and deviation."""
-    return extract(encoder, store, rows, side=views.side, mean=views.mean, std=views.std, crop=crop)
+    """Frozen pooled features (N, D) of ``rows``; ``views`` has side, mean, deviation and interpolation."""
+    return extract(
+        encoder, store, rows, side=views.side, mean=views.mean, std=views.std, crop=crop,
+        interpolation=views.interpolation,
+    )  # fmt: skip
 
 
 def frozen(

@@ -3,6 +3,6 @@
 from foretell.views.augment import augment, render
 from foretell.views.config import ViewConfig
 from foretell.views.draw import Drawn, draw
-from foretell.views.plain import denormalise, plain
+from foretell.views.plain import denormalise, plain, plain_view
 
-__all__ = ["Drawn", "ViewConfig", "augment", "denormalise", "draw", "plain", "render"]
+__all__ = ["Drawn", "ViewConfig", "augment", "denormalise", "draw", "plain", "plain_view", "render"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from foretell.data.images import Images
-from foretell.views.config import SQUASH, Crop
+from foretell.views.config import SQUASH, Crop, ViewConfig
 from foretell.views.finish import normalise_, per_channel
 from foretell.views.geometry import Interpolation, lines, resize_weights, separable
 
@@ -54,6 +54,15 @@ def plain(
     with torch.autocast(images.pixels.device.type, enabled=False):
         view = separable(lines(images.pixels), rows, columns).contiguous()
     return normalise_(view.mul_(1.0 / images.peak).clamp_(0.0, 1.0), mean, std)
+
+
+def plain_view(images: Images, views: ViewConfig, *, crop: Crop = 1.0) -> Tensor:
+    """``plain`` as ``views`` says: its side, mean, deviation and interpolation, which an encoder learns and is judged by.
+
+    The side must be settled; without mean and deviation values stay in [0, 1].
+    """
+    assert views.side is not None
+    return plain(images, views.side, views.mean, views.std, crop=crop, interpolation=views.interpolation)
 
 
 def denormalise(x: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None) -> Tensor:

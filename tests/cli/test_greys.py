@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from cli_words import SMALL, Said, refused
 from dicom_files import saved, study
 from PIL import Image
@@ -17,6 +19,7 @@ from PIL import Image
 import foretell as package
 from foretell.cli import main
 from foretell.data import embedded
+from foretell.encoders import load_encoder
 from foretell.recipe import Recipe
 from foretell.verbs import common
 
@@ -81,6 +84,25 @@ def test_other_images_are_as_bright_as_the_run_saw_them(run: Path, other: Path, 
     (near,) = package.neighbours(run / place, other / "04.png", k=1, data=run.parent / "a", out=tmp_path / "n.png")
     assert near["neighbours"][0]["name"] == "04.png"
     assert near["neighbours"][0]["similarity"] == pytest.approx(1, abs=1e-5)
+
+
+def test_the_readme_says_how_pixels_of_16_bits_enter_timm(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = package.embed(run, out=tmp_path / "own.npy")[0]
+    capfd.readouterr()
+    package.export(run, tmp_path / "exported")
+    assert "of 16 bits in PNG, TIFF and .npy: times 16 over 65535, so that 4095 is white" in capfd.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "image.png").write_bytes((run.parent / "a" / "00.png").read_bytes())
+    readme = (tmp_path / "exported" / "README.md").read_text()
+    made: dict[str, Any] = {}
+    exec(next(block for block in re.findall(r"```python\n(.*?)```", readme, flags=re.S) if "image.png" in block), made)
+    encoder, facts = load_encoder(tmp_path / "exported")
+    mean, std = (torch.tensor(facts[name])[:, None, None] for name in ("mean", "std"))
+    with torch.no_grad():
+        found = encoder.pooled((made["pixels"] - mean) / std)[0].numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_an_image_too_bright_for_the_scale_is_named(foretell: Call, run: Path, tmp_path: Path) -> None:

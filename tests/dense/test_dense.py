@@ -362,3 +362,15 @@ def test_bad_masks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         Masks.of(store, tmp_path / "masks")
     with pytest.raises(InputError, match="one class only"):
         Masks([np.zeros((4, 4), np.uint8)])
+
+
+def test_images_are_judged_as_the_views_are_resized() -> None:
+    images, masks = squares(4, 48, 48)
+    store = ImageStore.of(images)
+    views = ViewConfig(side=SIDE, mean=(0.3,), std=(0.3,), interpolation="bicubic")
+    segmenter = Segmenter(DenseConfig(), new_encoder(), masked(store, Masks(masks), range(4)), views).eval()
+    batch = store.read(np.arange(4))
+    x = plain(batch, SIDE, (0.3,), (0.3,), interpolation="bicubic")
+    with torch.no_grad():
+        assert torch.allclose(segmenter.health(batch), segmenter.encoder.pooled(x), atol=1e-5)
+        assert torch.equal(segmenter._classes(batch), segmenter(x).argmax(1))

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from foretell.encoders import EncoderConfig, build_encoder
-from foretell.encoders.export import to_onnx
+from foretell.encoders.entrance import Entrance
+from foretell.encoders.export import onnx_metadata, onnx_readme, to_onnx
 from foretell.errors import ForetellError, InputError
 
 
@@ -53,3 +54,26 @@ def test_an_inexact_graph_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ForetellError, match="differs from torch"):
         to_onnx(encoder, tmp_path / "encoder.onnx", tolerance=-1.0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_says_how_images_enter_it(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), 1, 28)
+    entry = Entrance(28, 1, (0.4,), (0.2,), "bicubic", "squash")
+    facts = {"scale": 16, "window": "40/400", "classes": ["a"]}
+    path = tmp_path / "small.onnx"
+    to_onnx(
+        encoder, path, mean=entry.mean, std=entry.std, metadata=onnx_metadata(entry, facts),
+        readme=onnx_readme(encoder, entry, facts, path.name),
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(path)
+    assert session.get_modelmeta().custom_metadata_map == {
+        "side": "28", "channels": "1", "crop": "squash", "interpolation": "bicubic", "mean": "[0.4]", "std": "[0.2]",
+        "scale": "16", "window": "40/400",
+    }  # fmt: skip
+    told = (tmp_path / "small.md").read_text()
+    assert "times 16 over 65535" in told
+    assert "the whole image becomes 28 x 28 px" in told
+    assert 'onnxruntime.InferenceSession("small.onnx")' in told
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["small.md", "small.onnx"]

@@ -324,3 +324,61 @@ def test_numbers_that_are_none_are_refused(tmp_path: Path, layout: str) -> None:
         save_public(model, tmp_path, tokenizer(), tensors={name: value})
         with pytest.raises(InputError, match=rf"model.safetensors: '{re.escape(name)}' {message}"):
             load_public(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["bert", "gpt2"])
+def test_weights_in_shards_are_read(layout: str, tmp_path: Path) -> None:
+    save_public(model_of(layout), tmp_path / "ours", tokenizer())
+    folder = tmp_path / "theirs"
+    peer_of(layout, tmp_path / "ours").save_pretrained(folder, max_shard_size="8KB")
+    (folder / "tokenizer.json").write_text(tokenizer())
+    shards = sorted(folder.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    model, _ = load_public(folder)
+    for name, ours in model_of(layout).state_dict().items():
+        assert torch.equal(model.state_dict()[name], ours), name
+    shards[1].unlink()
+    with pytest.raises(
+        InputError, match=rf"{shards[1].name}: is missing, one of {len(shards)} shards that model.safet"
+    ):
+        load_public(folder)
+    index = folder / "model.safetensors.index.json"
+    for places in ({}, {"a": "../model.safetensors"}, {"a": 3}):
+        index.write_text(json.dumps({"weight_map": places}))
+        with pytest.raises(InputError, match=r"index\.json: expected a weight_map from tensors to files beside it"):
+            load_public(folder)
+
+
+@pytest.mark.parametrize(
+    ("layout", "specials", "named"),
+    [
+        ("bert", {"cls": 2, "sep": 3, "end": 3}, {"cls_token": "[CLS]", "sep_token": "[SEP]"}),
+        ("roberta", {"cls": 2, "sep": 3, "end": 3},
+         {"cls_token": "[CLS]", "sep_token": "[SEP]", "bos_token": "[CLS]", "eos_token": "[SEP]"}),
+        ("gpt2", {"end": 3}, {"bos_token": "[SEP]", "eos_token": "[SEP]"}),
+    ],
+)  # fmt: skip
+def test_the_tokens_that_begin_and_end_a_text_are_those_of_the_layout(
+    layout: str, specials: dict[str, int], named: dict[str, str], tmp_path: Path
+) -> None:
+    model = model_of(layout)
+    model.specials = specials
+    save_public(model, tmp_path, tokenizer())
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert {name: token for name, token in config.items() if name.endswith("_token")} == named
+
+
+def test_the_dropout_of_embeddings_is_kept(tmp_path: Path) -> None:
+    save_public(model_of("gpt2"), tmp_path / "ours", tokenizer())
+    file = tmp_path / "ours" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"embd_pdrop": 0.3, "resid_pdrop": 0.1}))
+    model, text = load_public(tmp_path / "ours")
+    assert (model.net.drop.p, model.net.layers[0].drop.p) == (0.3, 0.1)
+    save_public(model, tmp_path / "again", text)
+    config = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert (config["embd_pdrop"], config["resid_pdrop"]) == (0.3, 0.1)
+    assert model.shape.model_dump()["embedding_dropout"] == 0.3
+    assert "embedding_dropout" not in SHAPES["gpt2"].model_dump(mode="json"), "it is part of the keys of kept answers"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"embd_pdrop": 7}))
+    with pytest.raises(InputError, match="dropout and the epsilon of layer norm are shares below 1"):
+        load_public(tmp_path / "ours")

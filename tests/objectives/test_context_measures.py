@@ -27,6 +27,7 @@ from foretell.objectives.context_measures import (
     seam,
     squared_error,
 )
+from foretell.views import plain
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +156,13 @@ def test_margins_of_few_images_have_students_interval(filled) -> None:
     ahead = (psnr(picture, truth, mask) - psnr(other, truth, mask)).double().numpy()
     half = 4.302653 * ahead.std(ddof=1) / np.sqrt(3)  # Student's t with 2 degrees of freedom
     assert [margin["low"], margin["high"]] == pytest.approx([ahead.mean() - half, ahead.mean() + half], rel=1e-5)
+
+
+def test_holes_are_filled_in_pictures_that_are_resized_as_the_views_are(store: ImageStore) -> None:
+    views = ContextEncoder.Config().views.model_copy(update={"side": 24, "interpolation": "bicubic"})
+    config = ContextEncoder.Config(views=views, width=8, discriminator_width=8)
+    made = ContextEncoder(config, build_encoder(EncoderConfig(name="resnet_tiny"), 3, 24), store.subset(np.arange(8)))
+    truth, *_ = filled_by_all(made, store, np.arange(8, 12), 0)
+    expected = plain(store.read(np.arange(8, 12)), 24, interpolation="bicubic")
+    assert torch.equal(truth, expected)
+    assert not torch.allclose(truth, plain(store.read(np.arange(8, 12)), 24), atol=1e-3)

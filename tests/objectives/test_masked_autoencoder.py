@@ -15,6 +15,7 @@ from foretell.objectives.base import Task
 from foretell.objectives.masked_autoencoder import MaskedAutoencoder
 from foretell.objectives.masked_measures import losses, sentence
 from foretell.recipe import Recipe
+from foretell.views import plain
 from foretell.views.patchify import patchify
 
 ROWS = Rows.of_rank(6)
@@ -194,3 +195,15 @@ def test_an_encoder_that_is_no_transformer(emoji: ImageStore) -> None:
 def test_a_width_that_fits_no_head(emoji: ImageStore) -> None:
     with pytest.raises(InputError, match="decoder_width = 44 is not a multiple of 4 and of the 3 heads"):
         make(emoji, decoder_width=44, decoder_heads=3)
+
+
+def test_undistorted_images_are_seen_as_the_views_are_resized(emoji: ImageStore) -> None:
+    objective = make(emoji, side=24)
+    batch = objective.draw("image", 0, 0, ROWS)
+    views = objective.views
+    objective.eval()
+    with torch.no_grad():
+        seen = plain(batch, 24, views.mean, views.std, interpolation="bicubic")
+        assert torch.equal(objective.health(batch), objective.encoder.pooled(seen))
+        other = objective.encoder.pooled(plain(batch, 24, views.mean, views.std))
+        assert not torch.allclose(objective.health(batch), other, atol=1e-4)

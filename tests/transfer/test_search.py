@@ -164,5 +164,6 @@ def test_fine_tuning_views_are_milder_unless_they_are_given() -> None:
     assert milder.scale == (0.6, 1.0)
     assert (milder.contrast, milder.blur, milder.grey) == (0.2, 0.0, 0.0)
     assert (milder.rotation, milder.flip, milder.side, milder.mean) == (20, 0.0, 28, (0.5,))
-    own = TransferConfig(views=ViewConfig(side=99, scale=(0.9, 1.0), contrast=0.1)).views_after(strong)
-    assert (own.scale, own.contrast, own.side, own.std) == ((0.9, 1.0), 0.1, 28, (0.2,))
+    chosen = TransferConfig(views=ViewConfig(side=99, scale=(0.9, 1.0), contrast=0.1))
+    own = chosen.views_after(strong.model_copy(update={"interpolation": "bicubic"}))
+    assert (own.scale, own.contrast, own.side, own.std, own.interpolation) == ((0.9, 1.0), 0.1, 28, (0.2,), "bicubic")

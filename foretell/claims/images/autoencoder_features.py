@@ -70,7 +70,9 @@ def read(lab: Lab, found: Autoencoder, how: str, rows: Index) -> Features:
     store, views = lab.store(shared.SOURCE), found.views
     if how == "code":
         return codes(found, store, rows, clean=True)
-    return extract(found.encoder, store, rows, side=SIDE, mean=views.mean, std=views.std)
+    return extract(
+        found.encoder, store, rows, side=SIDE, mean=views.mean, std=views.std, interpolation=views.interpolation
+    )
 
 
 class AutoencoderFeatures(Claim):

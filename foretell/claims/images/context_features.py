@@ -102,7 +102,16 @@ class ContextEncoderFeatures(Claim):
         few = np.sort(np.random.default_rng(seed).permutation(train)[:PROBED])
         views = objective.views
         x, held = (
-            extract(objective.encoder, store, rows, side=SIDE, mean=views.mean, std=views.std) for rows in (few, test)
+            extract(
+                objective.encoder,
+                store,
+                rows,
+                side=SIDE,
+                mean=views.mean,
+                std=views.std,
+                interpolation=views.interpolation,
+            )
+            for rows in (few, test)
         )
         splits, _ = validation_splits(codes[few], None, k=2, share=0.25, seed=0)
         probe, _ = linear_probe(x, codes[few], len(classes), splits=splits, trials=4)

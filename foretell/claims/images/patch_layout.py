@@ -77,7 +77,7 @@ class PatchLayout(Claim):
         lab.say(f"{self.name}: probing seed {seed}")
         store, views, encoder = lab.store(SOURCE), objective.views, objective.for_transfer()
         untrained = random_encoder(encoder, seed, store, lab.split(SOURCE)[0], views)
-        sees: dict[str, Any] = {"side": views.side, "mean": views.mean, "std": views.std}
+        sees: dict[str, Any] = {name: getattr(views, name) for name in ("side", "mean", "std", "interpolation")}
         logits = shared.logits_on(objective, shared.test_part(lab, made))
         return {
             "accuracy": shared.accuracy(logits, objective.grid),

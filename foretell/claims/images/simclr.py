@@ -16,7 +16,7 @@ from foretell.transfer.measures.knn import knn
 from foretell.transfer.measures.metrics import score
 from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.networks import device_of, evaluating
-from foretell.views import plain
+from foretell.views import plain_view
 
 SOURCE = "@animals"
 PER_CLASS = 10
@@ -31,10 +31,9 @@ def recipe(seed: int, **changes: object) -> Recipe:
 
 def both(objective: SimCLR, images: Images, turn: int = 0) -> tuple[Tensor, Tensor]:
     """(h, z): pooled features (B, dim) and projections (B, head_dim), of the images turned by ``turn`` quarter turns."""
-    views = objective.views
     images = images.to(device_of(objective))
     with evaluating(objective):
-        x = plain(images, objective.side, views.mean, views.std)
+        x = plain_view(images, objective.views)
         h = objective.encoder.pooled(torch.rot90(x, turn, (2, 3)).contiguous())
         return h.float(), objective.head(h).float()
 

@@ -83,7 +83,15 @@ class MICLeInvariance(Claim):
         train, test = (np.array([row for row in part if labels[row] is not None]) for part in lab.split(name))
         views = objective.views
         learnt, held = (
-            extract(objective.encoder, store, rows, side=objective.side, mean=views.mean, std=views.std)
+            extract(
+                objective.encoder,
+                store,
+                rows,
+                side=objective.side,
+                mean=views.mean,
+                std=views.std,
+                interpolation=views.interpolation,
+            )
             for rows in (train, test)
         )
         units = store.table.codes("group")[0]

@@ -25,7 +25,7 @@ from foretell.transfer.images.features import FeatureBank, PlainViews, embed, pi
 from foretell.transfer.images.finetune import Classifier
 from foretell.transfer.images.fit import Look, Start, TestSet, fine_tune, search, search_probe
 from foretell.transfer.images.frozen import fit_frozen
-from foretell.transfer.images.labelled import Index, Labelled
+from foretell.transfer.images.labelled import Index, Labelled, views_key
 from foretell.transfer.images.shift import PREFIX
 from foretell.transfer.measures.calibration import EXTRA
 from foretell.transfer.measures.metrics import METRICS, Scores, led_by
@@ -79,7 +79,7 @@ class Comparison(Engine[Labelled]):
                 "train": fingerprint(train.index.tolist()),
                 "test": fingerprint(test.index.tolist()),
                 "content": [train.content(), test.content()],
-                "views": views.model_dump(mode="json"),
+                **views_key(views),
                 "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
                 **({} if shifted is None else {"shifted": shifted.content()}),
             },

@@ -15,6 +15,7 @@ from foretell.encoders.norm import calibrate
 from foretell.transfer.images.labelled import Index, Reader
 from foretell.transfer.networks import device_of, evaluating
 from foretell.views.config import Crop, ViewConfig
+from foretell.views.geometry import Interpolation
 
 Array = NDArray[np.float32]
 
@@ -40,11 +41,11 @@ class PlainViews:
         return len(self.index)
 
     def _made(self, batch: int) -> Iterator[Tensor]:
-        from foretell.views import plain
+        from foretell.views import plain_view
 
         for start in range(0, len(self.index), batch):
             images = self.reader.read(self.index[start : start + batch])
-            yield plain(images, self.side, self.views.mean, self.views.std, crop=self.crop)
+            yield plain_view(images, self.views, crop=self.crop)
 
     def batches(self, batch: int | None = None) -> Iterator[Tensor]:
         """The views in order, ``batch`` rows at a time (fixed by the first call while they are kept)."""
@@ -100,12 +101,13 @@ def extract(
     std: tuple[float, ...] | None = None,
     batch: int | None = None,
     crop: Crop = 1.0,
+    interpolation: Interpolation = "bilinear",
     device: torch.device | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Array:
     """Frozen pooled features, float32 (N, D), of the rows ``index`` (default: all) of ``store``, in that order.
 
-    ``side`` defaults to the encoder's; ``mean`` and ``std`` are those it was trained with. Images stream through in
+    ``side`` defaults to the encoder's; ``mean``, ``std`` and ``interpolation`` are those it was trained with. Images stream through in
     batches (256 up to 64 px, fewer beyond). ``device`` moves the encoder there first.
     """
     from foretell.views import plain
@@ -120,8 +122,8 @@ def extract(
     with evaluating(encoder):
         for start in range(0, len(rows), size):
             images = store.read(rows[start : start + size]).to(where)
-            x = plain(images, side, mean, std, crop=crop).to(memory_format=torch.channels_last)
-            out[start : start + size] = encoder.pooled(x).float().cpu().numpy()
+            x = plain(images, side, mean, std, crop=crop, interpolation=interpolation)
+            out[start : start + size] = encoder.pooled(x.to(memory_format=torch.channels_last)).float().cpu().numpy()
             if progress is not None:
                 progress(min(start + size, len(rows)), len(rows))
     return out

@@ -256,11 +256,9 @@ class Classifier(Trainable):
         return {"total": total, "training accuracy": hits}
 
     def health(self, batch: LabelledBatch) -> Tensor:
-        from foretell.views import plain
+        from foretell.views import plain_view
 
-        views = self.views
-        assert views.side is not None
-        return self.encoder.pooled(plain(batch.images, views.side, views.mean, views.std))
+        return self.encoder.pooled(plain_view(batch.images, self.views))
 
     def show(self, batch: LabelledBatch, rng: Rng) -> Exhibit:
         from foretell.views import denormalise, plain

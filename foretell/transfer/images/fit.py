@@ -24,7 +24,7 @@ from foretell.transfer.images import cases
 from foretell.transfer.images.features import Given, PlainViews, embed, fresh_encoder
 from foretell.transfer.images.finetune import Classifier, augmented, probabilities
 from foretell.transfer.images.frozen import fit_frozen, judgement, probe_of
-from foretell.transfer.images.labelled import Index, Labelled
+from foretell.transfer.images.labelled import Index, Labelled, views_key
 from foretell.transfer.measures.metrics import METRICS, Scores
 from foretell.transfer.measures.probe import Probe
 from foretell.transfer.measures.redrawn import with_interval
@@ -358,7 +358,7 @@ def search_once(
         "data": data.reader.fingerprint,
         "classes": data.classes,
         "content": data.content(),
-        "views": views.model_dump(mode="json"),
+        **views_key(views),
         "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
         "weights": encoder.name if scratch else weights_hash(encoder),
         "trials": trials_of(config.search, trials),

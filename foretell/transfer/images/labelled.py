@@ -126,6 +126,15 @@ def labelled(store: ImageStore, index: Sequence[int] | Index | None, column: str
     )
 
 
+def views_key(views: ViewConfig) -> dict[str, Any]:
+    """What a key of kept answers says of ``views``: all of them, and what images are judged by where that is not bilinear.
+
+    Answers without the second part are of images that were judged bilinearly whatever ``views`` said.
+    """
+    own = {} if views.interpolation == "bilinear" else {"plain": views.interpolation}
+    return {"views": views.model_dump(mode="json"), **own}
+
+
 def resolved(views: ViewConfig, store: ImageStore, side: int) -> ViewConfig:
     """``views`` with side, mean and deviation settled: ``side`` is the encoder's, the rest is the store's."""
     update: dict[str, Any] = {}

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from foretell.data.tokenizer import read_tokenizer, templated
-from foretell.encoders.public import FILES, load_public, read_config, save_public
-from foretell.encoders.weights import read_tensors, usable
+from foretell.encoders.public import load_public, read_config, read_weights, save_public, weights_file
+from foretell.encoders.weights import usable
 from foretell.errors import InputError
 from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
@@ -239,7 +239,8 @@ def load_text(folder: str | Path) -> TextClassifier:
             "the folder again"
         ) from None
     tuner = TextTuner(TextTuning(auxiliary=0.0), model, task, None)
-    tensors = read_tensors(path / FILES[0])
+    file = weights_file(path)
+    tensors = read_weights(file)
     place = place_of(model.layout, task.name, task.layout.reads)
     scale = SMALL if place.dense else 1.0
     assert isinstance(tuner.head, SummaryHead | TokenHead)
@@ -247,11 +248,11 @@ def load_text(folder: str | Path) -> TextClassifier:
         value = tensors.get(f"{place.classifier}.{name}")
         if value is None or value.shape != parameter.shape:
             raise InputError(
-                f"{path / FILES[0]}: its '{place.classifier}.{name}' does not fit the task; write the folder "
+                f"{file}: its '{place.classifier}.{name}' does not fit the task; write the folder "
                 "again with foretell finetune"
             )
         with torch.no_grad():
-            parameter.copy_(usable(value, name, path / FILES[0]) * (scale if name == "weight" else 1.0))
+            parameter.copy_(usable(value, name, file) * (scale if name == "weight" else 1.0))
     return TextClassifier(tuner.eval(), own)
 
 

@@ -17,8 +17,9 @@ from foretell.errors import ForetellError, InputError
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import ClassifierConfig, TransferConfig
 from foretell.transfer.fractions import subset
+from foretell.transfer.images.comparison import Comparison
 from foretell.transfer.images.features import PlainViews, embed, extract, fresh_encoder, random_encoder
-from foretell.transfer.images.finetune import Classifier, blocks
+from foretell.transfer.images.finetune import Classifier, LabelledBatch, blocks
 from foretell.transfer.images.fit import (
     Look,
     Start,
@@ -29,12 +30,13 @@ from foretell.transfer.images.fit import (
     search_once,
     search_probe,
 )
-from foretell.transfer.images.labelled import labelled
+from foretell.transfer.images.labelled import labelled, views_key
 from foretell.transfer.images.saved import load_classifier, predict, save_classifier
 from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.networks import weights_hash
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.trials import Trial
+from foretell.views import plain
 
 CPU = TransferConfig(device="cpu", batch=32)
 
@@ -360,3 +362,42 @@ def test_the_search_of_the_model_a_person_keeps_goes_on(digits, views, trained, 
     assert (first, again) == (0, 2)
     assert same == search
     assert search["method"] == "grid"
+
+
+def test_images_are_judged_as_the_views_are_resized(digits, views, tmp_path: Path) -> None:
+    encoder = build_encoder(EncoderConfig(name="resnet_tiny"), 1, 12).eval()
+    resized = {"side": 12, "mean": [0.3], "std": [0.3], "interpolation": "bicubic"}
+    chosen = views.model_copy(update=resized)
+    rows, images = digits.test[:8], digits.store.read(digits.test[:8])
+    seen = plain(images, 12, [0.3], [0.3], interpolation="bicubic")
+    assert not torch.allclose(seen, plain(images, 12, [0.3], [0.3]), atol=0.05)
+    assert torch.equal(torch.cat(list(PlainViews(digits.store, rows, chosen).batches())), seen)
+    sees = {"side": 12, "mean": (0.3,), "std": (0.3,), "interpolation": "bicubic"}
+    classifier = make(digits, chosen, encoder).eval()
+    torch.nn.init.normal_(classifier.head.weight)
+    with torch.no_grad():
+        assert np.allclose(extract(encoder, digits.store, rows, **sees), encoder.pooled(seen).numpy(), atol=1e-5)
+        batch = LabelledBatch(images, torch.zeros(8, dtype=torch.long))
+        assert torch.allclose(classifier.health(batch), encoder.pooled(seen), atol=1e-5)
+        expected = classifier(seen).softmax(1).numpy()
+    loaded, _ = load_classifier(save_classifier(classifier, tmp_path / "kept"))
+    assert np.allclose(predict(loaded, digits.store, rows), expected, atol=1e-5)
+
+
+def test_answers_of_images_that_were_judged_bilinearly_keep_their_keys(views) -> None:
+    assert views_key(views) == {"views": views.model_dump(mode="json")}
+    bicubic = views.model_copy(update={"interpolation": "bicubic"})
+    assert views_key(bicubic) == {"views": bicubic.model_dump(mode="json"), "plain": "bicubic"}
+
+
+def test_a_comparison_is_kept_apart_from_one_that_judged_by_other_pixels(digits, views, trained) -> None:
+    def base(chosen):
+        data = few(digits)
+        work = Comparison(
+            encoder=trained, supervised=None, store=digits.store, train=data, test=data, views=chosen, seeds=(0,),
+            trials=2, config=CPU, cache=Cache(None), progress=None,
+        )  # fmt: skip
+        return work.key()
+
+    assert "plain" not in base(views)
+    assert base(views.model_copy(update={"interpolation": "bicubic"}))["plain"] == "bicubic"
