@@ -24,12 +24,19 @@ def has_live_batch_norm(trainable: nn.Module) -> bool:
     )
 
 
-def check_shared(batch: int) -> None:
-    """Raise InputError for a global batch of so many samples that the processes cannot share out evenly."""
-    if batch % distributed.world():
-        raise InputError(
-            f"training.batch = {batch} is not a multiple of the {distributed.world()} processes; change one of them"
-        )
+def check_shared(batch: int, *, resumed: bool = False) -> None:
+    """Raise InputError for a global batch of so many samples that the processes cannot share out evenly.
+
+    A run that is ``resumed`` keeps its batch, so that only the processes can be others.
+    """
+    world = distributed.world()
+    if batch % world == 0:
+        return
+    fitting = max(count for count in range(1, world) if batch % count == 0)
+    do = f"a run keeps its batch: resume it with {fitting} process{'es' if fitting > 1 else ''}"
+    raise InputError(
+        f"training.batch = {batch} is not a multiple of the {world} processes; {do if resumed else 'change one of them'}"
+    )
 
 
 def check_batch(trainable: Trainable, batch: int, rows: int, chunk: int | None) -> None:

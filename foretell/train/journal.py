@@ -10,11 +10,12 @@ from typing import Any
 
 from foretell.errors import ForetellError, InputError, first_line
 from foretell.run import Run
-from foretell.train.progress import Progress
-from foretell.train.trackers import MLflow, TensorBoard, Tracker
+from foretell.train.progress import Progress, spoken
+from foretell.train.trackers import MLflow, TensorBoard, Tracker, masked
 
 HEARTBEAT = 5.0  # seconds between writings of status.json
 LINES = 2000  # about how many "step" lines a run logs at most
+WAITED = 1.0  # seconds for a tracker that are told
 
 
 @dataclass
@@ -47,9 +48,9 @@ class Journal:
     def begin(self, step: int, steps: int, *, resumed: bool = False) -> None:
         """Raises InputError for a tracker that cannot be used; a run that is ``resumed`` goes on without it, and says so."""
         self.steps = steps
-        self._mark = (time.perf_counter(), step)
         for kind in self.trackers if self.run is not None else ():
             self._track(kind, step, resumed)
+        self._mark = (time.perf_counter(), step)
         if self.progress is not None:
             self.progress.start(step, steps)
         self._status("running", step, force=True)
@@ -121,12 +122,15 @@ class Journal:
 
     def _track(self, kind: type[TensorBoard] | type[MLflow], step: int, resumed: bool) -> None:
         assert self.run is not None
+        asked, begun = kind.asked(), time.perf_counter()
+        if asked is not None and self.progress is not None:
+            self.progress.event(asked)
         try:
             self._tracking.append(kind(self.run, step))
         except InputError as error:
             if not resumed:
                 raise
-            self._lost(kind, step, error.__cause__ or error)
+            self._lost(kind, step, error.__cause__ or error, begun)
 
     def _time(self, step: int) -> None:
         now = time.perf_counter()
@@ -156,21 +160,26 @@ class Journal:
             if isinstance(value, int | float)
         }
         for tracker in self._tracking if numbers else ():
+            begun = time.perf_counter()
             try:
                 tracker.log(step, numbers)
             except Exception as error:
-                self._lost(tracker, step, error)
+                self._lost(tracker, step, error, begun)
 
     def _close(self, state: str, step: int) -> None:
         for tracker in self._tracking:
+            begun = time.perf_counter()
             try:
                 tracker.close(state)
             except Exception as error:
-                self._lost(tracker, step, error)
+                self._lost(tracker, step, error, begun)
         self._tracking = []
 
-    def _lost(self, tracker: Tracker | type[Tracker], step: int, error: BaseException) -> None:
-        """Tell it and go on: the training is worth more than its copy."""
+    def _lost(self, tracker: Tracker | type[Tracker], step: int, error: BaseException, begun: float) -> None:
+        """Tell it, and what was waited since ``begun``, and go on: the training is worth more than its copy."""
         self._tracking = [one for one in self._tracking if one is not tracker]
+        waited = time.perf_counter() - begun
+        reason = masked(first_line(error)) + (f"; waited {spoken(waited)} for it" if waited > WAITED else "")
         with contextlib.suppress(ForetellError, OSError, ValueError):
-            self.event(f"step {step}: {tracker.title} is not written to any more ({first_line(error)})", step)
+            self.event(f"step {step}: {tracker.title} is not written to any more ({reason})", step)
+        self.skip()

@@ -14,7 +14,7 @@ import torch
 
 from foretell import distributed
 from foretell.counters import Rows
-from foretell.errors import ForetellError, ForetellWarning, InputError, of
+from foretell.errors import ForetellError, ForetellWarning, of
 from foretell.objectives.base import Trainable
 from foretell.run import Run
 from foretell.train import checkpoint, cost, measure, memory
@@ -93,6 +93,7 @@ def fit(
     checkpoint is kept.
     """
     distributed.start()
+    check_shared(config.batch, resumed=resume is not False)
     return _Fit(trainable, config, run, monitors, progress, rounds).run_all(resume)
 
 
@@ -114,11 +115,10 @@ class _Fit:
         # kernels of our own are written for a CPU
         self.device = torch.device("cpu") if trainable.updates else named_device(config.device)
         self.rounds = rounds
-        check_shared(config.batch)
         self.rows = Rows.of_rank(config.batch, distributed.rank(), distributed.world())
         self.journal = Journal(self.run, progress if self.first else None, config.batch, trackers=wanted(config))
         self.trainable = _placed(trainable, self.device)
-        self.resumed = False
+        self.changing = False  # the run: a resume that is refused, or fails, before leaves it as it is
         # what a checkpoint holds beside the parameters
         self.step = 0
         self.earlier = 0.0
@@ -141,7 +141,7 @@ class _Fit:
             except (Exception, KeyboardInterrupt) as error:
                 lost = distributed.is_lost(error)
                 told = distributed.ProcessLost(f"another process has ended at step {self.step}") if lost else error
-                if not (isinstance(error, InputError) and resume):  # a refused resume leaves the run as it is
+                if self.changing or resume is False:
                     self.journal.fail(self.step, told)
                 if lost:
                     raise told from error
@@ -173,6 +173,7 @@ class _Fit:
             self._restore(saved, where)
         distributed.broadcast_([*self.trainable.parameters(), *self.trainable.buffers()])
         self._prepare_health()
+        self.changing = True
         if self.resumed:
             self._forget_later()
         self._write_facts()

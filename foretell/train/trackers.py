@@ -18,12 +18,23 @@ from foretell.train.config import TrainingConfig
 EXPERIMENT = "foretell"
 _MOST = 5000  # characters of a parameter's value that MLflow takes
 _AT_ONCE = 100  # parameters that it takes in one call
+# MLflow's own settings, where the environment has none of them. By itself it reports its use to its makers, and asks a server
+# that does not answer for four minutes, in which nothing is trained.
+_RETRIES, _TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
+MLFLOW_SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", _RETRIES: "4", _TIMEOUT: "10"}
+_USER = re.compile(r"://(?!/)\S*@")  # of an address; the path of a file has a third slash
+_SECRET = re.compile(r"([?&][\w-]*(?:pass|pwd|token|secret|key)[\w-]*=)[^&\s]*", re.IGNORECASE)
 
 
 class Tracker(Protocol):
     """Takes numbers while a run trains; ``log`` and ``close`` may raise what the tracker's own library raises."""
 
     title: str
+
+    @staticmethod
+    def asked() -> str | None:
+        """What a person is told before it is made, None where it does not ask a server."""
+        ...
 
     def log(self, step: int, values: Mapping[str, float]) -> None: ...
 
@@ -41,15 +52,45 @@ def needed(module: str, setting: str, title: str) -> Any:
         ) from error
 
 
+def server() -> str | None:
+    """The MLflow server of MLFLOW_TRACKING_URI, without a user and password; None where none is named."""
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    return masked(named) if named else None
+
+
+def masked(text: str) -> str:
+    """``text`` without the users and passwords of addresses in it, which stay out of the run.
+
+    >>> masked("http://me:secret@host:5000/api failed")
+    'http://...@host:5000/api failed'
+    """
+    user = re.search(r"://(?!/)(.*@)", os.environ.get("MLFLOW_TRACKING_URI", ""))  # here a password may have spaces
+    if user:
+        text = text.replace(user[1], "...@")
+    return _SECRET.sub(r"\1...", _USER.sub("://...@", text))
+
+
 class TensorBoard:
-    """Files in the run's folder ``tensorboard``; what was written after ``step`` by an earlier try is passed over."""
+    """Files in the run's folder ``tensorboard``; what was written after ``step`` by an earlier try is passed over.
+
+    Raises InputError where they cannot be written when training begins.
+    """
 
     title = "TensorBoard"
 
     def __init__(self, run: Run, step: int) -> None:
-        self._writer = self.imported().SummaryWriter(
-            str(run.path / "tensorboard"), purge_step=step + 1 if step else None
-        )
+        writer, folder = self.imported().SummaryWriter, run.path / "tensorboard"
+        try:
+            self._writer = writer(str(folder), purge_step=step + 1)
+        except Exception as error:
+            raise InputError(
+                f"training.tensorboard: {folder} cannot be written ({first_line(error)}); make room for it, or set "
+                "training.tensorboard = false"
+            ) from error
+
+    @staticmethod
+    def asked() -> str | None:
+        return None
 
     @staticmethod
     def imported() -> Any:
@@ -67,36 +108,57 @@ class TensorBoard:
 class MLflow:
     """A run of the experiment "foretell" on the server of MLFLOW_TRACKING_URI, else in the run's own ``mlflow.db``.
 
-    A run that is resumed goes on under the same name: which it is lies in ``mlflow.json``. The recipe's settings are its
-    parameters. Raises InputError where the server cannot be used when training begins.
+    A run that is resumed goes on under the same name: which it is lies in ``mlflow.json``. Values that MLflow has already,
+    of steps after the checkpoint that a run goes on from, are not logged again: it cannot take them back. The recipe's
+    settings are its parameters. Raises InputError where the server cannot be used when training begins.
     """
 
     title = "MLflow"
 
     def __init__(self, run: Run, step: int) -> None:
         self._entities = self.imported().entities
-        place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(run.path / 'mlflow.db').absolute()}"
-        shown = re.sub(r"//[^@/]*@", "//...@", place)  # a password stays out of the run
+        own = run.path / "mlflow.db"
+        place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{own.absolute()}"
+        begun = server() or own.name  # without the folder, which may be moved
         try:
             self._client = self.imported().MlflowClient(tracking_uri=place)
             kept = run.read_json("mlflow.json")
-            if kept is None or kept["server"] != shown:
-                kept = {"server": shown, "run": self._begun(run.path)}
+            if kept is None or kept["server"] != begun:
+                kept = {"server": begun, "run": self._begun(run.path)}
                 run.write_json("mlflow.json", kept)
             self._id = kept["run"]
             self._client.update_run(self._id, status="RUNNING")
+            logged = self._client.get_run(self._id).data.metrics
+            self._last = {name: self._last_step(name) for name in logged}
         except ForetellError:
             raise
         except Exception as error:
             raise InputError(
-                f"training.mlflow: {shown} cannot be used ({first_line(error)}); set MLFLOW_TRACKING_URI to a server that can, or "
-                "training.mlflow = false"
+                f"training.mlflow: {server() or own} cannot be used ({masked(first_line(error))}); set MLFLOW_TRACKING_URI to "
+                "a server that can, or training.mlflow = false"
             ) from error
 
     @staticmethod
     def imported() -> Any:
-        """The module that writes. Raises InputError naming the extra when it is not installed."""
+        """The module that writes, with ``MLFLOW_SETTINGS``. Raises InputError naming the extra when it is not installed."""
+        for name, value in MLFLOW_SETTINGS.items():  # before the import, which starts what reports
+            os.environ.setdefault(name, value)
         return needed("mlflow", "mlflow", "MLflow")
+
+    @staticmethod
+    def asked() -> str | None:
+        named = server()
+        if named is None:
+            return None
+        if not named.startswith("http"):
+            return f"MLflow: asking {named}"
+        settings = {**MLFLOW_SETTINGS, **os.environ}
+        return (
+            f"MLflow: asking {named} (waits {settings[_TIMEOUT]} s at most, and tries {settings[_RETRIES]} times again)"
+        )
+
+    def _last_step(self, name: str) -> int:
+        return max(int(one.step) for one in self._client.get_metric_history(self._id, name))
 
     def _begun(self, folder: Path) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
@@ -111,9 +173,11 @@ class MLflow:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         now = int(1000 * time.time())
-        self._client.log_batch(
-            self._id, [self._entities.Metric(name, value, now, step) for name, value in values.items()]
-        )
+        new = {name: value for name, value in values.items() if step > self._last.get(name, -1)}
+        if new:
+            self._client.log_batch(
+                self._id, [self._entities.Metric(name, value, now, step) for name, value in new.items()]
+            )
 
     def close(self, state: str) -> None:
         self._client.set_terminated(self._id, {"finished": "FINISHED", "stopped": "KILLED"}.get(state, "FAILED"))

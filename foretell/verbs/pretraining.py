@@ -87,6 +87,7 @@ def go_on(place: Path, overrides: Overrides = ()) -> Pretraining:
     try:
         _check_objective(place)
         recipe = _at_its_place(place, overrides)
+        distributed.on_first(lambda: check_shared(recipe.training.batch, resumed=True))
         kind = kinds.of(recipe)
         begun = distributed.broadcast_object(kinds.begun(place))
         setting = kind.go_on(recipe, place) if begun else kind.prepare(recipe)[0]
@@ -268,7 +269,7 @@ def _fitted(
     except distributed.ProcessLost as error:
         raise distributed.ProcessLost(f"{error}; {command}") from error
     except ForetellError as error:
-        if run is not None and run.state() != "failed":
+        if run is not None and not resume and run.state() != "failed":
             run.status("failed", step=0, message=str(error))
         raise
     if result.state == "stopped":

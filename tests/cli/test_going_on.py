@@ -107,6 +107,14 @@ def test_an_edited_setting_is_named_and_the_text_is_not_blamed(
     refused(foretell("pretrain", "--resume", words), "objective.min_count was 1 when this run began and is 3 now")
 
 
+def test_a_refused_resume_leaves_the_run_as_it_is(notes: Path, started: Path, tmp_path: Path, foretell: Call) -> None:
+    run = Path(shutil.copytree(started, tmp_path / "run"))
+    edited(run, "batch = 4", "batch = 6")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
+    refused(foretell("pretrain", "--resume", run), "training.batch was 4 when this run began and is 6 now")
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_another_objective_in_the_recipe_is_named(run: Path, started: Path, tmp_path: Path, foretell: Call) -> None:
     for place, own, other in ((started, "gpt", "bert"), (started, "gpt", "simclr"), (run, "simclr", "autoencoder")):
         copy = Path(shutil.copytree(place, tmp_path / f"{own} {other}"))

@@ -284,6 +284,23 @@ def test_what_the_first_process_refuses_is_said_once_and_leaves_no_run(tmp_path)
     assert not (tmp_path / "odd").exists()
 
 
+def test_a_resume_by_processes_that_cannot_share_the_batch_leaves_the_run_as_it_is(tmp_path):
+    np.save(tmp_path / "scans.npy", np.random.default_rng(0).random((40, 16, 16), np.float32))
+    out = tmp_path / "run"
+    plain = ["pretrain", str(tmp_path / "scans.npy"), "--budget", "2 steps", "--encoder", "resnet_tiny", "--batch", "9"]
+    assert main([*plain, "--out", str(out)]) == 0
+    before = (out / "status.json").read_bytes()
+    first, second = two(_command, tmp_path, ["pretrain", "--resume", str(out)])
+    ((status, said),) = first["answers"]
+    assert status == 2
+    assert (
+        "training.batch = 9 is not a multiple of the 2 processes; a run keeps its batch: resume it with 1 process"
+        in said
+    )
+    assert "error" not in second["answers"][0][1]
+    assert (out / "status.json").read_bytes() == before
+
+
 def test_a_time_budget_is_one_count(tmp_path):
     with new_run(tmp_path / "run"):
         pass

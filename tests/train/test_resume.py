@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from train_toys import Classes, Pairs, Rivals, new_run, old_run, same, weights
+from train_toys import Classes, Pairs, Rivals, Terminated, new_run, old_run, same, weights
 
 from foretell.errors import ForetellError, InputError
 from foretell.train import TrainingConfig, checkpoint, fit
@@ -82,6 +82,25 @@ def test_resuming_from_every_checkpoint_is_bit_equal(tmp_path, cls, more):
         clock = {"time", "seconds", "samples_per_second", "share_of_peak"}
         kept = [{key: line[key] for key in line.keys() - clock} for line in lines]
         assert [{key: line[key] for key in line.keys() - clock} for line in resumed_lines] == kept
+
+
+class Unreadable(Classes):
+    """A sample of its tenth batch cannot be read."""
+
+    def draw(self, stream, seed, step, rows):
+        if step == 9:
+            raise InputError("scan.png: not an image")
+        return super().draw(stream, seed, step, rows)
+
+
+def test_what_ends_a_resumed_run_is_told_in_it(tmp_path):
+    with new_run(tmp_path / "run") as run:
+        fit(Terminated(), settings(), run)
+    with old_run(tmp_path / "run") as run:
+        with pytest.raises(InputError, match="not an image"):
+            fit(Unreadable(), settings(), run, resume=True)
+        status = run.read_json("status.json")
+    assert (status["state"], status["step"], status["message"]) == ("failed", 9, "scan.png: not an image")
 
 
 def test_resuming_without_a_checkpoint_starts_at_the_beginning(tmp_path):
