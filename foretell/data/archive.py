@@ -6,7 +6,6 @@ import errno
 import hashlib
 import lzma
 import os
-import shutil
 import struct
 import tempfile
 import zipfile

@@ -106,22 +106,21 @@ def _damage_told() -> Iterator[None]:
 def _opened(path: Path, unpacked: IO[bytes] | None = None) -> Any:
     """The file turned to the axes of the body, its values not yet read, or read from ``unpacked``. Raises Unreadable."""
     nibabel = _nibabel()
-    with _damage_told():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = nibabel.load(path)
-            if unpacked is not None:
-                image = type(image).from_stream(unpacked)
-            shape = image.shape
-            if len(shape) not in (3, 4):
-                raise Unreadable(f"has {len(shape)} dimensions {shape}; expected a volume, or volumes in time")
-            size = int(np.prod(shape, dtype=np.float64)) * max(4, image.get_data_dtype().itemsize)
-            if size > MEMORY:
-                raise Unreadable(
-                    f"claims {' x '.join(map(str, shape))} voxels, {size >> 20} MiB; expected at most {MEMORY >> 20} MiB: "
-                    "cut it into smaller volumes"
-                )
-            return nibabel.as_closest_canonical(image)
+    with _damage_told(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = nibabel.load(path)
+        if unpacked is not None:
+            image = type(image).from_stream(unpacked)
+        shape = image.shape
+        if len(shape) not in (3, 4):
+            raise Unreadable(f"has {len(shape)} dimensions {shape}; expected a volume, or volumes in time")
+        size = int(np.prod(shape, dtype=np.float64)) * max(4, image.get_data_dtype().itemsize)
+        if size > MEMORY:
+            raise Unreadable(
+                f"claims {' x '.join(map(str, shape))} voxels, {size >> 20} MiB; expected at most {MEMORY >> 20} MiB: "
+                "cut it into smaller volumes"
+            )
+        return nibabel.as_closest_canonical(image)
 
 
 def volume(path: Path) -> Volume:

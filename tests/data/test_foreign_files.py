@@ -148,7 +148,8 @@ def test_a_damaged_zip_shows_nothing_of_what_is_in_it(tmp_path: Path) -> None:
             InputError, match=r"a.zip: is damaged at 'one/IM0[12]' \(its headers or checksums\)"
         ) as raised:
             unpack(path, tmp_path / "cache")
-        assert "SECRET" not in str(raised.value) and len(str(raised.value)) < 250
+        assert "SECRET" not in str(raised.value)
+        assert len(str(raised.value)) < 250
     with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("IM03", secret)
     whole = path.read_bytes()
