@@ -16,7 +16,7 @@ import numpy as np
 from foretell import distributed
 from foretell.data import table as tables
 from foretell.data.division import by_column, by_label
-from foretell.data.domains import rows_outside
+from foretell.data.domains import rows_outside, rows_unknown, told_unknown
 from foretell.data.frames import by_file
 from foretell.data.splits import Parts as Parts
 from foretell.data.splits import split
@@ -175,13 +175,18 @@ def divide(store: ImageStore, data: DataConfig, transfer: TransferConfig | None 
     there (``findings.strata``).
 
     Unlabelled rows belong to pretraining, unless their group or case is in the test part. Without labels and without a split
-    column every row does. Rows of the domains ``data.held_out`` are in neither part.
+    column every row does. Rows of the domains ``data.held_out`` are in neither part, nor are
+    those whose domain is not said.
     """
     if not data.held_out:
         return _divide(store, data, transfer)
     left = rows_outside(store, data.held_out, "data.held_out")
     parts = _divide(store.subset(left), data, transfer)
-    return Parts(left[parts.train], left[parts.test], f"{parts.how}; {', '.join(data.held_out)} held out")
+    how = f"{parts.how}; {', '.join(data.held_out)} held out"
+    unsaid = rows_unknown(store, data.held_out, "data.held_out")
+    if len(unsaid):
+        how = f"{how}; {told_unknown(store, unsaid, data.held_out)}"
+    return Parts(left[parts.train], left[parts.test], how)
 
 
 def _divide(store: ImageStore, data: DataConfig, transfer: TransferConfig | None) -> Parts:
