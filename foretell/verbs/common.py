@@ -119,11 +119,7 @@ def tell_data(store: ImageStore, data: DataConfig, findings: Sequence[str] = ())
     say(f"data: {store.source}, {len(store):,} images, {_channels(store.channels)}, {_sides(store)}")
     for note in store.notes_beside(findings):
         say(f"  {note}")
-    if store.unreadable:
-        files = by_file(store.unreadable)
-        name, reason = files[0]
-        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        say(f"  {len(files)} unreadable, passed over: {name} ({reason}){more}; see 'foretell check'")
+    tell_unreadable(store)
     if "label" in store.table:
         missing = [name for name, label in zip(store.names, store.table.column("label"), strict=True) if label is None]
         if missing and data.labels is not None:
@@ -132,6 +128,15 @@ def tell_data(store: ImageStore, data: DataConfig, findings: Sequence[str] = ())
             say(
                 f"  {tables.many(len(missing), 'image')} {lack} no label ({shown}): pretraining uses {them} all the same"
             )
+
+
+def tell_unreadable(store: ImageStore) -> None:
+    """The files that were passed over, where there are any."""
+    if store.unreadable:
+        files = by_file(store.unreadable)
+        name, reason = files[0]
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        say(f"  {len(files)} unreadable, passed over: {name} ({reason}){more}; see 'foretell check'")
 
 
 def _sides(store: ImageStore) -> str:
