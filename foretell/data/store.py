@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -346,7 +345,7 @@ def open_images(
     if Path(source).suffix.lower() == ".zip":
         from foretell.data.archive import unpack
 
-        found = replace(scan(unpack(Path(source), root), columns, moving=frames > 0), name=str(source))
+        found = scan(unpack(Path(source), root), columns, moving=frames > 0, called=str(source))
     else:
         found = scan(source, columns, moving=frames > 0)
     how = ""
