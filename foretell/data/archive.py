@@ -19,7 +19,7 @@ NAMED = 80  # letters of a file's name in a message
 # what the names inside lead to: too long for the disk, or a file where another says that there is a folder
 NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL)
 PACKED = 200  # times smaller than its content: beyond it an archive is taken for a trap
-# what a damaged zip leads to. What these say is told to nobody: it quotes the bytes of the file, which may name a patient
+# what a damaged zip leads to; what these say is told to nobody: it quotes the file, which may name a patient
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, UnicodeDecodeError)
 
 
@@ -44,7 +44,7 @@ def unpack(path: Path, cache: Path) -> Path:
             inside = [item for item in archive.infolist() if not item.is_dir()]
             _check(path, inside, status.st_size)
             _write(archive, inside, place)
-    except DAMAGE as error:
+    except (*DAMAGE, NotImplementedError) as error:
         raise InputError(
             f"{path}: not a zip file, or a damaged one ({_part(error)}); pack it again, or give a folder"
         ) from None
@@ -93,7 +93,9 @@ def _write(archive: zipfile.ZipFile, inside: list[zipfile.ZipInfo], place: Path)
 
 
 def _unpack(archive: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path) -> None:
-    """Write one file of the zip to ``target``. Raises InputError naming it where it is damaged or packed in an unknown way."""
+    """Write one file of the zip to ``target``. Raises InputError naming it where it is damaged, or packed in an unknown
+    way.
+    """
     name = item.filename if len(item.filename) <= NAMED else f"{item.filename[:NAMED]}..."
     with target.open("wb") as stream:
         try:

@@ -42,7 +42,9 @@ def rows_of(store: ImageStore, domain: str, named: str) -> Index:
 
 
 def rows_unknown(store: ImageStore, domains: list[str], named: str) -> Index:
-    """Rows of none of the ``domains`` that have no value in the column of one: they may be of it. Raises InputError as ``rows_of``."""
+    """Rows of none of the ``domains`` that have no value in the column of one: they may be of it. Raises InputError as
+    ``rows_of``.
+    """
     found = np.zeros(len(store), dtype=bool)
     taken = np.zeros(len(store), dtype=bool)
     for domain in domains:

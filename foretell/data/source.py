@@ -210,8 +210,9 @@ def _folder(name: str, root: Path, suffixes: frozenset[str]) -> Source:
     images, others, manifests = walk(root, suffixes, kind_of)
     if not images:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(4))
+        what = "zip" if name.lower().endswith(".zip") else "folder"
         raise InputError(
-            f"{name}: no images in this {'zip' if name.lower().endswith('.zip') else 'folder'} ({f'it holds {kinds}' if kinds else 'it is empty'}); "
+            f"{name}: no images in this {what} ({f'it holds {kinds}' if kinds else 'it is empty'}); "
             "expected JPEG, PNG, WebP, TIFF, BMP, DICOM or NIfTI files, or text as .txt, .jsonl, .csv or .parquet"
         )
     notes = []

@@ -1,4 +1,4 @@
-"""Identifiers of patients in tables of images that have no header: hashed where a column is called so, or where it is asked for."""
+"""Identifiers of patients in tables of images without headers: hashed where a column is called so, or on demand."""
 
 from __future__ import annotations
 

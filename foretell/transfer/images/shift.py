@@ -39,7 +39,8 @@ def apart(store: ImageStore, shift: str, train: Index, test: Index) -> tuple[Ind
     if not len(train) or not len(test):
         part = "training" if not len(train) else "test"
         raise InputError(
-            f"--shift {shift}: every {part} row is of that domain{' or without a value' if notes else ''}; give one that the split leaves rows beside"
+            f"--shift {shift}: every {part} row is of that domain{' or without a value' if notes else ''}; give one that the "
+            "split leaves rows beside"
         )
     identities, noun = store.table.identities(), store.table.identity
     if identities is None:
