@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def _damage_told() -> Iterator[None]:
         raise Unreadable(f"is damaged ({in_brief(error)})") from None
 
 
-def _opened(path: Path, unpacked: IO[bytes] | None = None) -> Any:
+def _opened(path: Path, unpacked: gzip.GzipFile | None = None) -> Any:
     """The file turned to the axes of the body, its values not yet read, or read from ``unpacked``. Raises Unreadable."""
     nibabel = _nibabel()
     with _damage_told(), warnings.catch_warnings():
