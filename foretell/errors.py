@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 
 
@@ -36,6 +37,22 @@ def first_line(error: BaseException) -> str:
     """What an exception says, in one line; its kind where it says nothing."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+_BYTES = re.compile(r"""\bb'(?:[^'\\]|\\.)*'?|\bb"(?:[^"\\]|\\.)*"?""")
+_LONG = re.compile(r"""'(?:[^'\\]|\\.){21,}'?|"(?:[^"\\]|\\.){21,}"?""")
+
+
+def in_brief(error: BaseException, most: int = 120) -> str:
+    """What a library's exception says of a damaged file, in one line of at most ``most`` letters; its kind where it says
+    nothing. Bytes and long texts that it quotes are left out: they are the file's own, as a patient's name in a header is.
+
+    >>> in_brief(ValueError("unknown header b'PN SMITH^JOHN' in file 3"))
+    'unknown header ... in file 3'
+    """
+    text = _LONG.sub("...", _BYTES.sub("...", " ".join(str(error).split())))
+    shown = "".join(letter for letter in text if letter.isprintable())
+    return (shown if len(shown) <= most else f"{shown[: most - 3]}...") or type(error).__name__
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
+import re
 import shutil
 import textwrap
 import types
@@ -83,6 +84,9 @@ class Parameter:
         except ValueError:
             wanted = "a whole number" if self.kind == "whole" else "a number"
             raise InputError(f"{self.shown}: expected {wanted}, not '{text}'") from None
+
+
+_BELOW_0 = re.compile(r"-\.?\d")
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
@@ -184,7 +188,7 @@ def read_arguments(name: str, verb: Callable[..., Any], arguments: Sequence[str]
     Raises InputError for an unknown option (with the nearest), a value of the wrong type and a missing argument.
     """
     known = {parameter.name: parameter for parameter in parameters(verb)}
-    values, rest = parser(name, verb).parse_known_intermixed_args(list(arguments))
+    values, rest = parser(name, verb).parse_known_intermixed_args(_with_numbers(arguments, known.values()))
     for word in rest:
         if word.startswith("-") and word != "-":
             raise _unknown_option(name, word.partition("=")[0], known.values())
@@ -206,6 +210,21 @@ def read_arguments(name: str, verb: Callable[..., Any], arguments: Sequence[str]
             shown = parameter.metavar if parameter.positional else parameter.option
             raise InputError(f"foretell {name}: {shown} is missing: {parameter.arg.help}")
     return read
+
+
+def _with_numbers(arguments: Sequence[str], known: typing.Collection[Parameter]) -> list[str]:
+    """The words, with a value that begins as a number below 0 joined to its option: argparse takes "-1,8" for one itself."""
+    takers = {
+        name for one in known if not one.positional and one.kind != "flag" for name in (one.option, one.arg.short)
+    }
+    joined: list[str] = []
+    for word in arguments:
+        before = joined[-1] if joined else ""
+        if before in takers and _BELOW_0.match(word) and "--" not in joined:
+            joined[-1] = f"{before}={word}" if before.startswith("--") else before + word
+        else:
+            joined.append(word)
+    return joined
 
 
 def _unknown_option(name: str, word: str, known: typing.Collection[Parameter]) -> InputError:

@@ -26,7 +26,7 @@ from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError, unknown
 from foretell.recipe_values import choices_of, interpret, keys, members, nearest_key, quoted, shown, table_of, words_for
 from foretell.run import write_aside
-from foretell.settings import Settings
+from foretell.settings import Names, Settings
 from foretell.train.budget import parse_budget
 from foretell.train.config import TrainingConfig
 from foretell.transfer.config import TransferConfig
@@ -76,7 +76,7 @@ class DataConfig(Settings):
         "no part; groups stay whole, and unlabelled rows are learnt from",
     )
     split_seed: int = Field(0, ge=0, lt=2**63, description="seed of the split, apart from the training seed")
-    held_out: list[str] = Field(
+    held_out: Names = Field(
         [],
         description="of images: domains that no training and no test part sees, as domain=B (a column of the table and its "
         "value), for judging there later",

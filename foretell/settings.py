@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Collection
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+Several = TypeVar("Several", bound=Collection[str])
+
+
+def each_once(values: Several) -> Several:
+    """``values`` as they are. Raises ValueError for one that is there twice."""
+    listed = list(values)
+    twice = next((value for at, value in enumerate(listed) if value in listed[:at]), None)
+    if twice is not None:
+        raise ValueError(f"'{twice}' is named twice; expected each once")
+    return values
+
+
+Names = Annotated[list[str], AfterValidator(each_once)]
 
 
 class Settings(BaseModel):

@@ -173,6 +173,19 @@ def test_a_fault_in_a_table_is_that_of_the_setting_it_names(tmp_path: Path) -> N
         Recipe.load(None, {}, {"transfer": {"holdout": 0.2, "rates": [1e-3, 1e-4]}})
 
 
+@pytest.mark.parametrize(
+    ("key", "twice", "named"),
+    [
+        ("data.medical.planes", "axial,coronal,axial", "axial"),
+        ("data.held_out", "domain=B,domain=B", "domain=B"),
+        ("transfer.findings", "mass,mass", "mass"),
+    ],
+)
+def test_a_value_that_is_twice_in_a_list_is_refused(key: str, twice: str, named: str) -> None:
+    with pytest.raises(InputError, match=rf"^--set {key}={twice}: '{named}' is named twice; expected each once$"):
+        Recipe.load(overrides=[f"{key}={twice}"])
+
+
 def test_an_override_without_a_value() -> None:
     assert message("training.epochs") == "--set training.epochs: expected key=value, as training.epochs=50"
 

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import lzma
 import os
-import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -15,9 +15,12 @@ from pathlib import Path, PurePosixPath
 from foretell.errors import ForetellError, InputError
 
 LARGEST = 64 << 30  # bytes unpacked
+NAMED = 80  # letters of a file's name in a message
 # what the names inside lead to: too long for the disk, or a file where another says that there is a folder
 NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL)
 PACKED = 200  # times smaller than its content: beyond it an archive is taken for a trap
+# what a damaged zip leads to; what these say is told to nobody: it quotes the file, which may name a patient
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, UnicodeDecodeError)
 
 
 def unpack(path: Path, cache: Path) -> Path:
@@ -41,9 +44,9 @@ def unpack(path: Path, cache: Path) -> Path:
             inside = [item for item in archive.infolist() if not item.is_dir()]
             _check(path, inside, status.st_size)
             _write(archive, inside, place)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
+    except (*DAMAGE, NotImplementedError) as error:
         raise InputError(
-            f"{path}: not a zip file, or a damaged one ({error}); pack it again, or give a folder"
+            f"{path}: not a zip file, or a damaged one ({_part(error)}); pack it again, or give a folder"
         ) from None
     except OSError as error:
         if error.errno in NAMES:
@@ -55,6 +58,12 @@ def unpack(path: Path, cache: Path) -> Path:
             "folder"
         ) from None
     return place
+
+
+def _part(error: Exception) -> str:
+    """The part of a zip that an error of ``DAMAGE`` is about."""
+    compressed = isinstance(error, (zlib.error, lzma.LZMAError, EOFError))
+    return "its compressed data" if compressed else "its headers or checksums"
 
 
 def _check(path: Path, inside: list[zipfile.ZipInfo], size: int) -> None:
@@ -78,7 +87,33 @@ def _write(archive: zipfile.ZipFile, inside: list[zipfile.ZipInfo], place: Path)
         for item in inside:
             target = root / item.filename.replace("\\", "/")
             target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(item) as source, target.open("wb") as stream:
-                shutil.copyfileobj(source, stream, 1 << 20)
+            _unpack(archive, item, target)
         if not place.is_dir():  # another process may have been first
             os.replace(root, place)
+
+
+def _unpack(archive: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path) -> None:
+    """Write one file of the zip to ``target``. Raises InputError naming it where it is damaged, or packed in an unknown
+    way.
+    """
+    name = item.filename if len(item.filename) <= NAMED else f"{item.filename[:NAMED]}..."
+    with target.open("wb") as stream:
+        try:
+            with archive.open(item) as source:
+                while part := source.read(1 << 20):
+                    stream.write(part)
+        except NotImplementedError:
+            raise InputError(
+                f"{archive.filename}: '{name}' in it is packed in a way that is not read (method {item.compress_type}); pack it "
+                "with Deflate, or give a folder"
+            ) from None
+        except DAMAGE as error:
+            raise InputError(
+                f"{archive.filename}: is damaged at '{name}' ({_part(error)}); pack it again, or give a folder"
+            ) from None
+        except OSError as error:
+            if error.errno is not None:  # of the disk, not of bzip2
+                raise
+            raise InputError(
+                f"{archive.filename}: is damaged at '{name}' (its bzip2 data); pack it again, or give a folder"
+            ) from None

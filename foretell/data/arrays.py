@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,7 @@ from foretell.data.pixels import SMALLEST, Pixels, rescaled
 from foretell.data.scale import check_scale
 from foretell.data.source import SPLITS
 from foretell.data.table import COLUMNS, Table, text_of
-from foretell.errors import InputError
+from foretell.errors import InputError, in_brief
 
 IMAGE_KEYS = ("images", "image", "x", "data")
 LABEL_KEYS = ("labels", "label", "y", "targets", "target")
@@ -61,20 +63,26 @@ class Member:
         with self._open() as stream:
             _header(stream, self.title)
             if self.fortran:  # columns first: no row lies in one piece
-                data = stream.read()
+                data = self._read(stream)
                 yield 0, np.frombuffer(data, self.dtype).reshape(self.shape, order="F")
                 return
             row = self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
             step = max(1, PART // max(1, row))
             for first in range(0, self.shape[0], step):
                 count = min(step, self.shape[0] - first)
-                data = stream.read(count * row)
+                data = self._read(stream, count * row)
                 if len(data) < count * row:
                     raise InputError(
                         f"{self.title}: is cut short at row {first + len(data) // max(1, row)} of {self.shape[0]}; "
                         "save it again"
                     )
                 yield first, np.frombuffer(data, self.dtype).reshape(count, *self.shape[1:])
+
+    def _read(self, stream: IO[bytes], size: int = -1) -> bytes:
+        try:
+            return stream.read(size)
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError):
+            raise InputError(f"{self.title}: is damaged (its checksum or compressed data); save it again") from None
 
     def whole(self) -> NDArray[Any]:
         return np.concatenate([part for _, part in self.parts()])
@@ -86,7 +94,9 @@ def _header(stream: IO[bytes], title: str) -> tuple[tuple[int, ...], bool, np.dt
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream)
     except ValueError as error:
-        raise InputError(f"{title}: not a NumPy array ({error}); save it with numpy.save or numpy.savez") from None
+        raise InputError(
+            f"{title}: not a NumPy array ({in_brief(error)}); save it with numpy.save or numpy.savez"
+        ) from None
     if dtype.hasobject:
         raise InputError(f"{title}: holds pickled Python objects, which are never loaded; save plain numbers or text")
     return shape, fortran, dtype
@@ -125,7 +135,7 @@ def members(path: Path) -> dict[str, Member]:
                         size = min(archive.getinfo(name).file_size, DEFLATED * path.stat().st_size)
                         _check_room(found[key], size - stream.tell())
         return found
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError):
         raise InputError(f"{path}: not an .npz file (a damaged or cut zip); save it with numpy.savez") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None

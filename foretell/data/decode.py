@@ -28,12 +28,14 @@ from foretell.data.medical_files import kind_of
 from foretell.data.pillow import orientation_of, pixel_bytes, pixels_of
 from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size, finish, whole_numbers
 from foretell.data.window import FILE, Window
+from foretell.errors import in_brief
 
 
 def decode(path: Path | str, side: int, window: Window = FILE) -> Pixels:
     """(H, W, C) uint8 or uint16, longest side at most ``side``; ``window`` is for DICOM and NIfTI. Raises Unreadable."""
     path = Path(path)
     file, frame = split_name(str(path))
+    kind = None
     try:
         kind = kind_of(Path(file))
         if kind == "nifti":
@@ -60,7 +62,7 @@ def decode(path: Path | str, side: int, window: Window = FILE) -> Pixels:
     except MemoryError:
         raise Unreadable("does not fit in memory") from None
     except Exception as error:  # decoders raise anything on damaged input: SyntaxError, struct.error, ValueError ...
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = type(error).__name__ if kind == "dicom" else in_brief(error)  # a header's words may name a patient
         cut = "truncated" in text.lower() or isinstance(error, EOFError)
         raise Unreadable(f"is cut short ({text})" if cut else f"is damaged ({text})") from None
 

@@ -22,6 +22,7 @@ from foretell.data.dicom_form import Form, form_of, greys_of, syntax_of, tags_of
 from foretell.data.dicom_values import Tones, ends_of, ranged
 from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_finite
 from foretell.data.window import FILE, Window
+from foretell.errors import in_brief
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 TONES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
@@ -239,7 +240,7 @@ def _decoded(dataset: Any) -> Iterator[Pixels]:
                 if "read-only" in str(error):
                     yield from _at_once(dataset)
                     return
-                raise _undecoded(dataset, " ".join(str(error).split())) from None
+                raise _undecoded(dataset, error) from None
         if image is None:
             return
         yield image
@@ -251,12 +252,13 @@ def _at_once(dataset: Any) -> Iterator[Pixels]:
         try:
             whole = dataset.pixel_array
         except Exception as error:
-            raise _undecoded(dataset, " ".join(str(error).split())) from None
+            raise _undecoded(dataset, error) from None
     yield from whole if int(dataset.get("NumberOfFrames", 1) or 1) > 1 else [whole]
 
 
-def _undecoded(dataset: Any, text: str) -> Unreadable:
+def _undecoded(dataset: Any, error: Exception) -> Unreadable:
+    text = " ".join(str(error).split())
     if "missing dependencies" in text or ("does not support" in text and _lacks_plugin(dataset)):
         return Unreadable(_missing(dataset.file_meta.TransferSyntaxUID.name))
     short = "less than expected" in text or "fewer" in text
-    return Unreadable(f"{'is cut short' if short else 'cannot be decoded'} ({text[:160]})")
+    return Unreadable(f"{'is cut short' if short else 'cannot be decoded'} ({in_brief(error, 160)})")

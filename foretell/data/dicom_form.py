@@ -112,7 +112,7 @@ def object_of(dataset: Any) -> str:
     """What a data set without an image is. Raises Unreadable for one of a kind that has an image."""
     classes = (dataset.get("SOPClassUID", None), getattr(dataset, "file_meta", {}).get("MediaStorageSOPClassUID", None))
     kind = next((str(uid.name) for uid in classes if uid), "an unknown object")
-    if kind.endswith("Image Storage"):
+    if "Image Storage" in kind:  # some go on: "Digital X-Ray Image Storage - For Presentation"
         raise Unreadable(
             f"is DICOM without pixels, which a {kind} has; it is cut short, or they were taken out: leave it out"
         )

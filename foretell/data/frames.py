@@ -15,6 +15,7 @@ from pathlib import Path
 from foretell.data.medical_files import DICOM, kind_of
 from foretell.data.pixels import Pixels, Unreadable, check_size, finish
 from foretell.data.window import FILE, Window
+from foretell.errors import in_brief
 
 # .png may hold an APNG, .webp a still or an animation: their headers say
 ANIMATED = frozenset((".gif", ".png", ".apng", ".webp"))
@@ -80,7 +81,7 @@ def count_frames(path: Path) -> int:
         with Image.open(path) as image:
             return int(getattr(image, "n_frames", 1))
     except Exception as error:  # decoders raise anything on damaged input
-        raise Unreadable(f"is damaged ({' '.join(str(error).split()) or type(error).__name__})") from None
+        raise Unreadable(f"is damaged ({in_brief(error)})") from None
 
 
 def frames_of(path: Path) -> int:

@@ -24,7 +24,7 @@ from foretell.data.dicom_header import Header, Pseudonyms, read_all, salt_of
 from foretell.data.frames import split_name
 from foretell.data.medical_config import MedicalConfig, salt_of_kept
 from foretell.data.medical_files import kind_of
-from foretell.data.medical_labels import hash_identifiers
+from foretell.data.medical_labels import hash_identifiers, of_patients
 from foretell.data.pixels import Unreadable
 from foretell.data.pool import Crew
 from foretell.data.source import IMAGES, Source
@@ -45,6 +45,22 @@ Row = tuple[str, dict[str, str | None]]  # the name of an image, and its values 
 def has_medical(source: Source) -> bool:
     """Whether any file of the source is DICOM or NIfTI."""
     return any(_kind(source, name) for name in source.names)
+
+
+def hides(config: MedicalConfig, columns: Mapping[str, str] | None) -> bool:
+    """Whether identifiers of data that is no DICOM and no NIfTI are hashed, too: where one of ``columns`` stands for a known one
+    that is called as patients' identifiers are, or a salt is given.
+    """
+    return config.identifiers == "hashed" and (bool(config.salt) or of_patients(columns or {}))
+
+
+def hidden_array(source: Source, table: Table, config: MedicalConfig, columns: Mapping[str, str] | None) -> Table:
+    """The ``table`` of an array with its identifiers hashed; ``source`` keeps the salt, for labels that come later."""
+    source.salt = salt_of_kept(config.salt) if config.salt else salt_of(_extracts([source.root]))
+    source.hashed = True
+    own = dict(table.columns)
+    hash_identifiers(own, columns or {}, source.salt, ())
+    return Table(own, rows=len(table))
 
 
 def _kind(source: Source, name: str) -> str | None:
@@ -96,10 +112,11 @@ def _read(
     kinds = [_kind(source, name) for name in source.names]
     dicom = [row for row, kind in enumerate(kinds) if kind == "dicom"]
     paths = [source.root / split_name(source.names[row])[0] for row in dicom]
-    crew.call(len(paths), "pydicom.pixels")  # they start while headers are read here
+    if paths:
+        crew.call(len(paths), "pydicom.pixels")  # they start while headers are read here
     headers = dict(zip(dicom, read_all(paths, crew.count, progress), strict=True))
     instances = [header.instance for header in headers.values() if header and header.instance]
-    salt = given or salt_of(instances or _extracts(source, kinds))
+    salt = given or salt_of(instances or _extracts(_without_instances(source, kinds)))
     pseudonyms = Pseudonyms(None if config.identifiers == "kept" else salt)
     rows: list[int] = []
     found: list[Row] = []
@@ -128,7 +145,7 @@ def _read(
             f"{source.name}: none of its {many(len(source), 'file')} holds an image (DICOM without pixels: {kind}); expected "
             "images, slices or frames"
         )
-    notes = _notes(found, empty, config)
+    notes = _notes(found, empty, config) if any(kinds) else []
     narrow = sum(header.narrow for header in headers.values() if header is not None)
     if narrow and config.window == "file":
         notes.append(
@@ -143,13 +160,19 @@ def _read(
     return {**read, "notes": notes, "salt": salt, "patients": patients, "whole": not any(map(_lacking, set(kinds)))}
 
 
-def _extracts(source: Source, kinds: list[str | None]) -> list[str]:
-    """What only who has the NIfTI files can tell, which have no instance numbers: a part of each from its middle."""
-    files = {split_name(name)[0] for name, kind in zip(source.names, kinds, strict=True) if kind == "nifti"}
+def _without_instances(source: Source, kinds: list[str | None]) -> list[Path]:
+    """The NIfTI files, which have no instance numbers; all files where none is medical."""
+    wanted = ("nifti",) if any(kinds) else (None,)
+    files = {split_name(name)[0] for name, kind in zip(source.names, kinds, strict=True) if kind in wanted}
+    return [source.root / file for file in sorted(files)]
+
+
+def _extracts(files: list[Path]) -> list[str]:
+    """What only who has the files can tell: a part of each from its middle."""
     found = []
-    for file in sorted(files):
+    for file in files:
         try:
-            with (source.root / file).open("rb") as stream:
+            with file.open("rb") as stream:
                 stream.seek(os.fstat(stream.fileno()).st_size // 2)
                 found.append(stream.read(EXTRACT).hex())
         except OSError:  # reported when its pixels are read
@@ -261,7 +284,7 @@ def _completed(
             *source.notes,
             *read["notes"],
             *_of_nobody(read["names"], values, columns),
-            *_identified(columns, identifiers, told),
+            *(_identified(columns, identifiers, told) if any(values) else _hidden(told, renamed)),
         ],
         salt=read["salt"],
         hashed=identifiers == "hashed",
@@ -293,6 +316,14 @@ def _identified(columns: Mapping[str, list[str | None]], identifiers: str, given
     how = "hashed" if identifiers == "hashed" else "kept as they are"
     also = f", as are the table's columns {', '.join(given)}" if given else ""
     return [f"identifiers of patients, studies and series are {how}{also}; names in headers are not read"]
+
+
+def _hidden(given: list[str], renamed: Mapping[str, str]) -> list[str]:
+    """The note on identifiers of data without headers, in the columns ``given`` of a manifest, or in labels."""
+    if not given and not renamed:
+        return []
+    where = f"in the table's columns {', '.join(given)}" if given else "in the table of labels"
+    return [f"identifiers {where} are hashed; --set data.medical.identifiers=kept keeps them"]
 
 
 def _one_patient_each(columns: Mapping[str, list[str | None]]) -> bool:

@@ -10,12 +10,12 @@ import hashlib
 import os
 import re
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from foretell.errors import InputError
-from foretell.settings import Settings
+from foretell.settings import Settings, each_once
 
 SALT = "FORETELL_SALT"  # the environment variable that holds the salt where nothing else tells it
 KEPT = re.compile("salt-[0-9a-f]{32}")
@@ -53,7 +53,7 @@ class MedicalConfig(Settings):
         description="values between black and white: file (the header's window), range, percentile, two percentiles as "
         "1-99, or CENTRE/WIDTH as 40/400",
     )
-    planes: tuple[Literal["axial", "coronal", "sagittal"], ...] = Field(
+    planes: Annotated[tuple[Literal["axial", "coronal", "sagittal"], ...], AfterValidator(each_once)] = Field(
         ("axial",), min_length=1, description="in which a NIfTI volume is cut into slices"
     )
     every: int = Field(1, ge=1, description="every n-th slice of a volume and frame of a file is an image")

@@ -32,10 +32,19 @@ PERSONAL = {
     **dict.fromkeys(("surname", "forename", "maidenname", "mrn", "medicalrecordnumber", "hospitalnumber"), "patient"),
     **dict.fromkeys(("patientnumber", "patientno", "nhsnumber", "ssn", "socialsecuritynumber"), "patient"),
     **dict.fromkeys(("accessionnumber", "accession"), "study"),
+    **dict.fromkeys(("sopinstanceuid", "frameofreferenceuid"), "instance"),
     **dict.fromkeys(("dob", "dateofbirth", "birthdate", "birthday", "patientbirthdate"), "birth"),
 }
+OF_ANYTHING = {*KEYS, "name"}  # columns of these names may be of films and animals as well as of patients
 OF_A_COLUMN = {"group": "patient", "study": "study", "case": "case"}  # what these hold, whatever they are taken from
 HASHED = ("patient", "study", "series", "case")  # kinds of pseudonyms
+
+
+def of_patients(taken: Mapping[str, str]) -> bool:
+    """Whether ``taken`` (the data's own column, by a known one) has a column that is called as identifiers or names of patients
+    are. No other data than that of headers is known by what is in it.
+    """
+    return any(_plain(own) not in OF_ANYTHING and (_kind(own) or _personal(own)) for own in taken.values())
 
 
 def without_identifiers(
@@ -56,7 +65,7 @@ def without_identifiers(
     for name, values in joined.items():
         kind = _kind(taken[name]) if name in taken else None
         if kind is None and source.hashed:
-            kind = OF_A_COLUMN.get(name)
+            kind = OF_A_COLUMN.get(name) or (_personal(taken[name]) if name in taken else None)
         if kind is not None:
             kept[name] = _pseudonyms(values, kind, hashed, known)
         elif name in COLUMNS or not (name in keys or _identifies(name)):
@@ -74,10 +83,12 @@ def hash_identifiers(
     hashed where they stand for none.
     """
     kinds = {name: _kind(taken.get(name, name)) or OF_A_COLUMN.get(name) for name in columns}
+    kinds |= {name: _personal(taken[name]) for name, kind in kinds.items() if kind is None and name in taken}
     for known_as, own in taken.items():
         if own in kinds and own not in COLUMNS:
             kinds[own] = kinds[own] or OF_A_COLUMN.get(known_as)
-    kinds |= {name: PERSONAL.get(_plain(name)) for name, kind in kinds.items() if kind is None and name not in COLUMNS}
+    rest = [name for name, kind in kinds.items() if kind is None and name not in COLUMNS]
+    kinds |= {name: PERSONAL.get(_plain(name)) or _personal(name) for name in rest}
     hashed = Pseudonyms(salt)
     found = {name: kind for name, kind in kinds.items() if kind is not None}
     for name, kind in found.items():
@@ -95,6 +106,13 @@ def _kind(name: str) -> str | None:
     """What kind of identifier a column of this name holds; a patient's name is one, too."""
     plain = _plain(name)
     return KINDS.get(plain) or ("patient" if plain.startswith(OF_A_PATIENT) and "name" in plain else None)
+
+
+def _personal(name: str) -> str | None:
+    """What kind of ``PERSONAL`` a column of this name holds, or which other identifier of a patient."""
+    plain = _plain(name)
+    other = plain.startswith(OF_A_PATIENT) and plain.endswith(("id", "ids"))
+    return "patient" if other else PERSONAL.get(plain) if plain not in OF_ANYTHING else None
 
 
 def _identifies(name: str) -> bool:

@@ -7,8 +7,12 @@ DICOM shows it: the patient's right on the left of axial and coronal slices, the
 
 from __future__ import annotations
 
+import gzip
 import re
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +22,7 @@ import numpy as np
 
 from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_finite, check_size, finish
 from foretell.data.window import Window, share, span
+from foretell.errors import in_brief
 
 PLANES = ("sagittal", "coronal", "axial")  # across which axis of the body: right, front, head
 
@@ -81,31 +86,41 @@ def _nibabel() -> Any:
         raise Unreadable("is NIfTI, which needs nibabel: pip install 'foretell[medical]'") from None
 
 
-def _opened(path: Path) -> Any:
-    """The file turned to the axes of the body, its values not yet read. Raises Unreadable."""
-    nibabel = _nibabel()
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """What nibabel and gzip raise at damaged input is Unreadable."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = nibabel.load(path)
-            shape = image.shape
-            if len(shape) not in (3, 4):
-                raise Unreadable(f"has {len(shape)} dimensions {shape}; expected a volume, or volumes in time")
-            size = int(np.prod(shape, dtype=np.float64)) * max(4, image.get_data_dtype().itemsize)
-            if size > MEMORY:
-                raise Unreadable(
-                    f"claims {' x '.join(map(str, shape))} voxels, {size >> 20} MiB; expected at most {MEMORY >> 20} MiB: "
-                    "cut it into smaller volumes"
-                )
-            return nibabel.as_closest_canonical(image)
+        yield
     except Unreadable:
         raise
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise Unreadable(f"is damaged (its gzip data: {in_brief(error)})") from None
     except (EOFError, OSError) as error:
         if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
             raise
         raise Unreadable("is cut short (its voxels end too soon)") from None
-    except Exception as error:  # damaged input
-        raise Unreadable(f"is damaged ({' '.join(str(error).split())[:120] or type(error).__name__})") from None
+    except Exception as error:
+        raise Unreadable(f"is damaged ({in_brief(error)})") from None
+
+
+def _opened(path: Path, unpacked: gzip.GzipFile | None = None) -> Any:
+    """The file turned to the axes of the body, its values not yet read, or read from ``unpacked``. Raises Unreadable."""
+    nibabel = _nibabel()
+    with _damage_told(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = nibabel.load(path)
+        if unpacked is not None:
+            image = type(image).from_stream(unpacked)
+        shape = image.shape
+        if len(shape) not in (3, 4):
+            raise Unreadable(f"has {len(shape)} dimensions {shape}; expected a volume, or volumes in time")
+        size = int(np.prod(shape, dtype=np.float64)) * max(4, image.get_data_dtype().itemsize)
+        if size > MEMORY:
+            raise Unreadable(
+                f"claims {' x '.join(map(str, shape))} voxels, {size >> 20} MiB; expected at most {MEMORY >> 20} MiB: "
+                "cut it into smaller volumes"
+            )
+        return nibabel.as_closest_canonical(image)
 
 
 def volume(path: Path) -> Volume:
@@ -123,11 +138,28 @@ def origin(path: Path) -> tuple[float, float, float]:
 
 
 def voxels(path: Path) -> Pixels:
-    """(X, Y, Z) or (X, Y, Z, T) values as they are, along the axes of the body. Raises Unreadable."""
-    image = _opened(path)
+    """(X, Y, Z) or (X, Y, Z, T) values as they are, along the axes of the body. Raises Unreadable, also where the checksum
+    of a compressed file is not that of its bytes.
+    """
+    if not path.name.lower().endswith(".gz"):
+        return _values(_opened(path))
+    with _damage_told(), gzip.open(path) as unpacked:
+        values = _values(_opened(path, unpacked))
+        while unpacked.read(
+            1 << 20
+        ):  # the checksum stands behind all that is there, and nibabel reads the voxels alone
+            pass
+        return values
+
+
+def _values(image: Any) -> Pixels:
     try:
         return np.asanyarray(image.dataobj)
-    except (EOFError, OSError, ValueError):
+    except (EOFError, ValueError):
+        raise Unreadable("is cut short (its voxels end too soon)") from None
+    except OSError as error:
+        if isinstance(error, gzip.BadGzipFile):
+            raise
         raise Unreadable("is cut short (its voxels end too soon)") from None
 
 

@@ -78,6 +78,7 @@ def scan(
     labels: str | Path | None = None,
     *,
     moving: bool = False,
+    called: str | None = None,
 ) -> Source:
     """Understand a source without decoding it.
 
@@ -85,8 +86,8 @@ def scan(
     Parquet) with a ``path`` column, an ``.npy`` or ``.npz`` file, one DICOM or NIfTI file, one frame of a file (``clip.gif[3]``), or
     ``@animals`` or ``@emoji``. ``columns`` names the
     columns that stand for the known ones (``{"label": "diagnosis"}``). ``labels`` is a table that is joined to a folder
-    by ``path``. ``moving``: video counts as images too, and one such file (or an animation) is a source. Raises InputError
-    in words.
+    by ``path``. ``moving``: video counts as images too, and one such file (or an animation) is a source. ``called``: what a
+    person gave, where ``source`` is what it was unpacked to. Raises InputError in words.
     """
     name = str(source)
     if name.startswith("@"):
@@ -102,7 +103,7 @@ def scan(
         if one is not None:
             found = Source(name, "folder", one.parent, [one.name], Table({"path": [one.name]}))
         elif path.is_dir():
-            found = _folder(name, path.resolve(), IMAGES | MOVING if moving else IMAGES)
+            found = _folder(called or name, path.resolve(), IMAGES | MOVING if moving else IMAGES)
         elif suffix in tables.SUFFIXES:
             found = _manifest(name, path.resolve(), columns)
         elif suffix in (".npy", ".npz"):
@@ -209,8 +210,9 @@ def _folder(name: str, root: Path, suffixes: frozenset[str]) -> Source:
     images, others, manifests = walk(root, suffixes, kind_of)
     if not images:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(4))
+        what = "zip" if name.lower().endswith(".zip") else "folder"
         raise InputError(
-            f"{name}: no images in this folder ({f'it holds {kinds}' if kinds else 'it is empty'}); "
+            f"{name}: no images in this {what} ({f'it holds {kinds}' if kinds else 'it is empty'}); "
             "expected JPEG, PNG, WebP, TIFF, BMP, DICOM or NIfTI files, or text as .txt, .jsonl, .csv or .parquet"
         )
     notes = []

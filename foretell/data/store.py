@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from foretell.data import build
 from foretell.data.content import content_hash
 from foretell.data.images import Images
-from foretell.data.medical import READING, describe, has_medical
+from foretell.data.medical import READING, describe, has_medical, hidden_array, hides
 from foretell.data.medical_config import MedicalConfig
 from foretell.data.medical_labels import join_by_identifier, without_identifiers
 from foretell.data.ordering import arrange, of_first_frames
@@ -346,12 +345,15 @@ def open_images(
     if Path(source).suffix.lower() == ".zip":
         from foretell.data.archive import unpack
 
-        found = replace(scan(unpack(Path(source), root), columns, moving=frames > 0), name=str(source))
+        found = scan(unpack(Path(source), root), columns, moving=frames > 0, called=str(source))
     else:
         found = scan(source, columns, moving=frames > 0)
     how = ""
+    hidden = hides(chosen, columns)
     with Crew(workers or usable_cores()) as crew:
-        if has_medical(found):
+        if found.names and hidden and not has_medical(found):
+            found = describe(found, chosen, columns, cache=root, crew=crew)
+        elif has_medical(found):
             found = describe(found, chosen, columns, frames=frames, cache=root, crew=crew, progress=progress)
             how = f" {READING} {chosen.window}"
             if Path(source).suffix.lower() == ".zip":
@@ -367,6 +369,8 @@ def open_images(
             store = _embedded(found, side)
         else:
             store = _cached(found, root, side, how, chosen.window, crew, max_unreadable, channels, scale, progress)
+    if hidden and found.kind == "array":
+        store.table = hidden_array(found, store.table, chosen, columns)
     store.found = found
     store.notes = [*found.notes, *store.notes]
     if frames and found.kind == "array" and not {"group", "order"} & store.table.columns.keys():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile
 
-from foretell.errors import ForetellError, InputError
+from foretell.errors import ForetellError, InputError, in_brief
 
 # what a part that is missing, cut or edited leads to
 DAMAGE = (
@@ -51,6 +51,6 @@ def whole(place: Path, what: str) -> Iterator[None]:
             with contextlib.suppress(OSError):  # said below
                 place.unlink(missing_ok=True)
         done = "cannot be removed; remove it" if place.exists() else "removed"
-        raise ForetellError(f"{place}: {what} damaged ({error}) and {done}; run again") from None
+        raise ForetellError(f"{place}: {what} damaged ({in_brief(error)}) and {done}; run again") from None
     except OSError as error:
         raise ForetellError(f"{place}: cannot be read ({error.strerror or error}); run again when it can") from None

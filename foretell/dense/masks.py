@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from torch import Tensor
 
 from foretell.data.frames import split_name
 from foretell.data.store import ImageStore
+from foretell.data.table import many, some
 from foretell.dense.squares import Squares
-from foretell.errors import InputError
+from foretell.errors import ForetellWarning, InputError
 from foretell.views.draw import Drawn
 
 IGNORED = 255  # pixels of this value count nowhere
+APART = 16  # numbers of classes that all lie so far apart are taken for shades of grey
+WAY_OUT = "where white is a class, save it under a number of its own, as mask[mask == 255] = 1"
 
 Mask = NDArray[np.uint8]
 Index = NDArray[np.int64]
@@ -30,7 +34,8 @@ class Masks:
 
     ``classes`` name the numbers from 0, or as a mapping those that there are, as {0: "ground", 3: "liver"}; by default they are
     0 (the background) and those that occur. ``values`` are the numbers as given, one a class; ``masks`` has their places in
-    it, which are the same where no number is passed over. ``absent``: the classes that no mask has. A mask may have another
+    it, which are the same where no number is passed over. ``absent``: the classes that no mask has. ``notes`` say which masks have
+    pixels without a class; where the numbers look like shades of grey (0, 128, 255) this is a warning, too. A mask may have another
     resolution than its image, not another shape: the image may have been shrunk on its way into the store.
     """
 
@@ -42,13 +47,22 @@ class Masks:
         names: Sequence[str] = (),
     ) -> None:
         self.masks = list(masks)
-        seen = {int(value) for mask in self.masks for value in np.unique(mask)} - {IGNORED}
+        found = [frozenset(np.unique(mask).tolist()) for mask in self.masks]
+        without = [i for i, values in enumerate(found) if IGNORED in values]
+        seen = set[int]().union(*found) - {IGNORED}
         called = _called(classes, seen)
         self.values, self.classes = list(called), list(called.values())
         if not seen <= called.keys():
             raise self._unknown(seen - called.keys(), names, mapped=isinstance(classes, Mapping))
+        self.notes = self._told(without, names)
         if len(self.classes) < 2:
-            raise InputError("the masks hold one class only; a segmentation needs at least two (0 is the background)")
+            at = f"{self._name(without[0], names)}: " if without else ""
+            white = f", since {IGNORED} means no class: {WAY_OUT}" if without else ""
+            raise InputError(
+                f"{at}the masks hold one class only; a segmentation needs at least two (0 is the background){white}"
+            )
+        if without and classes is None and min(np.diff(self.values)) >= APART:
+            warnings.warn(f"{self.notes[0]}; {WAY_OUT}", ForetellWarning, stacklevel=2)
         self.absent = frozenset(name for value, name in called.items() if value not in seen)
         if self.values != list(range(len(self.values))):
             self.masks = [_places_of(self.values)[mask] for mask in self.masks]
@@ -56,12 +70,26 @@ class Masks:
     def _unknown(self, values: set[int], names: Sequence[str], *, mapped: bool) -> InputError:
         """The error of ``values`` that name no class, with the first mask that holds one."""
         which = next(i for i, mask in enumerate(self.masks) if np.isin(mask, list(values)).any())
-        name = names[which] if names else f"mask {which}"
+        name = self._name(which, names)
         expected = ", ".join(map(str, self.values)) if mapped else "numbers below that"
         return InputError(
             f"{name}: holds class {max(values)}, and there are {len(self.classes)} ({', '.join(self.classes[:6])}); expected "
             f"{expected}, or {IGNORED} for pixels without a class"
         )
+
+    def _name(self, which: int, names: Sequence[str]) -> str:
+        return names[which] if names else f"mask {which}"
+
+    def _told(self, without: Sequence[int], names: Sequence[str]) -> list[str]:
+        """The note on the masks ``without`` a class for every pixel; none where there are none."""
+        if not without:
+            return []
+        share = sum(int((mask == IGNORED).sum()) for mask in self.masks) / sum(mask.size for mask in self.masks)
+        masks = f"{many(len(without), 'mask')} ({some([self._name(i, names) for i in without], 3)})"
+        hold = "holds" if len(without) == 1 else "hold"
+        return [
+            f"{masks} of {len(self):,} {hold} {IGNORED}, pixels without a class, which count nowhere: {share:.1%} of all pixels"
+        ]
 
     def __len__(self) -> int:
         return len(self.masks)

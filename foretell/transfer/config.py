@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from foretell.settings import Settings
+from foretell.settings import Names, Settings
 from foretell.transfer.measures.metrics import Metric
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text_config import TextTuning
@@ -106,7 +106,7 @@ class TransferConfig(ClassifierConfig):
         lt=1,
         description="the specificity at which sensitivity is told; its threshold is chosen on held-out labels",
     )
-    findings: list[str] = Field(
+    findings: Names = Field(
         [],
         description="columns of several findings in place of a label, each 1, 0, -1 (uncertain) or nothing (not known): "
         "sigmoid outputs, unknown values masked. A number of labels a class is then one for each rarest finding, and none",

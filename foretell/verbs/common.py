@@ -16,7 +16,7 @@ import numpy as np
 from foretell import distributed
 from foretell.data import table as tables
 from foretell.data.division import by_column, by_label
-from foretell.data.domains import rows_outside
+from foretell.data.domains import rows_outside, rows_unknown, told_unknown
 from foretell.data.frames import by_file
 from foretell.data.splits import Parts as Parts
 from foretell.data.splits import split
@@ -119,11 +119,7 @@ def tell_data(store: ImageStore, data: DataConfig, findings: Sequence[str] = ())
     say(f"data: {store.source}, {len(store):,} images, {_channels(store.channels)}, {_sides(store)}")
     for note in store.notes_beside(findings):
         say(f"  {note}")
-    if store.unreadable:
-        files = by_file(store.unreadable)
-        name, reason = files[0]
-        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        say(f"  {len(files)} unreadable, passed over: {name} ({reason}){more}; see 'foretell check'")
+    tell_unreadable(store)
     if "label" in store.table:
         missing = [name for name, label in zip(store.names, store.table.column("label"), strict=True) if label is None]
         if missing and data.labels is not None:
@@ -132,6 +128,15 @@ def tell_data(store: ImageStore, data: DataConfig, findings: Sequence[str] = ())
             say(
                 f"  {tables.many(len(missing), 'image')} {lack} no label ({shown}): pretraining uses {them} all the same"
             )
+
+
+def tell_unreadable(store: ImageStore) -> None:
+    """The files that were passed over, where there are any."""
+    if store.unreadable:
+        files = by_file(store.unreadable)
+        name, reason = files[0]
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        say(f"  {len(files)} unreadable, passed over: {name} ({reason}){more}; see 'foretell check'")
 
 
 def _sides(store: ImageStore) -> str:
@@ -175,13 +180,18 @@ def divide(store: ImageStore, data: DataConfig, transfer: TransferConfig | None 
     there (``findings.strata``).
 
     Unlabelled rows belong to pretraining, unless their group or case is in the test part. Without labels and without a split
-    column every row does. Rows of the domains ``data.held_out`` are in neither part.
+    column every row does. Rows of the domains ``data.held_out`` are in neither part, nor are
+    those whose domain is not said.
     """
     if not data.held_out:
         return _divide(store, data, transfer)
     left = rows_outside(store, data.held_out, "data.held_out")
     parts = _divide(store.subset(left), data, transfer)
-    return Parts(left[parts.train], left[parts.test], f"{parts.how}; {', '.join(data.held_out)} held out")
+    how = f"{parts.how}; {', '.join(data.held_out)} held out"
+    unsaid = rows_unknown(store, data.held_out, "data.held_out")
+    if len(unsaid):
+        how = f"{how}; {told_unknown(store, unsaid, data.held_out)}"
+    return Parts(left[parts.train], left[parts.test], how)
 
 
 def _divide(store: ImageStore, data: DataConfig, transfer: TransferConfig | None) -> Parts:

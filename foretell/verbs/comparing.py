@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from foretell.data.domains import rows_unknown, told_unknown
 from foretell.data.findings import check_columns
 from foretell.data.store import ImageStore
 from foretell.errors import InputError, of
@@ -140,8 +141,15 @@ def telling() -> Callable[[int, int, str], None]:
 
 def _leave_out(found: Labelled, domain: str) -> None:
     """Take the rows of another domain out of training and test; say so where pretraining has seen them."""
-    train, test, elsewhere, _ = shift.apart(found.store, domain, found.parts.train, found.parts.test)
-    found.parts = Parts(train, test, f"{found.parts.how}; {domain} left out")
+    given = found.parts
+    train, test, elsewhere, _ = shift.apart(found.store, domain, given.train, given.test)
+    unsaid = np.intersect1d(rows_unknown(found.store, [domain], "--shift"), np.concatenate([given.train, given.test]))
+    how = f"{given.how}; {domain} left out"
+    if len(unsaid):
+        told = told_unknown(found.store, unsaid, [domain])
+        say(f"  {told}")
+        how = f"{how}; {told}"
+    found.parts = Parts(train, test, how)
     kept = kept_split.read(found.read.run.path)
     if found.own and kept is not None and len(np.intersect1d(kept.parts.train, elsewhere)):
         say(

@@ -44,6 +44,9 @@ def opened(
         chosen = given.model_copy(update={"source": common.absolute(str(data)), "channels": encoder.channels})
         run = None
     store = common.open_data(chosen)
+    if store.unreadable:
+        common.say(f"data: {store.source}, {len(store):,} images")
+        common.tell_unreadable(store)
     if run is not None:
         kept = kept_split.read(run.path)
         run = run if kept is not None and kept.fingerprint == store.fingerprint else None
@@ -71,6 +74,8 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str, o
     features = features_of(encoder, facts, store)
     write_aside(out, _packed(features, store.names, store.table, out.suffix))
     print(f"features: {out} ({features.shape[0]:,} images, {features.shape[1]} dimensions)")
+    if store.unreadable and out.suffix == ".npy":
+        print("  its rows are those of the images that could be read; an .npz or .parquet has their paths, too")
     if run is not None:
         held = Run.resume(run.path)
         try:

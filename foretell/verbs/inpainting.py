@@ -29,6 +29,7 @@ Hole = NDArray[np.bool_]
 # formats that keep every pixel as it is
 SAVED = {".png": {}, ".tif": {}, ".tiff": {}, ".bmp": {}, ".webp": {"lossless": True, "exact": True}}
 OPAQUE = ".bmp"  # cannot hold transparency
+SHALLOW = (".bmp", ".webp")  # cannot hold 16 bits a channel
 BESIDE = 384  # pixels of the longest side in the exhibit
 
 
@@ -40,6 +41,8 @@ def inpaint(
     _check_out(out, image, mask)
     chosen = named_device(device)
     picture, scale = _read(image, Recipe.load(Run.read(place).path / "recipe.toml").data)
+    if picture.dtype == np.uint16 and out.suffix.lower() in SHALLOW:
+        raise InputError(f"{out}: cannot hold the 16 bits of {image}; give a name that ends in .png or .tif")
     extras = picture_extras.extras_of(image, picture.shape[:2])
     kept = extras.clear is not None and picture.dtype == np.uint8 and out.suffix.lower() != OPAQUE
     for told in _told(image, extras, kept):

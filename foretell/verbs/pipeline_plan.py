@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from foretell.data.domains import column_and_value
 from foretell.errors import InputError
 from foretell.recipe import read_toml
-from foretell.settings import Settings
+from foretell.settings import Settings, each_once
 from foretell.transfer.fractions import amounts
 
 Kind = Literal["start", "pretrain", "compare", "finetune"]
@@ -27,7 +27,9 @@ class Step(Settings):
         "several steps; finetune: a classifier"
     )
     after: str | None = Field(None, description="the step whose encoder this one starts from; none: random weights")
-    of: tuple[str, ...] = Field((), description="the starts and pretraining steps that are compared")
+    of: Annotated[tuple[str, ...], AfterValidator(each_once)] = Field(
+        (), description="the starts and pretraining steps that are compared"
+    )
     weights: str = Field("", description="of a start: a timm checkpoint, a run, an exported encoder; empty: random")
     needed: bool = Field(False, description="of a start: the pipeline makes no sense without its weights")
     recipe: str | None = Field(None, description="of a pretraining: a recipe file, or a packaged one by name")

@@ -60,6 +60,25 @@ def test_what_cannot_be_read_among_good_images_is_told_and_passed_over(
     refused(foretell("pretrain", folder, *SMALL, *strict), "3 of 200 files cannot be read", "max_unreadable")
 
 
+def test_what_embed_and_neighbours_cannot_read_is_told(foretell: Call, run: Path, flat: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in sorted(flat.iterdir())[:8]:
+        shutil.copy(path, folder / path.name)
+    first, *_, last = sorted(folder.iterdir())
+    first.write_text("id,label\n17,cat\n")
+    told = f"  1 unreadable, passed over: {first.name} (is text, not an image"
+    rows = "its rows are those of the images that could be read"
+    for suffix in ("npy", "npz"):
+        said = foretell("embed", run, folder, "--out", tmp_path / f"f.{suffix}")
+        assert said.status == 0, said.err
+        assert told in said.out
+        assert (rows in said.out) == (suffix == "npy")
+    said = foretell("neighbours", run, last, "--data", folder, "--k", 2)
+    assert said.status == 0, said.err
+    assert told in said.out
+
+
 def test_a_folder_of_other_files(foretell: Call, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_text("hello")

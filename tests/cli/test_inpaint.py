@@ -166,7 +166,41 @@ def test_transparency_is_told(foretell: Callable[..., Said], filler: Path, photo
     )
 
 
-@pytest.mark.parametrize(("mode", "suffix"), [("RGBA", "png"), ("RGBA", "webp"), ("LA", "png"), ("P", "tif")])
+def test_16_bits_go_into_formats_that_hold_them(
+    foretell: Callable[..., Said], filler: Path, photo: Path, tmp_path: Path
+) -> None:
+    grey = np.asarray(Image.open(photo).convert("L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    words = ("inpaint", filler, tmp_path / "deep.png", "--box", "40,30,24,20", "--out")
+    for suffix in ("webp", "bmp"):
+        out = tmp_path / f"out.{suffix}"
+        refused(
+            foretell(*words, out), f"out.{suffix}: cannot hold the 16 bits of", "give a name that ends in .png or .tif"
+        )
+        assert not out.exists()
+
+
+@pytest.mark.parametrize("suffix", ["webp", "bmp", "tif"])
+def test_greys_of_8_bits_are_kept_in_every_format(filler: Path, photo: Path, tmp_path: Path, suffix: str) -> None:
+    picture = Image.open(photo).convert("L")
+    picture.save(tmp_path / "grey.png")
+    out = tmp_path / f"out.{suffix}"
+    api.inpaint(filler, tmp_path / "grey.png", box="40,30,24,20", out=out)
+    before, after = np.asarray(picture), np.asarray(Image.open(out).convert("L"))
+    outside = np.ones(before.shape, dtype=bool)
+    outside[30:50, 40:64] = False
+    assert (after[outside] == before[outside]).all()
+
+
+def test_a_box_that_begins_with_a_minus_reaches_its_own_message(
+    foretell: Callable[..., Said], filler: Path, photo: Path
+) -> None:
+    refused(foretell("inpaint", filler, photo, "--box", "-1,8,2,2"), "--box -1,8,2,2: reaches beyond")
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("RGBA", "png"), ("RGBA", "webp"), ("LA", "png"), ("LA", "webp"), ("P", "tif")]
+)
 def test_what_is_transparent_outside_the_hole_stays_so(
     filler: Path, photo: Path, tmp_path: Path, mode: str, suffix: str
 ) -> None:

@@ -53,6 +53,15 @@ def test_what_is_not_given_is_left_to_the_function() -> None:
     assert read_arguments("verb", verb, ["photos"]) == {"data": "photos"}
 
 
+def test_a_value_may_begin_as_a_number_below_0() -> None:
+    words = "photos --per-class -1,5 --rate -1e-3 --steps -3 -s -.5=1 --arms=-1,2"
+    read = read_arguments("verb", verb, words.split())
+    assert (read["per_class"], read["rate"]) == ("-1,5", -1e-3)
+    assert (read["steps"], read["set"], read["arms"]) == (-3, ["-.5=1"], "-1,2")
+    with pytest.raises(InputError, match="expected one argument"):
+        read_arguments("verb", verb, ["photos", "--arms", "-x"])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

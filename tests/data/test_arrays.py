@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -235,3 +236,14 @@ def test_a_size_that_a_zip_cannot_hold_is_refused(tmp_path: Path) -> None:
         archive.infolist()[0].file_size = 10**9 * 32 * 32 + 128  # what its list of files says
     with pytest.raises(InputError, match="cut short"):
         arrays.understand(file)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_archive_is_named(tmp_path: Path, save: Callable[..., None]) -> None:
+    file = tmp_path / "x.npz"
+    save(file, images=np.random.default_rng(0).integers(0, 20, (20, 16, 16), dtype=np.uint8))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"x.npz \(images\): is damaged .*; save it again"):
+        next(iter(arrays.members(file).values())).whole()

@@ -15,7 +15,7 @@ from foretell.data.rows import rows
 from foretell.data.source import files_in, scan
 from foretell.data.table import read_table
 from foretell.data.text_source import column_names
-from foretell.errors import InputError
+from foretell.errors import InputError, in_brief
 
 JSON_FAULTS = (
     (b"[" * 200_000, "line 1: not valid JSON .nested too deeply"),
@@ -124,11 +124,46 @@ def test_a_zip_that_cannot_be_decompressed(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[35:60] = bytes(25)
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"not a zip file, or a damaged one .*; pack it again"):
+    with pytest.raises(InputError, match=r"a.zip: is damaged at 'a.png' \(its compressed data\); pack it again"):
         unpack(path, tmp_path / "cache")
     content = bytearray(packed(path, **{"a.png": b"x"}).read_bytes())
     content[content.index(b"PK\1\2") + 10] = 97  # a way of compression that is not known
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"damaged one .That compression method is not supported"):
+    with pytest.raises(InputError, match=r"a.zip: 'a.png' in it is packed in a way that is not read \(method 97\)"):
         unpack(path, tmp_path / "cache")
     assert not any((tmp_path / "cache" / "unpacked").iterdir())
+
+
+def test_a_damaged_zip_shows_nothing_of_what_is_in_it(tmp_path: Path) -> None:
+    secret = b"SECRET^NAME 19700101 " * 200
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("one/IM01", "one/IM02"):
+            archive.writestr(name, secret)
+    whole = path.read_bytes()
+    second = whole.index(b"PK\3\4", 4)
+    for at, part in ((second + 26, b"\xff\x03"), (second + 18, b"U" * 40), (second - 20, b"damage")):
+        path.write_bytes(whole[:at] + part + whole[at + len(part) :])
+        with pytest.raises(
+            InputError, match=r"a.zip: is damaged at 'one/IM0[12]' \(its headers or checksums\)"
+        ) as raised:
+            unpack(path, tmp_path / "cache")
+        assert "SECRET" not in str(raised.value)
+        assert len(str(raised.value)) < 250
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("IM03", secret)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50] + b"damage" + whole[56:])
+    with pytest.raises(InputError, match=r"a.zip: is damaged at 'IM03' \(its bzip2 data\)"):
+        unpack(path, tmp_path / "cache")
+
+
+def test_what_a_library_quotes_of_a_file_is_left_out() -> None:
+    name = "SMITH^JOHN"
+    assert (
+        in_brief(ValueError(f"name {b'x' + name.encode()!r}\n and header {(name * 9)!r} differ"))
+        == "name ... and header ... differ"
+    )
+    assert in_brief(ValueError("unknown 'mode'")) == "unknown 'mode'"
+    assert in_brief(ValueError("x" * 500)) == "x" * 117 + "..."
+    assert in_brief(EOFError()) == "EOFError"

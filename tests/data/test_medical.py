@@ -199,6 +199,20 @@ def test_a_damaged_file_among_others_is_listed(tmp_path: Path) -> None:
         open_images(folder, max_unreadable=0)
 
 
+@pytest.mark.parametrize("kind", ["For Presentation", "For Processing"])
+def test_a_header_alone_of_an_x_ray_is_unreadable(tmp_path: Path, kind: str) -> None:
+    folder = study(tmp_path / "s")
+    alone = small(SOPInstanceUID="1.2.9", PatientID="ID-9")
+    name = f"DigitalMammographyXRayImageStorage{kind.replace(' ', '')}"
+    alone.SOPClassUID = alone.file_meta.MediaStorageSOPClassUID = getattr(pydicom.uid, name)
+    for part in ("PixelData", "Rows", "Columns"):
+        delattr(alone, part)
+    saved(folder, alone, "0/x")
+    ((file, reason),) = open_images(folder).unreadable
+    assert file == "0/x"
+    assert reason.startswith(f"is DICOM without pixels, which a Digital Mammography X-Ray Image Storage - {kind} has")
+
+
 def test_a_header_that_is_cut_is_no_object_without_pixels(tmp_path: Path) -> None:
     folder = study(tmp_path / "s")
     file = folder / "0" / "IM0000"

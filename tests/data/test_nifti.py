@@ -196,3 +196,23 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         open_images(tmp_path)
     monkeypatch.undo()
     assert len(open_images(tmp_path)) == 11
+
+
+def test_a_volume_whose_checksum_does_not_fit_is_refused(tmp_path: Path) -> None:
+    values = np.repeat(np.arange(4000, dtype=np.int16).reshape(20, 20, 10), 2, axis=0)
+    path = volume(tmp_path / "a.nii.gz", values)
+    turned = volume(tmp_path / "turned.nii.gz", values, np.diag([-1.0, 1, 1, 1]))
+    assert np.array_equal(nifti.voxels(path), values)
+    assert np.array_equal(nifti.voxels(turned), values[::-1])
+    whole = bytearray(path.read_bytes())
+    refused = "is damaged|is cut short|has|claims|holds"
+    for at in range(200, len(whole) - 8, len(whole) // 20):
+        whole[at] ^= 1
+        path.write_bytes(whole)
+        with pytest.raises(Unreadable, match=refused):
+            nifti.voxels(path)
+        whole[at] ^= 1
+    whole[-8] ^= 1  # the checksum itself
+    path.write_bytes(whole)
+    with pytest.raises(Unreadable, match=r"is damaged \(its gzip data: CRC check failed"):
+        nifti.voxels(path)

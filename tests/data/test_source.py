@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,12 @@ def test_a_missing_or_strange_source(tmp_path: Path) -> None:
         scan(tmp_path / "x.docx")
     with pytest.raises(InputError, match="unknown embedded data set '@animal'; did you mean '@animals'"):
         scan("@animal")
+
+
+def test_a_zip_without_images_is_called_as_it_was_given(tmp_path: Path) -> None:
+    place = tmp_path / "mine.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("inner.zip", b"PK")
+    with pytest.raises(InputError, match=r"mine.zip: no images in this zip \(it holds 1 .zip\)") as raised:
+        open_images(place, cache=tmp_path / "cache")
+    assert "unpacked" not in str(raised.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from foretell.dense.squares import squares as squares_of
 from foretell.dense.stages import Stages
 from foretell.encoders import build_encoder
 from foretell.encoders.base import Encoder, EncoderConfig
-from foretell.errors import InputError
+from foretell.errors import ForetellWarning, InputError
 from foretell.transfer.images.labelled import resolved
 from foretell.views import draw, plain, render
 from foretell.views.config import ViewConfig
@@ -171,6 +172,20 @@ def test_numbers_that_no_mask_has_are_no_classes() -> None:
         Masks([given], {0: "ground", 3: "liver"})
     with pytest.raises(InputError, match="classes: 255 is no number of a class; expected 0 to 254"):
         Masks([given], {0: "ground", IGNORED: "none"})
+
+
+def test_white_that_may_be_a_class_is_told() -> None:
+    white = np.array([[0, IGNORED], [IGNORED, 0]], np.uint8)
+    out = "where white is a class, save it under a number of its own"
+    with pytest.raises(InputError, match=f"^b.png: the masks hold one class only; .*, since 255 means no class: {out}"):
+        Masks([np.zeros((2, 2), np.uint8), white], names=["a.png", "b.png"])
+    shades = np.array([[0, 128], [IGNORED, 0]], np.uint8)
+    note = r"1 mask \(mask 0\) of 2 holds 255, pixels without a class, which count nowhere: 12.5% of all pixels"
+    with pytest.warns(ForetellWarning, match=f"{note}; {out}"):
+        Masks([shades, np.minimum(shades, 128)])
+    told = Masks([shades, np.minimum(shades, 128)], {0: "ground", 128: "liver"})
+    assert re.fullmatch(note, told.notes[0])
+    assert Masks([np.minimum(shades, 1)]).notes == []
 
 
 def test_masks_without_gaps_stay_as_they_are() -> None:

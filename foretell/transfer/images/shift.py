@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foretell.data.domains import rows_of
+from foretell.data.domains import rows_of, rows_unknown, told_unknown
 from foretell.errors import InputError
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.measures.intervals import paired
@@ -29,18 +29,22 @@ LEVELS = ("random", "supervised", "probe", "pretrained")
 def apart(store: ImageStore, shift: str, train: Index, test: Index) -> tuple[Index, Index, Index, list[str]]:
     """(training rows, test rows, rows of the other domain, notes): nothing of the domain is in the first two.
 
-    Rows of the domain whose group, or case of no group, has training rows too are left out, and a note says how many.
+    Rows of the domain whose group, or case of no group, has training rows too are left out, and so are rows of the first two
+    that have no value in its column: notes say how many.
     """
     other = rows_of(store, shift, "--shift")
-    train, test = np.setdiff1d(train, other), np.setdiff1d(test, other)
+    unsaid = np.intersect1d(rows_unknown(store, [shift], "--shift"), np.concatenate([train, test]))
+    train, test = (np.setdiff1d(part, np.concatenate([other, unsaid])) for part in (train, test))
+    notes = [told_unknown(store, unsaid, [shift])] if len(unsaid) else []
     if not len(train) or not len(test):
         part = "training" if not len(train) else "test"
         raise InputError(
-            f"--shift {shift}: every {part} row is of that domain; give one that the split leaves rows beside"
+            f"--shift {shift}: every {part} row is of that domain{' or without a value' if notes else ''}; give one that the "
+            "split leaves rows beside"
         )
     identities, noun = store.table.identities(), store.table.identity
     if identities is None:
-        return train, test, other, []
+        return train, test, other, notes
     learnt = {identities[row] for row in train} - {None}
     alone = np.array([identities[row] not in learnt for row in other])
     if not alone.any():
@@ -48,7 +52,8 @@ def apart(store: ImageStore, shift: str, train: Index, test: Index) -> tuple[Ind
             f"--shift {shift}: every {noun} of that domain has training rows in another; nothing is left to test"
         )
     count = int((~alone).sum())
-    notes = [f"{count} images of {shift} left out: their {noun} has training images in another domain"] if count else []
+    if count:
+        notes.append(f"{count} images of {shift} left out: their {noun} has training images in another domain")
     return train, test, other[alone], notes
 
 
