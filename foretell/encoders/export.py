@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from foretell.encoders.base import Encoder
-from foretell.errors import ForetellError, InputError
+from foretell.errors import ForetellError, InputError, reason
 from foretell.run import write_aside
 
 OPSET = 18
@@ -72,8 +72,7 @@ def to_onnx(
             verbose=False,
         )
     except Exception as error:  # the exporter raises many kinds; all mean that this network has no ONNX form
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise ForetellError(f"encoder '{encoder.name}' cannot be written as ONNX ({reason})") from error
+        raise ForetellError(f"encoder '{encoder.name}' cannot be written as ONNX ({reason(error)})") from error
     assert program is not None
     content = program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
