@@ -15,7 +15,7 @@ from foretell.data.store import ImageStore
 from foretell.errors import InputError, of
 from foretell.options import Overrides
 from foretell.recipe import Recipe
-from foretell.run import Run
+from foretell.run import Run, json_text, write_aside
 from foretell.train.machine import named_device
 from foretell.transfer import labels as labels_of
 from foretell.transfer.ahead import check_jobs
@@ -34,7 +34,7 @@ from foretell.transfer.measures import crossing
 from foretell.transfer.measures.metrics import METRICS, led_by, metric_name
 from foretell.transfer.measures.verdict import with_tested
 from foretell.transfer.search import counting
-from foretell.verbs import common, kept_split, looking, text_transfer, worth
+from foretell.verbs import common, kept_out, kept_split, looking, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say
 from foretell.verbs.outcomes import Finetuned
 from foretell.verbs.word_vectors import vectors_of
@@ -44,7 +44,8 @@ from foretell.verbs.word_vectors import vectors_of
 class Labelled:
     """A run read back, and labelled data for it; ``own``: it is the run's own, and results belong into the run.
 
-    ``joins``: another process holds the run, and this one takes part in its searches.
+    ``joins``: another process holds the run, and this one takes part in its searches. ``beside``: the folder
+    of a classifier of other data, whose results are kept there.
     """
 
     read: Pretrained
@@ -53,11 +54,18 @@ class Labelled:
     config: TransferConfig
     own: bool
     joins: bool = False
+    beside: Path | None = None
 
     @property
     def folder(self) -> Path | None:
-        """Where searches are kept."""
-        return self.read.run.path if self.own else None
+        """Where studies of searches are kept."""
+        return self.read.run.path if self.own else self.results
+
+    @property
+    def results(self) -> Path | None:
+        """Where finished trials and fits are kept, None where they are lost when the command ends."""
+        place = self.read.run.path if self.own else self.beside
+        return None if place is None else place / "results"
 
 
 def _open(
@@ -178,6 +186,7 @@ def _compare(
         trials=trials,
         training=found.config,
         run=found.read.run if found.own else None,
+        fits=None if found.own or found.results is None else found.results / "comparison.jsonl",
         progress=telling(),
         split=found.parts.how,
         shift=domain,
@@ -193,6 +202,8 @@ def _compare(
         for name, scores in worth.earlier_frozen(before, result).items():
             result[name] = result.get(name) or scores
         found.read.run.write_json("results/comparison.json", result)
+    elif found.beside is not None:
+        write_aside(found.beside / "comparison.json", json_text(result))
     if result.get("verdict"):
         say(with_tested(result, found.config.unit))
     titles = {arm: entry["title"] for arm, entry in result["arms"].items()}
@@ -358,10 +369,13 @@ def finetune(
     if compare:
         check_jobs(jobs, found.config.search)
     target = Path(out) if out is not None else found.read.run.path / "classifier"
+    found.beside = None if found.own else target
+    labelled = labels_of.labels_fingerprint(found.store, found.config)
+    place = found.read.run.path
     _hold(found, searches=True)
     try:
         if out is not None and not found.joins:
-            common.check_free(target)
+            kept_out.check(target, place, labelled)
         train, test, notes = held_out(found.store, found.parts.train, found.parts.test, config=found.config)
         for note in notes:
             say(f"  {note}")
@@ -372,6 +386,8 @@ def finetune(
             joined = _compare(found, per_class, seeds, trials, "", jobs=jobs) if compare else None
             say(JOINED)
             return Finetuned(target, None, {}, joined)
+        if out is not None:
+            kept_out.begin(target, place, labelled)
         classifier, facts = finetune_once(
             found.read.encoder,
             train,
@@ -379,7 +395,7 @@ def finetune(
             config=found.config,
             test=test,
             trials=trials,
-            cache=Cache(found.folder / "results" / "finetune.jsonl" if found.folder is not None else None),
+            cache=Cache(found.results / "finetune.jsonl" if found.results is not None else None),
             folder=found.folder,
             progress=telling(),
         )
@@ -396,15 +412,19 @@ def finetune(
         say(f"  on {scores['samples']:,} test {found.config.unit}s: {told}")
         for line in common.classes_told(scores, facts["classes"]):
             say(line)
+        facts[labels_of.KEY] = labelled
         if found.own:
-            facts[labels_of.KEY] = labels_of.labels_fingerprint(found.store, found.config)
             found.read.run.write_json("results/finetune.json", {**facts, "folder": str(target)})
             if not compare:
                 common.tell_other_labels(found.read.run.read_json("results/comparison.json"), facts)
+        else:
+            write_aside(target / "finetune.json", json_text({**facts, "folder": str(target)}))
         looked = looking.maps(classifier, test, found.store.names, found.config.crop) if saliency else None
         looking.keep(looked, target, found.read.run if found.own else None)
         result = _compare(found, per_class, seeds, trials, "", jobs=jobs) if compare else None
         page = _report(found) if found.own else None
+        if page is None:
+            say(f"results: kept in {target}; those of the run stay as they are")
         return Finetuned(target, page, {key: value for key, value in scores.items() if key != "confusion"}, result)
     finally:
         found.read.run.close()
