@@ -28,6 +28,7 @@ from foretell.transfer.images.cases import count, unit_notes
 from foretell.transfer.images.compare import compare as run_comparison
 from foretell.transfer.images.compare import held_out, judged_parts
 from foretell.transfer.images.fit import finetune_once, fits_of_search, search_once
+from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
 from foretell.transfer.measures import crossing
@@ -44,8 +45,8 @@ from foretell.verbs.word_vectors import vectors_of
 class Labelled:
     """A run read back, and labelled data for it; ``own``: it is the run's own, and results belong into the run.
 
-    ``joins``: another process holds the run, and this one takes part in its searches. ``beside``: the folder
-    of a classifier of other data, whose results are kept there.
+    ``joins``: another process holds the run, and this one takes part in its searches. ``seen``: images of the other domain that
+    is judged, which pretraining learnt from. ``beside``: the folder of a classifier of other data, whose results are kept there.
     """
 
     read: Pretrained
@@ -54,6 +55,7 @@ class Labelled:
     config: TransferConfig
     own: bool
     joins: bool = False
+    seen: int = 0
     beside: Path | None = None
 
     @property
@@ -150,11 +152,19 @@ def _leave_out(found: Labelled, domain: str) -> None:
     """Take the rows of another domain out of training and test; say so where pretraining has seen them."""
     train, test, elsewhere, _ = shift.apart(found.store, domain, found.parts.train, found.parts.test)
     found.parts = Parts(train, test, f"{found.parts.how}; {domain} left out")
-    kept = kept_split.read(found.read.run.path)
-    if found.own and kept is not None and len(np.intersect1d(kept.parts.train, elsewhere)):
+    found.seen = _seen(found, elsewhere)
+    if found.seen:
         say(
             f"  pretraining saw images of {domain} too, without labels; to hold them out, pretrain with --set data.held_out={domain}"
         )
+
+
+def _seen(found: Labelled, rows: Index) -> int:
+    """How many images of ``rows`` pretraining learnt from: by their content, or in a run that did not keep that by its split."""
+    place = found.read.run.path
+    kept = kept_split.read(place) if found.own else None
+    by_split = 0 if kept is None else len(np.intersect1d(kept.parts.train, rows))
+    return max(by_split, kept_split.learnt_before([place], found.store.hashes[rows]))
 
 
 def _compare(
@@ -198,6 +208,8 @@ def _compare(
         return result
     if frozen is not None:
         result |= {name: frozen[name] for name in worth.FROZEN}
+    if domain is not None:
+        result["shift"]["seen"] = found.seen
     if found.own:  # scores of an earlier evaluate on the same test images stay
         for name, scores in worth.earlier_frozen(before, result).items():
             result[name] = result.get(name) or scores
@@ -210,7 +222,8 @@ def _compare(
     for entry in result["crossing"]:
         say(crossing.sentence(entry, titles))
     if domain is not None:
-        say(f"on {result['shift']['samples']:,} {found.config.unit}s of {domain}, with no training on any of them:")
+        what = "their labels" if found.seen else "any of them"
+        say(f"on {result['shift']['samples']:,} {found.config.unit}s of {domain}, with no training on {what}:")
         for line in shift.lines(result["shift"], titles):
             say(line)
     return result

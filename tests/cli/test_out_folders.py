@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cli_words import refused, rows_of
 
-from foretell.verbs import comparing, kept_out
+from foretell.verbs import comparing, kept_out, kept_split
 
 Call = Callable[..., Any]
 QUICK = ("--trials", 2, "-s", "transfer.steps=2", "-s", "transfer.curve_points=0", "--no-saliency")
@@ -77,3 +77,19 @@ def test_a_folder_with_nothing_but_a_mark_is_free(tmp_path: Path) -> None:
     for labels in ("one", "two"):
         kept_out.check(tmp_path / "x", tmp_path / "run", labels)
         kept_out.begin(tmp_path / "x", tmp_path / "run", labels)
+
+
+def test_what_a_run_and_those_before_it_learnt_from_is_known(run: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    learnt = np.load(run / kept_split.LEARNT)
+    unseen = np.zeros((2, 16), np.uint8)
+    hashes = np.concatenate([learnt[:3], unseen])
+    (tmp_path / "after").mkdir()
+    recipe = (run / "recipe.toml").read_text()
+    (tmp_path / "after" / "recipe.toml").write_text(
+        recipe.replace("[encoder]", f'[encoder]\nweights = "{run / "encoder"}"')
+    )
+    np.save(tmp_path / "after" / kept_split.LEARNT, unseen[:1] + 1)
+    assert kept_split.learnt_before([tmp_path / "after"], hashes) == 3
+    assert kept_split.learnt_before([tmp_path / "weights.safetensors"], hashes) == 0
