@@ -35,7 +35,7 @@ def of(where: object) -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """What an exception says, in one line; its kind where it says nothing."""
-    lines = str(error).splitlines()
+    lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
@@ -53,6 +53,18 @@ def in_brief(error: BaseException, most: int = 120) -> str:
     text = _LONG.sub("...", _BYTES.sub("...", " ".join(str(error).split())))
     shown = "".join(letter for letter in text if letter.isprintable())
     return (shown if len(shown) <= most else f"{shown[: most - 3]}...") or type(error).__name__
+
+
+def reason(error: BaseException, most: int = 160) -> str:
+    """``first_line`` of another library's exception, cut between words beyond ``most`` letters.
+
+    >>> reason(ValueError("expected 3 channels, not 1"), 21)
+    'expected 3 channels ...'
+    """
+    line = first_line(error).strip() or type(error).__name__
+    if len(line) <= most:
+        return line
+    return f"{line[: most + 1].rpartition(' ')[0].rstrip(' ,;:') or line[:most]} ..."
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

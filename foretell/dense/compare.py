@@ -70,7 +70,7 @@ def compare_dense(
     the subset, apart for each arm, number and seed, from the same rates.
     Returns {"metric": "dice", "classes", "arms", "rows", "summary", "paired", "notes", "test"}: a row has arm, images, seed,
     rate, seconds and the scores of ``Overlap.scores``; intervals are Student's t over seeds at 95%. Raises InputError
-    for groups on both sides, an empty part, unknown arms and amounts that are none.
+    for images or groups on both sides, rows that are not there, an empty part, unknown arms and amounts that are none.
     """
     for arm in arms:
         if arm not in ARMS:
@@ -81,8 +81,9 @@ def compare_dense(
             raise InputError(
                 f"{store.source}: the {part} part is empty; give the rows of at least one image with a mask"
             )
+        _check_rows(store, part, rows_of)
     counts = _counts(images, len(train))
-    _check_groups(store, train, test)
+    _check_apart(store, train, test)
     views = resolved(views, store, encoder.side)
     held = masked(store, masks, test)
     total, done = len(counts) * len(seeds) * len(arms), 0
@@ -145,7 +146,23 @@ def _untested(test: Masked) -> list[str]:
     return [name for number, name in every if number not in seen and name not in test.masks.absent]
 
 
-def _check_groups(store: ImageStore, train: Index, test: Index) -> None:
+def _check_rows(store: ImageStore, part: str, rows: Index) -> None:
+    """Raise InputError for rows that ``store`` does not have."""
+    outside = rows[(rows < 0) | (rows >= len(store))]
+    if len(outside):
+        raise InputError(
+            f"{store.source}: the {part} part has row {outside[0]}; expected rows from 0 to {len(store) - 1}, one an image"
+        )
+
+
+def _check_apart(store: ImageStore, train: Index, test: Index) -> None:
+    """Raise InputError for an image, or a group of images, on both sides."""
+    shared = np.intersect1d(train, test)
+    if len(shared):
+        more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+        raise InputError(
+            f"{store.source}: '{store.names[int(shared[0])]}'{more} is both trained and tested on; give each image one part"
+        )
     identities = store.table.identities()
     if identities is None:
         return

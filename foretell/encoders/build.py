@@ -17,7 +17,7 @@ from foretell.encoders.registered import SMALL_STEM
 from foretell.encoders.small import ARCHITECTURE, SMALL, TRANSFORMER, TRANSFORMERS, small_stem, usual_patch
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.encoders.weights import described, load_weights
-from foretell.errors import InputError, unknown
+from foretell.errors import InputError, reason, unknown
 
 SMALL_SIDE = 96
 """Up to this side (px) stem 'auto' is the small one."""
@@ -127,10 +127,9 @@ def create(architecture: str, arguments: dict[str, Any], name: str) -> nn.Module
     except InputError:
         raise
     except (TypeError, RuntimeError, AssertionError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         options = ", ".join(f"{key}={value}" for key, value in arguments.items() if key not in ("num_classes",))
         raise InputError(
-            f"encoder '{name}' cannot be built with {options} ({reason}); choose another encoder or side"
+            f"encoder '{name}' cannot be built with {options} ({reason(error)}); choose another encoder or side"
         ) from error
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from foretell.encoders.base import Encoder
 from foretell.encoders.entrance import Entrance, reading, resizing_told, values_told
-from foretell.errors import ForetellError, InputError
+from foretell.errors import ForetellError, InputError, reason
 from foretell.run import write_together
 
 OPSET = 18
@@ -78,8 +78,7 @@ def to_onnx(
             verbose=False,
         )
     except Exception as error:  # the exporter raises many kinds; all mean that this network has no ONNX form
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise ForetellError(f"encoder '{encoder.name}' cannot be written as ONNX ({reason})") from error
+        raise ForetellError(f"encoder '{encoder.name}' cannot be written as ONNX ({reason(error)})") from error
     assert program is not None
     proto = program.model_proto
     for key, value in (metadata or {}).items():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foretell.encoders.base import Encoder
-from foretell.errors import InputError
+from foretell.errors import InputError, reason
 
 
 class TimmEncoder(Encoder):
@@ -51,10 +51,9 @@ class TimmEncoder(Encoder):
                 blank = torch.zeros(1, self.channels, self.side, self.side)
                 pooled, features = self.net(blank), self.map(blank)
         except (RuntimeError, AssertionError, ValueError, IndexError, TypeError, AttributeError) as error:
-            reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
             raise InputError(
                 f"encoder '{self.name}' does not take images of {self.side} px with {self.channels} channels "
-                f"({reason}); choose another side or another encoder"
+                f"({reason(error)}); choose another side or another encoder"
             ) from error
         finally:
             self.net.train(training)

@@ -14,7 +14,7 @@ from timm.models import is_model
 from torch import Tensor, nn
 
 from foretell.encoders.timm_encoder import TimmEncoder
-from foretell.errors import InputError
+from foretell.errors import InputError, reason
 from foretell.json_files import read_object
 
 WEIGHTS = "model.safetensors"
@@ -88,7 +88,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
             return load_file(file)
         except Exception as error:  # whatever a file that another program wrote leads the library to
             raise InputError(
-                f"{file}: not a readable safetensors file ({_line(error)}); copy or export it again"
+                f"{file}: not a readable safetensors file ({reason(error, 120)}); copy or export it again"
             ) from error
     try:
         with file.open("rb") as stream:
@@ -109,7 +109,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     except InputError:
         raise
     except Exception as error:  # whatever a file that another program wrote leads the library to
-        raise InputError(f"{file}: not a readable torch file ({_line(error)}); copy or save it again") from error
+        raise InputError(f"{file}: not a readable torch file ({reason(error, 120)}); copy or save it again") from error
     for key in ("state_dict", "model", "model_state_dict", "encoder"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -132,10 +132,6 @@ def usable(value: Tensor, name: str, file: Path) -> Tensor:
     if not bool(torch.isfinite(value).all()):
         raise InputError(f"{file}: '{name}' holds numbers that are not finite; copy or train the weights again")
     return value
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
 def load_weights(encoder: TimmEncoder, place: str | Path) -> None:

@@ -244,7 +244,7 @@ def cost(run: Gathered) -> Json | None:
     ]  # fmt: skip
     few = analysis.few_labels(run.comparison)
     metric = metric_name(analysis.metric_of(run.comparison))
-    quality = Cell(metric.capitalize(), words.counted(few[0], "label") if few else "")
+    quality = Cell(words.begun(metric), words.counted(few[0], "label") if few else "")
     head: list[Cell | str] = ["Stage or arm", quality, "Time", "Samples", "Peak memory", "Work", "Share of peak"]
     by_key = {item.key: item for item in spent}
     sentence = ""
@@ -327,7 +327,7 @@ def method(run: Gathered) -> list[str]:
     for arm, about in (comparison.get("arms") or {}).items():
         if isinstance(about, dict) and about.get("what"):
             what = str(about["what"]).rstrip(".")
-            out.append(f"{analysis.arm_name(comparison, arm, short=False).capitalize()}: {what}.")
+            out.append(f"{words.begun(analysis.arm_name(comparison, arm, short=False))}: {what}.")
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foretell.report import analysis, charts, words
-from foretell.report.gather import Gathered, Json
+from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table
 from foretell.transfer.measures import crossing as crossing_points
 
@@ -47,5 +47,19 @@ def shift(run: Gathered) -> Json | None:
             [words.MISSING] * 2 if gain is None else [_difference(gain["in"]), _difference(gain["out"])]
         )
         rows.append([*shown, _difference(row["drop"]), *more])
-    told = f"The models as they are, applied to {words.count(found['samples'])} samples of {found['domain']} that no training saw."
-    return {"sentence": told, "table": Table(head, rows)}
+    samples = words.counted(found["samples"], judged_of(comparison.get("test") or {}, "sample"))
+    told = f"The models as they are, applied to {samples} of {found['domain']}"
+    return {"sentence": f"{told} {unseen(found, 'training')}.", "table": Table(head, rows)}
+
+
+def unseen(shift: Json, training: str) -> str:
+    """Who has not seen the images of the other domain: no ``training``, unless pretraining learnt from some of them; where a result
+    of an earlier version does not say, no fine-tuning.
+    """
+    seen = shift.get("seen")
+    if seen == 0:
+        return f"that no {training} saw"
+    without = "that no fine-tuning saw"
+    if seen is None:
+        return without
+    return f"{without}; pretraining learnt from {words.counted(seen, 'image')} of {shift['domain']}, without labels"

@@ -47,16 +47,20 @@ def tells(metric: str, classes: int) -> bool:
     return metric.removeprefix(IMAGES) != "top3_accuracy" or classes >= CLASSES_FOR_TOP3
 
 
-def named(metric: str) -> Cell:
-    """The cell that names ``metric``, of cases or (image_...) of their images, and which way is better."""
+def named(metric: str, *, findings: bool = False) -> Cell:
+    """The cell that names ``metric``, of cases or (image_...) of their images, and which way is better; ``findings``: it is of
+    several findings a sample.
+    """
     name, told = NAMES.get(metric.removeprefix(IMAGES), (metric_name(metric), ""))
+    if findings and metric.removeprefix(IMAGES) == "accuracy":
+        told = ""
     of_images = metric.startswith(IMAGES) and metric.removeprefix(IMAGES) in NAMES
     return Cell(f"{name} of images" if of_images else name, told)
 
 
 def _name(comparison: Json, metric: str) -> Cell:
     name, told = NAMES[metric]
-    if metric == "accuracy" and len(comparison.get("classes") or []) < 2:
+    if metric == "accuracy" and (comparison.get("findings") or len(comparison.get("classes") or []) < 2):
         told = ""
     headline = "the headline" if metric == analysis.metric_of(comparison) else ""
     return Cell(name, told, more=headline)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from foretell import __version__
 from foretell.report import analysis, searching, words
 from foretell.report import pipeline_figures as figures
+from foretell.report.elsewhere import unseen
 from foretell.report.gather import judged_of
 from foretell.report.measures import IMAGES, measures, named, of_each_finding, tells
 from foretell.report.page import HERE, environment
@@ -23,8 +24,8 @@ from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
 KEPT = (
-    "metric", "classes", "test", "seeds", "trials", "notes", "arms", "summary", "paired", "crossing", "shift", "tuning",
-    "all_labels", "domains", "fits", "search",
+    "metric", "classes", "findings", "test", "seeds", "trials", "notes", "arms", "summary", "paired", "crossing", "shift",
+    "tuning", "all_labels", "domains", "fits", "search",
 )  # fmt: skip
 COSTS = ("seconds", "samples", "flops")
 
@@ -85,6 +86,7 @@ def numbers(folder: Path, done: Sequence[StepDone]) -> Json:
                 "after": one.step.after,
                 "scores": one.facts["scores"],
                 "classes": one.facts["classes"],
+                "findings": one.facts.get("findings"),
             }
             for one in _of_kind(done, "finetune")
         ],
@@ -248,20 +250,20 @@ def _search(one: Json) -> Json | None:
 def _shift(one: Json) -> Json:
     shift = one["shift"]
     samples = words.counted(shift["samples"], judged_of(one["test"], "image"))
-    told = f"The fitted models as they are, applied to {samples} of {shift['domain']} that no step saw."
+    told = f"The fitted models as they are, applied to {samples} of {shift['domain']} {unseen(shift, 'step')}."
     return {"chart": figures.shift(one), "table": figures.losses(one), "told": told}
 
 
 def _classifier(one: Json) -> Json:
     """A classifier's scores, the headline's interval over test groups beside it."""
     scores = one["scores"]
-    intervals = scores.get("intervals") or {}
+    intervals, findings = scores.get("intervals") or {}, bool(one.get("findings"))
     rows: list[list[Cell | str]] = []
     for name, value in scores.items():
         if not words.known(value) or name == "samples" or not tells(name, one["classes"]):
             continue
         groups = "groups {:.3f} to {:.3f}".format(*intervals[name]) if name in intervals else ""
-        rows.append([named(name), Cell(f"{value:.3f}", groups)])
+        rows.append([named(name, findings=findings), Cell(f"{value:.3f}", groups)])
     samples = words.counted(
         scores["samples"], "test case" if any(name.startswith(IMAGES) for name in scores) else "test image"
     )

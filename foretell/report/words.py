@@ -65,6 +65,11 @@ def points(value: float | None, digits: int = 1) -> str:
     return f"{100 * value:+.{digits}f}".replace("-", "−")
 
 
+def begun(text: str) -> str:
+    """``text`` as a sentence or a head begins, its other letters as they are: AUROC stays so."""
+    return text[:1].upper() + text[1:]
+
+
 ALIKE = "no spread"
 
 

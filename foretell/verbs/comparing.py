@@ -16,7 +16,7 @@ from foretell.data.store import ImageStore
 from foretell.errors import InputError, of
 from foretell.options import Overrides
 from foretell.recipe import Recipe
-from foretell.run import Run
+from foretell.run import Run, json_text, write_aside
 from foretell.train.machine import named_device
 from foretell.transfer import labels as labels_of
 from foretell.transfer.ahead import check_jobs
@@ -29,13 +29,14 @@ from foretell.transfer.images.cases import count, unit_notes
 from foretell.transfer.images.compare import compare as run_comparison
 from foretell.transfer.images.compare import held_out, judged_parts
 from foretell.transfer.images.fit import finetune_once, fits_of_search, search_once
+from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
 from foretell.transfer.measures import crossing
 from foretell.transfer.measures.metrics import METRICS, led_by, metric_name
 from foretell.transfer.measures.verdict import with_tested
 from foretell.transfer.search import counting
-from foretell.verbs import common, kept_split, looking, text_transfer, worth
+from foretell.verbs import common, kept_out, kept_split, looking, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say
 from foretell.verbs.outcomes import Finetuned
 from foretell.verbs.word_vectors import vectors_of
@@ -45,7 +46,8 @@ from foretell.verbs.word_vectors import vectors_of
 class Labelled:
     """A run read back, and labelled data for it; ``own``: it is the run's own, and results belong into the run.
 
-    ``joins``: another process holds the run, and this one takes part in its searches.
+    ``joins``: another process holds the run, and this one takes part in its searches. ``seen``: images of the other domain that
+    is judged, which pretraining learnt from. ``beside``: the folder of a classifier of other data, whose results are kept there.
     """
 
     read: Pretrained
@@ -54,11 +56,19 @@ class Labelled:
     config: TransferConfig
     own: bool
     joins: bool = False
+    seen: int = 0
+    beside: Path | None = None
 
     @property
     def folder(self) -> Path | None:
-        """Where searches are kept."""
-        return self.read.run.path if self.own else None
+        """Where studies of searches are kept."""
+        return self.read.run.path if self.own else self.results
+
+    @property
+    def results(self) -> Path | None:
+        """Where finished trials and fits are kept, None where they are lost when the command ends."""
+        place = self.read.run.path if self.own else self.beside
+        return None if place is None else place / "results"
 
 
 def _open(
@@ -150,11 +160,19 @@ def _leave_out(found: Labelled, domain: str) -> None:
         say(f"  {told}")
         how = f"{how}; {told}"
     found.parts = Parts(train, test, how)
-    kept = kept_split.read(found.read.run.path)
-    if found.own and kept is not None and len(np.intersect1d(kept.parts.train, elsewhere)):
+    found.seen = _seen(found, elsewhere)
+    if found.seen:
         say(
             f"  pretraining saw images of {domain} too, without labels; to hold them out, pretrain with --set data.held_out={domain}"
         )
+
+
+def _seen(found: Labelled, rows: Index) -> int:
+    """How many images of ``rows`` pretraining learnt from: by their content, or in a run that did not keep that by its split."""
+    place = found.read.run.path
+    kept = kept_split.read(place) if found.own else None
+    by_split = 0 if kept is None else len(np.intersect1d(kept.parts.train, rows))
+    return max(by_split, kept_split.learnt_before([place], found.store.hashes[rows]))
 
 
 def _compare(
@@ -186,6 +204,7 @@ def _compare(
         trials=trials,
         training=found.config,
         run=found.read.run if found.own else None,
+        fits=None if found.own or found.results is None else found.results / "comparison.jsonl",
         progress=telling(),
         split=found.parts.how,
         shift=domain,
@@ -198,17 +217,22 @@ def _compare(
     result["notes"] += _chosen(found)
     if frozen is not None:
         result |= {name: frozen[name] for name in worth.FROZEN}
+    if domain is not None:
+        result["shift"]["seen"] = found.seen
     if found.own:  # the notes; and scores of an earlier evaluate on the same test images stay
         for name, scores in worth.earlier_frozen(before, result).items():
             result[name] = result.get(name) or scores
         found.read.run.write_json("results/comparison.json", result)
+    elif found.beside is not None:
+        write_aside(found.beside / "comparison.json", json_text(result))
     if result.get("verdict"):
         say(with_tested(result, found.config.unit))
     titles = {arm: entry["title"] for arm, entry in result["arms"].items()}
     for entry in result["crossing"]:
         say(crossing.sentence(entry, titles))
     if domain is not None:
-        say(f"on {result['shift']['samples']:,} {found.config.unit}s of {domain}, with no training on any of them:")
+        what = "their labels" if found.seen else "any of them"
+        say(f"on {result['shift']['samples']:,} {found.config.unit}s of {domain}, with no training on {what}:")
         for line in shift.lines(result["shift"], titles):
             say(line)
     return result
@@ -374,10 +398,13 @@ def finetune(
     if compare:
         check_jobs(jobs, found.config.search)
     target = Path(out) if out is not None else found.read.run.path / "classifier"
+    found.beside = None if found.own else target
+    labelled = labels_of.labels_fingerprint(found.store, found.config)
+    place = found.read.run.path
     _hold(found, searches=True)
     try:
         if out is not None and not found.joins:
-            common.check_free(target)
+            kept_out.check(target, place, labelled)
         train, test, notes = held_out(found.store, found.parts.train, found.parts.test, config=found.config)
         for note in (*notes, *_chosen(found)):
             say(f"  {note}")
@@ -388,6 +415,8 @@ def finetune(
             joined = _compare(found, per_class, seeds, trials, "", jobs=jobs) if compare else None
             say(JOINED)
             return Finetuned(target, None, {}, joined)
+        if out is not None:
+            kept_out.begin(target, place, labelled)
         classifier, facts = finetune_once(
             found.read.encoder,
             train,
@@ -395,7 +424,7 @@ def finetune(
             config=found.config,
             test=test,
             trials=trials,
-            cache=Cache(found.folder / "results" / "finetune.jsonl" if found.folder is not None else None),
+            cache=Cache(found.results / "finetune.jsonl" if found.results is not None else None),
             folder=found.folder,
             progress=telling(),
         )
@@ -412,15 +441,19 @@ def finetune(
         say(f"  on {scores['samples']:,} test {found.config.unit}s: {told}")
         for line in common.classes_told(scores, facts["classes"]):
             say(line)
+        facts[labels_of.KEY] = labelled
         if found.own:
-            facts[labels_of.KEY] = labels_of.labels_fingerprint(found.store, found.config)
             found.read.run.write_json("results/finetune.json", {**facts, "folder": str(target)})
             if not compare:
                 common.tell_other_labels(found.read.run.read_json("results/comparison.json"), facts)
+        else:
+            write_aside(target / "finetune.json", json_text({**facts, "folder": str(target)}))
         looked = looking.maps(classifier, test, found.store.names, found.config.crop) if saliency else None
         looking.keep(looked, target, found.read.run if found.own else None)
         result = _compare(found, per_class, seeds, trials, "", jobs=jobs) if compare else None
         page = _report(found) if found.own else None
+        if page is None:
+            say(f"results: kept in {target}; those of the run stay as they are")
         return Finetuned(target, page, {key: value for key, value in scores.items() if key != "confusion"}, result)
     finally:
         found.read.run.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,11 +15,12 @@ from foretell.data.division import BY_COLUMN, TESTED
 from foretell.data.splits import Parts, canonical
 from foretell.data.table import Table
 from foretell.errors import InputError, first_line
-from foretell.recipe import DataConfig
+from foretell.recipe import DataConfig, Recipe
 from foretell.run import Run, write_aside
 
 NAME = "split.json"
 LEARNT = "learnt.npy"
+RECIPE = "recipe.toml"
 
 Hashes = NDArray[np.uint8]
 
@@ -70,9 +72,33 @@ def learnt_of(place: Path, hashes: Hashes) -> int:
 
     Raises InputError when what it kept is damaged.
     """
+    return int(_learnt(place, hashes).sum())
+
+
+def learnt_before(places: Iterable[Path], hashes: Hashes) -> int:
+    """How many images of content ``hashes`` (N, 16) any of the runs in ``places`` learnt from, or a run that one of them started
+    from; a place may be a run, its encoder, or weights of which nothing is known.
+
+    Raises InputError when what a run kept is damaged.
+    """
+    seen = np.zeros(len(hashes), bool)
+    left, known = list(places), set()
+    while left:
+        place = left.pop()
+        run = place if (place / RECIPE).is_file() else place.parent
+        if run in known or not (run / RECIPE).is_file():
+            continue
+        known.add(run)
+        seen |= _learnt(run, hashes)
+        before = Recipe.load(run / RECIPE).encoder.weights
+        left += [Path(before)] if before else []
+    return int(seen.sum())
+
+
+def _learnt(place: Path, hashes: Hashes) -> NDArray[np.bool_]:
     file = place / LEARNT
     if not file.is_file():
-        return 0
+        return np.zeros(len(hashes), bool)
     try:
         kept = np.load(file, allow_pickle=False)
         if kept.ndim != 2:
@@ -80,7 +106,7 @@ def learnt_of(place: Path, hashes: Hashes) -> int:
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{file}: damaged ({first_line(error)}); put back a copy of it, or train anew") from error
     known = {row.tobytes() for row in kept}
-    return sum(row.tobytes() in known for row in hashes)
+    return np.fromiter((row.tobytes() in known for row in hashes), bool, len(hashes))
 
 
 def read(place: Path) -> KeptSplit | None:

@@ -15,7 +15,7 @@ from foretell.transfer.measures.redrawn import settled, spread
 from foretell.transfer.measures.summary import verdict_of
 
 Row = dict[str, Any]
-SHARED = ("metric", "classes", "test", "seeds", "trials", "notes")
+SHARED = ("metric", "classes", "findings", "test", "seeds", "trials", "notes")
 BASELINES = {"scratch": "training from scratch", "random": "random features, frozen"}
 COSTS = ("seconds", "flops", "peak_memory_bytes")
 

@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from foretell.data.domains import rows_of
+from foretell.data.table import many
 from foretell.encoders import build_encoder
 from foretell.encoders.weights import WEIGHTS, fit, locate
 from foretell.errors import InputError
 from foretell.recipe import Recipe
 from foretell.verbs import common, image_pretraining, pretraining
 from foretell.verbs.image_pretraining import Setting
+from foretell.verbs.kept_split import learnt_before
 from foretell.verbs.pipeline_comparison import check_labelled, check_same
 from foretell.verbs.pipeline_plan import Plan, Step
 
@@ -58,6 +61,7 @@ class Checks:
         for step in self.plan.step:
             if step.kind == "compare":
                 self._comparison(step)
+                notes |= dict.fromkeys(self._seen(step))
         return list(notes)
 
     def _labels(self, step: Step) -> list[str]:
@@ -65,6 +69,21 @@ class Checks:
         own = next(one for one in self.plan.step if one.name == self._judged(step))
         data = self.recipe_of(own, None).data
         return check_labelled(common.open_data(data), data, self.recipe_of(step, None).transfer, step.shift)
+
+    def _seen(self, step: Step) -> list[str]:
+        """Notes on the starts of a comparison that learnt from images of the domain that it judges."""
+        if step.shift is None:
+            return []
+        store = self._ready[str(self._judged(step))].store
+        hashes = store.hashes[rows_of(store, step.shift, "--shift")]
+        chains = [one for name in step.of for one in self.plan.chain(name) if one.weights]
+        found = {one.weights: learnt_before([Path(one.weights)], hashes) for one in chains}
+        return [
+            f"{weights}: learnt from {many(count, 'image')} of {step.shift} too, without labels; to judge where nothing was "
+            "learnt from, start from weights that have not seen them"
+            for weights, count in found.items()
+            if count
+        ]
 
     def _judged(self, step: Step) -> str | None:
         """The pretraining on whose data a comparison or a classifier is made."""

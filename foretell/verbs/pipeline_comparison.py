@@ -26,7 +26,7 @@ from foretell.transfer.fractions import amounts
 from foretell.transfer.images.cases import unit_notes
 from foretell.transfer.images.compare import compare, judged_parts
 from foretell.transfer.labels import chose_step
-from foretell.verbs import common
+from foretell.verbs import common, kept_split
 from foretell.verbs.common import Parts, Pretrained, say
 from foretell.verbs.comparing import check_trials, seeds_of, telling
 from foretell.verbs.pipeline_arms import Compared, merged
@@ -110,23 +110,29 @@ def check_comparison(recipe: Recipe, *, per_class: str, seeds: int, trials: int,
 
 
 def compare_step(
-    step: Step, candidates: Sequence[Candidate], settings: Mapping[str, Any], fits: Path, counted: Container[str] = ()
+    step: Step,
+    candidates: Sequence[Candidate],
+    settings: Mapping[Path, TransferConfig],
+    fits: Path,
+    counted: Container[str] = (),
 ) -> dict[str, Any]:
     """Compare the ``candidates``, of which one or more is a run, and return ``pipeline_arms.merged`` with what that "took": the
     seconds of each fit by its name in ``fits``; and the "seconds" of all: those of this call, and of kept fits of earlier tries,
     without those that are ``counted`` elsewhere.
 
-    ``settings`` of fine-tuning, dotted. Finished fits are kept in the file ``fits``, which all candidates share, so that
+    ``settings`` of fine-tuning for each run. Finished fits are kept in the file ``fits``, which all candidates share, so that
     training from scratch and random features are measured once for each encoder. A run's own comparison is kept in it
     too, and its report shows it. Raises InputError for runs whose parts differ.
     """
     began, earlier = time.monotonic(), Cache(fits).names
-    grounds = {c.like: _ground(c.like, settings) for c in candidates if not c.weights}
+    grounds = {c.like: _ground(c.like, settings[c.like]) for c in candidates if not c.weights}
     check_same({str(run): (ground.store, ground.parts) for run, ground in grounds.items()})
     reference = next(iter(grounds.values()))
     views = reference.read.recipe.transfer.views or reference.read.views.milder()
+    hashes = None if step.shift is None else reference.store.hashes[rows_of(reference.store, step.shift, "--shift")]
     parts: list[Compared] = []
     notes: list[str] = []
+    places: list[Path] = []
     took: dict[str, float] = {}
     for candidate in candidates:
         say(f"  {candidate.title}:")
@@ -134,16 +140,22 @@ def compare_step(
         encoder = _given(candidate, ground) if candidate.weights else ground.read.encoder
         result = _compared(step, ground, encoder, views, fits)
         took |= result.pop("took")
+        place = Path(candidate.weights) if candidate.weights else candidate.like
+        if hashes is not None:
+            result["shift"]["seen"] = kept_split.learnt_before([place], hashes)
         if not candidate.weights:
             chosen = chose_step(ground.read.run.read_json("facts.json") or {})
             _keep(candidate.like, {**result, "notes": [*(result.get("notes") or []), chosen]} if chosen else result)
             notes += [f"{candidate.title}: {chosen}"] if chosen else []
+        places.append(place)
         parts.append(Compared(candidate.name, candidate.title, ground.read.encoder.name, result, candidate.start))
+    found = merged(parts)
+    if hashes is not None:
+        found["shift"]["seen"] = kept_split.learnt_before(places, hashes)
     before = sum(seconds for name, seconds in took.items() if name in earlier and name not in counted)
-    made = merged(parts)
     return {
-        **made,
-        "notes": [*(made["notes"] or []), *notes],
+        **found,
+        "notes": [*(found["notes"] or []), *notes],
         "seconds": time.monotonic() - began + before,
         "took": took,
         "all_labels": None in amounts(step.per_class, "per_class"),
@@ -161,9 +173,9 @@ def _domains(store: ImageStore) -> list[str]:
     return found
 
 
-def _ground(folder: Path, settings: Mapping[str, Any]) -> _Ground:
+def _ground(folder: Path, settings: TransferConfig) -> _Ground:
     read = common.read_run(folder)
-    read.recipe = Recipe.load(folder / "recipe.toml", None, settings)
+    read.recipe = read.recipe.model_copy(update={"transfer": settings})
     store = common.open_data(common.data_for(read, None))
     return _Ground(read, store, common.divide_again(read, store, read.recipe.data))
 

@@ -162,6 +162,12 @@ def _check(step: Step, kinds: Mapping[str, Kind], plan: Plan, where: str) -> Non
             f"{where}: step {step.name}: '{min(odd)}' is no setting of kind {step.kind}; it has "
             f"{', '.join(sorted(FIELDS[step.kind]))}"
         )
+    foreign = [key for key in step.set if key.partition(".")[0] != "transfer"]
+    if foreign and step.kind in ("compare", "finetune"):
+        raise InputError(
+            f"{where}: step {step.name}: set: '{min(foreign)}' is no setting of kind {step.kind}, whose [step.set] takes those of "
+            "transfer alone; set it in a pretraining step, or under [shared]"
+        )
     for other in (*step.of, *([step.after] if step.after else [])):
         if other not in kinds:
             raise InputError(f"{where}: step {step.name} comes after '{other}', which is no earlier step")

@@ -1,34 +1,45 @@
 """The work behind ``foretell pipeline``: which steps there are, which of them are done, and doing the others.
 
-A step's folder is named by the hash of all it depends on: its settings, the data with its table, the folders it starts from
-and the version. A finished folder is used again, an unfinished one gone on with, and another hash makes another folder.
+A step's folder is named by the hash of all it depends on (``pipeline_keys``): its settings, the data with its table, the folders
+it starts from and the version. A finished folder is used again, an unfinished one gone on with, and another hash makes another
+folder.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foretell import __version__, distributed
-from foretell.data.store import ImageStore
+from foretell import distributed
 from foretell.encoders.weights import WEIGHTS
 from foretell.errors import InputError
 from foretell.json_files import read_object
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run, json_text, write_aside
+from foretell.transfer.config import TransferConfig
 from foretell.verbs import common
 from foretell.verbs.common import say
 from foretell.verbs.outcomes import Pipeline
-from foretell.verbs.pipeline_checks import Checks, weights_key
+from foretell.verbs.pipeline_checks import ALONE, Checks, weights_key
 from foretell.verbs.pipeline_comparison import Candidate, compare_step
+from foretell.verbs.pipeline_keys import (
+    OF,
+    Folders,
+    Parts,
+    brought,
+    data_key,
+    dotted,
+    key_of,
+    pretraining_parts,
+    transfer_parts,
+)
 from foretell.verbs.pipeline_plan import Plan, Step, check_weights, read_plan
 
 OWN_DATA = ("data.labels", "data.columns", "data.held_out")
@@ -37,7 +48,9 @@ FITS = "fits.jsonl"  # finished fits of all comparisons of a pipeline
 
 @dataclass
 class Done:
-    """A finished step: its folder and key, what it cost, and whether it was used again."""
+    """A finished step: its folder and key, what it cost, and whether it was used again; ``former``: the key that earlier versions
+    gave it.
+    """
 
     step: Step
     folder: Path
@@ -45,20 +58,7 @@ class Done:
     seconds: float
     reused: bool
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-# keys ------------------------------------------------------------
-
-
-def key_of(*parts: Any) -> str:
-    """A short hash of plain values."""
-    text = json.dumps([__version__, *parts], sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-def data_key(store: ImageStore) -> str:
-    """A hash of the images and of their table."""
-    return key_of(store.fingerprint, store.names, store.table.columns)
+    former: str = ""
 
 
 # doing ------------------------------------------------------------
@@ -73,14 +73,31 @@ class Work:
         self.options = options
         self.overrides = overrides
         self.done: dict[str, Done] = {}
+        self.folders = Folders(folder)
         self._data: dict[str, str] = {}  # data settings -> hash, so that a store is opened once
 
     def check(self) -> None:
         """Raise InputError for what is known to fail before anything is trained (``pipeline_checks``); say what could be judged
         otherwise.
         """
-        for note in Checks(self.plan, lambda step, weights: self._recipe(step, weights)[1]).run():
+        notes = Checks(self.plan, lambda step, weights: self._recipe(step, weights)[2]).run()
+        self._check_apart()
+        for note in notes:
             say(note)
+
+    def _check_apart(self) -> None:
+        """Raise InputError where two steps are one and the same pretraining under two names."""
+        keys: dict[str, str] = {}
+        first: dict[str, Step] = {}
+        for step in self.plan.step:
+            if step.kind == "start":
+                keys[step.name] = key_of("start", weights_key(step.weights))
+            elif step.kind == "pretrain":
+                recipe = self._recipe(step)[2]
+                key = keys[step.name] = key_of(self._parts(step, recipe, keys[step.after] if step.after else "", None))
+                other = first.setdefault(key, step)
+                if other is not step:
+                    raise InputError(_alike(other, step, recipe))
 
     def run(self) -> None:
         kinds: dict[str, Callable[[Step], Done]] = {
@@ -92,23 +109,34 @@ class Work:
             if found.reused:
                 say(f"  done before and unchanged: {found.folder}")
 
-    def _recipe(self, step: Step, weights: str | None = None) -> tuple[dict[str, Any], Recipe]:
-        """(options, the recipe that they and the command line's overrides make) of a step."""
+    def _recipe(self, step: Step, weights: str | None = None) -> tuple[dict[str, Any], Overrides, Recipe]:
+        """(options, overrides, the recipe that they make) of a step: those of the pipeline and of the command line, which hold the
+        domains that are judged out whatever else is held out.
+        """
         given = {"data.held_out": self.plan.domains, **self.plan.shared, **self.options}
         if step.elsewhere:  # neither labels nor domains of the pipeline's data are in it
             given = {key: value for key, value in given.items() if key not in OWN_DATA}
-        options = {**given, **step.set}
+        options, overrides = {**given, **step.set}, self.overrides
         if weights is not None:
             options["encoder.weights"] = weights
-        return options, Recipe.load(step.recipe, options, self.overrides)
+        recipe = Recipe.load(step.recipe, options, overrides)
+        missing = [] if step.elsewhere else [one for one in self.plan.domains if one not in recipe.data.held_out]
+        if missing:
+            overrides = with_held_out(overrides, [*recipe.data.held_out, *missing])
+            recipe = Recipe.load(step.recipe, options, overrides)
+        return options, overrides, recipe
 
-    def _transfer(self, step: Step) -> dict[str, Any]:
-        """The settings of fine-tuning that the pipeline gives, dotted."""
-        given = self._recipe(step)[1].transfer.model_dump(mode="json", exclude_unset=True)
+    def _transfer(self, step: Step, own: Step) -> TransferConfig:
+        """How what the pretraining ``own`` learnt is fine-tuned in ``step``: as either's settings say, those of ``step`` first."""
+        given: dict[str, Any] = {}
+        for one in (own, step):
+            given |= dotted({"transfer": self._recipe(one)[2].transfer.model_dump(mode="json", exclude_unset=True)})
+        return Recipe.load(None, given).transfer
+
+    def _former_settings(self, step: Step) -> dict[str, Any]:
+        """What earlier versions made the key of a comparison or classifier of."""
+        given = self._recipe(step)[2].transfer.model_dump(mode="json", exclude_unset=True)
         return {f"transfer.{name}": value for name, value in given.items()}
-
-    def _place(self, step: Step, key: str) -> Path:
-        return self.folder / f"{step.name}-{key}"
 
     def _data_key(self, recipe: Recipe) -> str:
         settings = recipe.data.model_dump_json()
@@ -116,16 +144,22 @@ class Work:
             self._data[settings] = data_key(common.open_data(recipe.data))
         return self._data[settings]
 
+    def _parts(self, step: Step, recipe: Recipe, before: str, given: str | None) -> Parts:
+        """What a pretraining depends on: the key of the step ``before`` it stands for the weights that it gave."""
+        own = recipe.encoder.weights
+        weights = weights_key(own) if own and own != given else ""
+        return {**pretraining_parts(recipe), "data": self._data_key(recipe), "after": before, "weights": weights}
+
     def _start(self, step: Step) -> Done:
         content = weights_key(step.weights)
         say(f"  {step.weights or 'random weights'}")
         key = key_of("start", content)
-        place = self._place(step, key)
+        place = self.folder / f"{step.name}-{key}"
         reused = (place / "start.json").is_file()
         place.mkdir(parents=True, exist_ok=True)
         facts = {"weights": common.absolute(step.weights) if step.weights else "", "sha256": content}
         write_aside(place / "start.json", json.dumps(facts) + "\n")
-        return Done(step, place, key, 0.0, reused, facts)
+        return Done(step, place, key, 0.0, reused, facts, key)
 
     def _weights(self, step: Step) -> str | None:
         """What a pretraining starts from: an earlier step's run, a start's weights, or nothing."""
@@ -139,36 +173,49 @@ class Work:
     def _pretrain(self, step: Step) -> Done:
         from foretell.verbs import pretraining
 
-        before = self.done[step.after].key if step.after else ""
-        options, recipe = self._recipe(step, self._weights(step))
-        settings = recipe.changed({"encoder.weights": ""}).to_toml()  # the key of the step before stands for its place
-        key = key_of("pretrain", settings, before, self._data_key(recipe))
-        place = self._place(step, key)
+        before = self.done[step.after] if step.after else None
+        weights = self._weights(step)
+        options, overrides, recipe = self._recipe(step, weights)
+        settings = recipe.changed({"encoder.weights": ""}).to_toml()
+        former = key_of("pretrain", settings, before.former if before else "", self._data_key(recipe))
+        parts = self._parts(step, recipe, before.key if before else "", weights)
+        place, key = self.folders.of(step.name, parts, former)
         finished = (place / "recipe.toml").is_file() and Run.read(place).state() == "finished"
-        if finished and (place / "encoder" / WEIGHTS).is_file():
-            return Done(step, place, key, _seconds(place), True, _facts(place))
-        if (place / "split.json").is_file():
+        reused = finished and (place / "encoder" / WEIGHTS).is_file()
+        if reused:
+            brought(place, recipe, finished=True)
+        elif (place / "split.json").is_file():
+            brought(place, recipe, finished=False)
             pretraining.go_on(place)
         else:
             if place.exists():  # stopped before training began: nothing of it is worth keeping
                 shutil.rmtree(place)
-            pretraining.start(options, recipe=step.recipe, budget=None, overrides=self.overrides, out=place)
-        return Done(step, place, key, _seconds(place), False, _facts(place))
+            pretraining.start(options, recipe=step.recipe, budget=None, overrides=overrides, out=place)
+        return Done(step, place, key, _seconds(place), reused, _facts(place), former)
 
     def _compare(self, step: Step) -> Done:
-        settings = self._transfer(step)
-        asked = [step.per_class, step.seeds, step.trials, step.shift, settings]
-        candidates = self._candidates(step)
-        key = key_of("compare", asked, [(one.title, self.done[one.name].key) for one in candidates])
-        place = self._place(step, key)
+        candidates, runs = self._candidates(step), self._runs(step)
+        settings = {self.done[name].folder: self._transfer(step, one) for name, one in runs.items()}
+        parts: Parts = {"per_class": step.per_class, "seeds": step.seeds, "trials": step.trials, "shift": step.shift}
+        for found in settings.values():
+            parts |= transfer_parts(found)
+        parts |= {f"{OF}{one.name}": [one.title, self.done[one.name].key] for one in candidates}
+        asked = [step.per_class, step.seeds, step.trials, step.shift, self._former_settings(step)]
+        former = key_of("compare", asked, [(one.title, self.done[one.name].former) for one in candidates])
+        place, key = self.folders.of(step.name, parts, former)
         if (place / "comparison.json").is_file():
             found = _kept(place / "comparison.json")
-            return Done(step, place, key, found["seconds"], True, found)
+            return Done(step, place, key, found["seconds"], True, found, former)
         counted = {name for done in self.done.values() for name in done.facts.get("took", ())}
         found = compare_step(step, candidates, settings, self.folder / FITS, counted)
         place.mkdir(parents=True, exist_ok=True)
         write_aside(place / "comparison.json", json_text(found))
-        return Done(step, place, key, found["seconds"], False, found)
+        return Done(step, place, key, found["seconds"], False, found, former)
+
+    def _runs(self, step: Step) -> dict[str, Step]:
+        """The pretraining steps whose runs a comparison judges by, by their names."""
+        likes = [self.plan.like(one, step) for one in self.plan.steps_of(step)]
+        return {one.name: one for one in self.plan.step if one.name in likes}
 
     def _candidates(self, step: Step) -> list[Candidate]:
         """What a comparison compares; a start without weights is training from scratch, which it compares anyway."""
@@ -188,15 +235,17 @@ class Work:
 
         assert step.after is not None
         before = self.done[step.after]
-        settings = self._transfer(step)
-        key = key_of("finetune", step.trials, settings, before.key)
-        place = self._place(step, key)
+        transfer = self._transfer(step, before.step)
+        former = key_of("finetune", step.trials, self._former_settings(step), before.former)
+        parts = {"trials": step.trials, **transfer_parts(transfer), "after": before.key}
+        place, key = self.folders.of(step.name, parts, former)
         if (place / "scores.json").is_file():
             found = _kept(place / "scores.json")
-            return Done(step, place, key, found["seconds"], True, found | _classes(place))
+            return Done(step, place, key, found["seconds"], True, found | _classes(place), former)
         if place.exists():  # stopped on the way: what it needs is in the run
             shutil.rmtree(place)
         began = time.monotonic()
+        settings = {f"transfer.{name}": value for name, value in transfer.model_dump(mode="json").items()}
         made = finetune(before.folder, out=place, compare=False, trials=step.trials, set=settings)
         if not made.scores:
             raise InputError(
@@ -205,13 +254,36 @@ class Work:
             )
         found = {"scores": made.scores, "seconds": max(time.monotonic() - began, _fine_tuned(before.folder))}
         write_aside(place / "scores.json", json_text(found))
-        return Done(step, place, key, found["seconds"], False, found | _classes(place))
+        return Done(step, place, key, found["seconds"], False, found | _classes(place), former)
 
 
-def _classes(place: Path) -> dict[str, int]:
-    """{"classes": how many the classifier in ``place`` tells apart}."""
+def with_held_out(overrides: Overrides, domains: Sequence[str]) -> Overrides:
+    """``overrides`` that hold out ``domains``."""
+    if isinstance(overrides, Mapping):
+        return {**overrides, "data.held_out": list(domains)}
+    given = [overrides] if isinstance(overrides, str) else overrides
+    return [*given, f"data.held_out={json.dumps(list(domains), ensure_ascii=False)}"]
+
+
+def _classes(place: Path) -> dict[str, Any]:
+    """{"classes": how many the classifier in ``place`` tells apart, "findings": whether they are findings}."""
     config = read_object(place / "config.json", f"delete {place}: the same command makes this step again")
-    return {"classes": len(config.get("classes") or [])}
+    return {"classes": len(config.get("classes") or []), "findings": bool(config.get("findings"))}
+
+
+def _alike(one: Step, other: Step, recipe: Recipe) -> str:
+    """That two pretraining steps are the same, and what made them so; ``recipe`` is that of both."""
+    asked = sorted(key for key in {*one.set, *other.set} if one.set.get(key) != other.set.get(key))
+    now = dict(dotted(recipe.model_dump(mode="json")))
+    overruled = [f"{key}={now[key]}" for key in asked if key in now and not key.startswith("transfer.")]
+    if overruled:
+        why = f"--set {', '.join(overruled)} overrules what tells them apart; leave it out, and {ALONE}"
+    else:
+        what = f" ({', '.join(asked)} changes no pretraining)" if asked else ""
+        why = f"give one another setting, or take it out{what}"
+    return (
+        f"steps {one.name} and {other.name} are the same pretraining, which a comparison would set beside itself: {why}"
+    )
 
 
 def _kept(path: Path) -> dict[str, Any]:

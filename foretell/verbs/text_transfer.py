@@ -43,7 +43,7 @@ from foretell.transfer.text.features import embed_units
 from foretell.transfer.text.once import finetune_text, search_text
 from foretell.transfer.text.saved import save_text
 from foretell.transfer.text.tuning import TextTuner
-from foretell.verbs import common, kept_split
+from foretell.verbs import common, kept_out, kept_split
 from foretell.verbs.common import JOINED, say
 from foretell.verbs.outcomes import Finetuned
 from foretell.verbs.text_data import corpus_of
@@ -274,7 +274,7 @@ def finetune(
         if compare:
             check_jobs(jobs, opened.config.search)
         if out is not None and not opened.joins:
-            common.check_free(target)
+            kept_out.check(target, place, opened.labels)
         train, test = opened.train, opened.test
         kinds = f" of {len(train.classes)} classes" if train.classes else ""
         say(f"fine-tuning on {len(train):,} labels{kinds}:")
@@ -283,6 +283,8 @@ def finetune(
             joined = _compare(opened, per_class, seeds, trials, "", telling, jobs) if compare else None
             say(JOINED)
             return Finetuned(target, None, {}, joined)
+        if out is not None:
+            kept_out.begin(target, place, opened.labels)
         tuner, facts = finetune_text(
             opened.model, train, config=opened.config, test=test, trials=trials, progress=telling(),
             cache=Cache(opened.folder / "results" / "finetune.jsonl" if opened.folder is not None else None),

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from foretell.data.store import open_images
 from foretell.errors import InputError
-from foretell.verbs import pipeline_plan, pretraining
+from foretell.verbs import pipeline_plan, pipelining, pretraining
 
 pytest.importorskip("pydicom")
 
@@ -77,6 +77,7 @@ def test_the_report_shows_the_four_figures_and_what_they_cost(done: Path) -> Non
     for text in (
         "Steps and their cost", "SimCLR + MICLe − domain", "Peak MB", "SimCLR + MICLe equals training from scratch with all",
         "give --weights FILE", "Cost beside quality", "that no step saw", "40%", "groups ", "What the classifier looks at",
+        "what earlier tries finished counts too",
     ):  # fmt: skip
         assert text in page, text
     for link in re.findall(r'href="([^"]+)"', page):
@@ -91,6 +92,7 @@ def test_no_step_sees_the_other_domain(done: Path) -> None:
     (comparison,) = numbers(done)["comparisons"]
     assert comparison["shift"]["domain"] == "domain=B"
     assert comparison["shift"]["samples"] == 12
+    assert comparison["shift"]["seen"] == 0
     assert {row["arm"] for row in comparison["shift"]["drops"]} == set(comparison["arms"])
     assert {row["arm"] for row in comparison["shift"]["gains"]} == {
         "domain",
@@ -151,6 +153,66 @@ def test_a_changed_setting_does_its_step_and_those_after_it_again(done: Path, st
     after = {path.name for path in (done / "run").iterdir()}
     assert before < after  # the folders of before are kept
     assert {name.rpartition("-")[0] for name in after - before} == {"cases", "comparison", "classifier"}
+    told = [line.strip() for line in said.out.splitlines() if "done anew" in line]
+    assert told == [
+        "done anew: training.steps 2 → 4", "done anew: step cases changed", "done anew: the step before it changed",
+    ]  # fmt: skip
+
+
+def test_pretraining_is_used_again_where_nothing_that_it_learns_from_changed(
+    done: Path, studies: Path, foretell: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(done, tmp_path / "made")
+    (tmp_path / "other.csv").write_bytes((studies.parent / "labels.csv").read_bytes())
+    words = again(tmp_path / "made", studies)
+    words[words.index("--labels") + 1] = str(tmp_path / "other.csv")
+    words += ["--device", "cpu", "-s", "data.workers=1", "-s", "training.threads=1", "-s", "training.health_every=7"]
+    said = foretell(*words)
+    assert said.status == 0, said.err
+    assert said.out.count("done before and unchanged") == 5
+    (domain,) = (tmp_path / "made" / "run").glob("domain-*")
+    assert f'labels = "{tmp_path / "other.csv"}"' in (domain / "recipe.toml").read_text()
+    compared = []
+
+    def stop(step: Any, candidates: Any, settings: Any, *more: Any) -> None:
+        compared.extend(settings.values())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipelining, "compare_step", stop)
+    said = foretell(*words, "-s", "transfer.metric=auroc")
+    assert said.out.count("done before and unchanged") == 3
+    assert said.out.rstrip().endswith("done anew: transfer.metric none → auroc")
+    assert [(config.metric, config.steps) for config in compared] == [("auroc", 2), ("auroc", 2)]
+    weights = tmp_path / "made" / "run" / "steps.json"
+    assert json.loads(weights.read_text())[domain.name]["of"]["training.steps"] == 3
+
+
+def test_folders_by_the_keys_of_earlier_versions_are_found(
+    done: Path, studies: Path, foretell: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(done, tmp_path / "made")
+    run, former, found = tmp_path / "made" / "run", {}, pipelining.Folders.of
+
+    def of(self: pipelining.Folders, step: str, parts: Any, key: str) -> Any:
+        former[step] = key
+        return found(self, step, parts, key)
+
+    monkeypatch.setattr(pipelining.Folders, "of", of)
+    words = again(tmp_path / "made", studies)
+    foretell(*words)
+    known = json.loads((run / "steps.json").read_text())
+    (run / "steps.json").unlink()
+    for step, key in former.items():
+        kept = min(
+            name
+            for name, one in known.items()
+            if one["step"] == step and one["key"] == pipelining.key_of(step, one["of"])
+        )
+        (run / kept).rename(run / f"{step}-{key}")
+    said = foretell(*words)
+    assert said.out.count("done before and unchanged") == 5
+    assert "done anew" not in said.out
+    assert foretell(*words).out.count("done before and unchanged") == 5
 
 
 def test_a_stopped_step_goes_on(

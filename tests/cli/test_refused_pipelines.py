@@ -12,6 +12,11 @@ from cli_words import refused
 from pipeline_words import PLAN, again, made_studies
 from safetensors.torch import save_file
 
+from foretell.recipe import Recipe
+from foretell.verbs.pipeline_checks import Checks
+from foretell.verbs.pipeline_plan import read_plan
+from foretell.verbs.pipelining import Work
+
 pytest.importorskip("pydicom")
 
 Call = Callable[..., Any]
@@ -44,6 +49,14 @@ def test_bad_pipelines_are_refused(studies: Path, foretell: Call, tmp_path: Path
     )
     refused(said(PLAN, "--weights", "nowhere.safetensors"), "nowhere.safetensors")
     refused(said("x ="), "not TOML")
+    for kind, at in (
+        ("compare", 'per_class = "40%,all"\nseeds = 2\ntrials = 1\n'),
+        ("finetune", 'after = "cases"\ntrials = 1\n'),
+    ):
+        refused(
+            said(PLAN.replace(at, f'{at}[step.set]\n"transfer.steps" = 1\n"training.batch" = 3\n')),
+            f"'training.batch' is no setting of kind {kind}, whose [step.set] takes those of transfer alone",
+        )
     refused(foretell("pipeline", "medicine", studies), "unknown pipeline 'medicine'", "medical")
     refused(foretell("pipeline", "medical"), "DATA is missing")
     (tmp_path / "plan.toml").write_text(PLAN)
@@ -100,6 +113,46 @@ def test_what_no_comparison_could_use_is_refused_before_training(studies: Path, 
         f"is in two splits: {first} is test, {second} is train (and 9 more",
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_step_is_not_set_beside_itself(studies: Path, foretell: Call, tmp_path: Path) -> None:
+    wide = '\n[[step]]\nname = "wide"\nkind = "pretrain"\nafter = "start"\nrecipe = "xray"\n[step.set]\n"training.steps" = 3\n'
+    plan = PLAN.replace(
+        '\n[[step]]\nname = "cases"', f'{wide}"encoder.name" = "resnet_small"\n\n[[step]]\nname = "cases"'
+    )
+    (tmp_path / "plan.toml").write_text(plan)
+    refused(
+        foretell(*again(tmp_path, studies), "-s", "encoder.name=resnet_tiny"),
+        "steps domain and wide are the same pretraining",
+        "--set encoder.name=resnet_tiny overrules what tells them apart",
+    )
+    (tmp_path / "plan.toml").write_text(plan.replace('"encoder.name" = "resnet_small"', '"transfer.steps" = 1'))
+    refused(
+        foretell(*again(tmp_path, studies)), "domain and wide are the same", "(transfer.steps changes no pretraining)"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_domains_that_are_judged_are_held_out_beside_others(studies: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(PLAN)
+    plan = read_plan(tmp_path / "plan.toml").with_settings({"shift": "domain=B"}, "plan.toml")
+    for given in (["data.held_out=domain=C"], {"data.held_out": ["domain=C"]}, {"data": {"held_out": ["domain=C"]}}):
+        options, overrides, recipe = Work(plan, tmp_path, {}, given)._recipe(plan.step[1])
+        assert recipe.data.held_out == ["domain=C", "domain=B"]
+        assert Recipe.load("xray", options, overrides).data.held_out == ["domain=C", "domain=B"]
+
+
+def test_a_start_that_learnt_from_the_other_domain_is_told(studies: Path, foretell: Call, tmp_path: Path) -> None:
+    told = foretell(
+        "pretrain", studies, "--out", tmp_path / "seen", "--encoder", "resnet_tiny", "--batch", 8, "--budget", "1 step"
+    )
+    assert told.status == 0, told.err
+    (tmp_path / "plan.toml").write_text(PLAN)
+    plan = read_plan(tmp_path / "plan.toml").with_settings({"shift": "domain=B"}, "plan.toml")
+    plan = plan.with_weights(str(tmp_path / "seen" / "encoder"), "plan.toml")
+    options = {"data.source": str(studies), "data.labels": str(studies.parent / "labels.csv")}
+    notes = Checks(plan, lambda step, weights: Work(plan, tmp_path, options, ())._recipe(step, weights)[2]).run()
+    assert sum("learnt from 12 images of domain=B too, without labels" in note for note in notes) == 1
 
 
 def test_weights_that_fit_no_network_compared_are_refused_before_training(

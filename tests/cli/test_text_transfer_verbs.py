@@ -15,7 +15,7 @@ from foretell.cli import main
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.transfer.text.saved import load_text
-from foretell.verbs import pretraining
+from foretell.verbs import pretraining, text_transfer
 from foretell.verbs.common import told_arms
 from foretell.verbs.text_transfer import open_labelled
 
@@ -312,6 +312,24 @@ def test_another_task_with_out_leaves_the_results_of_the_run(
         assert json.loads((other / f"{name}.json").read_text())["task"] == "choice"
     assert load_text(other).task == "choice"
     assert f"results: kept in {other}; those of the run stay as they are" in capsys.readouterr().out
+
+
+def test_a_model_that_was_stopped_while_compared_goes_on_in_its_folder(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    run = copy_of(made, "bert", tmp_path)
+    given = {"trials": 1, "set": [*QUICK, "transfer.steps=2"], "out": tmp_path / "x"}
+    with monkeypatch.context() as patch:
+        patch.setattr(text_transfer, "_compare", stop)
+        with pytest.raises(KeyboardInterrupt):
+            foretell.finetune(run, data=made / "topics.csv", **given)
+    assert (tmp_path / "x" / "config.json").is_file()
+    assert foretell.finetune(run, data=made / "topics.csv", compare=False, **given).scores
+    with pytest.raises(InputError, match="not empty; choose another --out"):
+        foretell.finetune(run, data=made / "pairs.csv", compare=False, **given)
 
 
 def test_a_table_of_another_encoding_tells_its_rows_without_text(

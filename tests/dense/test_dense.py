@@ -50,6 +50,20 @@ def new_encoder(name: str = "resnet_tiny", side: int = SIDE, **settings: str) ->
     return build_encoder(EncoderConfig(name=name, **settings), 1, side)
 
 
+def test_no_image_is_trained_and_tested_on_and_every_row_is_there() -> None:
+    images, masks = squares(6)
+    store, kept = ImageStore.of(images, source="noise"), Masks(masks)
+
+    def compared(train: list[int], test: list[int]) -> None:
+        compare_dense(new_encoder(), store, kept, train=train, test=test, views=ViewConfig(side=SIDE), images=(2,))
+
+    with pytest.raises(InputError, match=r"'noise\[2\]' and 1 more is both trained and tested on"):
+        compared([0, 1, 2, 3], [2, 3, 4])
+    for row in (6, -1):
+        with pytest.raises(InputError, match=f"noise: the test part has row {row}; expected rows from 0 to 5"):
+            compared([0, 1], [2, row])
+
+
 @pytest.mark.parametrize("size", [(32, 32), (40, 56)])
 def test_a_mask_is_seen_through_the_views_of_its_image(size: tuple[int, int]) -> None:
     """The image is its own mask: after crop and flip the two agree wherever the image is far from an edge."""

@@ -11,6 +11,7 @@ import pytest
 from made_up_run import make
 
 from foretell.report import build
+from foretell.report.elsewhere import unseen
 
 SPREAD = {"mean": 0.21, "low": 0.18, "high": 0.24, "n": 3}
 SHIFT = {
@@ -49,12 +50,18 @@ def test_the_crossing_is_told_in_a_sentence(page: tuple[str, dict[str, Any]]) ->
 
 def test_the_other_domain_has_a_row_for_each_arm(page: tuple[str, dict[str, Any]]) -> None:
     text, kept = page
-    assert "The models as they are, applied to 80 samples of domain=B that no training saw." in text
+    assert "The models as they are, applied to 80 samples of domain=B that no fine-tuning saw." in text
     table = text[text.index('<table id="shift-table"') :]
     table = table[: table.index("</table>")]
     for shown in ("80.0%", "70.0%", "+10.0", "+20.0", "+31.0", "39.0%", "+21.0", "+18.0 to +24.0"):
         assert shown in table
     assert kept["shift"]["domain"] == "domain=B"
+
+
+def test_who_has_seen_the_other_domain_is_told() -> None:
+    assert unseen({"domain": "domain=B", "seen": 0}, "step") == "that no step saw"
+    told = "that no fine-tuning saw; pretraining learnt from 20 images of domain=B, without labels"
+    assert unseen({"domain": "domain=B", "seen": 20}, "step") == told
 
 
 def test_a_run_without_them_has_no_such_sections(tmp_path: Path) -> None:

@@ -322,7 +322,9 @@ def test_classes_led_by_auroc_are_not_taken_for_findings(tmp_path: Path) -> None
     run = make(tmp_path / "run", exhibits=False, compared=False)
     for kept in ({}, {"findings": False}):
         write(run / "results" / "comparison.json", {**comparison(ANIMALS), "metric": "auroc", **kept})
-        assert "several findings" not in build(run).read_text()
+        page = build(run).read_text()
+        assert "several findings" not in page
+        assert "Auroc" not in page
 
 
 def test_one_seed_and_one_number_of_labels(tmp_path: Path) -> None:

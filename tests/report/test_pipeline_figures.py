@@ -11,7 +11,7 @@ import pytest
 from foretell.report import pipeline_figures as figures
 from foretell.report import words
 from foretell.report.dots import Dot, DotRow, dot_chart
-from foretell.report.measures import measures, of_each_finding
+from foretell.report.measures import measures, named, of_each_finding
 from foretell.report.plots import Axis
 from foretell.transfer.measures.redrawn import settled
 
@@ -165,6 +165,16 @@ def test_the_measures_of_few_arms_stand_below_each_other() -> None:
         ["AUROC", "70.0%", "70.0%"],
         ["accuracy", "90.0%", "90.0%"],
     ]
+
+
+def test_accuracy_of_findings_is_no_top_1() -> None:
+    told = [named("accuracy", findings=findings).sub for findings in (False, True)]
+    assert told == ["top-1", ""]
+    made = {**comparison(), "classes": ["mass", "rib"], "findings": True}
+    made["summary"] = [{**row, "metric": metric} for row in made["summary"] for metric in ("accuracy", "auroc")]
+    found = measures(made, ["scratch"], lambda arm: figures.named(made, arm), arms_down=True)
+    assert found is not None
+    assert [(cell.main, cell.sub) for cell in found["table"].head[1:]] == [("AUROC", "macro"), ("accuracy", "")]
 
 
 def test_what_is_missing_is_said_with_what_to_give() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from foretell.data.domains import rows_of, rows_unknown, told_unknown
 from foretell.errors import InputError
 from foretell.transfer.images.labelled import Index
-from foretell.transfer.measures.intervals import paired
+from foretell.transfer.measures.intervals import alike, paired
 from foretell.transfer.measures.metrics import metric_name
 from foretell.transfer.measures.redrawn import spread
 
@@ -164,6 +164,8 @@ def gains(
 def _span(record: Row) -> str:
     if record["n"] < 2:
         return f"{100 * record['mean']:+.1f} points (one seed)"
+    if alike(record["low"], record["high"]):
+        return f"{100 * record['mean']:+.1f} points (all seeds alike)"
     return f"{100 * record['mean']:+.1f} points ({100 * record['low']:+.1f} to {100 * record['high']:+.1f})"
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import rankdata
 
 from foretell.transfer.measures.calibration import cells
@@ -76,7 +77,7 @@ def only_answer(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str 
     return classes[int(named[0])] if len(named) == 1 else None
 
 
-def area(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:
+def area(scores: NDArray[Any], positive: NDArray[np.bool_]) -> float:
     """The area under the ROC curve of (N,) scores for the samples that are ``positive`` (N,), ties counted half.
 
     The Mann-Whitney form; NaN unless there are both.
@@ -88,19 +89,37 @@ def area(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:
     return (float(rankdata(scores)[positive].sum()) - n * (n + 1) / 2) / (n * rest)
 
 
+def sides(scores: NDArray[np.float32]) -> NDArray[Any]:
+    """What each class is told from the others by, of (N, classes) probabilities: its own, and of two classes the log-odds (N, 1) of
+    the second one.
+
+    The two columns then order the samples alike, though a probability near 1 is rounded off and the other, near 0, is not.
+    """
+    if scores.shape[1] != 2:
+        return scores
+    with np.errstate(divide="ignore"):
+        first, second = np.log(scores.astype(np.float64)).T
+    neither = np.isneginf(first) & np.isneginf(second)
+    return np.subtract(second, first, where=~neither, out=np.zeros(len(scores)))[:, None]
+
+
+def _codes(columns: int) -> Sequence[int]:
+    """The class that each of the ``columns`` of ``sides`` is of."""
+    return [1] if columns == 1 else range(columns)
+
+
 def auroc(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
-    """Macro one-versus-rest ``area`` of (N, classes) scores.
+    """Macro one-versus-rest ``area`` of (N, classes) probabilities; of two classes the one area that there is, by ``sides``.
 
     Equals scikit-learn's ``roc_auc_score(..., multi_class="ovr")`` where that is defined.
     """
-    areas = [area(scores[:, code], truth == code) for code in range(scores.shape[1])]
+    columns = sides(scores)
+    areas = [area(column, truth == code) for code, column in zip(_codes(columns.shape[1]), columns.T, strict=True)]
     defined = [value for value in areas if not math.isnan(value)]
     return float(np.mean(defined)) if defined else math.nan
 
 
-def drawn_area(
-    scores: NDArray[np.float32], positive: NDArray[np.bool_]
-) -> Callable[[NDArray[np.int32]], NDArray[np.float64]]:
+def drawn_area(scores: NDArray[Any], positive: NDArray[np.bool_]) -> Callable[[NDArray[np.int32]], NDArray[np.float64]]:
     """``area`` of samples drawn again: of (N, D) counts, how often each was drawn, to (D,) areas. Sorted once for all draws.
 
     A positive wins against all that is drawn below it, and by half against its equals; what positives win among
@@ -135,7 +154,8 @@ def drawn_auroc(
     scores: NDArray[np.float32], truth: NDArray[np.int64]
 ) -> Callable[[NDArray[np.int32]], NDArray[np.float64]]:
     """``auroc`` of samples drawn again, as ``drawn_area`` is to ``area``."""
-    each = [drawn_area(scores[:, code], truth == code) for code in range(scores.shape[1])]
+    columns = sides(scores)
+    each = [drawn_area(column, truth == code) for code, column in zip(_codes(columns.shape[1]), columns.T, strict=True)]
     return lambda counts: mean_of_defined([of(counts) for of in each])
 
 
@@ -173,18 +193,19 @@ class Tally:
         self._truth.append(truth)
         self._kept += probabilities.size
         if self._kept > _EXACT_SCORES:
-            self._histogram = np.zeros((self.classes, 2, _BINS), dtype=np.int64)
+            self._histogram = np.zeros((1 if self.classes == 2 else self.classes, 2, _BINS), dtype=np.int64)
             for scores, codes in zip(self._scores, self._truth, strict=True):
                 self._count(scores, codes)
             self._scores, self._truth = [], []
 
     def _count(self, probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> None:
         assert self._histogram is not None
-        bins = cells(probabilities, _BINS)
-        for code in range(self.classes):
+        columns = sides(probabilities)
+        bins = cells(expit(columns) if self.classes == 2 else columns, _BINS)
+        for counts, column, code in zip(self._histogram, bins.T, _codes(len(bins.T)), strict=True):
             positive = truth == code
-            self._histogram[code, 1] += np.bincount(bins[positive, code], minlength=_BINS)
-            self._histogram[code, 0] += np.bincount(bins[~positive, code], minlength=_BINS)
+            counts[1] += np.bincount(column[positive], minlength=_BINS)
+            counts[0] += np.bincount(column[~positive], minlength=_BINS)
 
     def _auroc(self) -> float:
         if self._histogram is None:

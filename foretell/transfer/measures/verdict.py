@@ -179,8 +179,9 @@ def _did_not(
     elif any(map(_still, rows)):
         second = f"More seeds{more}, more test samples or longer pretraining would have to tell."
     else:
+        exceeded = "both of its intervals" if more else "its interval"
         second = (
-            f"No difference in {name} exceeds its interval: more seeds{more} or longer pretraining would have to tell."
+            f"No difference in {name} exceeds {exceeded}: more seeds{more} or longer pretraining would have to tell."
         )
     return f"{first} {second}"
 

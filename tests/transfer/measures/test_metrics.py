@@ -64,6 +64,35 @@ def test_auroc_of_large_sets_streams(foretold, monkeypatch: pytest.MonkeyPatch) 
     assert tally.result()["auroc"] == pytest.approx(metrics.score(p, y)["auroc"], abs=1e-3)
 
 
+def saturated(count: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(log-odds, their two probabilities in float32, of which one is often 1 and the other is not 0; truth)."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, count)
+    odds = rng.normal(0.5 * truth, 1.0) * 25
+    p = (1 / (1 + np.exp(np.stack([odds, -odds], axis=1)))).astype(np.float32)
+    return odds, p, truth
+
+
+def test_the_area_of_two_classes_is_by_their_log_odds(monkeypatch: pytest.MonkeyPatch) -> None:
+    odds, p, truth = saturated()
+    expected = roc_auc_score(truth, odds)
+    assert abs(metrics.area(p[:, 1], truth == 1) - expected) > 1e-4
+    assert metrics.auroc(p, truth) == pytest.approx(expected, abs=1e-12)
+    drawn = metrics.drawn_auroc(p, truth)(np.ones((len(p), 1), np.int32))
+    assert drawn == pytest.approx([expected], abs=1e-12)
+    assert metrics.auroc(p[:, ::-1], 1 - truth) == pytest.approx(expected, abs=1e-12)
+    monkeypatch.setattr(metrics, "_EXACT_SCORES", 100)
+    assert metrics.score(p, truth)["auroc"] == pytest.approx(expected, abs=1e-2)
+
+
+def test_the_area_of_two_mirrored_columns_is_that_of_either() -> None:
+    rng = np.random.default_rng(1)
+    second = (rng.integers(0, 1 << 10, 500) / (1 << 10)).astype(np.float32)  # exact, with ties, 0 among them
+    p, truth = np.stack([1 - second, second], axis=1), rng.integers(0, 2, 500)
+    assert metrics.auroc(p, truth) == pytest.approx(roc_auc_score(truth, second), abs=1e-12)
+    assert metrics.auroc(np.zeros((4, 2), np.float32), np.array([0, 1, 0, 1])) == 0.5
+
+
 def test_the_commonest_class_and_the_only_answer() -> None:
     found = metrics.commonest([13, 24], ["no", "yes"])
     assert found is not None

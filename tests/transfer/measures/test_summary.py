@@ -254,7 +254,9 @@ def test_what_the_groups_leave_open_is_told_with_their_interval() -> None:
     text = verdict(pairs, summarise(rows))
     assert "beyond the spread of 3 seeds and of the groups tested (best at 10 labels: +20.0 points" in text
     assert ", −10.0 to +50.0 over groups)" in text
-    assert "more seeds, more groups or longer pretraining" in text
+    assert (
+        "No difference in accuracy exceeds both of its intervals: more seeds, more groups or longer pretraining" in text
+    )
 
 
 def test_of_an_error_the_lower_one_is_the_better() -> None:
