@@ -100,7 +100,8 @@ def sides(scores: NDArray[np.float32]) -> NDArray[Any]:
     with np.errstate(divide="ignore"):
         first, second = np.log(scores.astype(np.float64)).T
     neither = np.isneginf(first) & np.isneginf(second)
-    return np.subtract(second, first, where=~neither, out=np.zeros(len(scores)))[:, None]
+    odds: NDArray[np.float64] = np.subtract(second, first, where=~neither, out=np.zeros(len(scores)))
+    return odds[:, None]
 
 
 def _codes(columns: int) -> Sequence[int]:
