@@ -117,7 +117,7 @@ def compare_dense(
         "rows": rows,
         "summary": summarise(rows),
         "paired": differences(rows),
-        "notes": notes,
+        "notes": [*masks.notes, *notes],
         "test": {"images": len(test)},
         "budget": {"steps": budget.steps, "batch": budget.batch, "rates": list(budget.rates)},
     }
