@@ -228,11 +228,11 @@ def test_a_manifest_gives_group_and_order(tmp_path: Path) -> None:
     ]
     animation(tmp_path / "more.gif", 4, first=30)
     with (tmp_path / "table.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([("path", "patient", "slice"), *rows])
-    store = open_images(tmp_path / "table.csv", columns={"group": "patient", "order": "slice"}, frames=1)
+        csv.writer(stream).writerows([("path", "animal", "slice"), *rows])
+    store = open_images(tmp_path / "table.csv", columns={"group": "animal", "order": "slice"}, frames=1)
     found = sequences(store)
     assert [store.names[row] for row in found["a"]] == [f"{i:03d}.png" for i in reversed(range(6))]
-    assert (len(found["b/clip.gif"]), len(found["b/more.gif"])) == (3, 4)  # two clips of one patient stay apart
+    assert (len(found["b/clip.gif"]), len(found["b/more.gif"])) == (3, 4)  # two clips of one animal stay apart
     assert set(store.table.column("group")) == {"a", "b"}
 
 
