@@ -44,7 +44,11 @@ def unpack(path: Path, cache: Path) -> Path:
             inside = [item for item in archive.infolist() if not item.is_dir()]
             _check(path, inside, status.st_size)
             _write(archive, inside, place)
-    except (*DAMAGE, NotImplementedError) as error:
+    except NotImplementedError:  # of the archive as a whole; of one file ``_unpack`` tells it
+        raise InputError(
+            f"{path}: a zip of a version that is not read, or a damaged one; pack it again, or give a folder"
+        ) from None
+    except DAMAGE as error:
         raise InputError(
             f"{path}: not a zip file, or a damaged one ({_part(error)}); pack it again, or give a folder"
         ) from None

@@ -83,6 +83,17 @@ def transfer_parts(config: TransferConfig) -> Parts:
     return dict(dotted({"transfer": config.model_dump(mode="json", exclude=JUDGED_AT)}))
 
 
+def judging_parts(configs: Mapping[str, TransferConfig]) -> Parts:
+    """The settings that change what a comparison of several runs comes to: of ``configs`` by the names of the runs' steps, those
+    that differ from the first's under the name of their step, too.
+    """
+    found: Parts = {}
+    for name, config in configs.items():
+        for key, value in transfer_parts(config).items():
+            found[key if found.get(key, value) == value else f"{key} of {name}"] = value
+    return found
+
+
 def brought(place: Path, asked: Recipe, *, finished: bool) -> None:
     """Have the run in ``place``, which is used again or gone on with, find its data where ``asked`` has it; of one that is not
     ``finished`` also train and be judged as ``asked``, in what changes no weights.

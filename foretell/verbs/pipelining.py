@@ -36,6 +36,7 @@ from foretell.verbs.pipeline_keys import (
     brought,
     data_key,
     dotted,
+    judging_parts,
     key_of,
     pretraining_parts,
     transfer_parts,
@@ -197,8 +198,7 @@ class Work:
         candidates, runs = self._candidates(step), self._runs(step)
         settings = {self.done[name].folder: self._transfer(step, one) for name, one in runs.items()}
         parts: Parts = {"per_class": step.per_class, "seeds": step.seeds, "trials": step.trials, "shift": step.shift}
-        for config in settings.values():
-            parts |= transfer_parts(config)
+        parts |= judging_parts({name: settings[self.done[name].folder] for name in runs})
         parts |= {f"{OF}{one.name}": [one.title, self.done[one.name].key] for one in candidates}
         asked = [step.per_class, step.seeds, step.trials, step.shift, self._former_settings(step)]
         former = key_of("compare", asked, [(one.title, self.done[one.name].former) for one in candidates])

@@ -132,6 +132,12 @@ def test_a_zip_that_cannot_be_decompressed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a.zip: 'a.png' in it is packed in a way that is not read \(method 97\)"):
         unpack(path, tmp_path / "cache")
     assert not any((tmp_path / "cache" / "unpacked").iterdir())
+    content[content.index(b"PK\1\2") + 6] = 99  # the version that is needed to unpack it
+    path.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"a.zip: a zip of a version that is not read, or a damaged one; pack it again"
+    ):
+        unpack(path, tmp_path / "cache")
 
 
 def test_a_damaged_zip_shows_nothing_of_what_is_in_it(tmp_path: Path) -> None:

@@ -190,20 +190,27 @@ def test_an_mlflow_that_cannot_be_used(tmp_path, monkeypatch):
     assert "\n" not in str(told.value)
 
 
-def test_what_is_waited_for_a_tracker_is_told_and_is_no_training(tmp_path, monkeypatch):
-    class Slow:
-        title = "The server"
+class Server:
+    """A tracker that asks a server, and does not write to it."""
 
+    title = "The server"
+
+    def __init__(self, run, step):
+        pass
+
+    @staticmethod
+    def imported():
+        return None
+
+    @staticmethod
+    def asked():
+        return "asking the server"
+
+
+def test_what_is_waited_for_a_tracker_is_told_and_is_no_training(tmp_path, monkeypatch):
+    class Slow(Server):
         def __init__(self, run, step):
             time.sleep(1.1)
-
-        @staticmethod
-        def imported():
-            return None
-
-        @staticmethod
-        def asked():
-            return "asking the server"
 
         def log(self, step, values):
             time.sleep(1.1)
@@ -237,20 +244,7 @@ def test_what_is_waited_for_a_tracker_is_told_and_is_no_training(tmp_path, monke
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
 def test_what_cannot_be_tracked_any_more_does_not_end_a_run(name, tmp_path, monkeypatch):
-    class Gone:
-        title = "The server"
-
-        def __init__(self, run, step):
-            pass
-
-        @staticmethod
-        def imported():
-            return None
-
-        @staticmethod
-        def asked():
-            return "asking the server"
-
+    class Gone(Server):
         def log(self, step, values):
             raise ConnectionError("http://me:secret@host: refused\nin many lines")
 

@@ -78,10 +78,10 @@ def recall_at_k(
         value, index = _top(similarity, most + 1)  # one more tells whether the last is one of several equal ones
         value, order = value.sort(dim=1, descending=True)
         own = codes[at][:, None]
+        same = codes == own
         hits = (codes[index.gather(1, order)] == own) & (value > -torch.inf)
         for k in ks:
-            last = min(k, most)
-            found[k].append(_chances(similarity, value, hits, codes == own, last))
+            found[k].append(_chances(similarity, value, hits, same, min(k, most)))
     return {k: float(torch.cat(chances).mean()) for k, chances in found.items()}
 
 

@@ -167,7 +167,8 @@ def search_linear(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The kind of features and the strength that validate best on ``splits`` of ``task``, and every trial.
 
-    ``trials`` are shared out among the kinds: equal ``trials`` search an arm with several kinds no harder than one with one. A trial is judged by the task's metric, then by loss. Without splits or with one trial per arm the last kind is
+    ``trials`` are shared out among the kinds: equal ``trials`` search an arm with several kinds no harder than one with
+    one. A trial is judged by the task's metric, then by loss. Without splits or with one trial per arm the last kind is
     taken, with the middle of ``span``.
     """
     names = list(kinds)
