@@ -26,14 +26,17 @@ class BertMaskMismatch(Claim):
     def work(self, lab: Lab) -> list[Finding]:
         runs.know(lab)
 
-        def percent(masks: str, arm: tasks.Arm) -> list[float]:
-            made = [runs.recipe(seed, tasks="words", **MASKS[masks]) for seed in self.seeds]
-            return [tasks.learnt(lab, one, "topic", LABELS, arm) for one in made]
-
-        frozen = {masks: percent(masks, "probe") for masks in MASKS}
-        tuned = {masks: percent(masks, "pretrained") for masks in MASKS}
+        asked = {
+            masks: [
+                tasks.FewLabels(lab, runs.recipe(seed, tasks="words", **own), "topic", LABELS) for seed in self.seeds
+            ]
+            for masks, own in MASKS.items()
+        }
+        frozen = {masks: [one.percent("probe") for one in own] for masks, own in asked.items()}
+        tuned = {masks: [one.percent("pretrained") for one in own] for masks, own in asked.items()}
+        rates = ", ".join(f"{masks} {own[0].best_rate('pretrained'):g}" for masks, own in asked.items())
         self.notes.append(f"topic from frozen features, by [MASK]/same/random: {runs.means(frozen)} % right")
-        self.notes.append(f"topic, fine-tuned, by [MASK]/same/random: {runs.means(tuned)} % right")
+        self.notes.append(f"topic, fine-tuned, by [MASK]/same/random: {runs.means(tuned)} % right; rates {rates}")
         self.notes.append(f"{LABELS} labels a class; {tasks.SEARCH}")
         loss = {
             name: [a - b for a, b in zip(arms[MIXED], arms[ALWAYS], strict=True)]

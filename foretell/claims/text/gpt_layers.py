@@ -19,7 +19,6 @@ from foretell.transfer.text.tuning import TextStart, fresh_model
 
 LABELS = 30  # a class, of 11 topics
 TRIED = (3e-5, *tasks.TRIED[:3])  # rates of fine-tuning, for every number of layers
-CHOSEN_ON = 0  # the seed whose network and labels they are chosen with
 
 
 class GptLayers(Claim):
@@ -68,7 +67,7 @@ def taken_over(model: LanguageModel, kept: int, seed: int) -> LanguageModel:
 
 def best_rate(lab: Lab, kept: int) -> float:
     """That of ``TRIED`` with which ``kept`` layers do best on validation documents; the lowest one of equals."""
-    return max(TRIED, key=lambda rate: measured(lab, runs.decoder(CHOSEN_ON), kept, rate, "validation"))
+    return max(TRIED, key=lambda rate: measured(lab, runs.decoder(tasks.CHOSEN_ON), kept, rate, "validation"))
 
 
 def measured(lab: Lab, made: Recipe, kept: int, rate: float, part: str) -> float:
@@ -77,7 +76,7 @@ def measured(lab: Lab, made: Recipe, kept: int, rate: float, part: str) -> float
     seed = made.training.seed
     trial = tasks.trial_at(rate)
     key = {
-        "recipe": lab.key(made), "labels": LABELS, "kept": kept, "part": part, "rate": trial.rate, "decay": trial.weight_decay,
+        "recipe": lab.key(made), "labels": LABELS, "kept": kept, "part": part, **tasks.of_trial(trial),
         **tasks.judging(config),
     }  # fmt: skip
 

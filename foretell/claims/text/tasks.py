@@ -5,7 +5,8 @@ All of it is ``foretell.transfer``'s: fine-tuning, linear models on frozen featu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -36,21 +37,16 @@ STEPS, BATCH = 600, 16  # of a fine-tuning; from random weights 100 are too few 
 DECAY = 0.01  # of weights, in every fine-tuning
 TESTED = 1000  # test examples
 TRIED = (1e-4, 3e-4, 1e-3, 2e-3)  # rates of fine-tuning, for every arm
-# the best of ``TRIED`` on the validation documents, for the network of one seed: of 30 labelled texts a topic, and for BERT of
-# 200 pairs an answer too
-RATES = {
-    ("bert", "pretrained"): 3e-4,
-    ("bert", "scratch"): 1e-3,
-    ("gpt", "pretrained"): 1e-4,
-    ("gpt", "scratch"): 3e-4,
-}
+CHOSEN_ON = 0  # the seed whose network and labels a rate is chosen with
 
-Arm = Literal["pretrained", "scratch", "probe", "tfidf"]
+Tuned = Literal["pretrained", "scratch"]
+Arm = Literal[Tuned, "probe", "tfidf"]
+TUNED: tuple[Tuned, ...] = get_args(Tuned)
 ARMS: tuple[Arm, ...] = get_args(Arm)
 PACE = f"{STEPS} steps of {BATCH} texts for every fine-tuning"
 SEARCH = (
-    f"{PACE}, its rate of {len(TRIED)} the best on validation documents, chosen once for each objective and start; {TRIALS} "
-    "settings (of features and penalty) tried for each linear model within its labels"
+    f"{PACE}, its rate of {len(TRIED)} the best on validation documents, chosen on one seed for each start, task and number of "
+    f"labels; {TRIALS} settings (of features and penalty) tried for each linear model within its labels"
 )
 
 
@@ -117,17 +113,9 @@ def trial_at(rate: float) -> Trial:
     return Trial(rate, STEPS, DECAY)
 
 
-def trial_of(start: TextStart) -> Trial:
-    """How a fine-tuning from ``start`` runs."""
-    objective = "gpt" if start.model.shape.causal else "bert"
-    return trial_at(RATES[objective, "scratch" if start.scratch else "pretrained"])
-
-
-def conditions(config: TransferConfig, objective: str, arm: Arm = "pretrained") -> dict[str, Any]:
-    """What the result of an arm depends on, beside its network and labels: a part of the key it is kept by."""
-    rate = RATES.get((objective, arm))
-    found = {"trials": TRIALS, "features": "by document"} if rate is None else {"rate": rate, "decay": DECAY}
-    return {"arm": arm, **found, **judging(config)}
+def of_trial(trial: Trial) -> dict[str, Any]:
+    """What the result of a fine-tuning depends on by its settings: a part of the key it is kept by."""
+    return {"rate": trial.rate, "decay": trial.weight_decay}
 
 
 def judging(config: TransferConfig) -> dict[str, Any]:
@@ -160,25 +148,78 @@ def linear(model: LanguageModel | None, data: Task, test: Task, config: Transfer
     return 100 * score.result()[test.metric]
 
 
-def learnt(lab: Lab, made: Recipe, task: str, per_class: int, arm: Arm, **settings: Any) -> float:
-    """Percent of the test examples of ``task`` that one arm gets right with so many labels a class; worked out once.
+@dataclass(frozen=True)
+class FewLabels:
+    """A task with so many labels a class, drawn by the seed of the run of ``made``, and what each arm makes of it.
 
-    "pretrained": every layer of the run of ``made`` fine-tuned; "scratch": the same network from random weights; "probe":
-    a linear model on its frozen features; "tfidf": one on TF-IDF. Labels are drawn by the seed of the run.
+    "pretrained": every layer of the run fine-tuned; "scratch": the same network from random weights; "probe": a linear model on
+    its frozen features; "tfidf": one on TF-IDF. ``settings`` are changes to those of fine-tuning. Each result is worked out once
+    in a lab.
     """
-    config = tuning(lab, **settings)
-    seed = made.training.seed
-    key = {"recipe": lab.key(made), "task": task, "labels": per_class, **conditions(config, made.objective.name, arm)}
 
-    def work() -> dict[str, Any]:
-        objective = runs.trained_on(lab, made)
-        lab.say(f"{made.objective.name}, seed {seed}: {task}, {per_class} labels a class, {arm}")
-        model, layout = ready(objective)
-        data = labelled(TASKS[task](layout, "train"), per_class, seed)
-        test = at_most(TASKS[task](layout, "test"), TESTED)
-        if arm in ("probe", "tfidf"):
-            return {"percent": linear(model if arm == "probe" else None, data, test, config, seed)}
-        start = TextStart(model, scratch=arm == "scratch")
-        return {"percent": fine_tuned(start, data, test, config, trial_of(start), seed)}
+    lab: Lab
+    made: Recipe
+    task: str
+    per_class: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
-    return float(lab.result("text-arm", key, work)["percent"])
+    def percent(self, arm: Arm) -> float:
+        """Percent of the test examples that one arm gets right."""
+        if arm == "probe" or arm == "tfidf":
+            return self._linear(arm)
+        runs.trained_on(self.lab, self.made)  # before the rate, of another seed: seeds side by side train at once
+        return self.tuned(arm, self.best_rate(arm))
+
+    def best_rate(self, arm: Tuned) -> float:
+        """That of ``TRIED`` with which the arm does best on validation documents, for the run and the labels of the seed
+        ``CHOSEN_ON``; the lowest one of equals.
+        """
+        first = replace(self, made=self.made.changed({"training.seed": CHOSEN_ON}))
+        return max(TRIED, key=lambda rate: first.tuned(arm, rate, "validation"))
+
+    def told_rates(self, arms: Sequence[Tuned] = TUNED) -> str:
+        """The rates of fine-tuning, for a note."""
+        return "rates " + ", ".join(f"{arm} {self.best_rate(arm):g}" for arm in arms)
+
+    def tuned(self, arm: Tuned, rate: float, part: str = "test") -> float:
+        """Percent of the examples of ``part`` that are right after fine-tuning with ``rate``."""
+        trial = trial_at(rate)
+
+        def judge(model: LanguageModel, data: Task, judged: Task, config: TransferConfig) -> float:
+            start = TextStart(model, scratch=arm == "scratch")
+            return fine_tuned(start, data, judged, config, trial, self.made.training.seed)
+
+        own = {"arm": arm, **of_trial(trial)}
+        return self._kept("text-arm" if part == "test" else "text-trial", part, own, judge)
+
+    def _linear(self, arm: Literal["probe", "tfidf"]) -> float:
+        def judge(model: LanguageModel, data: Task, test: Task, config: TransferConfig) -> float:
+            return linear(model if arm == "probe" else None, data, test, config, self.made.training.seed)
+
+        return self._kept("text-arm", "test", {"arm": arm, "trials": TRIALS, "features": "by document"}, judge)
+
+    def _kept(
+        self,
+        name: str,
+        part: str,
+        own: dict[str, Any],
+        judge: Callable[[LanguageModel, Task, Task, TransferConfig], float],
+    ) -> float:
+        """What ``judge`` makes of network, labelled and judged examples; ``own``: the arm's part of the key it is kept by."""
+        config = tuning(self.lab, **self.settings)
+        key = {
+            "recipe": self.lab.key(self.made), "task": self.task, "labels": self.per_class, **own, **judging(config),
+        }  # fmt: skip
+
+        def work() -> dict[str, float]:
+            objective = runs.trained_on(self.lab, self.made)
+            seed = self.made.training.seed
+            how = ", ".join([own["arm"], *([f"rate {own['rate']:g}"] if "rate" in own else []), part])
+            self.lab.say(
+                f"{self.made.objective.name}, seed {seed}: {self.task}, {self.per_class} labels a class, {how}"
+            )
+            model, layout = ready(objective)
+            data = labelled(TASKS[self.task](layout, "train"), self.per_class, seed)
+            return {"percent": judge(model, data, at_most(TASKS[self.task](layout, part), TESTED), config)}
+
+        return float(self.lab.result(name, key, work)["percent"])

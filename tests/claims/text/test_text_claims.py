@@ -70,6 +70,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory):
         (runs, "EVERY", 1),
         (tasks, "STEPS", 4),
         (tasks, "TRIALS", 2),
+        (tasks, "TRIED", (1e-4, 1e-3)),
         (bert_few_labels, "LABELS", {"topic": (4,), "article": (4,)}),
         (bert_masking, "BATCHES", 4),
         (bert_masking, "ROWS", 16),
@@ -119,6 +120,32 @@ def test_shuffling_keeps_the_sentences_of_a_document() -> None:
     mixed = runs.shuffled(documents)
     assert [sorted(one.sentences) for one in mixed] == [sorted(one.sentences) for one in documents]
     assert any(a.sentences != b.sentences for a, b in zip(mixed, documents, strict=True))
+
+
+def test_each_start_task_and_number_of_labels_has_a_rate_of_its_own(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chosen on validation documents, for the run and the labels of one seed, and used for the others on test documents."""
+    best = {("scratch", 4): 1e-3, ("pretrained", 4): 3e-4, ("scratch", 10): 2e-3, ("pretrained", 10): 1e-4}
+    judged: dict[str, list[int]] = {"validation": [], "test": []}
+    parts = {
+        part: {number for number, one in enumerate(runs.documents()) if one.part == part}
+        for part in ("validation", "test")
+    }
+
+    def tuned(start, data, test, config, trial, seed) -> float:
+        (part,) = (name for name, own in parts.items() if set(test.index) <= own)
+        judged[part].append(seed)
+        arm = "scratch" if start.scratch else "pretrained"
+        return 100.0 if trial.rate == best[arm, len(data) // len(data.classes)] else 10.0
+
+    monkeypatch.setattr(tasks, "fine_tuned", tuned)
+    monkeypatch.setattr(tasks, "TRIED", tuple(sorted(best.values())))
+    for (arm, per_class), rate in best.items():
+        # settings of its own, so that what the claims keep in this lab is not taken
+        asked = tasks.FewLabels(lab, runs.recipe(1), "topic", per_class, {"dropout": 0.3})
+        assert asked.best_rate(arm) == rate
+        assert asked.percent(arm) == 100
+    assert asked.told_rates() == "rates pretrained 0.0001, scratch 0.002"
+    assert judged == {"validation": 4 * len(tasks.TRIED) * [tasks.CHOSEN_ON], "test": 4 * [1]}
 
 
 def test_sentences_of_two_articles_are_of_one_topic(lab: Lab) -> None:
