@@ -22,12 +22,12 @@ from foretell.counters import seed_of
 from foretell.data.store import ImageStore, open_images
 from foretell.encoders import build_encoder
 from foretell.encoders.base import Encoder
+from foretell.measures.intervals import Interval, paired, t_interval
+from foretell.measures.knn import knn
 from foretell.recipe import Recipe
 from foretell.train import fit
 from foretell.train.budget import seconds_of
 from foretell.transfer.images.features import extract, random_encoder
-from foretell.transfer.measures.intervals import Interval, paired, t_interval
-from foretell.transfer.measures.knn import knn
 from foretell.views import ViewConfig, plain
 
 

@@ -25,11 +25,11 @@ from foretell.counters import seed_of
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.encoders import build_encoder
+from foretell.measures.intervals import paired
 from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.context_measures import filled_by_all, measure
 from foretell.recipe import Recipe
 from foretell.train import fit
-from foretell.transfer.measures.intervals import paired
 
 SIDE = 64
 # photographs, held out: the cat and one side of the stereo pair with the other, since they show the same

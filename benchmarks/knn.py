@@ -2,7 +2,7 @@
 
     python -m benchmarks.knn [--device cuda] [--json benchmarks/results.json]
 
-Ours: ``foretell.transfer.measures.knn.nearest`` with both sides normalised inside the call. Peer: ``torch.mm(queries,
+Ours: ``foretell.measures.knn.nearest`` with both sides normalised inside the call. Peer: ``torch.mm(queries,
 gallery.T)`` on features normalised beforehand, then ``torch.topk``. Each pair runs ours and the peer one after the
 other, the order turning; the ratio is the median of the pairs' ratios (below 1.2 is the aim), the spread their
 smallest and largest. Peak memory is measured in one more, separate call of each.
@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.harness import parser, report
-from foretell.transfer.measures.knn import nearest
+from foretell.measures.knn import nearest
 
 
 def features(count: int, dim: int, seed: int) -> torch.Tensor:

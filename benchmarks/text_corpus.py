@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.datasets import brown_tags, dialogues, posts, verses, wiki_topics
 from foretell.counters import seed_of
-from foretell.data.sentences import split_sentences
+from foretell.data.text.sentences import split_sentences
 from foretell.run import write_aside
 
 EIGHTH = 8

@@ -19,10 +19,10 @@ from benchmarks.datasets import sotu
 from benchmarks.harness import anonymous, parser, report
 from benchmarks.text_ours import made
 from foretell.counters import Rows
-from foretell.data.corpus import open_corpus
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import TokenizerConfig, trained
-from foretell.data.words import WordsConfig, open_words
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import TokenizerConfig, trained
+from foretell.data.text.words import WordsConfig, open_words
 from foretell.objectives.bert import Bert
 
 MOST = 2000.0  # MB

@@ -10,10 +10,10 @@ import torch
 from benchmarks.datasets import sotu
 from benchmarks.settle import settled
 from foretell import objectives
-from foretell.data.corpus import open_corpus
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import TokenizerConfig, trained
-from foretell.data.tokens import TokenStore
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import TokenizerConfig, trained
+from foretell.data.text.tokens import TokenStore
 from foretell.objectives.text import TextObjective
 from foretell.train.config import TrainingConfig
 from foretell.train.machine import limits

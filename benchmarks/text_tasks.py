@@ -37,11 +37,11 @@ from benchmarks.harness import parser, report
 from benchmarks.pretrained import pretrained
 from benchmarks.topics import told
 from foretell.errors import InputError
+from foretell.measures.intervals import paired, t_interval
+from foretell.measures.summary import summarise
 from foretell.recipe import Recipe
 from foretell.run import Run, write_aside
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.measures.intervals import paired, t_interval
-from foretell.transfer.measures.summary import summarise
 from foretell.transfer.text.compare import compare_text
 from foretell.verbs.comparing import telling
 from foretell.verbs.text_transfer import open_labelled

@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.datasets import sotu
 from benchmarks.harness import described, paired, parser, report
 from benchmarks.text_ours import tokens
-from foretell.data.corpus import open_corpus
-from foretell.data.tokenise import open_tokens
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.tokenise import open_tokens
 
 
 def main() -> None:

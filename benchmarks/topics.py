@@ -18,7 +18,7 @@ from benchmarks.datasets import wiki_topics
 from benchmarks.harness import parser, report
 from benchmarks.pretrained import pretrained
 from foretell.counters import seed_of
-from foretell.data.sentences import split_sentences
+from foretell.data.text.sentences import split_sentences
 from foretell.run import Run
 
 PER_CLASS = 18

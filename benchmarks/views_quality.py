@@ -18,11 +18,11 @@ from benchmarks.harness import parser, report
 from foretell.counters import Rng, seed_of
 from foretell.data.images import Images
 from foretell.data.store import open_images
+from foretell.measures.intervals import paired, t_interval
 from foretell.objectives.base import Task
 from foretell.objectives.simclr import SimCLR
 from foretell.recipe import Recipe
 from foretell.train import fit
-from foretell.transfer.measures.intervals import paired, t_interval
 
 
 class WithTorchvision(SimCLR):

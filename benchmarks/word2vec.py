@@ -22,12 +22,12 @@ from scipy import stats
 
 from benchmarks.datasets.english_text import write
 from benchmarks.harness import Pairing, described, parser, report, seconds
-from foretell.data.corpus import open_corpus
-from foretell.data.words import WordsConfig, open_words
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.words import WordsConfig, open_words
+from foretell.measures.intervals import Interval
 from foretell.objectives.word2vec import Word2Vec
 from foretell.train import fit
 from foretell.train.config import TrainingConfig
-from foretell.transfer.measures.intervals import Interval
 
 THREADS = 2
 RATES = {"skip-gram": 0.025, "cbow": 0.05}

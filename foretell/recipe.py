@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 import foretell.objectives as objectives
 from foretell import toml_files
-from foretell.data.medical_config import MedicalConfig
+from foretell.data.medical.config import MedicalConfig
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError, unknown
 from foretell.recipe_values import choices_of, interpret, keys, members, nearest_key, quoted, shown, table_of, words_for

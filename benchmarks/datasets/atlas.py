@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from benchmarks.datasets.loaded import Segmented
 from foretell.claims.medical import brains
 from foretell.claims.medical.brains import PACKAGE
-from foretell.data.nifti import PLANES, shown, tones, voxels
+from foretell.data.medical.nifti import PLANES, shown, tones, voxels
+from foretell.data.medical.window import parse
 from foretell.data.table import Table
-from foretell.data.window import parse
 
 NAME, VERSION, SHA256, LICENCE = PACKAGE.name, PACKAGE.version, PACKAGE.sha256, PACKAGE.licence
 SLAB = 8  # slices that lie together and are never split

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.datasets.loaded import Segmented
 from foretell.claims.medical.cranium import CLASSES, PACKAGE, SLAB, volume
+from foretell.data.medical.window import parse, share
 from foretell.data.table import Table
-from foretell.data.window import parse, share
 
 NAME, VERSION, SHA256, LICENCE = PACKAGE.name, PACKAGE.version, PACKAGE.sha256, PACKAGE.licence
 

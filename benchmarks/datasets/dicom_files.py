@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from foretell.claims.fetch import Package, unpack
-from foretell.data import dicom
+from foretell.data.medical import dicom
 from foretell.data.pixels import Unreadable
 
 NAME = "pydicom"

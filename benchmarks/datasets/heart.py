@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from benchmarks.datasets.loaded import Loaded
 from foretell.claims.fetch import Package, unpack
-from foretell.data.dicom import frames
+from foretell.data.medical.dicom import frames
 from foretell.data.table import Table
 
 NAME = "pydicom-data"

@@ -21,7 +21,7 @@ from benchmarks.datasets.labelled_text import made_once
 from benchmarks.datasets.wiki_topics import held_out, unlabelled
 from foretell.claims.fetch import members
 from foretell.counters import seed_of
-from foretell.data.sentences import split_sentences
+from foretell.data.text.sentences import split_sentences
 from foretell.tasks.squad import Answer, Question, squad_text
 
 PACKAGE = LEADS

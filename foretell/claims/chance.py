@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from foretell.transfer.measures.intervals import Interval
+from foretell.measures.intervals import Interval
 
 SURE = 0.999  # of the chi-square tests
 

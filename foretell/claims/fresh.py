@@ -7,9 +7,9 @@ from typing import Any
 
 import foretell.objectives as objectives
 from foretell.data.store import ImageStore
-from foretell.data.tokenizer import check_specials
-from foretell.data.tokens import TokenStore
-from foretell.data.words import WordStore
+from foretell.data.text.tokenizer import check_specials
+from foretell.data.text.tokens import TokenStore
+from foretell.data.text.words import WordStore
 from foretell.encoders import build_encoder
 from foretell.objectives.base import Objective
 from foretell.recipe import Recipe

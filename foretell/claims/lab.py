@@ -21,8 +21,8 @@ from foretell.claims.locks import held
 from foretell.counters import seed_of
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
-from foretell.data.tokens import TokenStore
-from foretell.data.words import WordStore
+from foretell.data.text.tokens import TokenStore
+from foretell.data.text.words import WordStore
 from foretell.errors import InputError
 from foretell.json_files import read_object
 from foretell.objectives.base import Objective

@@ -15,8 +15,8 @@ from foretell.data.duplicates import clusters, exact_groups, near_pairs
 from foretell.data.edges import outside
 from foretell.data.findings import check_columns, counted
 from foretell.data.frames import by_file
-from foretell.data.medical_audit import MedicalAudit, case_sizes, examine, is_medical
-from foretell.data.medical_audit import lines as medical_lines
+from foretell.data.medical.audit import MedicalAudit, case_sizes, examine, is_medical
+from foretell.data.medical.audit import lines as medical_lines
 from foretell.data.sequences import summary
 from foretell.data.splits import canonical, kept_apart
 from foretell.data.store import ImageStore, open_images

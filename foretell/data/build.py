@@ -161,8 +161,8 @@ def _first_bad(
 ) -> list[tuple[str, str]]:
     """One unreadable file with its reason, for the message: the shard that holds it may be unfinished."""
     from foretell.data.decode import decode
+    from foretell.data.medical.window import parse
     from foretell.data.pixels import Unreadable
-    from foretell.data.window import parse
 
     for shard, names in shards:
         if bad.get(shard):

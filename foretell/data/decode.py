@@ -22,12 +22,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from foretell.data import nifti, png, tiff
+from foretell.data import png, tiff
 from foretell.data.frames import PAGED, VIDEO, read_frame, split_name
-from foretell.data.medical_files import kind_of
+from foretell.data.medical import nifti
+from foretell.data.medical.files import kind_of
+from foretell.data.medical.window import FILE, Window
 from foretell.data.pillow import orientation_of, pixel_bytes, pixels_of
 from foretell.data.pixels import MEMORY, Pixels, Unreadable, check_size, finish, whole_numbers
-from foretell.data.window import FILE, Window
 from foretell.errors import in_brief
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from foretell.data.medical_files import DICOM, kind_of
+from foretell.data.medical.files import DICOM, kind_of
+from foretell.data.medical.window import FILE, Window
 from foretell.data.pixels import Pixels, Unreadable, check_size, finish
-from foretell.data.window import FILE, Window
 from foretell.errors import in_brief
 
 # .png may hold an APNG, .webp a still or an animation: their headers say
@@ -66,7 +66,7 @@ def count_frames(path: Path) -> int:
 
         return len(video.places(path))
     if kind_of(path) == "dicom":
-        from foretell.data import dicom
+        from foretell.data.medical import dicom
 
         return dicom.count(path)
     if suffix in PAGED:
@@ -157,7 +157,7 @@ def _reader(path: Path, window: Window) -> Callable[[Path], Iterator[Pixels | Un
 
         return video.frames
     if kind_of(path) == "dicom":
-        from foretell.data import dicom
+        from foretell.data.medical import dicom
 
         return partial(dicom.frames, window=window)
     return _animation

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from foretell.data.decode import decode
+from foretell.data.medical.window import parse
 from foretell.data.pixels import Pixels, Unreadable
 from foretell.data.scale import check_scale, silent, usual_scale
-from foretell.data.window import parse
 from foretell.errors import InputError
 
 

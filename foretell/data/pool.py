@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from foretell.data.window import parse
+from foretell.data.medical.window import parse
 from foretell.data.worker import decode_shard
 from foretell.errors import ForetellError
 

@@ -11,9 +11,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from foretell.data import textfile
 from foretell.data.table import SUFFIXES as TABLES
 from foretell.data.table import TEXT_NAMES, check_header, how_to_name, separator_of, some, text_of
+from foretell.data.text import textfile
 from foretell.errors import InputError, first_line, unknown
 from foretell.json_files import parsed_line
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.data.frames import split_name
-from foretell.data.medical_files import kind_of
+from foretell.data.medical.files import kind_of
 from foretell.errors import InputError
 
 WHITE = 65535

@@ -12,7 +12,7 @@ from typing import Literal
 
 from foretell.data import table as tables
 from foretell.data.frames import MOVING, VIDEO, frames_of, split_name
-from foretell.data.medical_files import kind_of
+from foretell.data.medical.files import kind_of
 from foretell.data.table import Table, many
 from foretell.errors import InputError
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from foretell.data import build
 from foretell.data.content import content_hash
 from foretell.data.images import Images
-from foretell.data.medical import READING, describe, has_medical, hidden_array, hides
-from foretell.data.medical_config import MedicalConfig
-from foretell.data.medical_labels import join_by_identifier, without_identifiers
+from foretell.data.medical.config import MedicalConfig
+from foretell.data.medical.labels import join_by_identifier, without_identifiers
+from foretell.data.medical.source import READING, describe, has_medical, hidden_array, hides
 from foretell.data.ordering import arrange, of_first_frames
 from foretell.data.pixels import Pixels, shrink
 from foretell.data.pool import Crew
@@ -226,7 +226,7 @@ class ImageStore:
     def with_labels(self, labels: str | Path, columns: Mapping[str, str] | None = None) -> tuple[ImageStore, list[str]]:
         """(store with the columns of the table ``labels`` joined by path, paths in it that no image has).
 
-        Medical images are also joined by patient, study or series (``medical_labels``).
+        Medical images are also joined by patient, study or series (``data.medical.labels``).
         """
         found, by_identifier = self.found, None
         if found is not None and found.salt is not None and Path(labels).is_file():

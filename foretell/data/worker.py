@@ -19,9 +19,9 @@ import numpy as np
 
 from foretell.data.content import content_hash
 from foretell.data.decode import decode
+from foretell.data.medical.window import Window, parse
 from foretell.data.pixels import Pixels, Unreadable
 from foretell.data.scale import WINDOWED, silent
-from foretell.data.window import Window, parse
 
 EVERY = 16  # images between two reports
 

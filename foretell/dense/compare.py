@@ -16,12 +16,12 @@ from foretell.dense.masks import Index, Masks
 from foretell.dense.segmenter import DenseConfig, Masked, Segmenter, masked
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError, unknown
+from foretell.measures.intervals import paired, t_interval
 from foretell.train.config import TrainingConfig
 from foretell.train.loop import fit
 from foretell.transfer.fractions import Amount, amounts
 from foretell.transfer.images.features import fresh_encoder, random_encoder
 from foretell.transfer.images.labelled import resolved
-from foretell.transfer.measures.intervals import paired, t_interval
 from foretell.transfer.networks import copied
 from foretell.views.config import ViewConfig
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from foretell.data.letters import MARKS
-from foretell.data.tokenizer import ROLES
-from foretell.data.words import WORD, WordsConfig
+from foretell.data.text.letters import MARKS
+from foretell.data.text.tokenizer import ROLES
+from foretell.data.text.words import WORD, WordsConfig
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.vectors import Floats
 

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from foretell.data.tokenizer import ROLES, id_space, missing_role, read_tokenizer, specials_of, tokenizer_text
+from foretell.data.text.tokenizer import ROLES, id_space, missing_role, read_tokenizer, specials_of, tokenizer_text
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.public_config import config_of, shape_from
 from foretell.encoders.public_names import (

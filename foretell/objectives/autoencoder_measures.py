@@ -171,7 +171,7 @@ def probe(
 
     None without labels of two classes. Labels are read here alone.
     """
-    from foretell.transfer.measures.probe import fit_probe
+    from foretell.measures.probe import fit_probe
 
     if "label" not in store.table:
         return None

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from foretell.counters import Rng, seed_of
-from foretell.data.pairs import next_sentences
 from foretell.data.table import many
-from foretell.data.textrows import NO_PAIR, Examples, TextBatch, single_texts
-from foretell.data.tokenizer import MASKED
-from foretell.data.tokens import TokenStore
+from foretell.data.text.pairs import next_sentences
+from foretell.data.text.textrows import NO_PAIR, Examples, TextBatch, single_texts
+from foretell.data.text.tokenizer import MASKED
+from foretell.data.text.tokens import TokenStore
 from foretell.encoders.language import LanguageModel, MaskedHead, PairHead, Shape
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Task

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from foretell.counters import Rng, Rows, others, seed_of
 from foretell.data.store import ImageStore
+from foretell.measures.intervals import t_interval
 from foretell.objectives.base import Exhibit
 from foretell.objectives.image import counted, learnt_from
-from foretell.transfer.measures.intervals import t_interval
 from foretell.views import plain
 from foretell.views.geometry import Interpolation
 from foretell.views.masks import draw_masks

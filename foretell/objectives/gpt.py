@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foretell.counters import Rng, Rows
-from foretell.data.textrows import Examples, TextBatch, running_texts
-from foretell.data.tokens import TokenStore
+from foretell.data.text.textrows import Examples, TextBatch, running_texts
+from foretell.data.text.tokens import TokenStore
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Task

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.store import ImageStore
+from foretell.measures.intervals import Interval, paired, t_interval
 from foretell.objectives.base import Exhibit
 from foretell.objectives.image import counted, learnt_from
-from foretell.transfer.measures.intervals import Interval, paired, t_interval
 
 if TYPE_CHECKING:
     from foretell.objectives.masked_autoencoder import MaskedAutoencoder

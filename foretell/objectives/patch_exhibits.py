@@ -13,9 +13,9 @@ from torch import Tensor
 
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.images import Images
+from foretell.measures.intervals import t_interval
 from foretell.objectives.base import Exhibit
 from foretell.objectives.image import counted, learnt_from
-from foretell.transfer.measures.intervals import t_interval
 from foretell.views.patches import DIRECTIONS, FLAT, NAMES, DrawnPatches, cut, draw_patches, pairs, render, resized
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from torch import Tensor
 from foretell.counters import Rng, Rows
 from foretell.data.sampler import Sampler
 from foretell.data.table import many
-from foretell.data.textrows import Examples, TextBatch, spread
-from foretell.data.textrows import Rows as TextRows
-from foretell.data.tokenizer import TokenizerConfig
-from foretell.data.tokens import TokenStore
+from foretell.data.text.textrows import Examples, TextBatch, spread
+from foretell.data.text.textrows import Rows as TextRows
+from foretell.data.text.tokenizer import TokenizerConfig
+from foretell.data.text.tokens import TokenStore
 from foretell.encoders.attention import packed_mask
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
 from foretell.objectives.base import Objective, Stream, Task

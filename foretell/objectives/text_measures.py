@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from foretell.counters import Rng, Rows, seed_of
-from foretell.data.tokens import TokenStore
+from foretell.data.text.tokens import TokenStore
 from foretell.errors import InputError
 from foretell.objectives.base import Task
 from foretell.objectives.text import TextObjective

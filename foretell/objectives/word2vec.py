@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.sampler import Sampler
-from foretell.data.words import END, Ids, WordsConfig, WordStore
+from foretell.data.text.words import END, Ids, WordsConfig, WordStore
 from foretell.encoders.vectors import Neighbourhood, WordVectors
 from foretell.objectives.base import Exhibit, Objective, Player, Promises, Stream, Task
 from foretell.objectives.word_kernels import LANES, kernel

@@ -8,11 +8,11 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
+from foretell.measures.metrics import MOST_CONFUSION, metric_name
 from foretell.report import analysis, charts, leaks, searching, words
 from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table, image, inscription, pixel_width
 from foretell.transfer.labels import chose_step
-from foretell.transfer.measures.metrics import MOST_CONFUSION, metric_name
 
 
 def data(run: Gathered) -> Json | None:

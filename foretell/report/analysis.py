@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any, Literal
 
+from foretell.measures.verdict import with_tested
 from foretell.report import told, words
 from foretell.report.gather import Gathered, Json
 from foretell.transfer.fractions import Amount, in_words
 from foretell.transfer.labels import FROZEN, chose_step
-from foretell.transfer.measures.verdict import with_tested
 
 Verdict = Literal["better", "worse", "undecided"]
 

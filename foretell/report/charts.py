@@ -8,6 +8,8 @@ from statistics import mean
 
 from markupsafe import Markup
 
+from foretell.measures.intervals import EQUAL
+from foretell.measures.metrics import chance, metric_name
 from foretell.report import analysis, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell
@@ -28,8 +30,6 @@ from foretell.report.plots import (
 )
 from foretell.report.svg import mark
 from foretell.transfer.fractions import Amount, in_words
-from foretell.transfer.measures.intervals import EQUAL
-from foretell.transfer.measures.metrics import chance, metric_name
 
 WIDE, NARROW = 820, 390
 ROOM = 0.1  # of an axis of shares whose values are all equal

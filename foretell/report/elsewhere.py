@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from foretell.measures import crossing as crossing_points
 from foretell.report import analysis, charts, words
 from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table
-from foretell.transfer.measures import crossing as crossing_points
 
 
 def crossing(run: Gathered) -> Json | None:

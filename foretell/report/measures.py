@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from foretell.measures.metrics import metric_name
+from foretell.measures.multilabel import of_finding
+from foretell.measures.summary import LOWER
 from foretell.report import analysis, words
 from foretell.report.gather import Json
 from foretell.report.parts import Cell, Table
 from foretell.report.results import score_cell
-from foretell.transfer.measures.metrics import metric_name
-from foretell.transfer.measures.multilabel import of_finding
-from foretell.transfer.measures.summary import LOWER
 
 NAMES = {
     "auroc": ("AUROC", "macro"),

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from foretell import __version__
+from foretell.measures.metrics import metric_name
+from foretell.measures.redrawn import settled
 from foretell.report import analysis, searching, words
 from foretell.report import pipeline_figures as figures
 from foretell.report.elsewhere import unseen
@@ -19,8 +21,6 @@ from foretell.report.parts import Cell, Table
 from foretell.run import json_text, write_aside
 from foretell.transfer.fractions import in_words
 from foretell.transfer.images import saliency
-from foretell.transfer.measures.metrics import metric_name
-from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
 KEPT = (

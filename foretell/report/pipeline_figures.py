@@ -9,15 +9,15 @@ from typing import Any
 
 from markupsafe import Markup
 
+from foretell.measures.crossing import BELOW, number, sentence
+from foretell.measures.metrics import chance, metric_name
+from foretell.measures.redrawn import settled
 from foretell.report import analysis, charts, words
 from foretell.report.dots import Dot, DotRow, dot_chart, dot_values
 from foretell.report.parts import Cell, Table
 from foretell.report.plots import Axis
 from foretell.report.results import score_cell
 from foretell.transfer.fractions import in_words
-from foretell.transfer.measures.crossing import BELOW, number, sentence
-from foretell.transfer.measures.metrics import chance, metric_name
-from foretell.transfer.measures.redrawn import settled
 
 Json = dict[str, Any]
 COLOURS = 4  # of steps

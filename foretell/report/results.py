@@ -5,12 +5,12 @@ Each is a function from the gathered run to what its piece of the template shows
 
 from __future__ import annotations
 
+from foretell.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.report import analysis, charts, reading, searching, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
 from foretell.transfer.fractions import in_words
 from foretell.transfer.labels import KEY, chose_step, of_frozen
-from foretell.transfer.measures.metrics import commonest, metric_name, of_commonest, only_answer
 
 
 def key_figures(run: Gathered) -> list[Figure]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from foretell.transfer.measures.intervals import alike
+from foretell.measures.intervals import alike
 
 MISSING = "–"
 Format = Callable[[float], str]

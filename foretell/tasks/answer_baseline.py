@@ -15,7 +15,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.data.letters import MARKS
+from foretell.data.text.letters import MARKS
 
 LONGEST = 8  # words of an answer
 COMMON = 0.1  # share of the texts, in more than which a common word occurs

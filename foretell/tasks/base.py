@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from torch import Tensor, nn
 
-from foretell.data.textrows import spread
+from foretell.data.text.textrows import spread
 from foretell.errors import InputError
 from foretell.tasks.inputs import Index, Inputs, Sequences, lay
 from foretell.tasks.layout import Layout, numbered

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foretell.measures.metrics import METRICS, Tally
 from foretell.tasks.base import Score, Targets, Task, first_of
 from foretell.tasks.heads import SummaryHead
 from foretell.tasks.inputs import Index, Inputs, Sequences
 from foretell.tasks.layout import Layout
-from foretell.transfer.measures.metrics import METRICS, Tally
 
 Probabilities = NDArray[np.float32]
 

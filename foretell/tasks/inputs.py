@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foretell.data.packing import pack
-from foretell.data.textrows import spread
+from foretell.data.text.packing import pack
+from foretell.data.text.textrows import spread
 from foretell.encoders.attention import packed_mask
 from foretell.encoders.language import LanguageModel
 

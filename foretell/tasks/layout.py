@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from foretell.counters import seed_of
-from foretell.data.tokenizer import ROLES, specials_of, with_specials
+from foretell.data.text.tokenizer import ROLES, specials_of, with_specials
 from foretell.encoders.bag import is_bag
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError

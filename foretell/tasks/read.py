@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from foretell.data import textfile
-from foretell.data.corpus import open_corpus
 from foretell.data.division import by_column, by_label
 from foretell.data.rows import TABLES, Cells, cells
 from foretell.data.source import SPLITS
 from foretell.data.table import Table, many, text_of
+from foretell.data.text import textfile
+from foretell.data.text.corpus import open_corpus
 from foretell.errors import InputError, of, unknown
 from foretell.json_files import parsed
 from foretell.tasks.base import Task

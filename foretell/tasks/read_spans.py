@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foretell.data import textfile
 from foretell.data.rows import TABLES
 from foretell.data.source import SPLITS
 from foretell.data.table import many
+from foretell.data.text import textfile
 from foretell.errors import InputError
 from foretell.tasks.answering import LONGEST, Answering
 from foretell.tasks.base import Task

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from foretell.data import textfile
+from foretell.data.text import textfile
 from foretell.errors import InputError
 from foretell.json_files import parsed
 from foretell.run import write_aside

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foretell.data.textrows import spread
+from foretell.data.text.textrows import spread
 from foretell.errors import InputError
 from foretell.tasks.base import Score, Targets, Task, first_of
 from foretell.tasks.heads import TokenHead

@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from foretell.data import textfile
-from foretell.data.corpus import TEXT
 from foretell.data.source import SPLITS, there, walk
 from foretell.data.table import many
+from foretell.data.text import textfile
+from foretell.data.text.corpus import TEXT
 from foretell.errors import InputError, unknown
 from foretell.json_files import parsed_line
 

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from foretell.data.tokenizer import specials_of
+from foretell.data.text.tokenizer import specials_of
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.tasks.inputs import Index, Sequences, lay

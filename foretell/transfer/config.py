@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from foretell.measures.metrics import Metric
 from foretell.settings import Names, Settings
-from foretell.transfer.measures.metrics import Metric
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text_config import TextTuning
 from foretell.views.config import Crop, ViewConfig

@@ -13,14 +13,14 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
+from foretell.measures.crossing import crossings
+from foretell.measures.metrics import MOST_CONFUSION
+from foretell.measures.redrawn import add_spreads, taken_from
+from foretell.measures.summary import differences, labels_saved, summarise, to_reach
+from foretell.measures.verdict import verdict
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Fraction, Index, Samples, validation_splits
-from foretell.transfer.measures.crossing import crossings
-from foretell.transfer.measures.metrics import MOST_CONFUSION
-from foretell.transfer.measures.redrawn import add_spreads, taken_from
-from foretell.transfer.measures.summary import differences, labels_saved, summarise, to_reach
-from foretell.transfer.measures.verdict import verdict
 from foretell.transfer.search import require
 from foretell.transfer.trials import Keep, Trial, trials_of
 

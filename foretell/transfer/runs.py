@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from foretell.errors import InputError
+from foretell.measures.intervals import paired, t_interval
 from foretell.run import Run
 from foretell.transfer.labels import same_labels
-from foretell.transfer.measures.intervals import paired, t_interval
 
 Row = dict[str, Any]
 

@@ -9,7 +9,7 @@ from foretell.options import Arg, Overrides, Where
 
 if TYPE_CHECKING:
     from foretell.data.audit import Audit
-    from foretell.data.text_audit import TextAudit
+    from foretell.data.text.audit import TextAudit
     from foretell.recipe import DataConfig
 
 
@@ -47,7 +47,7 @@ def check(
     and with ``strict`` ForetellError where the findings are not ``clean``.
     """
     from foretell.data.audit import audit, render
-    from foretell.data.text_source import holds_text
+    from foretell.data.text.source import holds_text
     from foretell.errors import InputError
     from foretell.recipe import Recipe
     from foretell.verbs import common
@@ -104,8 +104,8 @@ def _hold(found: Audit | TextAudit, strict: bool) -> None:
 
 
 def _check_text(data: DataConfig) -> TextAudit:
-    from foretell.data.text_audit import audit_text
-    from foretell.data.text_audit_words import render_text
+    from foretell.data.text.audit import audit_text
+    from foretell.data.text.audit_words import render_text
     from foretell.verbs.text_data import corpus_of, counting
 
     found = audit_text(corpus_of(data), counting("checking", "documents"))

@@ -24,6 +24,7 @@ from foretell.data.store import ImageStore, open_images
 from foretell.encoders import load_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
+from foretell.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.options import Overrides
 from foretell.recipe import DataConfig, Recipe
 from foretell.report.words import listed
@@ -31,7 +32,6 @@ from foretell.run import InUse, Run
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.labels import same_labels
-from foretell.transfer.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kept_split, kinds
 from foretell.views.config import ViewConfig

@@ -14,6 +14,9 @@ from foretell.data.domains import rows_unknown, told_unknown
 from foretell.data.findings import check_columns
 from foretell.data.store import ImageStore
 from foretell.errors import InputError, of
+from foretell.measures import crossing
+from foretell.measures.metrics import METRICS, led_by, metric_name
+from foretell.measures.verdict import with_tested
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run, json_text, write_aside
@@ -32,9 +35,6 @@ from foretell.transfer.images.fit import finetune_once, fits_of_search, search_o
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
-from foretell.transfer.measures import crossing
-from foretell.transfer.measures.metrics import METRICS, led_by, metric_name
-from foretell.transfer.measures.verdict import with_tested
 from foretell.transfer.search import counting
 from foretell.verbs import common, kept_out, kept_split, looking, text_transfer, worth
 from foretell.verbs.common import JOINED, Parts, Pretrained, say

@@ -39,8 +39,8 @@ def fill(
 
 
 def _by_encoder(run: Path, text: str, top: int) -> Filled:
-    from foretell.data.gaps import encode_gaps
-    from foretell.data.tokenizer import unused_ids
+    from foretell.data.text.gaps import encode_gaps
+    from foretell.data.text.tokenizer import unused_ids
     from foretell.errors import InputError
     from foretell.verbs.text_run import read_text
 
@@ -86,8 +86,8 @@ def _word(token: str) -> str:
 
 def _words(tokenizer: Tokenizer, tokens: list[int]) -> list[tuple[str, bool | None]]:
     """The text of each token, and whether a blank stands before it; None: where there is one in the text."""
-    from foretell.data.gaps import BLANKS, holds_blanks
-    from foretell.data.tokenizer import continuation_prefix
+    from foretell.data.text.gaps import BLANKS, holds_blanks
+    from foretell.data.text.tokenizer import continuation_prefix
 
     prefix, blanks = continuation_prefix(tokenizer), holds_blanks(tokenizer)
     made: list[tuple[str, bool | None]] = []

@@ -30,7 +30,7 @@ def generate(
     Returns the whole text. Raises InputError for a model that cannot write on or has lost its output layer, an empty prompt or one that is too long,
     and settings out of range.
     """
-    from foretell.data.tokenizer import unused_ids
+    from foretell.data.text.tokenizer import unused_ids
     from foretell.encoders.generation import Sampling, check_prompt
     from foretell.encoders.generation import generate as drawn
     from foretell.encoders.public import check_output_layer

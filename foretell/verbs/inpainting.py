@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from PIL import Image, ImageOps
 from foretell.data.build import convert
 from foretell.data.outside import read_outside
 from foretell.data.pixels import LONGEST, Pixels
-from foretell.errors import InputError
+from foretell.encoders import build_encoder
+from foretell.errors import ForetellError, InputError
+from foretell.objectives.context_encoder import ContextEncoder, filler_of
+from foretell.objectives.context_filling import Inpainter
 from foretell.recipe import DataConfig, Recipe
 from foretell.report.exhibits import fitted, picture_grid
 from foretell.run import Run, write_aside
+from foretell.train import checkpoint
 from foretell.train.machine import named_device
-from foretell.transfer.images.filling import load_inpainter
 from foretell.verbs import common, picture_extras
 from foretell.verbs.outcomes import Inpainting
 from foretell.verbs.picture_extras import Extras
@@ -70,6 +74,41 @@ def inpaint(
     print(f"filled: {out} ({int(hole.sum()):,} of {hole.size:,} pixels)")
     print(f"side by side: {beside}")
     return Inpainting(out, beside, int(hole.sum()))
+
+
+def load_inpainter(place: str | Path, device: torch.device) -> Inpainter:
+    """The context encoder of a run, from its last checkpoint.
+
+    Raises InputError for a folder that is no run, a run of another objective and one that has not begun to train.
+    """
+    run = Run.read(place)
+    recipe = Recipe.load(run.path / "recipe.toml")
+    settings = recipe.objective
+    if not isinstance(settings, ContextEncoder.Config):
+        raise InputError(
+            f"{place}: is a run of '{recipe.objective.name}', which fills no holes; give a run of context_encoder "
+            "(foretell pretrain DATA --objective context_encoder)"
+        )
+    last = checkpoint.latest(run.path / "checkpoints")
+    channels = (run.read_json("facts.json") or {}).get("data", {}).get("channels")
+    views = settings.views
+    if last is None or channels is None or views.side is None or views.mean is None or views.std is None:
+        raise InputError(
+            f"{place}: has no checkpoint yet; train it first: foretell pretrain --resume {shlex.quote(str(place))}"
+        )
+    state = checkpoint.load(last)["module"]
+    with torch.random.fork_rng(devices=[]):  # their first weights are replaced: no draw of the caller's is used up
+        encoder = build_encoder(recipe.encoder.model_copy(update={"weights": None}), channels, views.side)
+        filler = filler_of(settings, encoder, views.side, views.mean, views.std)
+    for name, module in (("encoder.", encoder), ("filler.", filler)):
+        try:
+            module.load_state_dict(
+                {key.removeprefix(name): value for key, value in state.items() if key.startswith(name)}
+            )
+        except RuntimeError as error:
+            raise ForetellError(f"{last}: is of another network than {place}/recipe.toml says") from error
+        module.eval().to(device)
+    return Inpainter(encoder, filler, settings.mask)
 
 
 def _free(folder: Path, stem: str) -> Path:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from foretell.measures.crossing import crossing
+from foretell.measures.intervals import paired
+from foretell.measures.redrawn import settled, spread
+from foretell.measures.summary import verdict_of
 from foretell.transfer.images.shift import drops, gains
-from foretell.transfer.measures.crossing import crossing
-from foretell.transfer.measures.intervals import paired
-from foretell.transfer.measures.redrawn import settled, spread
-from foretell.transfer.measures.summary import verdict_of
 
 Row = dict[str, Any]
 SHARED = ("metric", "classes", "findings", "test", "seeds", "trials", "notes")

@@ -11,7 +11,7 @@ from typing import Any
 
 import foretell.objectives as objectives
 from foretell import distributed
-from foretell.data.text_source import holds_text
+from foretell.data.text.source import holds_text
 from foretell.errors import ForetellError, InputError
 from foretell.options import Overrides
 from foretell.recipe import BUDGETS, Recipe, budget_settings, read_toml

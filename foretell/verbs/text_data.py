@@ -14,12 +14,12 @@ from tokenizers import Tokenizer
 
 from foretell import distributed
 from foretell.counters import seed_of
-from foretell.data.corpus import Corpus, open_corpus
 from foretell.data.division import by_column, by_label
 from foretell.data.table import Table, many
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import TokenizerConfig, load_tokenizer, trained
-from foretell.data.tokens import TokenStore
+from foretell.data.text.corpus import Corpus, open_corpus
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import TokenizerConfig, load_tokenizer, trained
+from foretell.data.text.tokens import TokenStore
 from foretell.errors import InputError, of
 from foretell.objectives.base import Exhibit
 from foretell.recipe import DataConfig

@@ -7,8 +7,8 @@ import torch
 from tokenizers import Tokenizer
 
 from foretell.counters import seed_of
-from foretell.data.tokenizer import unused_ids
-from foretell.data.tokens import TokenStore
+from foretell.data.text.tokenizer import unused_ids
+from foretell.data.text.tokens import TokenStore
 from foretell.encoders.generation import Sampling, generate
 from foretell.encoders.language import LanguageModel
 

@@ -15,9 +15,9 @@ import torch
 import foretell.objectives as objectives
 from foretell.counters import Rng, Rows, seed_of
 from foretell.data.table import many
-from foretell.data.textrows import SHORTEST
-from foretell.data.tokenizer import begun_by, check_specials, load_tokenizer, templated
-from foretell.data.tokens import TokenStore
+from foretell.data.text.textrows import SHORTEST
+from foretell.data.text.tokenizer import begun_by, check_specials, load_tokenizer, templated
+from foretell.data.text.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
 from foretell.encoders.public import (
     CONFIG,

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from foretell.counters import seed_of
-from foretell.data.letters import is_word
-from foretell.data.tokenizer import continuation_prefix, unused_ids
-from foretell.data.tokens import TokenStore
+from foretell.data.text.letters import is_word
+from foretell.data.text.tokenizer import continuation_prefix, unused_ids
+from foretell.data.text.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
 from foretell.objectives.text import TextObjective
 from foretell.verbs.text_examples import beginnings, pieces

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from foretell.data.tokenizer import read_tokenizer, specials_of
+from foretell.data.text.tokenizer import read_tokenizer, specials_of
 from foretell.encoders.language import LanguageModel
 from foretell.encoders.public import load_public
 from foretell.errors import InputError

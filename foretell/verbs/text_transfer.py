@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import foretell.objectives as objectives
-from foretell.data.corpus import Corpus, Document, open_corpus
 from foretell.data.table import Table, many
+from foretell.data.text.corpus import Corpus, Document, open_corpus
 from foretell.encoders.bag import is_bag
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
+from foretell.measures.intervals import told_interval
+from foretell.measures.metrics import led_by, metric_name
+from foretell.measures.verdict import with_tested
 from foretell.options import Overrides
 from foretell.recipe import Recipe
 from foretell.run import Run, json_text, write_aside
@@ -34,9 +37,6 @@ from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Amount
 from foretell.transfer.labels import KEY, same_labels
-from foretell.transfer.measures.intervals import told_interval
-from foretell.transfer.measures.metrics import led_by, metric_name
-from foretell.transfer.measures.verdict import with_tested
 from foretell.transfer.text.answer_threshold import like
 from foretell.transfer.text.compare import always_there, check_arms, compare_text, frozen_text
 from foretell.transfer.text.features import embed_units

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.data.letters import is_word
+from foretell.data.text.letters import is_word
 from foretell.encoders.vectors import Floats, Neighbourhood
 from foretell.report.exhibits import write_map
 from foretell.run import Run

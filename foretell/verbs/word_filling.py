@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from foretell.data.corpus import sentences_of
-from foretell.data.words import split_words
+from foretell.data.text.corpus import sentences_of
+from foretell.data.text.words import split_words
 from foretell.encoders.vectors import load_counts, load_vectors
 from foretell.errors import InputError
 from foretell.objectives.word2vec import Word2Vec

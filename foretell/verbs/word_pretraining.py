@@ -14,9 +14,9 @@ import torch
 
 from foretell import distributed
 from foretell.counters import Rng, Rows, seed_of
-from foretell.data.languages import UNSPACED, guess
 from foretell.data.table import many
-from foretell.data.words import HELD_OUT, WordsConfig, WordStore, open_words
+from foretell.data.text.languages import UNSPACED, guess
+from foretell.data.text.words import HELD_OUT, WordsConfig, WordStore, open_words
 from foretell.encoders.vectors import save_counts, save_vectors
 from foretell.errors import InputError
 from foretell.objectives.word2vec import Word2Vec

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import foretell.objectives as objectives
-from foretell.data.words import WordsConfig
+from foretell.data.text.words import WordsConfig
 from foretell.encoders.bag import bag_of
 from foretell.encoders.vectors import Neighbourhood, load_vectors
 from foretell.errors import InputError

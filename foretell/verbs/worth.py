@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from foretell.data.store import ImageStore
 from foretell.encoders.base import Encoder
+from foretell.measures.intervals import told_interval
+from foretell.measures.knn import knn
+from foretell.measures.metrics import METRICS, metric_name, with_intervals
 from foretell.report.exhibits import write_map, write_neighbours
 from foretell.run import Run
 from foretell.transfer import labels
@@ -20,9 +23,6 @@ from foretell.transfer.images.evaluate import at_most, judge_frozen, retrievals
 from foretell.transfer.images.features import extract, pixels, random_encoder
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.nearby import kept_whole
-from foretell.transfer.measures.intervals import told_interval
-from foretell.transfer.measures.knn import knn
-from foretell.transfer.measures.metrics import METRICS, metric_name, with_intervals
 from foretell.verbs.common import Parts, commonest_line
 from foretell.views.config import Crop, ViewConfig
 

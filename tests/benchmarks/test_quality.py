@@ -12,7 +12,7 @@ from benchmarks import colour_knn, text_tasks, word2vec
 from foretell.data.store import ImageStore
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
-from foretell.transfer.measures.intervals import Interval
+from foretell.measures.intervals import Interval
 from foretell.views import ViewConfig
 
 

@@ -15,7 +15,7 @@ from foretell.claims.medical.micle_cases import MICLeCases
 from foretell.claims.medical.micle_two_stage import MICLeTwoStageVolumes
 from foretell.claims.medical.segmentation_few_labels import SegmentationFewLabels
 from foretell.claims.reproduce import page
-from foretell.transfer.measures.intervals import t_interval
+from foretell.measures.intervals import t_interval
 
 RECORDS = Path(__file__).parents[2] / "claims" / "outcomes.json"
 

@@ -16,8 +16,9 @@ from PIL import Image, ImageCms
 
 import foretell as api
 from foretell.cli import main
-from foretell.data import dicom, embedded
-from foretell.data.window import parse
+from foretell.data import embedded
+from foretell.data.medical import dicom
+from foretell.data.medical.window import parse
 from foretell.recipe import Recipe
 from foretell.report.gather import gather
 from foretell.run import Run

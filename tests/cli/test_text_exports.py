@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import foretell
 from foretell.cli import main
-from foretell.data.tokenizer import load_tokenizer
+from foretell.data.text.tokenizer import load_tokenizer
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.public import readme_of, save_public
 from foretell.verbs.text_pretraining import exported_tokenizer

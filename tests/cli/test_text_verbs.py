@@ -16,9 +16,9 @@ from transformers import AutoTokenizer
 
 import foretell
 from foretell.cli import main
-from foretell.data.corpus import open_corpus
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import MASKED, TokenizerConfig, load_tokenizer, train_tokenizer
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import MASKED, TokenizerConfig, load_tokenizer, train_tokenizer
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.encoders.public import save_public
 from foretell.errors import InputError

@@ -11,8 +11,8 @@ import pytest
 
 import foretell
 from foretell.cli import main
-from foretell.data.corpus import open_corpus
-from foretell.data.words import open_words
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.words import open_words
 from foretell.errors import InputError
 from foretell.recipe import Recipe
 from foretell.verbs.word_pretraining import division, too_few, unspaced

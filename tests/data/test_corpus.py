@@ -15,11 +15,11 @@ import pyarrow.parquet as parquet
 import pytest
 import zstandard
 
-from foretell.data import textfile
-from foretell.data.corpus import Corpus, Document, open_corpus
 from foretell.data.rows import rows
-from foretell.data.sentences import split_sentences
-from foretell.data.text_source import column_names, holds_text
+from foretell.data.text import textfile
+from foretell.data.text.corpus import Corpus, Document, open_corpus
+from foretell.data.text.sentences import split_sentences
+from foretell.data.text.source import column_names, holds_text
 from foretell.errors import InputError
 from foretell.tasks.tags_files import open_tagged
 

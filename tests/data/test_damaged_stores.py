@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from foretell.data import build
-from foretell.data.corpus import open_corpus
 from foretell.data.store import open_images
 from foretell.data.stores import whole
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import MASKED, TokenizerConfig, trained
-from foretell.data.words import WordsConfig, open_words
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import MASKED, TokenizerConfig, trained
+from foretell.data.text.words import WordsConfig, open_words
 from foretell.errors import ForetellError
 
 Change = Callable[[Path], object]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from dicom_files import saved, small
 
-from foretell.data import dicom, dicom_form, dicom_header
-from foretell.data.dicom_form import PDF
+from foretell.data.medical import dicom, dicom_form, dicom_header
+from foretell.data.medical.dicom_form import PDF
+from foretell.data.medical.window import Window, parse, span
 from foretell.data.pixels import MEMORY, Unreadable
-from foretell.data.window import Window, parse, span
 from foretell.errors import InputError
 
 pydicom = pytest.importorskip("pydicom")

@@ -14,7 +14,7 @@ from foretell.data.archive import unpack
 from foretell.data.rows import rows
 from foretell.data.source import files_in, scan
 from foretell.data.table import read_table
-from foretell.data.text_source import column_names
+from foretell.data.text.source import column_names
 from foretell.errors import InputError, in_brief
 
 JSON_FAULTS = (

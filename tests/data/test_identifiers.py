@@ -9,7 +9,7 @@ import pytest
 from pictures import fill, picture, save
 
 from foretell.data.audit import audit, render
-from foretell.data.medical_config import MedicalConfig
+from foretell.data.medical.config import MedicalConfig
 from foretell.data.splits import check_groups
 from foretell.data.store import ImageStore, open_images
 from foretell.errors import InputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from foretell.data.languages import COMMON, guess
+from foretell.data.text.languages import COMMON, guess
 
 SENTENCES = {
     "en": "A boy goes home after school, and once he is at home he relaxes with a book that his sister gave him.",

@@ -11,13 +11,16 @@ import pytest
 from dicom_files import NAME, saved, small, study
 from pictures import picture, save
 
-from foretell.data import dicom, dicom_header, medical, medical_config, pool
+from foretell.data import pool
 from foretell.data.audit import audit, render
-from foretell.data.dicom_form import PDF
-from foretell.data.medical_config import MedicalConfig
+from foretell.data.medical import config as medical_config
+from foretell.data.medical import dicom, dicom_header
+from foretell.data.medical import source as medical
+from foretell.data.medical.config import MedicalConfig
+from foretell.data.medical.dicom_form import PDF
+from foretell.data.medical.window import Window
 from foretell.data.sequences import sequences
 from foretell.data.store import open_images
-from foretell.data.window import Window
 from foretell.errors import InputError
 from foretell.recipe import Recipe
 

@@ -9,8 +9,8 @@ import pytest
 from dicom_files import saved, small, study
 
 from foretell.data.audit import audit, render
-from foretell.data.burnt_text import looks_written
-from foretell.data.dicom import frames
+from foretell.data.medical.burnt_text import looks_written
+from foretell.data.medical.dicom import frames
 from foretell.data.pixels import finish
 from foretell.data.splits import split
 from foretell.data.store import open_images

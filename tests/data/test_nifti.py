@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foretell.data import nifti
 from foretell.data.audit import audit, render
-from foretell.data.medical_config import MedicalConfig
+from foretell.data.medical import nifti
+from foretell.data.medical.config import MedicalConfig
+from foretell.data.medical.window import FILE, parse
 from foretell.data.pixels import Unreadable
 from foretell.data.store import open_images
-from foretell.data.window import FILE, parse
 from foretell.errors import InputError
 from foretell.recipe import DataConfig
 from foretell.verbs.common import tell_data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foretell.data.packing import pack
+from foretell.data.text.packing import pack
 
 
 def obvious(lengths: list[int], room: int) -> int:

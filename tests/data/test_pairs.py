@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foretell.data.corpus import open_corpus
-from foretell.data.pairs import next_sentences
-from foretell.data.textrows import SHORTEST, pieces
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import MASKED, TokenizerConfig, train_tokenizer
-from foretell.data.tokens import TokenStore
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.pairs import next_sentences
+from foretell.data.text.textrows import SHORTEST, pieces
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import MASKED, TokenizerConfig, train_tokenizer
+from foretell.data.text.tokens import TokenStore
 
 ROOT = Path(__file__).parents[2]
 LENGTH = 64

@@ -10,11 +10,11 @@ import pytest
 from dicom_files import saved, small
 from PIL import Image
 
-from foretell.data import dicom
+from foretell.data.medical import dicom
+from foretell.data.medical.window import parse
 from foretell.data.outside import read_outside
 from foretell.data.pixels import LONGEST
 from foretell.data.store import open_images
-from foretell.data.window import parse
 from foretell.errors import InputError
 
 

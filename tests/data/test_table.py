@@ -11,7 +11,7 @@ import pytest
 
 from foretell.data.rows import cells
 from foretell.data.table import Table, read_table
-from foretell.data.text_source import column_names
+from foretell.data.text.source import column_names
 from foretell.errors import InputError
 
 ROWS = {"path": ["a.png", "b.png", "c.png"], "diagnosis": ["2", None, "10"], "patient": ["x", "x", "y"]}

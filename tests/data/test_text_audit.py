@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foretell.data import text_audit
-from foretell.data.characters import composition, odd_characters
-from foretell.data.corpus import open_corpus
-from foretell.data.text_audit import TextAudit, audit_text
-from foretell.data.text_audit_words import render_text
-from foretell.data.text_source import holds_text
+from foretell.data.text import audit as text_audit
+from foretell.data.text.audit import TextAudit, audit_text
+from foretell.data.text.audit_words import render_text
+from foretell.data.text.characters import composition, odd_characters
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.source import holds_text
 from foretell.errors import InputError
 
 NOUNS = [

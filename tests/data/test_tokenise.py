@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from foretell.data import tokenise
-from foretell.data.corpus import Corpus, open_corpus
-from foretell.data.gaps import BLANKS, encode_gaps, holds_blanks
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import (
+from foretell.data.text import tokenise
+from foretell.data.text.corpus import Corpus, open_corpus
+from foretell.data.text.gaps import BLANKS, encode_gaps, holds_blanks
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import (
     MASKED,
     ROLES,
     TokenizerConfig,
@@ -266,8 +266,8 @@ def test_a_trained_tokenizer_is_kept(corpus: Corpus, tmp_path: Path) -> None:
 
 TRAIN = """
 import sys
-from foretell.data.corpus import open_corpus
-from foretell.data.tokenizer import MASKED, TokenizerConfig, train_tokenizer
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.tokenizer import MASKED, TokenizerConfig, train_tokenizer
 for kind in ("wordpiece", "bpe"):
     print(train_tokenizer(open_corpus(sys.argv[1]), TokenizerConfig(kind=kind, vocabulary=400), MASKED).to_str())
 """

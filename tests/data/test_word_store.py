@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foretell.data import words as module
-from foretell.data.corpus import Corpus, open_corpus
-from foretell.data.words import END, WordsConfig, open_words, split_words
+from foretell.data.text import words as module
+from foretell.data.text.corpus import Corpus, open_corpus
+from foretell.data.text.words import END, WordsConfig, open_words, split_words
 from foretell.errors import InputError
 
 ROOT = Path(__file__).parents[2]

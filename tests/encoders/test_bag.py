@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from foretell.data.words import WordsConfig, split_words
+from foretell.data.text.words import WordsConfig, split_words
 from foretell.encoders.bag import SPECIALS, bag_of
 from foretell.tasks.classification import Classification
 from foretell.tasks.layout import Layout

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from foretell import objectives
-from foretell.data.corpus import Corpus, open_corpus
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import TokenizerConfig, check_specials, trained
-from foretell.data.tokens import TokenStore
+from foretell.data.text.corpus import Corpus, open_corpus
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import TokenizerConfig, check_specials, trained
+from foretell.data.text.tokens import TokenStore
 from foretell.objectives.text import TextObjective
 
 ROOT = Path(__file__).parents[2]

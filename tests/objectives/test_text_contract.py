@@ -11,8 +11,8 @@ import torch
 from contract_text import CASES, made, store_for
 
 from foretell.counters import Rng, Rows
-from foretell.data.textrows import TextBatch
-from foretell.data.tokens import TokenStore
+from foretell.data.text.textrows import TextBatch
+from foretell.data.text.tokens import TokenStore
 from foretell.errors import InputError
 from foretell.objectives.base import Task
 from foretell.recipe import Recipe

@@ -10,9 +10,9 @@ import pytest
 import torch
 from contract_text import made
 
-from foretell.data.corpus import open_corpus
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import MASKED, TokenizerConfig, trained
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import MASKED, TokenizerConfig, trained
 from foretell.objectives.text import TextObjective
 from foretell.objectives.text_measures import HeldOut, pair_guesses, word_guesses
 from foretell.views.tokens import NOT_CHOSEN

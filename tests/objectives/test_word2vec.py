@@ -14,8 +14,8 @@ from scipy.stats import chisquare
 from word_reference import loss_of, predictions, step
 
 from foretell.counters import Rng, Rows
-from foretell.data.corpus import open_corpus
-from foretell.data.words import END, WordsConfig, WordStore, open_words
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.words import END, WordsConfig, WordStore, open_words
 from foretell.errors import InputError
 from foretell.objectives.word2vec import Word2Vec
 from foretell.objectives.word_tables import alias_table, huffman, keep_chance

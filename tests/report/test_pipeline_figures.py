@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from foretell.measures.redrawn import settled
 from foretell.report import pipeline_figures as figures
 from foretell.report import words
 from foretell.report.dots import Dot, DotRow, dot_chart
 from foretell.report.measures import measures, named, of_each_finding
 from foretell.report.plots import Axis
-from foretell.transfer.measures.redrawn import settled
 
 
 def comparison() -> dict[str, Any]:

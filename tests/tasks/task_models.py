@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from foretell.data.tokenizer import specials_of
+from foretell.data.text.tokenizer import specials_of
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
 from foretell.tasks.layout import Layout, extended
 

@@ -21,11 +21,11 @@ from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
+from foretell.measures.probe import fit_probe
 from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.context_measures import filled_by_all, measure
 from foretell.recipe import Recipe
 from foretell.run import Run
-from foretell.transfer.measures.probe import fit_probe
 
 TEXTURES = ("grass", "gravel", "brick")
 SOURCE = "pieces of photographed textures"

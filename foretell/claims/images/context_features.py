@@ -12,13 +12,13 @@ from foretell.claims.images.context_losses import PAPER
 from foretell.claims.lab import Lab, Variant
 from foretell.counters import Rng
 from foretell.data.images import Images
+from foretell.measures.probe import linear_probe
 from foretell.objectives.base import Task
 from foretell.objectives.context_encoder import ContextEncoder
 from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.images.features import extract
-from foretell.transfer.measures.probe import linear_probe
 from foretell.views import augment
 
 SOURCE = "@animals"

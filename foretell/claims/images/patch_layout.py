@@ -10,9 +10,9 @@ import numpy as np
 from foretell.claims.base import Claim, Finding
 from foretell.claims.images import patch_localization as shared
 from foretell.claims.lab import Index, Lab
+from foretell.measures.probe import linear_probe
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.images.features import Array, extract, pixels, random_encoder
-from foretell.transfer.measures.probe import linear_probe
 
 SOURCE = "@emoji"
 PROBED = 5000  # labelled training images of the probe, at most

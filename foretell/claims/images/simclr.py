@@ -9,12 +9,12 @@ from torch import Tensor
 
 from foretell.claims.lab import Lab
 from foretell.data.images import Images
+from foretell.measures.knn import knn
+from foretell.measures.metrics import score
+from foretell.measures.probe import fit_probe
 from foretell.objectives.simclr import SimCLR
 from foretell.recipe import Recipe
 from foretell.transfer.fractions import subset
-from foretell.transfer.measures.knn import knn
-from foretell.transfer.measures.metrics import score
-from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.networks import device_of, evaluating
 from foretell.views import plain_view
 

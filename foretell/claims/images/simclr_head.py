@@ -7,9 +7,9 @@ import numpy as np
 from foretell.claims.base import Claim, Finding
 from foretell.claims.images import simclr
 from foretell.claims.lab import Lab
+from foretell.measures.probe import linear_probe
 from foretell.objectives.simclr import SimCLR
 from foretell.transfer.fractions import validation_splits
-from foretell.transfer.measures.probe import linear_probe
 
 ROTATED = 1500  # images for each part of the rotation probe, each in four turns
 

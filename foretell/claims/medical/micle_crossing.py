@@ -14,7 +14,7 @@ from foretell.claims.medical import micle
 from foretell.claims.medical.micle import mean
 from foretell.claims.medical.micle_cases import ARMS, FEW, cases
 from foretell.claims.medical.units import RESPLIT
-from foretell.transfer.measures.crossing import crossing, number
+from foretell.measures.crossing import crossing, number
 
 PART = 0.3  # of the labels: the most that one of the paper's arms needs
 MORE = (4, None)  # cases a class, of five or more that there are

@@ -11,10 +11,10 @@ from foretell.claims.medical import micle
 from foretell.claims.medical.micle import Arm, mean
 from foretell.claims.medical.micle_cases import ARMS
 from foretell.claims.medical.units import RESPLIT
+from foretell.measures.metrics import score
+from foretell.measures.probe import linear_probe
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.images.features import extract
-from foretell.transfer.measures.metrics import score
-from foretell.transfer.measures.probe import linear_probe
 
 TRIALS = 4
 Features = NDArray[np.float32]

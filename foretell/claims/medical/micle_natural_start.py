@@ -21,8 +21,8 @@ from foretell.claims.medical.micle import Arm, mean
 from foretell.claims.medical.micle_cases import FEW, cases
 from foretell.claims.medical.micle_crossing import MORE, PART, read_off, told_shares
 from foretell.claims.medical.units import RESPLIT
+from foretell.measures.crossing import crossing, sentence
 from foretell.recipe import Recipe
-from foretell.transfer.measures.crossing import crossing, sentence
 
 RATES = (
     5e-4,

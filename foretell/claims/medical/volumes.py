@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from foretell.claims.fetch import Unavailable
 from foretell.claims.medical import brains, cranium
-from foretell.data import nifti
-from foretell.data.nifti import PLANES, shown
+from foretell.data.medical import nifti
+from foretell.data.medical.nifti import PLANES, shown
+from foretell.data.medical.window import parse, share
 from foretell.data.pixels import Unreadable
-from foretell.data.window import parse, share
 
 LEARNT, TESTED, MACAQUE, HEAD = "human", "template", "macaque", "head"
 SLAB = 8  # slices that lie together

@@ -12,10 +12,10 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.text import runs
 from foretell.counters import seed_of
-from foretell.data.tokens import TokenStore
+from foretell.data.text.tokens import TokenStore
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
-from foretell.transfer.measures.intervals import paired
+from foretell.measures.intervals import paired
 from foretell.transfer.networks import evaluating
 
 MARGIN = 5  # tokens at least on either side of the one that is hidden

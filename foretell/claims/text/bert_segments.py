@@ -11,7 +11,7 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.text import runs
 from foretell.claims.text.bert_next_sentence import measured
-from foretell.data.textrows import Examples
+from foretell.data.text.textrows import Examples
 from foretell.objectives.bert import Bert
 from foretell.objectives.text import TextObjective
 

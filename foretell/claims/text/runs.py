@@ -17,11 +17,11 @@ import numpy as np
 from foretell.claims.lab import Lab
 from foretell.claims.text import corpora
 from foretell.counters import seed_of
-from foretell.data.corpus import Corpus, open_corpus
-from foretell.data.sentences import split_sentences
-from foretell.data.tokenise import open_tokens
-from foretell.data.tokenizer import MASKED, TokenizerConfig, trained
-from foretell.data.tokens import TokenStore
+from foretell.data.text.corpus import Corpus, open_corpus
+from foretell.data.text.sentences import split_sentences
+from foretell.data.text.tokenise import open_tokens
+from foretell.data.text.tokenizer import MASKED, TokenizerConfig, trained
+from foretell.data.text.tokens import TokenStore
 from foretell.objectives.text import TextObjective
 from foretell.recipe import Recipe
 from foretell.run import write_aside

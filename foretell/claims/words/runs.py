@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from foretell.claims.lab import Lab
 from foretell.claims.text import corpora
 from foretell.counters import seed_of
-from foretell.data.corpus import open_corpus
-from foretell.data.sentences import split_sentences
-from foretell.data.words import WordsConfig, WordStore, open_words, split_words
+from foretell.data.text.corpus import open_corpus
+from foretell.data.text.sentences import split_sentences
+from foretell.data.text.words import WordsConfig, WordStore, open_words, split_words
 from foretell.objectives.word2vec import Word2Vec
 from foretell.recipe import Recipe
 from foretell.run import write_aside

@@ -12,7 +12,7 @@ from foretell.claims.chance import SURE, chi_square
 from foretell.claims.lab import Lab
 from foretell.claims.words import runs
 from foretell.counters import seed_of
-from foretell.data.words import END, WordStore
+from foretell.data.text.words import END, WordStore
 from foretell.objectives.word2vec import Word2Vec
 from foretell.objectives.word_tables import POWER
 

@@ -11,7 +11,7 @@ from foretell.claims.lab import Lab
 from foretell.claims.text.runs import means
 from foretell.claims.words import runs
 from foretell.counters import seed_of
-from foretell.data.words import END, WordStore
+from foretell.data.text.words import END, WordStore
 from foretell.objectives.word_tables import POWER
 from foretell.recipe import Recipe
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foretell.transfer.measures.probe import Probe, fit_probe
+from foretell.measures.probe import Probe, fit_probe
 
 Array = NDArray[np.float32]
 Index = NDArray[np.int64]

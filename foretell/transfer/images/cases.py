@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from foretell.data.bags import Bags
 from foretell.errors import InputError
+from foretell.measures.calibration import Calibration
+from foretell.measures.metrics import Scores, Tally, commonest, with_intervals
+from foretell.measures.multilabel import FindingsTally
+from foretell.measures.operating import Operating
+from foretell.measures.redrawn import of_classes, of_findings
 from foretell.objectives.micle import COLUMNS
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.images.labelled import Index, Labelled, labelled
-from foretell.transfer.measures.calibration import Calibration
-from foretell.transfer.measures.metrics import Scores, Tally, commonest, with_intervals
-from foretell.transfer.measures.multilabel import FindingsTally
-from foretell.transfer.measures.operating import Operating
-from foretell.transfer.measures.redrawn import of_classes, of_findings
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore

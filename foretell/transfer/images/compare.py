@@ -21,6 +21,7 @@ from foretell.data.edges import outside
 from foretell.data.table import IDENTITIES
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
+from foretell.measures.redrawn import widen_spreads
 from foretell.run import Run
 from foretell.transfer.ahead import work_ahead
 from foretell.transfer.cache import Cache
@@ -35,7 +36,6 @@ from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.images.labelled import Index, Labelled, TooAlike, labelled, resolved
 from foretell.transfer.images.shift import PREFIX, apart, drops, gains, unlike
 from foretell.transfer.labels import KEY, labels_fingerprint
-from foretell.transfer.measures.redrawn import widen_spreads
 from foretell.views.config import SQUASH, ViewConfig
 
 if TYPE_CHECKING:

@@ -12,6 +12,11 @@ import torch
 from torch import nn
 
 from foretell.encoders.base import Encoder
+from foretell.measures.calibration import EXTRA
+from foretell.measures.metrics import METRICS, Scores, led_by
+from foretell.measures.multilabel import METRICS as METRICS_OF_FINDINGS
+from foretell.measures.multilabel import of_finding
+from foretell.measures.operating import METRICS as OPERATING
 from foretell.train.cost import PeakMemory, forward_flops
 from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache, fingerprint
@@ -27,11 +32,6 @@ from foretell.transfer.images.fit import Look, Start, TestSet, fine_tune, search
 from foretell.transfer.images.frozen import fit_frozen
 from foretell.transfer.images.labelled import Index, Labelled, views_key
 from foretell.transfer.images.shift import PREFIX
-from foretell.transfer.measures.calibration import EXTRA
-from foretell.transfer.measures.metrics import METRICS, Scores, led_by
-from foretell.transfer.measures.multilabel import METRICS as METRICS_OF_FINDINGS
-from foretell.transfer.measures.multilabel import of_finding
-from foretell.transfer.measures.operating import METRICS as OPERATING
 from foretell.transfer.networks import device_of, weights_hash
 from foretell.transfer.trials import Keep, Trial
 from foretell.views.config import ViewConfig

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
+from foretell.measures.knn import knn
+from foretell.measures.metrics import with_intervals
+from foretell.measures.retrieval import mean_average_precision, recall_at_k
 from foretell.train.machine import named_device
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import subset
@@ -19,9 +22,6 @@ from foretell.transfer.images import cases
 from foretell.transfer.images.features import PlainViews, embed
 from foretell.transfer.images.frozen import probe_of
 from foretell.transfer.images.labelled import Index, Labelled
-from foretell.transfer.measures.knn import knn
-from foretell.transfer.measures.metrics import with_intervals
-from foretell.transfer.measures.retrieval import mean_average_precision, recall_at_k
 from foretell.views.config import ViewConfig
 
 Array = NDArray[np.float32]

@@ -18,10 +18,10 @@ from torch import Tensor
 from foretell.data.bags import Bags
 from foretell.data.findings import check_columns, value_of
 from foretell.errors import InputError
+from foretell.measures.probe import Probe, fit_probe
 from foretell.objectives.micle import COLUMNS
 from foretell.transfer.images.attention import fit_attention
 from foretell.transfer.images.labelled import Index, Labelled, TooAlike, group_codes
-from foretell.transfer.measures.probe import Probe, fit_probe
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore

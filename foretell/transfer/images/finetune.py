@@ -21,13 +21,13 @@ from foretell.counters import Rng, Rows, seed_of
 from foretell.data.images import Images
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
+from foretell.measures.probe import Probe
 from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
 from foretell.transfer.config import ClassifierConfig
 from foretell.transfer.images.attention import AttentionProbe, weighed
 from foretell.transfer.images.cases import firsts
 from foretell.transfer.images.findings import AttentionFindings, masked_loss, positive_weights
 from foretell.transfer.images.labelled import Index, Labelled
-from foretell.transfer.measures.probe import Probe
 from foretell.transfer.networks import device_of, evaluating
 from foretell.transfer.turns import bag_turns, case_turns, members_of, turns
 from foretell.views.config import ViewConfig

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.base import Encoder
 from foretell.encoders.norm import calibrate
+from foretell.measures.metrics import METRICS, Scores
+from foretell.measures.probe import Probe
+from foretell.measures.redrawn import with_interval
 from foretell.objectives.base import Trainable
 from foretell.train.config import TrainingConfig
 from foretell.train.machine import named_device
@@ -25,9 +28,6 @@ from foretell.transfer.images.features import Given, PlainViews, embed, fresh_en
 from foretell.transfer.images.finetune import Classifier, augmented, probabilities
 from foretell.transfer.images.frozen import fit_frozen, judgement, probe_of
 from foretell.transfer.images.labelled import Index, Labelled, views_key
-from foretell.transfer.measures.metrics import METRICS, Scores
-from foretell.transfer.measures.probe import Probe
-from foretell.transfer.measures.redrawn import with_interval
 from foretell.transfer.networks import copied, device_of, weights_hash
 from foretell.transfer.search import counting, require, searched
 from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, looking, trials_of

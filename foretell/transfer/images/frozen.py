@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foretell.measures.metrics import or_even, score
+from foretell.measures.multilabel import validation
+from foretell.measures.operating import thresholds_at
+from foretell.measures.probe import Probe, class_totals, fit_probe, linear_probe
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
 from foretell.transfer.images.attention import fit_attention
 from foretell.transfer.images.findings import fit_findings
 from foretell.transfer.images.labelled import Index, Labelled
-from foretell.transfer.measures.metrics import or_even, score
-from foretell.transfer.measures.multilabel import validation
-from foretell.transfer.measures.operating import thresholds_at
-from foretell.transfer.measures.probe import Probe, class_totals, fit_probe, linear_probe
 
 Array = NDArray[np.float32]
 

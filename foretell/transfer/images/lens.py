@@ -26,7 +26,7 @@ from torch import Tensor
 from foretell.data.images import Images
 from foretell.data.store import ImageStore
 from foretell.errors import InputError
-from foretell.transfer.measures.intervals import Interval, bootstrap
+from foretell.measures.intervals import Interval, bootstrap
 from foretell.views.aberration import aberrate
 
 CHANNELS = ("red", "green", "blue")

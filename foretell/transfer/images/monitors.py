@@ -8,12 +8,12 @@ import numpy as np
 
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
+from foretell.measures.knn import knn
+from foretell.measures.probe import fit_probe
 from foretell.objectives.base import Objective, Trainable
 from foretell.transfer.fractions import holdout
 from foretell.transfer.images.features import PlainViews, embed
 from foretell.transfer.images.labelled import Labelled
-from foretell.transfer.measures.knn import knn
-from foretell.transfer.measures.probe import fit_probe
 from foretell.views.config import Crop, ViewConfig
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from foretell.data.bags import Bags
 from foretell.errors import InputError
+from foretell.measures.knn import nearest
 from foretell.objectives.micle import COLUMNS, NEEDED
 from foretell.transfer.images.labelled import Index, group_codes
-from foretell.transfer.measures.knn import nearest
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from foretell.transfer.measures.intervals import Interval, paired, t_interval
+from foretell.measures.intervals import Interval, paired, t_interval
 
 LEAST = 0.01  # gain below which a leak is too small to learn from
 SHARE = 0.3  # of the gain that closing a cue must take away for the cue to be named

@@ -11,10 +11,10 @@ import numpy as np
 
 from foretell.data.domains import rows_of, rows_unknown, told_unknown
 from foretell.errors import InputError
+from foretell.measures.intervals import alike, paired
+from foretell.measures.metrics import metric_name
+from foretell.measures.redrawn import spread
 from foretell.transfer.images.labelled import Index
-from foretell.transfer.measures.intervals import alike, paired
-from foretell.transfer.measures.metrics import metric_name
-from foretell.transfer.measures.redrawn import spread
 
 if TYPE_CHECKING:
     from foretell.data.store import ImageStore

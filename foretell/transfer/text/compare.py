@@ -16,6 +16,8 @@ import numpy as np
 
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError, unknown
+from foretell.measures.metrics import commonest
+from foretell.measures.verdict import beside
 from foretell.run import Run
 from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
@@ -29,8 +31,6 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Progress
 from foretell.transfer.fractions import Amount, fractions_of
 from foretell.transfer.labels import KEY
-from foretell.transfer.measures.metrics import commonest
-from foretell.transfer.measures.verdict import beside
 from foretell.transfer.networks import device_of
 from foretell.transfer.text.arms import TEXT_ARMS
 from foretell.transfer.text.comparison import TextComparison, at_most

@@ -14,6 +14,9 @@ import torch
 from torch import nn
 
 from foretell.encoders.language import LanguageModel
+from foretell.measures.intervals import bootstrap, widened
+from foretell.measures.knn import knn
+from foretell.measures.metrics import led_by, with_intervals
 from foretell.tasks.base import Task
 from foretell.tasks.classification import Classification, ClassScore
 from foretell.tasks.inputs import Index
@@ -22,9 +25,6 @@ from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Engine, Progress, confusion_of
 from foretell.transfer.fractions import Fraction, subset
-from foretell.transfer.measures.intervals import bootstrap, widened
-from foretell.transfer.measures.knn import knn
-from foretell.transfer.measures.metrics import led_by, with_intervals
 from foretell.transfer.networks import device_of, weights_hash
 from foretell.transfer.text.arms import TEXT_ARMS, TEXT_TUNED
 from foretell.transfer.text.cost import forward_flops, training_flops

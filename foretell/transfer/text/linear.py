@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from foretell.measures.metrics import or_even
+from foretell.measures.probe import Probe, cross_entropy, fit_probe, quiet_fit, strengths
 from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification
 from foretell.tasks.inputs import Index
-from foretell.transfer.measures.metrics import or_even
-from foretell.transfer.measures.probe import Probe, cross_entropy, fit_probe, quiet_fit, strengths
 
 Array = NDArray[np.float32]
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foretell.data.tokenizer import read_tokenizer, templated
+from foretell.data.text.tokenizer import read_tokenizer, templated
 from foretell.encoders.public import load_public, read_config, read_weights, save_public, weights_file
 from foretell.encoders.weights import usable
 from foretell.errors import InputError

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from foretell.errors import InputError
+from foretell.measures.metrics import or_even
 from foretell.tasks.base import Task
 from foretell.tasks.inputs import Index
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.measures.metrics import or_even
 from foretell.transfer.search import searched
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text.tuning import TextStart, TextTuner, tune

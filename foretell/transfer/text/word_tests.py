@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from foretell.data.textfile import lines
+from foretell.data.text.textfile import lines
 from foretell.encoders.vectors import Floats, Neighbourhood
 from foretell.errors import InputError
-from foretell.transfer.measures.intervals import Interval, bootstrap
+from foretell.measures.intervals import Interval, bootstrap
 
 Index = NDArray[np.int64]
 

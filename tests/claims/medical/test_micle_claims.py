@@ -17,8 +17,8 @@ from foretell.claims.lab import Lab
 from foretell.claims.medical import micle, micle_cases, micle_crossing, micle_invariance, units
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
+from foretell.measures.crossing import crossing
 from foretell.recipe import Recipe
-from foretell.transfer.measures.crossing import crossing
 
 PATHS = [f"orcs/grunt{number}-attack-{frame}.png" for number in range(8) for frame in range(3)]
 PATHS += [f"orcs/grunt{number}.png" for number in range(8)]

@@ -17,7 +17,7 @@ from foretell.claims.words import (
     word2vec_pmi,
     word2vec_subsampling,
 )
-from foretell.data.words import END, WordStore
+from foretell.data.text.words import END, WordStore
 
 NAMES = [name for name in claims.names() if name.startswith("word2vec-")]
 TOPICS = {

@@ -15,6 +15,7 @@ from foretell.data.table import Table
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
+from foretell.measures.probe import fit_probe
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases
 from foretell.transfer.images.attention import fit_attention, weighed
@@ -27,7 +28,6 @@ from foretell.transfer.images.fit import Start, TestSet, fine_tune
 from foretell.transfer.images.frozen import probe_of
 from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.images.saved import load_classifier, predict, predict_cases, save_classifier
-from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.trials import Trial
 from foretell.transfer.turns import bag_turns, case_turns, members_of
 from foretell.views.config import ViewConfig

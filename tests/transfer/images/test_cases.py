@@ -12,6 +12,8 @@ from foretell.counters import Rows
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
+from foretell.measures.metrics import score
+from foretell.measures.probe import fit_probe
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import fractions_of
 from foretell.transfer.images import cases
@@ -20,8 +22,6 @@ from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.fit import finetune_once
 from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.images.monitors import KnnMonitor
-from foretell.transfer.measures.metrics import score
-from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.turns import case_turns, members_of
 from foretell.views.config import ViewConfig
 

@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
+from foretell.measures.metrics import METRICS
 from foretell.run import Run
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
@@ -21,7 +22,6 @@ from foretell.transfer.images.compare import compare, held_out
 from foretell.transfer.images.evaluate import evaluate_encoder
 from foretell.transfer.images.frozen import judgement
 from foretell.transfer.images.labelled import labelled
-from foretell.transfer.measures.metrics import METRICS
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.trials import Trial
 

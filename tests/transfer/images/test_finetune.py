@@ -14,6 +14,7 @@ from foretell.counters import Rng, Rows
 from foretell.encoders import build_encoder, load_encoder, save_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import ForetellError, InputError
+from foretell.measures.probe import fit_probe
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import ClassifierConfig, TransferConfig
 from foretell.transfer.fractions import subset
@@ -32,7 +33,6 @@ from foretell.transfer.images.fit import (
 )
 from foretell.transfer.images.labelled import labelled, views_key
 from foretell.transfer.images.saved import load_classifier, predict, save_classifier
-from foretell.transfer.measures.probe import fit_probe
 from foretell.transfer.networks import weights_hash
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.trials import Trial

@@ -14,6 +14,8 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
+from foretell.measures import multilabel
+from foretell.measures.probe import fit_probe
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images import cases, findings
 from foretell.transfer.images.compare import compare, held_out
@@ -21,8 +23,6 @@ from foretell.transfer.images.finetune import balanced_weights
 from foretell.transfer.images.fit import finetune_once
 from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.images.saved import load_classifier, predict, save_classifier
-from foretell.transfer.measures import multilabel
-from foretell.transfer.measures.probe import fit_probe
 from foretell.views.config import ViewConfig
 
 NAN = math.nan

@@ -11,7 +11,7 @@ import torch
 from full_disk import largest_file
 from text_topics import QUICK, goes_on, knowing_encoder, same_topic, small_decoder, tokenizer_of, topics
 
-from foretell.data.tokenizer import specials_of
+from foretell.data.text.tokenizer import specials_of
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
 from foretell.errors import ForetellError, InputError
 from foretell.tasks.classification import Entailment

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from foretell.data.tokenizer import specials_of
+from foretell.data.text.tokenizer import specials_of
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification, Similarity
