@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from digit_samples import Digits, new_encoder
-from sklearn.datasets import load_digits
 
-from foretell.data.store import ImageStore
-from foretell.data.table import Table
 from foretell.encoders.base import Encoder
 from foretell.run import Run
 from foretell.transfer.config import TransferConfig
@@ -20,23 +16,6 @@ from foretell.transfer.images.fit import Start, fine_tune
 from foretell.transfer.images.labelled import labelled, resolved
 from foretell.transfer.trials import Trial
 from foretell.views.config import ViewConfig
-
-
-@pytest.fixture(scope="session")
-def digits() -> Digits:
-    """1,797 digits of 8 x 8; 400 train, 300 test, the rest spare."""
-    found = load_digits()
-    images = (found.images * 15.9).astype(np.uint8)[..., None]
-    store = ImageStore.of(images, Table({"label": [str(code) for code in found.target]}))
-    order = np.random.default_rng(0).permutation(len(images))
-    return Digits(
-        store,
-        np.sort(order[:400]),
-        np.sort(order[400:700]),
-        np.sort(order[700:]),
-        found.target.astype(np.int64),
-        (found.data / 16).astype(np.float32),
-    )
 
 
 @pytest.fixture(scope="session")
