@@ -147,6 +147,13 @@ class Trainable(nn.Module):
         """Whether ``update`` takes the place of loss and optimiser."""
         return type(self).update is not Trainable.update
 
+    def chance_loss(self, batch: int) -> float | None:
+        """The loss of foretelling nothing, in a global batch of ``batch`` samples; None where it is not known.
+
+        The verdict on health asks it: a loss that stays there after the warm-up says that nothing is learnt.
+        """
+        return None
+
     def notice(self, parts: dict[str, float]) -> str | None:
         """What a person should know of a step's loss parts, such as a player that has won; asked after every step."""
         return None
