@@ -58,8 +58,9 @@ class Promises:
 class Task:
     """What ``hide`` made of a batch: every tensor has one row a sample, first.
 
-    ``visible`` goes into the encoder, ``hidden`` is what is foretold. ``cache`` may hold a forward pass that two
-    players of one step share; the loop clears it after each step.
+    ``visible`` goes into the encoder, ``hidden`` is what is foretold; of two views ``a`` and ``b`` health measures the
+    alignment and the uniformity. ``cache`` may hold a forward pass that two players of one step share; the loop clears it
+    after each step.
     """
 
     visible: dict[str, Tensor]
