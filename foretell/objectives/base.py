@@ -58,8 +58,9 @@ class Promises:
 class Task:
     """What ``hide`` made of a batch: every tensor has one row a sample, first.
 
-    ``visible`` goes into the encoder, ``hidden`` is what is foretold. ``cache`` may hold a forward pass that two
-    players of one step share; the loop clears it after each step.
+    ``visible`` goes into the encoder, ``hidden`` is what is foretold; of two views ``a`` and ``b`` health measures the
+    alignment and the uniformity. ``cache`` may hold a forward pass that two players of one step share; the loop clears it
+    after each step.
     """
 
     visible: dict[str, Tensor]
@@ -146,6 +147,13 @@ class Trainable(nn.Module):
     def updates(self) -> bool:
         """Whether ``update`` takes the place of loss and optimiser."""
         return type(self).update is not Trainable.update
+
+    def chance_loss(self, batch: int) -> float | None:
+        """The loss of foretelling nothing, in a global batch of ``batch`` samples; None where it is not known.
+
+        The verdict on health asks it: a loss that stays there after the warm-up says that nothing is learnt.
+        """
+        return None
 
     def notice(self, parts: dict[str, float]) -> str | None:
         """What a person should know of a step's loss parts, such as a player that has won; asked after every step."""

@@ -187,8 +187,7 @@ class Word2Vec(Objective):
         """Turns to a word, on average over the words that sub-sampling leaves."""
         return float(np.average(np.diff(self.tables.starts), weights=self.tables.keep * self.store.counts))
 
-    @property
-    def chance_loss(self) -> float:
+    def chance_loss(self, batch: int = 1) -> float:
         """Every answer a coin's toss."""
         outputs = self._path_length() if self.config.loss == "tree" else self.config.negatives + 1
         return outputs * math.log(2)

@@ -152,8 +152,7 @@ class Health:
     def __call__(self, step: int, *, loss: float, chance: float | None, warm: bool) -> dict[str, Any]:
         """The "health" line of metrics.jsonl after ``step`` steps.
 
-        ``loss``: mean since the last measurement; ``chance``: the loss that foretells nothing, if the trainable knows
-        it; ``warm``: whether the warm-up is over.
+        ``loss``: mean since the last measurement; ``chance``: the trainable's ``chance_loss``; ``warm``: whether the warm-up is over.
         """
         with undisturbed(self.trainable), torch.no_grad():
             self.trainable.eval()
@@ -195,11 +194,3 @@ class Health:
         if pooled is None:
             return None
         return pooled(task.visible["a"]), pooled(task.visible["b"])
-
-
-def chance_of(trainable: Trainable, batch: int) -> float | None:
-    """The trainable's ``chance_loss``, a number or a function of the global batch; None if it has none."""
-    chance = getattr(trainable, "chance_loss", None)
-    if chance is None:
-        return None
-    return float(chance(batch)) if callable(chance) else float(chance)

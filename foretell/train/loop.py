@@ -22,7 +22,7 @@ from foretell.train.accumulate import check_batch, check_shared
 from foretell.train.budget import Pace, seconds_of, steps_per_round
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
-from foretell.train.health import Health, Verdict, chance_of
+from foretell.train.health import Health, Verdict
 from foretell.train.journal import Journal
 from foretell.train.machine import checked_limits, describe, named_device
 from foretell.train.measure import Measured
@@ -84,8 +84,7 @@ def fit(
     budget in time has room for). The choice is kept once it is made, so that resuming needs ``rounds`` only where the run was
     stopped before.
 
-    A trainable may also have ``exclude(name, parameter)``, true for parameters without weight decay and adaptation, and
-    ``chance_loss``, the loss (or a function of the global batch) of foretelling nothing, for the verdict on its health.
+    A trainable may also have ``exclude(name, parameter)``, true for parameters without weight decay and adaptation.
 
     Raises InputError for settings or data that cannot be trained on (fewer samples than a batch, a batch of one where
     samples are compared, chunks with batch norm, another recipe on resuming), and ForetellError for a loss that is not
@@ -391,7 +390,7 @@ class _Fit:
         self.journal.peak_flops = checked_limits(self.device).flops(measured.precision) * distributed.world()
 
     def _prepare_health(self) -> None:
-        self.chance = chance_of(self.trainable, self.config.batch)
+        self.chance = self.trainable.chance_loss(self.config.batch)
         self.health = self._new_health(self._verdict) if self.journal.wanted else None
         if self.health is not None and self.health.verdict.last != "healthy":
             self.journal.health = self.health.verdict.last

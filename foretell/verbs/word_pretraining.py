@@ -176,7 +176,7 @@ def measure(setting: Setting, run: Run, result: FitResult) -> dict[str, float]:
         {
             "held_out_loss": loss,
             "words_per_second": rate,
-            "chance": objective.chance_loss,
+            "chance": objective.chance_loss(),
             "neighbours": neighbour_table(objective.neighbourhood()),
         },
     )
@@ -184,7 +184,7 @@ def measure(setting: Setting, run: Run, result: FitResult) -> dict[str, float]:
         return {}
     say(
         f"loss on {many(store.facts['held_documents'], 'held-out document')}: {loss:.3f} nats a prediction "
-        f"(untrained: {objective.chance_loss:.3f})"
+        f"(untrained: {objective.chance_loss():.3f})"
     )
     return {"held_out_loss": loss}
 

@@ -20,7 +20,7 @@ from foretell.run import Run
 from foretell.train import fit
 from foretell.train.config import TrainingConfig
 
-NAMES = ("bert", "gpt")
+NAMES = sorted({name for name, _ in CASES.values()})
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ def test_the_loss_falls_and_all_that_is_hidden_is_of_seed_and_step(store: WordSt
     assert torch.equal(first.hidden["seed"], again.hidden["seed"])
     assert not torch.equal(first.hidden["seed"], other.hidden["seed"])
     before = task.held_out_loss()
-    expected = tossed(task) if loss == "tree" else task.chance_loss
+    expected = tossed(task) if loss == "tree" else task.chance_loss()
     assert before == pytest.approx(expected, rel=0.1)
     # of so few words a tree learns the frequencies first and then the text by heart, so that its best is little and early
     fit(task, config(steps=None, epochs=8 if loss == "tree" else 20))
@@ -184,8 +184,8 @@ def test_a_text_that_is_little_more_than_a_batch_is_read_whole(store: WordStore,
 def test_the_loss_of_a_fresh_tree_is_that_of_tosses_after_sub_sampling(store: WordStore, model: str) -> None:
     task = made(replace(store, held=store.ids), model, "tree")
     plain = float(np.average(np.diff(task.tables.starts), weights=store.counts) * np.log(2))
-    assert task.held_out_loss() == pytest.approx(task.chance_loss, rel=0.02)
-    assert abs(plain / task.chance_loss - 1) > 0.05
+    assert task.held_out_loss() == pytest.approx(task.chance_loss(), rel=0.02)
+    assert abs(plain / task.chance_loss() - 1) > 0.05
 
 
 def test_resume_is_bit_equal_with_one_thread(store: WordStore, tmp_path: Path) -> None:

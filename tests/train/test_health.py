@@ -8,7 +8,7 @@ import torch
 from train_toys import Classes, Pairs, digits, new_run, same, weights
 
 from foretell.train import TrainingConfig, fit
-from foretell.train.health import Health, Verdict, alignment, chance_of, deviation, rankme, uniformity
+from foretell.train.health import Health, Verdict, alignment, deviation, rankme, uniformity
 
 
 def z(n=200, d=16, seed=0) -> torch.Tensor:
@@ -150,14 +150,6 @@ def test_it_judges_one_fixed_batch_and_leaves_everything_alone():
     assert first["alignment"] < 1
     assert "alignment" not in Health(Classes(), 0, torch.device("cpu"), None)(1, loss=1.0, chance=None, warm=True)
     assert len(Health(Classes(count=40), 0, torch.device("cpu"), None).batch) == 40
-
-
-def test_chance_is_a_number_or_a_function():
-    assert chance_of(Pairs(), 64) == pytest.approx(math.log(127))
-    toy = Classes()
-    assert chance_of(toy, 64) is None
-    toy.chance_loss = math.log(10)
-    assert chance_of(toy, 64) == math.log(10)
 
 
 def test_a_run_that_collapses_says_so(tmp_path, monkeypatch):
