@@ -433,14 +433,10 @@ def heat_map(name: str, title: str, description: str, matrix: Sequence[Sequence[
     return drawing(name, title, description, width, height, *inside)
 
 
-def _covered(x: float, y: float, boxes: Sequence[tuple[float, float, float, float]]) -> bool:
-    return any(box[0] < x < box[2] and box[1] < y < box[3] for box in boxes)
-
-
 def word_scatter(
     name: str, title: str, description: str, spots: Sequence[Spot], rank: Sequence[int], *, width: float = 760
 ) -> str:
-    """Spots with their notes written beside them, in the order ``rank``, where no other writing is in the way; spots under it are left out."""
+    """Spots, with their notes in place of them where no other writing is in the way, in the order ``rank``."""
     pad, height = 34.0, width * 0.72
     xs, ys = [spot.x for spot in spots], [spot.y for spot in spots]
     across = Scale(min(xs), max(xs), pad, width - pad)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.base import Encoder
 from foretell.encoders.norm import calibrate
-from foretell.measures.metrics import METRICS, Scores
+from foretell.measures.metrics import Scores
 from foretell.measures.probe import Probe
 from foretell.measures.redrawn import with_interval
 from foretell.objectives.base import Trainable
@@ -426,8 +426,3 @@ def finetune_once(
         found = with_interval(tally.result(), config.headline, counted)
         facts["test"] = {"samples": cases.count(test), **found, "confusion": tally.matrix.tolist()}
     return fitted.classifier, facts
-
-
-def metric_values(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    """Metric -> one value a row, None as NaN."""
-    return {metric: [float("nan") if row[metric] is None else float(row[metric]) for row in rows] for metric in METRICS}
