@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from aberrated_store import aberrated
 from sklearn.datasets import load_sample_images
 
 from foretell.counters import Rng, Rows
@@ -22,7 +23,6 @@ from foretell.transfer.images import shortcuts
 from foretell.transfer.images.place_leak import SWITCHES, Score, Shortcuts
 from foretell.transfer.images.position_probe import Looks, _best, foretell_places, score
 from foretell.transfer.images.shortcuts import closed_by, probe_images, probe_objective
-from foretell.views.aberration import aberrated
 from foretell.views.patches import draw_patches, projection
 
 QUICK = {"patch": 16, "per_image": 24, "visits": 8_000, "seeds": (0, 1, 2)}
