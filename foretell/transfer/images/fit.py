@@ -334,7 +334,6 @@ def search_once(
     config: TransferConfig,
     trials: int = 8,
     seed: int = 0,
-    scratch: bool = False,
     cache: Cache | None = None,
     folder: Path | None = None,
     advance: Callable[[int], None] = lambda count: None,
@@ -345,8 +344,8 @@ def search_once(
     """
     require(config.search)
     encoder.to(named_device(config.device))
-    start = Start(encoder, scratch)
-    if not scratch and config.head == "probe":  # as the compared arm's
+    start = Start(encoder)
+    if config.head == "probe":  # as the compared arm's
         x = embed(encoder, PlainViews(data.reader, data.index, views, crop=config.crop))
         count = trials_of(config.search, trials)
         found = search_probe(encoder, data, x, views=views, config=config, trials=count, seed=seed)
@@ -360,7 +359,7 @@ def search_once(
         "content": data.content(),
         **views_key(views),
         "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
-        "weights": encoder.name if scratch else weights_hash(encoder),
+        "weights": weights_hash(encoder),
         "trials": trials_of(config.search, trials),
         "seed": seed,
     }
@@ -380,7 +379,6 @@ def finetune_once(
     test: Labelled | None = None,
     trials: int = 8,
     seed: int = 0,
-    scratch: bool = False,
     cache: Cache | None = None,
     folder: Path | None = None,
     progress: Callable[[int, int, str], None] | None = None,
@@ -395,16 +393,7 @@ def finetune_once(
     total = fits_of_search(data, config, trials, seed) + 1
     advance = counting(progress, total)
     start, chosen, record = search_once(
-        encoder,
-        data,
-        views=views,
-        config=config,
-        trials=trials,
-        seed=seed,
-        scratch=scratch,
-        cache=cache,
-        folder=folder,
-        advance=advance,
+        encoder, data, views=views, config=config, trials=trials, seed=seed, cache=cache, folder=folder, advance=advance
     )
     fitted = fine_tune(start, data, views=views, config=config, trial=chosen, seed=seed)
     advance(1)
