@@ -29,7 +29,7 @@ from foretell.data.sequences import Frames, Windows
 from foretell.data.store import ImageStore
 from foretell.data.table import many
 from foretell.encoders.base import Encoder
-from foretell.objectives.base import Exhibit, Stream, Task
+from foretell.objectives.base import Exhibit, Task
 from foretell.objectives.frame_measures import measured
 from foretell.objectives.image import ImageObjective, centres
 from foretell.views import denormalise, draw, plain_view, render
@@ -153,8 +153,8 @@ class NextFrame(ImageObjective):
         told = f"{many(len(self.windows.names), 'sequence')}, {many(len(self.windows), 'window')} of {self.windows.length} frames"
         return [line for line in (told, self.windows.note) if line]
 
-    def streams(self) -> dict[str, Stream]:
-        return {"frames": Stream("sequence")}
+    def streams(self) -> dict[str, float]:
+        return {"frames": 1.0}
 
     def steps_per_epoch(self, batch: int) -> int:
         return Sampler(len(self.windows), 0, WINDOWS).steps(batch)

@@ -21,7 +21,7 @@ from foretell.data.text.tokenizer import TokenizerConfig
 from foretell.data.text.tokens import TokenStore
 from foretell.encoders.attention import packed_mask
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
-from foretell.objectives.base import Objective, Stream, Task
+from foretell.objectives.base import Objective, Task
 from foretell.settings import Settings
 
 AT_ONCE = 1024  # documents or rows that are counted at a time
@@ -140,8 +140,8 @@ class TextObjective(Objective):
             f"{what} in {many(len(plan), 'row')} of {self.text.length} tokens, {plan.filled:.0%} of which hold text",
         ]
 
-    def streams(self) -> dict[str, Stream]:
-        return {"text": Stream("text")}
+    def streams(self) -> dict[str, float]:
+        return {"text": 1.0}
 
     def steps_per_epoch(self, batch: int) -> int:
         return Sampler(len(self.rows_of(0, 0)), 0, "rows of text").steps(batch)
