@@ -95,7 +95,10 @@ class Autoencoder(ImageObjective):
             description="Gaussian: deviation in units of the data's; others: share of pixels. Drawn at each step for target "
             "clean; else each image's own, fixed to the pixels of its view",
         )
-        kind: Kind = "gaussian"
+        kind: Kind = Field(
+            "gaussian",
+            description="the noise: gaussian; salt-and-pepper: pixels two deviations up or down; masking: pixels at the mean",
+        )
         grain: float = Field(
             0.0, ge=0, allow_inf_nan=False, description="Gaussian: pixels over which the noise is correlated; 0: none"
         )
