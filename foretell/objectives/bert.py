@@ -54,9 +54,10 @@ class Bert(TextObjective):
         )
         masks: MaskConfig = MaskConfig()
 
+    config: Bert.Config
+
     def __init__(self, config: Bert.Config, encoder: LanguageModel, store: TokenStore) -> None:
         super().__init__(config, encoder, store)
-        self.config = config
         self.hides, self.foretells = _told(config)
         if self.paired:
             _check_pairs(store)
@@ -110,7 +111,7 @@ class Bert(TextObjective):
         return self.paired
 
     def examples(self, seed: int, epoch: int) -> Examples:
-        specials, length = self.store.specials, self.text.length
+        specials, length = self.store.specials, self.config.length
         if self.paired:
             drawn = seed_of("pairs", seed, epoch)
             return next_sentences(self.store, length, specials["cls"], specials["sep"], drawn)

@@ -298,7 +298,7 @@ def test_the_places_of_patches_are_those_of_their_centres() -> None:
     seen, place = task.placed(batch, rng)
     shown = task.hide(batch, rng).visible["patches"]
     assert torch.equal(seen, shown.transpose(0, 1).flatten(0, 1))
-    sides = draw_patches(batch.sizes, 1, task.settings, rng).sizes[:, 0].repeat(len(seen) // 4)
+    sides = draw_patches(batch.sizes, 1, task.settled, rng).sizes[:, 0].repeat(len(seen) // 4)
     assert len(set(sides.tolist())) == 4
     slope = (seen[:, 0, -1] - seen[:, 0, 0]).mean(1) * sides / 15
     torch.testing.assert_close(slope.float(), 2 * place[:, 0], rtol=0, atol=0.02)
