@@ -28,7 +28,7 @@ from foretell.encoders.language import LanguageModel, MaskedHead, PairHead, Shap
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Task
 from foretell.objectives.text import TextConfig, TextObjective
-from foretell.views.tokens import NOT_CHOSEN, MaskConfig, choose, shown
+from foretell.views.tokens import NOT_CHOSEN, TokenMaskConfig, choose, shown
 from foretell.vocabulary_loss import linear_cross_entropy
 
 MASKING = (
@@ -52,7 +52,7 @@ class Bert(TextObjective):
         tasks: Literal["words", "sentences", "both"] = Field(
             "words", description="what is foretold: masked words, whether a text follows another, or both"
         )
-        masks: MaskConfig = MaskConfig()
+        masks: TokenMaskConfig = TokenMaskConfig()
 
     config: Bert.Config
 
