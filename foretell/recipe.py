@@ -177,19 +177,6 @@ class Recipe(Settings):
     # what is derived from the fields ---------------------------------------------------------------------------------
 
     @classmethod
-    def json_schema(cls) -> dict[str, Any]:
-        """The JSON schema, with every registered objective as one choice of ``objective``."""
-        schema = cls.model_json_schema()
-        choices = []
-        for name in objectives.names():
-            one = objective_settings(name).model_json_schema()
-            schema["$defs"].update(one.pop("$defs", {}))
-            one["properties"]["name"] = {"const": name, "default": name, "type": "string"}
-            choices.append(one)
-        schema["properties"]["objective"] = {"anyOf": choices, "default": {"name": "simclr"}}
-        return schema
-
-    @classmethod
     def settings_table(cls, objective: str = "simclr") -> list[tuple[str, str, str, str]]:
         """(dotted key, type in words, default, description) of every setting, with those of one objective."""
         rows: list[tuple[str, str, str, str]] = []

@@ -11,7 +11,6 @@ import torch
 
 from foretell import objectives
 from foretell.counters import Rng, Rows
-from foretell.data.store import ImageStore
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.encoders.generation import Sampling, generate
@@ -23,7 +22,7 @@ from foretell.train.config import TrainingConfig
 
 sys.path.insert(0, str(Path(__file__).parent / "objectives"))
 import contract_text
-from contract_data import animals, cases
+from contract_data import animals, fitting
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here, or FORETELL_TEST_CUDA is not 1")
 IMAGES = [name for name in objectives.names() if objectives.get(name).kind == "image"]
@@ -32,8 +31,7 @@ IMAGES = [name for name in objectives.names() if objectives.get(name).kind == "i
 def image_task(name: str) -> Objective:
     torch.manual_seed(0)
     kind = objectives.get(name)
-    store: ImageStore = animals(96)
-    store = cases(store) if name == "micle" else store
+    store = fitting(kind, animals(96))
     encoder = build_encoder(EncoderConfig(name="vit_mini" if kind.transformer else "resnet_tiny"), store.channels, 28)
     return kind(kind.Config(), encoder, store)
 

@@ -16,18 +16,6 @@ SHA256 = "f07f1545a2970c2cf3fa339bc2405da1a95cf2b1827bfa05bf73eb1c20291c02"
 LICENCE = "public domain"
 PACKAGE = Package("debian", NAME, VERSION, SHA256, LICENCE)
 _IMAGES = "usr/share/openclipart/png/"
-# categories of things; shapes, signs and the like are no kinds of object
-OBJECTS = (
-    "animals",
-    "buildings",
-    "electronics",
-    "food",
-    "people",
-    "plants",
-    "recreation",
-    "tools",
-    "transportation",
-)
 
 
 def _rename(name: str) -> str | None:

@@ -40,11 +40,10 @@ def split(table: Table, shares: Mapping[str, float], seed: int, *, stratify: boo
     _check(shares)
     groups = _groups(table)
     labels = table.codes("label")[0] if stratify and "label" in table else np.zeros(len(table), np.int64)
-    rows = np.arange(len(table), dtype=np.int64)
     if "split" in table:
-        parts = _honoured(table, shares, seed, rows, labels, groups)
+        parts = _honoured(table, shares, seed, labels, groups)
     else:
-        parts = _cut(rows, labels, groups, shares, seed)
+        parts = _cut(np.arange(len(table), dtype=np.int64), labels, groups, shares, seed)
     for name, index in parts.items():
         if not len(index):
             units = "rows" if table.identity is None else IDENTITIES[table.identity]
@@ -91,7 +90,7 @@ def kept_apart(shares: Iterable[str]) -> set[str]:
 
 
 def _honoured(
-    table: Table, shares: Mapping[str, float], seed: int, rows: Index, labels: Index, groups: Index | None
+    table: Table, shares: Mapping[str, float], seed: int, labels: Index, groups: Index | None
 ) -> dict[str, Index]:
     apart = kept_apart(shares)
     found = [None if value is None else canonical(value) for value in table.column("split")]

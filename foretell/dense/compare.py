@@ -89,7 +89,7 @@ def compare_dense(
     total, done = len(counts) * len(seeds) * len(arms), 0
     rows: list[dict[str, Any]] = []
     for seed in seeds:
-        order = _order(store, train, seed)
+        order = _order(train, seed)
         starts = {arm: _start(encoder, arm, store, train, views, seed) for arm in arms}
         for count in counts:
             data = masked(store, masks, np.sort(order[:count]))
@@ -173,7 +173,7 @@ def _check_apart(store: ImageStore, train: Index, test: Index) -> None:
         raise InputError(f"{store.source}: {column} {name} is both trained and tested on; keep {column}s whole")
 
 
-def _order(store: ImageStore, train: Index, seed: int) -> Index:
+def _order(train: Index, seed: int) -> Index:
     """The rows of ``train`` in random order."""
     return train[np.random.default_rng(seed_of(seed, "masks")).permutation(len(train))]
 

@@ -26,7 +26,7 @@ from foretell.dense.squares import squares
 from foretell.dense.stages import Stages
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
-from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
+from foretell.objectives.base import Exhibit, Player, Task, Trainable
 from foretell.settings import Settings
 from foretell.transfer.images.features import batch_for
 from foretell.transfer.networks import device_of, evaluating
@@ -64,8 +64,6 @@ class Segmenter(Trainable):
     class Config(DenseConfig, Trainable.Config):
         """See ``DenseConfig``."""
 
-    promises = Promises(accumulation="mean")
-
     def __init__(
         self, config: DenseConfig, encoder: Encoder, data: Masked, views: ViewConfig, *, seed: int = 0
     ) -> None:
@@ -90,8 +88,8 @@ class Segmenter(Trainable):
 
     # what the loop asks -----------------------------------------------------------------------------------------
 
-    def streams(self) -> dict[str, Stream]:
-        return {"masked": Stream("labelled")}
+    def streams(self) -> dict[str, float]:
+        return {"masked": 1.0}
 
     def steps_per_epoch(self, batch: int) -> int:
         return max(1, -(-len(self.data) // batch))

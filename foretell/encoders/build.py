@@ -23,9 +23,7 @@ SMALL_SIDE = 96
 """Up to this side (px) stem 'auto' is the small one."""
 
 
-def resolve(
-    config: EncoderConfig, channels: int, side: int, device: str = "cpu", *, transformer: bool = False
-) -> EncoderConfig:
+def resolve(config: EncoderConfig, side: int, device: str = "cpu", *, transformer: bool = False) -> EncoderConfig:
     """``config`` with name and stem settled.
 
     Name 'auto': what the weights are of, where weights are given as a folder; otherwise by device and side. On a CPU
@@ -83,7 +81,7 @@ def build_encoder(config: EncoderConfig, channels: int, side: int) -> TimmEncode
     zero where timm's network does so). Raises InputError for an unknown name, a stem or a normalisation that does not
     fit the network, a side it does not take, and weights that do not fit.
     """
-    config = resolve(config, channels, side)
+    config = resolve(config, side)
     architecture, arguments = _recipe(config, channels, side)
     net = create(architecture, arguments, config.name)
     encoder = TimmEncoder(

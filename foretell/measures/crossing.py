@@ -21,7 +21,6 @@ from foretell.measures.metrics import metric_name
 
 Row = dict[str, Any]
 Array = NDArray[np.float64]
-Curve = list[tuple[int, dict[int, float]]]  # labels, then seed -> score
 Lead = list[tuple[int, Array]]  # labels, then arm minus baseline, one value a seed
 
 LEVEL = 0.95

@@ -18,11 +18,11 @@ Features = Tensor | NDArray[np.float32]
 _BLOCK_BYTES = 192 << 20
 
 
-def _unit(x: Features, device: torch.device | str | None) -> Tensor:
+def _unit(x: Features) -> Tensor:
     x = torch.as_tensor(x)
     if x.ndim != 2:
         raise ValueError(f"features must be (N, D), not {tuple(x.shape)}")
-    return F.normalize(x.to(device=device, dtype=torch.float32), dim=1)
+    return F.normalize(x.to(torch.float32), dim=1)
 
 
 def _top(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -56,7 +56,6 @@ def nearest(
     *,
     exclude: Tensor | None = None,
     block_bytes: int = _BLOCK_BYTES,
-    device: torch.device | str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The ``k`` gallery rows of largest cosine for each query: (index (Q, k) int64, similarity (Q, k) float32),
     best first.
@@ -65,7 +64,7 @@ def nearest(
     (itself; -1 for none). Beside normalised copies of the inputs, the work needs about ``block_bytes``. Raises
     InputError when the gallery has too few rows.
     """
-    q, g = _unit(query, device), _unit(gallery, device)
+    q, g = _unit(query), _unit(gallery)
     wanted = k if exclude is None else k + 1
     if k < 1 or wanted > len(g):
         raise InputError(
@@ -112,7 +111,6 @@ def knn(
     weighting: Literal["uniform", "softmax"] = "softmax",
     temperature: float = 0.07,
     classes: int | None = None,
-    device: torch.device | str | None = None,
 ) -> Tensor:
     """(Q, classes) float32 votes that sum to one: the share of each class among the ``k`` nearest training samples.
 
@@ -122,7 +120,7 @@ def knn(
     labels = torch.as_tensor(train_y).to(torch.int64)
     if len(labels) == 0:
         raise InputError("nearest neighbours need at least one labelled sample; give labels")
-    index, similarity = nearest(test_x, train_x, min(k, len(labels)), device=device)
+    index, similarity = nearest(test_x, train_x, min(k, len(labels)))
     labels = labels.to(index.device)
     if weighting == "softmax":
         weight = ((similarity - similarity[:, :1]) / temperature).exp()

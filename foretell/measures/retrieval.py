@@ -60,7 +60,6 @@ def recall_at_k(
     *,
     apart: Codes | None = None,
     block_bytes: int = _BLOCK_BYTES,
-    device: torch.device | str | None = None,
 ) -> dict[int, float]:
     """Recall@k: the share of queries with a sample of the same identity among the k nearest others.
 
@@ -70,7 +69,7 @@ def recall_at_k(
     mean over their orders. Raises InputError when no query is left.
     """
     codes, queries = _identity(identity, apart)
-    x = _unit(features, device)
+    x = _unit(features)
     codes = codes.to(x.device)
     most = min(max(ks), len(codes) - 1)
     found: dict[int, list[Tensor]] = {k: [] for k in ks}
@@ -114,14 +113,13 @@ def mean_average_precision(
     *,
     apart: Codes | None = None,
     block_bytes: int = _BLOCK_BYTES,
-    device: torch.device | str | None = None,
 ) -> float:
     """mAP over the whole ranking of the other samples by cosine; arguments as ``recall_at_k``.
 
     Samples of equal similarity are found together, as in scikit-learn's ``average_precision_score``.
     """
     codes, queries = _identity(identity, apart)
-    x = _unit(features, device)
+    x = _unit(features)
     codes = codes.to(x.device)
     place = torch.arange(1, len(x) + 1, device=x.device, dtype=torch.float64)
     total = 0.0

@@ -95,7 +95,10 @@ class Autoencoder(ImageObjective):
             description="Gaussian: deviation in units of the data's; others: share of pixels. Drawn at each step for target "
             "clean; else each image's own, fixed to the pixels of its view",
         )
-        kind: Kind = "gaussian"
+        kind: Kind = Field(
+            "gaussian",
+            description="the noise: gaussian; salt-and-pepper: pixels two deviations up or down; masking: pixels at the mean",
+        )
         grain: float = Field(
             0.0, ge=0, allow_inf_nan=False, description="Gaussian: pixels over which the noise is correlated; 0: none"
         )
@@ -115,9 +118,10 @@ class Autoencoder(ImageObjective):
                 raise ValueError("noise = 0 with target copy: the copies would be the same image; set a noise above 0")
             return self
 
+    config: Autoencoder.Config
+
     def __init__(self, config: Autoencoder.Config, encoder: Encoder, store: ImageStore) -> None:
         super().__init__(config, encoder, store)
-        self.settings = config
         self.code: nn.Module | None = None
         if config.bottleneck:
             with torch.no_grad():
@@ -126,19 +130,19 @@ class Autoencoder(ImageObjective):
         self.decoder = Decoder(config.bottleneck or encoder.dim, encoder.channels, self.side, config.width)
 
     def _noisy(self, clean: Tensor, draw: Draw) -> Tensor:
-        chosen = self.settings
+        chosen = self.config
         return noisy(clean, chosen.kind, chosen.noise, draw, grain=chosen.grain)
 
     def hide(self, batch: Images, rng: Rng) -> Task:
         clean = augment(batch, self.views, rng, "view")
-        if self.settings.target == "clean":
+        if self.config.target == "clean":
             return Task({"image": self._noisy(clean, fresh(rng))}, {"target": clean})
         taken = self._noisy(clean, own(batch.index))
-        if self.settings.target == "input":
+        if self.config.target == "input":
             return Task({"image": taken}, {"target": taken})
-        if self.settings.target == "copy":
+        if self.config.target == "copy":
             return Task({"image": taken}, {"target": self._noisy(clean, own(batch.index, copy=1))})
-        blind = blind_spots(rng, "blind", self.settings.blind, *clean.shape[2:])
+        blind = blind_spots(rng, "blind", self.config.blind, *clean.shape[2:])
         # the mean of the data is 0 after normalisation
         return Task({"image": taken.masked_fill(blind, 0.0)}, {"target": taken, "blind": blind})
 
@@ -181,9 +185,9 @@ class Autoencoder(ImageObjective):
         """
         clean = self.undistorted(batch)
         taken = self._noisy(clean, own(batch.index))
-        if self.settings.target != "hidden":
+        if self.config.target != "hidden":
             return Restored(clean, taken, self.foretell(taken).float())
-        passes = max(2, round(1 / self.settings.blind))
+        passes = max(2, round(1 / self.config.blind))
         turn = (passes * torch.special.ndtr(own(batch.index)("turn", (1, *clean.shape[2:])))).long()
         foretold = torch.zeros_like(clean)
         for number in range(passes):
@@ -206,6 +210,6 @@ class Autoencoder(ImageObjective):
         }
         return Exhibit(
             "What the autoencoder sees",
-            f"The encoder gets the noisy image; {told[self.settings.target]}.",
+            f"The encoder gets the noisy image; {told[self.config.target]}.",
             [(caption, denormalise(image, mean, std)) for caption, image in panels],
         )

@@ -1,4 +1,4 @@
-"""What the one training loop knows of whatever it trains: a pretext task, a fine-tuning head, a student."""
+"""What the one training loop knows of whatever it trains: a pretext task or a supervised head."""
 
 from __future__ import annotations
 
@@ -21,14 +21,6 @@ class Batch(Protocol):
 
 
 @dataclass(frozen=True)
-class Stream:
-    """What one kind of step needs. ``weight`` is its share of the steps relative to the other streams."""
-
-    needs: Literal["image", "case", "sequence", "text", "parallel", "labelled"]
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
 class Player:
     """Parameters that one optimiser owns. ``rate`` multiplies the schedule; ``betas`` overrides Adam's.
 
@@ -39,19 +31,6 @@ class Player:
     rate: float = 1.0
     scales: Mapping[str, float] = field(default_factory=dict)
     betas: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Promises:
-    """What is exact and when; the contract tests and the docs read it.
-
-    ``accumulation``: "mean" (the loss is a mean over samples, chunks may be averaged), "cached" (the loss sees the
-    whole batch: ``embed`` and ``loss_from`` are used with cached gradients) or "none".
-    """
-
-    resume: str = "bit-equal at equal thread count, versions and processor"
-    processes: str = "loss equal within 1e-5, gradients within 3e-5 of their norm, in float32"
-    accumulation: Literal["mean", "cached", "none"] = "mean"
 
 
 @dataclass
@@ -92,16 +71,20 @@ class Exhibit:
 
 
 class Trainable(nn.Module):
-    """All the one loop knows. Subclasses are pretext tasks (``Objective``) and supervised heads alike."""
+    """All the one loop knows. Subclasses are pretext tasks (``Objective``) and supervised heads alike.
+
+    ``accumulation``: how chunks of a batch make its gradient. "mean": the loss is a mean over samples, chunks may be averaged;
+    "cached": the loss sees the whole batch, ``embed`` and ``loss_from`` are used with cached gradients; "none": not at all.
+    """
 
     class Config(Settings):
         """Published defaults, with units and ranges in the field descriptions."""
 
-    promises: ClassVar[Promises] = Promises()
+    accumulation: ClassVar[Literal["mean", "cached", "none"]] = "mean"
 
-    def streams(self) -> dict[str, Stream]:
-        """Name -> what it needs; the stream of a step is a function of (seed, step)."""
-        return {"image": Stream("image")}
+    def streams(self) -> dict[str, float]:
+        """Name of each kind of step -> its share of the steps; which one a step is of is a function of (seed, step)."""
+        return {"image": 1.0}
 
     def steps_per_epoch(self, batch: int) -> int:
         """Steps of a global batch that visit every sample once (the incomplete last batch is left out).
@@ -219,7 +202,7 @@ class Objective(Trainable):
 class Contrastive(Objective):
     """An objective whose loss sees the whole batch at once, so that accumulation needs cached gradients."""
 
-    promises = Promises(accumulation="cached")
+    accumulation = "cached"
 
     def embed(self, task: Task) -> Tensor:
         """(B, ...) what the loss compares, one row a sample."""

@@ -28,7 +28,7 @@ from foretell.encoders.language import LanguageModel, MaskedHead, PairHead, Shap
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Task
 from foretell.objectives.text import TextConfig, TextObjective
-from foretell.views.tokens import NOT_CHOSEN, MaskConfig, choose, shown
+from foretell.views.tokens import NOT_CHOSEN, TokenMaskConfig, choose, shown
 from foretell.vocabulary_loss import linear_cross_entropy
 
 MASKING = (
@@ -52,11 +52,12 @@ class Bert(TextObjective):
         tasks: Literal["words", "sentences", "both"] = Field(
             "words", description="what is foretold: masked words, whether a text follows another, or both"
         )
-        masks: MaskConfig = MaskConfig()
+        masks: TokenMaskConfig = TokenMaskConfig()
+
+    config: Bert.Config
 
     def __init__(self, config: Bert.Config, encoder: LanguageModel, store: TokenStore) -> None:
         super().__init__(config, encoder, store)
-        self.config = config
         self.hides, self.foretells = _told(config)
         if self.paired:
             _check_pairs(store)
@@ -110,7 +111,7 @@ class Bert(TextObjective):
         return self.paired
 
     def examples(self, seed: int, epoch: int) -> Examples:
-        specials, length = self.store.specials, self.text.length
+        specials, length = self.store.specials, self.config.length
         if self.paired:
             drawn = seed_of("pairs", seed, epoch)
             return next_sentences(self.store, length, specials["cls"], specials["sep"], drawn)

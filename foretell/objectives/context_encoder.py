@@ -73,9 +73,10 @@ class ContextEncoder(ImageObjective):
                 raise ValueError("reconstruction and adversarial are both 0: nothing would be learnt")
             return self
 
+    config: ContextEncoder.Config
+
     def __init__(self, config: ContextEncoder.Config, encoder: Encoder, store: ImageStore) -> None:
         super().__init__(config, encoder, store)
-        self.settings = config
         self.overlap = config.mask.overlap_for(self.side)
         try:
             draw_masks(config.mask, Rng(0, 0, Rows(0, 1, 1)), "mask", self.side)
@@ -96,7 +97,7 @@ class ContextEncoder(ImageObjective):
 
     def hide(self, batch: Images, rng: Rng) -> Task:
         clean = augment(batch, self.views, rng, "view")
-        mask = draw_masks(self.settings.mask, rng, "mask", self.side)
+        mask = draw_masks(self.config.mask, rng, "mask", self.side)
         # the mean of the data is 0 after normalisation; what is foretold is the hole with its overlap
         return Task(
             {"context": clean * (1 - mask)}, {"clean": clean, "mask": mask, "target": widened(mask, self.overlap)}
@@ -114,7 +115,7 @@ class ContextEncoder(ImageObjective):
         rest = [(name, p) for name, p in own if not name.startswith("discriminator.")]
         players = {"generator": Player(rest, betas=BETAS)}
         if judge:
-            judging = Player(judge, rate=self.settings.discriminator_rate, betas=BETAS)
+            judging = Player(judge, rate=self.config.discriminator_rate, betas=BETAS)
             players = {"discriminator": judging, **players}
         return players
 
@@ -123,14 +124,14 @@ class ContextEncoder(ImageObjective):
             return self._judge(task)
         foretold = self._foretold(task, keep=False)
         clean, mask = self._scaled(task.hidden["clean"]), task.hidden["mask"]
-        weights = error_weights(mask, task.hidden["target"], self.settings.mask.border_weight)
+        weights = error_weights(mask, task.hidden["target"], self.config.mask.border_weight)
         error = hole_error(self._scaled(foretold), clean, weights)
         with torch.no_grad():
             parts = {"l2": hole_error(self._scaled(foretold), clean, mask)}
-        total = self.settings.reconstruction * error
+        total = self.config.reconstruction * error
         if self.discriminator is not None:
             fooled = judgement(self.discriminator(self.judged(foretold, task)), real=True)
-            total = total + self.settings.adversarial * fooled
+            total = total + self.config.adversarial * fooled
             parts["adversarial"] = fooled
         return {"total": total, **parts}
 
@@ -159,7 +160,7 @@ class ContextEncoder(ImageObjective):
         """
         shown = task.hidden["target"]
         content = self._scaled(picture) * shown
-        if self.settings.conditioned:
+        if self.config.conditioned:
             return content + self._scaled(task.hidden["clean"]) * (1 - shown)
         if not self.cropped:
             return content
@@ -174,7 +175,7 @@ class ContextEncoder(ImageObjective):
     def notice(self, parts: dict[str, float]) -> str | None:
         """What a person should know of a step's loss parts, said once."""
         loss = parts.get("discriminator.total")
-        return None if loss is None else self.won.notice(loss, self.settings.discriminator_rate)
+        return None if loss is None else self.won.notice(loss, self.config.discriminator_rate)
 
     def findings(self, store: ImageStore, rows: NDArray[np.int64], seed: int) -> list[Exhibit]:
         """Holes of ``rows`` filled, beside the truth, the nearest neighbour and the mean fill, and how near they come."""

@@ -152,7 +152,7 @@ def some(rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
 def holes(objective: ContextEncoder, count: int, seed: int) -> Tensor:
     """(count, 1, side, side): masks of the objective's own kind, apart from those of training."""
     rng = Rng(seed_of(seed, "inpainting"), 0, Rows(0, count, count))
-    return draw_masks(objective.settings.mask, rng, "mask", objective.side)
+    return draw_masks(objective.config.mask, rng, "mask", objective.side)
 
 
 def filled_by_all(

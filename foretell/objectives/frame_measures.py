@@ -160,5 +160,5 @@ def measured(objective: NextFrame, store: ImageStore) -> tuple[Windows, FrameErr
         for part, guess in zip(parts, guesses, strict=True):
             part.append((guess - hidden).square().mean((1, 2, 3)).double().numpy())
     foretold, copied, line = (np.concatenate(part) for part in parts)
-    sequence, direction = windows.sequence[chosen], objective.settings.direction
+    sequence, direction = windows.sequence[chosen], objective.config.direction
     return windows, FrameErrors(foretold, copied, line, sequence, direction, windows.span)

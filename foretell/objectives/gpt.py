@@ -18,7 +18,6 @@ from torch import Tensor
 
 from foretell.counters import Rng, Rows
 from foretell.data.text.textrows import Examples, TextBatch, running_texts
-from foretell.data.text.tokens import TokenStore
 from foretell.encoders.language import LanguageModel, Shape
 from foretell.errors import InputError
 from foretell.objectives.base import Exhibit, Task
@@ -37,10 +36,6 @@ class Gpt(TextObjective):
 
     class Config(TextConfig):
         pass
-
-    def __init__(self, config: Gpt.Config, encoder: LanguageModel, store: TokenStore) -> None:
-        super().__init__(config, encoder, store)
-        self.config = config
 
     @classmethod
     def shape(cls, config: Gpt.Config, vocabulary: int) -> Shape:
@@ -70,7 +65,7 @@ class Gpt(TextObjective):
         return model
 
     def examples(self, seed: int, epoch: int) -> Examples:
-        return running_texts(self.store, self.text.length, self.store.specials["end"])
+        return running_texts(self.store, self.config.length, self.store.specials["end"])
 
     def foretold(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         return lengths - 1

@@ -100,9 +100,10 @@ class MaskedAutoencoder(ImageObjective):
         )
         decoder_heads: int | None = Field(None, ge=1, description="default: one for 32 dimensions, as published")
 
+    config: MaskedAutoencoder.Config
+
     def __init__(self, config: MaskedAutoencoder.Config, encoder: Encoder, store: ImageStore) -> None:
         super().__init__(config, encoder, store)
-        self.settings = config
         if not isinstance(encoder, TimmEncoder):
             raise InputError(
                 f"encoder '{encoder.name}' cannot embed a part of the positions; choose a vision transformer"
@@ -148,7 +149,7 @@ class MaskedAutoencoder(ImageObjective):
         keep, drop = order[:, self.hidden :], order[:, : self.hidden]
         patches = patchify(view, self.patch)
         target = patches.gather(1, drop[:, :, None].expand(-1, -1, patches.shape[2]))
-        if self.settings.normalise:
+        if self.config.normalise:
             target = (target - target.mean(2, keepdim=True)) / _deviation(target)
         return Task({"image": view, "keep": keep}, {"patches": target, "drop": drop})
 
@@ -180,7 +181,7 @@ class MaskedAutoencoder(ImageObjective):
         true = patches.gather(1, where)
         filled = [("visible", torch.zeros_like(true))]
         if found is not None:
-            given = self.settings.normalise
+            given = self.config.normalise
             filled.append(("foretold", found * _deviation(true) + true.mean(2, keepdim=True) if given else found))
         shown = [
             (caption, unpatchify(patches.scatter(1, where, part), self.grid, self.patch)) for caption, part in filled
@@ -194,7 +195,7 @@ class MaskedAutoencoder(ImageObjective):
     @property
     def given(self) -> str:
         """What a person should know of the target, with a space before it; "" where it is the pixels as they are."""
-        if not self.settings.normalise:
+        if not self.config.normalise:
             return ""
         return " The mean and contrast of each hidden patch are given, since it learns the rest."
 

@@ -57,7 +57,7 @@ def exhibit(objective: MaskedAutoencoder, store: ImageStore, rows: Index, seed: 
         store.read(few).to(device), Rng(seed_of(seed, "shown"), 0, Rows.of_rank(len(few)), device)
     )
     panels = objective.panels(task, objective.evaluated(task))
-    guess = "each flat, of its own mean" if objective.settings.normalise else "all of the mean of the data"
+    guess = "each flat, of its own mean" if objective.config.normalise else "all of the mean of the data"
     return Exhibit(
         "Patches it has foretold",
         f"{sentence(own, flat, guess)} Measured on {counted(len(rows), learnt_from(store, rows, objective.store))}."

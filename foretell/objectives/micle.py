@@ -24,7 +24,7 @@ from foretell.data.store import ImageStore
 from foretell.data.table import many
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
-from foretell.objectives.base import Exhibit, Stream
+from foretell.objectives.base import Exhibit
 from foretell.objectives.simclr import SimCLR
 from foretell.views import denormalise, plain
 
@@ -85,8 +85,8 @@ class MICLe(SimCLR):
         said = f"{many(len(bags), 'case')}, {mean:.1f} images each (at most {int(bags.sizes.max())})"
         return [f"{said}; {bags.single:.0%} have one image, which is paired with itself"]
 
-    def streams(self) -> dict[str, Stream]:
-        return {"case": Stream("case")}
+    def streams(self) -> dict[str, float]:
+        return {"case": 1.0}
 
     def steps_per_epoch(self, batch: int) -> int:
         return Sampler(len(self.bags), 0, "cases").steps(batch)

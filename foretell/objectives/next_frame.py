@@ -29,7 +29,7 @@ from foretell.data.sequences import Frames, Windows
 from foretell.data.store import ImageStore
 from foretell.data.table import many
 from foretell.encoders.base import Encoder
-from foretell.objectives.base import Exhibit, Stream, Task
+from foretell.objectives.base import Exhibit, Task
 from foretell.objectives.frame_measures import measured
 from foretell.objectives.image import ImageObjective, centres
 from foretell.views import denormalise, draw, plain_view, render
@@ -134,15 +134,16 @@ class NextFrame(ImageObjective):
         )
         width: int = Field(128, ge=16, description="channels in which the frames are joined")
 
+    config: NextFrame.Config
+
     def __init__(self, config: NextFrame.Config, encoder: Encoder, store: ImageStore) -> None:
         super().__init__(config, encoder, store)
-        self.settings = config
         self.windows = self.windows_of(store)
         self.head = Moved(encoder, self.side, config.frames, config.width, config.carry)
 
     def windows_of(self, store: ImageStore) -> Windows:
         """The windows of a store: the frames seen and the one hidden. Raises InputError when there is none."""
-        return Windows(store, self.settings.frames + 1, self.settings.stride)
+        return Windows(store, self.config.frames + 1, self.config.stride)
 
     @classmethod
     def samples(cls, config: NextFrame.Config, store: ImageStore) -> tuple[int, str]:
@@ -153,8 +154,8 @@ class NextFrame(ImageObjective):
         told = f"{many(len(self.windows.names), 'sequence')}, {many(len(self.windows), 'window')} of {self.windows.length} frames"
         return [line for line in (told, self.windows.note) if line]
 
-    def streams(self) -> dict[str, Stream]:
-        return {"frames": Stream("sequence")}
+    def streams(self) -> dict[str, float]:
+        return {"frames": 1.0}
 
     def steps_per_epoch(self, batch: int) -> int:
         return Sampler(len(self.windows), 0, WINDOWS).steps(batch)
@@ -164,7 +165,7 @@ class NextFrame(ImageObjective):
 
     def divided(self, frames: Tensor) -> Task:
         """Windows (B, k + 1, C, side, side) in order of time -> what is seen, the nearest last, and what is hidden."""
-        if self.settings.direction == "past":
+        if self.config.direction == "past":
             frames = frames.flip(1)
         return Task({"frames": frames[:, :-1]}, {"frame": frames[:, -1]})
 
@@ -194,11 +195,11 @@ class NextFrame(ImageObjective):
         """``error`` and ``copy``: mean squared error of what is foretold, and of copying the nearest frame."""
         seen, hidden = task.visible["frames"], task.hidden["frame"]
         found = self.foretell(seen).float()
-        squared = self.settings.error == "squared"
+        squared = self.config.error == "squared"
         total = _mean(found - hidden, squared)
-        if self.settings.gradients:
+        if self.config.gradients:
             for dim in (2, 3):
-                total = total + self.settings.gradients / 2 * _mean(found.diff(dim=dim) - hidden.diff(dim=dim), squared)
+                total = total + self.config.gradients / 2 * _mean(found.diff(dim=dim) - hidden.diff(dim=dim), squared)
         with torch.no_grad():
             error, copy = _mean(found - hidden, True), _mean(seen[:, -1] - hidden, True)
         return {"total": total, "error": error, "copy": copy}
@@ -225,7 +226,7 @@ class NextFrame(ImageObjective):
     def _exhibit(self, title: str, task: Task, *, foretold: bool = False) -> Exhibit:
         """The frames of ``task``; ``foretold``: with the one that the network, once trained, foretells."""
         seen, hidden = task.visible["frames"], task.hidden["frame"]
-        sign, word = ("-", "after") if self.settings.direction == "future" else ("+", "before")
+        sign, word = ("-", "after") if self.config.direction == "future" else ("+", "before")
         count = seen.shape[1]
         panels = [(f"frame {sign}{count - place}", seen[:, place]) for place in range(count)]
         if foretold:

@@ -34,7 +34,7 @@ def hidden_places(objective: PatchLocalization, batch: Images, rng: Rng, *, fore
 
     ``foretold``: how likely the network, once trained, holds each direction.
     """
-    config, grid = objective.settings, objective.grid
+    config, grid = objective.settled, objective.grid
     drawn = draw_patches(batch.sizes, batch.channels, config, rng)
     seen = render(batch, drawn, config, objective.views.std or (1.0,))
     places, labels, _ = pairs(grid)
@@ -146,7 +146,7 @@ def embed_patches(
     """
     objective.eval()
     device = objective.weights.device
-    config = objective.settings
+    config = objective.settled
     assert config.patch is not None
     parts: dict[str, list[Tensor]] = {name: [] for name in ("fc6", "pixels", "row", "place", "flat")}
     for start in range(0, len(rows), batch):
@@ -288,7 +288,7 @@ def confidence_map(
 
 def _lattice(objective: PatchLocalization, images: Images) -> tuple[DrawnPatches, tuple[int, int]]:
     """Patches at every third of the way to a neighbour, all over the smallest image of the batch; (rows, columns)."""
-    config = objective.settings
+    config = objective.settled
     assert config.patch is not None
     assert config.gap is not None
     sizes = images.sizes
@@ -318,7 +318,7 @@ def _confidence(objective: PatchLocalization, images: Images, drawn: DrawnPatche
     place = torch.arange(rows * columns).view(rows, columns)
     maps = torch.full((len(images), 8, rows, columns), torch.nan)
     with torch.no_grad():
-        seen = render(images, drawn, objective.settings, objective.views.std or (1.0,))
+        seen = render(images, drawn, objective.settled, objective.views.std or (1.0,))
         fc6 = objective.tower(seen.flatten(0, 1).to(device)).view(*seen.shape[:2], -1)
         for label, (dx, dy) in enumerate(DIRECTIONS):
             top, left = max(0, -dy) * STEPS, max(0, -dx) * STEPS

@@ -101,8 +101,8 @@ class PatchLocalization(ImageObjective):
     def __init__(self, config: PatchLocalization.Config, encoder: Encoder, store: ImageStore) -> None:
         super().__init__(config, encoder, store)
         sizes = store.sizes
-        self.settings = config.model_copy(update=settle(config, sizes))
-        fits = large_enough(sizes, self.settings)
+        self.settled = config.model_copy(update=settle(config, sizes))
+        fits = large_enough(sizes, self.settled)
         self.passed_over = [store.names[int(row)] for row in np.flatnonzero(~fits)]
         if self.passed_over:
             self.store = store.subset(np.flatnonzero(fits))
@@ -110,8 +110,8 @@ class PatchLocalization(ImageObjective):
         self.register_buffer("places", places, persistent=False)
         self.register_buffer("labels", labels, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
-        assert self.settings.patch is not None
-        self.seen_side, read = self._try_sides(self.settings.patch)
+        assert self.settled.patch is not None
+        self.seen_side, read = self._try_sides(self.settled.patch)
         dim = config.fc6 or encoder.dim
         self.fc6 = Layer(read, dim, config.norm)
         self.fusion = Fusion(dim, config.width, config.norm)
@@ -122,13 +122,13 @@ class PatchLocalization(ImageObjective):
 
     @property
     def grid(self) -> int:
-        assert self.settings.grid is not None
-        return self.settings.grid
+        assert self.settled.grid is not None
+        return self.settled.grid
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of how the data is taken, one line each."""
-        chosen = self.settings
+        chosen = self.settled
         lines = [
             f"patches of {chosen.patch} px, {chosen.gap} px apart, moved by up to {chosen.jitter} px, "
             f"{chosen.grid} x {chosen.grid} an image"
@@ -148,23 +148,23 @@ class PatchLocalization(ImageObjective):
     def usable(self, store: ImageStore, rows: Any) -> NDArray[np.int64]:
         """Those of ``rows`` of ``store`` whose images are large enough for the grid."""
         rows = np.asarray(rows, dtype=np.int64)
-        kept: NDArray[np.int64] = rows[smallest_sides(store.sizes[rows], self.settings) >= self.settings.extent]
+        kept: NDArray[np.int64] = rows[smallest_sides(store.sizes[rows], self.settled) >= self.settled.extent]
         return kept
 
     def hide(self, batch: Images, rng: Rng) -> Task:
-        seen = patches(batch, self.settings, rng, self.views.std or (1.0,))
+        seen = patches(batch, self.settled, rng, self.views.std or (1.0,))
         return Task({"patches": seen}, {"label": self.labels.expand(len(batch), -1)})
 
     @property
     def countermeasures(self) -> PatchConfig:
-        return self.settings
+        return self.settled
 
     def placed(self, batch: Images, rng: Rng) -> tuple[Tensor, Tensor]:
-        return placed_patches(batch, self.settings, rng, self.views.std or (1.0,))
+        return placed_patches(batch, self.settled, rng, self.views.std or (1.0,))
 
     def _read(self, x: Tensor) -> Tensor:
         """(N, D) what fc6 reads of patches (N, C, side, side)."""
-        if self.settings.reads == "pooled":
+        if self.settled.reads == "pooled":
             return self.encoder.pooled(x)
         features = self.encoder.map(x)
         cells = (min(3, features.shape[2]), min(3, features.shape[3]))

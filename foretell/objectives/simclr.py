@@ -67,9 +67,10 @@ class SimCLR(ImageObjective, Contrastive):
         head_dim: int = Field(128, ge=2, description="dimensions of z")
         head_norm: Literal["auto", "batch", "layer"] = Field("auto", description="auto: batch if the encoder has it")
 
+    config: SimCLR.Config
+
     def __init__(self, config: SimCLR.Config, encoder: Encoder, store: ImageStore) -> None:
         super().__init__(config, encoder, store)
-        self.settings = config
         batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in encoder.modules())
         norm = config.head_norm if config.head_norm != "auto" else ("batch" if batch_norm else "layer")
         self.head: nn.Module = (
@@ -89,7 +90,7 @@ class SimCLR(ImageObjective, Contrastive):
 
     def loss_from(self, embedded: Tensor, task: Task) -> dict[str, Tensor]:
         loss, accuracy = nt_xent(
-            embedded[:, 0], embedded[:, 1], self.settings.temperature, normalise=self.settings.normalise
+            embedded[:, 0], embedded[:, 1], self.config.temperature, normalise=self.config.normalise
         )
         return {"total": loss, "accuracy": accuracy}
 

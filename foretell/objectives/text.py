@@ -21,7 +21,7 @@ from foretell.data.text.tokenizer import TokenizerConfig
 from foretell.data.text.tokens import TokenStore
 from foretell.encoders.attention import packed_mask
 from foretell.encoders.language import LanguageModel, NetworkConfig, Shape
-from foretell.objectives.base import Objective, Stream, Task
+from foretell.objectives.base import Objective, Task
 from foretell.settings import Settings
 
 AT_ONCE = 1024  # documents or rows that are counted at a time
@@ -63,7 +63,7 @@ class TextObjective(Objective):
 
     def __init__(self, config: TextConfig, encoder: LanguageModel, store: TokenStore) -> None:
         super().__init__()
-        self.text = config
+        self.config = config
         self.encoder = encoder
         self.store = store
         self.rows_of = lru_cache(maxsize=2)(self._rows_of)
@@ -106,7 +106,7 @@ class TextObjective(Objective):
 
     def _rows_of(self, seed: int, epoch: int) -> TextRows:
         pad = self.store.specials.get("pad", 0)
-        return TextRows(self.store, self.examples(seed, epoch), self.text.length, pad, packed=self.text.packed)
+        return TextRows(self.store, self.examples(seed, epoch), self.config.length, pad, packed=self.config.packed)
 
     @property
     def changing(self) -> bool:
@@ -137,11 +137,11 @@ class TextObjective(Objective):
         what = many(len(made), "pair") if paired else f"{many(len(made), 'piece')} of text"
         return [
             f"{many(len(store), 'document')}, {many(store.count(), 'token')} of a vocabulary of {store.vocabulary:,}",
-            f"{what} in {many(len(plan), 'row')} of {self.text.length} tokens, {plan.filled:.0%} of which hold text",
+            f"{what} in {many(len(plan), 'row')} of {self.config.length} tokens, {plan.filled:.0%} of which hold text",
         ]
 
-    def streams(self) -> dict[str, Stream]:
-        return {"text": Stream("text")}
+    def streams(self) -> dict[str, float]:
+        return {"text": 1.0}
 
     def steps_per_epoch(self, batch: int) -> int:
         return Sampler(len(self.rows_of(0, 0)), 0, "rows of text").steps(batch)

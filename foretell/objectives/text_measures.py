@@ -36,7 +36,7 @@ class HeldOut:
     def __init__(self, objective: TextObjective, store: TokenStore, every: int, rows: int = 128) -> None:
         self.every = every
         # the same network over other text; not a part of either
-        self.over = type(objective)(objective.text, objective.encoder, store)
+        self.over = type(objective)(objective.config, objective.encoder, store)
         there = len(self.over.rows_of(0, 0))
         if not there:
             raise InputError(f"{store.source}: the documents held out are too short to measure on")

@@ -25,7 +25,7 @@ from foretell.counters import Rng, Rows, seed_of
 from foretell.data.sampler import Sampler
 from foretell.data.text.words import END, Ids, WordsConfig, WordStore
 from foretell.encoders.vectors import Neighbourhood, WordVectors
-from foretell.objectives.base import Exhibit, Objective, Player, Promises, Stream, Task
+from foretell.objectives.base import Exhibit, Objective, Player, Task
 from foretell.objectives.word_kernels import LANES, kernel
 from foretell.objectives.word_tables import tables
 
@@ -59,12 +59,7 @@ class Word2Vec(Objective):
     foretells = "which word it is, among words drawn at random"
     needs = "text: a file, a folder, JSONL, CSV or Parquet"
     good_for = "similar words and analogies from any amount of text, in minutes without a GPU"
-    promises = Promises(
-        resume="bit-equal with one thread (training.threads=1); several threads change the vectors without waiting for "
-        "each other, so that no two runs are equal to the bit",
-        processes="one process only: its threads share one table",
-        accumulation="none",
-    )
+    accumulation = "none"
     usual_training: ClassVar[dict[str, Any]] = {
         "optimizer": "sgd",
         "momentum": 0.0,
@@ -120,8 +115,8 @@ class Word2Vec(Objective):
 
     # the data --------------------------------------------------------------------------------------------------------
 
-    def streams(self) -> dict[str, Stream]:
-        return {"words": Stream("text")}
+    def streams(self) -> dict[str, float]:
+        return {"words": 1.0}
 
     def steps_per_epoch(self, batch: int) -> int:
         """Pieces of about ``batch`` words that the text is cut into; every word is seen once an epoch."""

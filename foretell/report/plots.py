@@ -255,10 +255,10 @@ def bar_chart(
     *,
     width: float = 420,
     most: float | None = None,
-    row: float = 34,
     rule: tuple[float, str] | None = None,
 ) -> str:
     """Horizontal bars from zero, each named at its left and its value written at its right."""
+    row = 34
     labels = [words.shorten(bar.label, 26) for bar in bars]
     left = max((wide(label) for label in labels), default=0) + 10
     right = max((wide(bar.shown, bold=True) for bar in bars), default=0) + 14
@@ -309,6 +309,7 @@ class Spot:
 
 
 PALETTE = 10
+MOST_NAMES = 14
 NARROW_TEXT = 22.0  # the style sheet's size of a map's names on a narrow screen, where the map is drawn at half size
 
 
@@ -319,21 +320,11 @@ def style_of(group: int) -> tuple[str, str]:
     return f"k{group % PALETTE}", MARKS[group // PALETTE % len(MARKS)]
 
 
-def scatter(
-    name: str,
-    title: str,
-    description: str,
-    spots: Sequence[Spot],
-    groups: Sequence[str],
-    *,
-    width: float = 760,
-    height: float = 600,
-    most_names: int = 14,
-) -> str:
-    """Spots in one picture without axes (a map has no units); up to ``most_names`` groups are named in their middle."""
+def scatter(name: str, title: str, description: str, spots: Sequence[Spot], groups: Sequence[str]) -> str:
+    """Spots in one picture without axes (a map has no units); up to ``MOST_NAMES`` groups are named in their middle."""
     xs, ys = [spot.x for spot in spots] or [0.0], [spot.y for spot in spots] or [0.0]
-    pad = 14.0
-    unit = min((width - 2 * pad) / ((max(xs) - min(xs)) or 1), (height - 2 * pad) / ((max(ys) - min(ys)) or 1))
+    width, highest, pad = 760, 600, 14.0
+    unit = min((width - 2 * pad) / ((max(xs) - min(xs)) or 1), (highest - 2 * pad) / ((max(ys) - min(ys)) or 1))
     width_used, height_used = (max(xs) - min(xs)) * unit + 2 * pad, (max(ys) - min(ys)) * unit + 2 * pad
     height = max(200.0, height_used)
     shift = (width - width_used) / 2
@@ -346,7 +337,7 @@ def scatter(
         colour, shape = style_of(group)
         dots = [mark(shape, across(s.x), up(s.y), radius, hover(s.note) if s.note else "") for s in members]
         layers.append(element("g", *dots, class_=f"spots {colour} g{group}" if group >= 0 else f"spots {colour}"))
-        if 0 <= group < len(groups) and len(groups) <= most_names:
+        if 0 <= group < len(groups) and len(groups) <= MOST_NAMES:
             place_x, place_y = _middle(members)
             names.append((group, across(place_x), up(place_y)))
     moved = apart([place for _, _, place in names], TEXT * 1.3, TEXT, height - TEXT) if names else []
@@ -433,14 +424,10 @@ def heat_map(name: str, title: str, description: str, matrix: Sequence[Sequence[
     return drawing(name, title, description, width, height, *inside)
 
 
-def _covered(x: float, y: float, boxes: Sequence[tuple[float, float, float, float]]) -> bool:
-    return any(box[0] < x < box[2] and box[1] < y < box[3] for box in boxes)
-
-
 def word_scatter(
     name: str, title: str, description: str, spots: Sequence[Spot], rank: Sequence[int], *, width: float = 760
 ) -> str:
-    """Spots with their notes written beside them, in the order ``rank``, where no other writing is in the way; spots under it are left out."""
+    """Spots, with their notes in place of them where no other writing is in the way, in the order ``rank``."""
     pad, height = 34.0, width * 0.72
     xs, ys = [spot.x for spot in spots], [spot.y for spot in spots]
     across = Scale(min(xs), max(xs), pad, width - pad)

@@ -175,11 +175,6 @@ def squad_text(questions: Iterable[Question]) -> str:
     return json.dumps({"version": "v2.0" if second else "1.1", "data": articles}, ensure_ascii=False)
 
 
-def write_squad(path: str | Path, questions: Iterable[Question]) -> None:
-    """``squad_text`` as a file."""
-    write_aside(Path(path), squad_text(questions) + "\n")
-
-
 def write_answers(path: str | Path, answers: Mapping[str, str]) -> None:
     """Answers as the official evaluation reads them: ``{id: text}``, the empty text where there is none."""
     write_aside(Path(path), json.dumps(dict(answers), ensure_ascii=False, indent=0) + "\n")

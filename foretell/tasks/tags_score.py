@@ -64,11 +64,6 @@ class TagTally:
         order = sorted({*there, *found}, key=lambda tag: (-there[tag], tag))
         return {tag: {"f1": f1(self.pairs[tag, tag], found[tag], there[tag]), "words": there[tag]} for tag in order}
 
-    def by_type(self) -> dict[str, float]:
-        """Type of entity -> F1."""
-        kinds = sorted({*self._there, *self._foretold})
-        return {kind: f1(self._hits[kind], self._foretold[kind], self._there[kind]) for kind in kinds}
-
     def result(self) -> dict[str, float]:
         """ "accuracy" and "macro_f1" over the tags that occur or are foretold, "whole_sentences" (share without an error) and
         "unseen_words" (share whose tag is not ``known``); of BIO tags "entity_precision", "entity_recall", "entity_f1" (over

@@ -65,7 +65,7 @@ def check_batch(trainable: Trainable, batch: int, rows: int, chunk: int | None) 
             f"training.chunk = {chunk}: batch norm sees only the {chunk} samples of a chunk, so the result would not "
             f"be that of a batch of {rows}; leave training.chunk out, or choose an encoder without batch norm"
         )
-    if trainable.promises.accumulation == "none":
+    if trainable.accumulation == "none":
         raise InputError(
             f"training.chunk = {chunk}: the loss of {name} cannot be computed in chunks; leave training.chunk out"
         )
@@ -107,7 +107,7 @@ def gradients(
             losses = trainable.loss(chunks[0], player)
         _backward(losses["total"], parameters, keep_graph)
         return _detached(losses)
-    if trainable.promises.accumulation == "cached":
+    if trainable.accumulation == "cached":
         return _cached(trainable, parameters, task, chunks, autocast, reseed)
     sums: dict[str, Tensor] = {}
     for number, part in enumerate(chunks):

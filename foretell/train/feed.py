@@ -18,7 +18,7 @@ def stream_of(trainable: Trainable, seed: int, step: int) -> str:
     if len(streams) == 1:
         return next(iter(streams))
     chance = random.Random(seed_of(seed, step, "stream"))
-    return chance.choices(list(streams), [stream.weight for stream in streams.values()])[0]
+    return chance.choices(list(streams), list(streams.values()))[0]
 
 
 # Draws quicker than this, in seconds, are not worth handing to another thread.

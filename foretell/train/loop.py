@@ -1,4 +1,4 @@
-"""The one training loop: pretext tasks, fine-tuning heads and students alike."""
+"""The one training loop: pretext tasks and supervised heads alike."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def settle(asked: Recipe, store: ImageStore, parts: Parts) -> tuple[Recipe, list
     if hasattr(asked.objective, "views"):
         changes |= {"objective.views.side": side, "objective.views.mean": list(mean), "objective.views.std": list(std)}
     transformer = objectives.get(asked.objective.name).transformer
-    encoder = resolve(asked.encoder, store.channels, side, device.type, transformer=transformer)
+    encoder = resolve(asked.encoder, side, device.type, transformer=transformer)
     changes |= {f"encoder.{name}": getattr(encoder, name) for name in ("name", "stem", "norm", "patch")}
     notes.append(f"encoder {encoder.name} for {side} px, objective {asked.objective.name}, on {device}")
     changes |= kinds.usual_training(asked)

@@ -95,7 +95,7 @@ class Work:
                 keys[step.name] = key_of("start", weights_key(step.weights))
             elif step.kind == "pretrain":
                 recipe = self._recipe(step)[2]
-                key = keys[step.name] = key_of(self._parts(step, recipe, keys[step.after] if step.after else "", None))
+                key = keys[step.name] = key_of(self._parts(recipe, keys[step.after] if step.after else "", None))
                 other = first.setdefault(key, step)
                 if other is not step:
                     raise InputError(_alike(other, step, recipe))
@@ -145,7 +145,7 @@ class Work:
             self._data[settings] = data_key(common.open_data(recipe.data))
         return self._data[settings]
 
-    def _parts(self, step: Step, recipe: Recipe, before: str, given: str | None) -> Parts:
+    def _parts(self, recipe: Recipe, before: str, given: str | None) -> Parts:
         """What a pretraining depends on: the key of the step ``before`` it stands for the weights that it gave."""
         own = recipe.encoder.weights
         weights = weights_key(own) if own and own != given else ""
@@ -179,7 +179,7 @@ class Work:
         options, overrides, recipe = self._recipe(step, weights)
         settings = recipe.changed({"encoder.weights": ""}).to_toml()
         former = key_of("pretrain", settings, before.former if before else "", self._data_key(recipe))
-        parts = self._parts(step, recipe, before.key if before else "", weights)
+        parts = self._parts(recipe, before.key if before else "", weights)
         place, key = self.folders.of(step.name, parts, former)
         finished = (place / "recipe.toml").is_file() and Run.read(place).state() == "finished"
         reused = finished and (place / "encoder" / WEIGHTS).is_file()

@@ -96,7 +96,7 @@ def check_start(kind: type[TextObjective], config: Any, folder: Path) -> None:
     load_public(folder)  # which refuses what else is wrong with it
 
 
-def settle(asked: Recipe, store: TokenStore) -> tuple[Recipe, list[str]]:
+def settle(asked: Recipe) -> tuple[Recipe, list[str]]:
     """``asked`` with what depends on the data or was left to the objective, and in words what was settled."""
     changes: dict[str, Any] = {"data.source": common.absolute(str(asked.data.source))}
     for name, value in (
@@ -351,7 +351,7 @@ class Texts(kinds.Kind[Setting]):
         store = open_text(asked.data, tokenizer_of(asked), kind.roles, kept=start and start / "tokenizer.json")
         tell_text(store)
         parts = divide_text(store, asked.data)
-        settled, notes = settle(asked, store)
+        settled, notes = settle(asked)
         setting = build(settled, store, parts)
         rows = len(setting.objective.rows_of(0, 0))
         if not rows:

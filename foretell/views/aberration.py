@@ -7,12 +7,10 @@ Efros, arXiv 1505.05192, section 3): a shortcut for every pretext task in which 
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from foretell.data.images import Images
-from foretell.data.store import ImageStore
 from foretell.views.geometry import lines, resize_weights, separable
 
 LARGEST = 0.25
@@ -48,15 +46,3 @@ def aberrate(images: Images, k: float | Tensor, *, channel: int = 1) -> Images:
     pixels = images.pixels.clone()
     pixels[:, channel : channel + 1] = moved.to(pixels.dtype)
     return Images(pixels, images.sizes, images.index)
-
-
-def aberrated(store: ImageStore, k: float | Tensor, *, channel: int = 1, batch: int = 64) -> ImageStore:
-    """A store in memory of the images of ``store`` seen through such a lens; ``k`` one number or (N,), see ``aberrate``."""
-    each = torch.as_tensor(k, dtype=torch.float64).expand(len(store))
-    arrays = []
-    for start in range(0, len(store), batch):
-        rows = np.arange(start, min(start + batch, len(store)))
-        seen = aberrate(store.read(rows), each[start : start + batch], channel=channel)
-        pixels = seen.pixels.permute(0, 2, 3, 1).numpy()
-        arrays += [image[:high, :wide] for image, (high, wide) in zip(pixels, seen.sizes.tolist(), strict=True)]
-    return ImageStore.of(arrays, store.table, names=list(store.names), source=store.source, kind=store.kind)

@@ -20,7 +20,9 @@ class ViewConfig(Settings):
     side: int | None = Field(None, ge=4, description="pixels a side of a view; default: the store's usual side")
     scale: tuple[float, float] = Field((0.08, 1.0), description="share of the area a crop covers, in (0, 1]")
     ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="aspect ratio (width / height) of a crop")
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Literal["bilinear", "bicubic"] = Field(
+        "bilinear", description="how views are resized, and every image that the encoder is judged by or embeds"
+    )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
     vertical_flip: float = Field(0.0, ge=0, le=1, description="probability of a vertical flip")
     rotation: float = Field(0.0, ge=0, le=180, description="largest rotation in degrees, either way")

@@ -12,7 +12,7 @@ from foretell.settings import Settings
 NOT_CHOSEN = -100
 
 
-class MaskConfig(Settings):
+class TokenMaskConfig(Settings):
     """Masked words (Devlin et al. 2018, arXiv 1810.04805)."""
 
     share: float = Field(0.15, gt=0, lt=1, description="of a text's tokens that are foretold, special ones counted too")
@@ -81,7 +81,7 @@ def shown(
     chosen: Tensor,
     mask: int,
     vocabulary: int,
-    config: MaskConfig,
+    config: TokenMaskConfig,
     rng: Rng,
     used: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from test_text_transfer_verbs import QUICK, TINY, TRAINING, WHO, told
 
 import foretell
 from foretell.cli import main
-from foretell.tasks.squad import Answer, Question, read_squad, write_squad
+from foretell.tasks.squad import Answer, Question, read_squad, squad_text
 from foretell.transfer.text.saved import load_text
 
 
@@ -31,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = text.split()[0]
         answers = () if number % 4 == 0 else (Answer(name, 0),)
         questions.append(Question(f"q{number}", "where" if number % 4 == 0 else "who", text, answers, not answers))
-    write_squad(folder / "questions.json", questions)
+    (folder / "questions.json").write_text(squad_text(questions))
     foretell.pretrain(
         folder / "plain.txt", objective="bert", out=folder / "bert", budget="40 steps", set=[*TINY, *TRAINING]
     )

@@ -59,9 +59,9 @@ def test_group_norm_makes_an_embedding_independent_of_its_batch() -> None:
     ],
 )
 def test_auto(side: int, device: str, name: str, stem: str) -> None:
-    settled = resolve(EncoderConfig(), 3, side, device)
+    settled = resolve(EncoderConfig(), side, device)
     assert (settled.name, settled.stem) == (name, stem)
-    assert resolve(settled, 3, side, device) == settled
+    assert resolve(settled, side, device) == settled
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet18d", "resnetv2_18", "resnet_tiny"])
@@ -74,9 +74,9 @@ def test_small_stem_keeps_resolution(name: str) -> None:
 
 
 def test_auto_stem_follows_the_side() -> None:
-    assert resolve(EncoderConfig(name="resnet50"), 3, 32).stem == "small"
-    assert resolve(EncoderConfig(name="resnet50"), 3, 224).stem == "standard"
-    assert resolve(EncoderConfig(name="convnext_atto"), 3, 32).stem == "standard"
+    assert resolve(EncoderConfig(name="resnet50"), 32).stem == "small"
+    assert resolve(EncoderConfig(name="resnet50"), 224).stem == "standard"
+    assert resolve(EncoderConfig(name="convnext_atto"), 32).stem == "standard"
 
 
 @pytest.mark.parametrize(

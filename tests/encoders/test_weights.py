@@ -39,12 +39,12 @@ def test_a_run_a_folder_a_file_and_a_torch_file_give_the_same(run_folder: Path, 
 
 
 def test_auto_is_what_the_weights_are_of(run_folder: Path) -> None:
-    assert resolve(EncoderConfig(weights=str(run_folder)), 1, 28).name == "resnet_tiny"
+    assert resolve(EncoderConfig(weights=str(run_folder)), 28).name == "resnet_tiny"
 
 
 def test_another_architecture_is_said(run_folder: Path) -> None:
     with pytest.raises(InputError, match=r"holds a resnet_tiny, not a resnet50; set encoder\.name=resnet_tiny"):
-        build_encoder(EncoderConfig(name="resnet50", weights=str(run_folder)), 1, 28)
+        build_encoder(EncoderConfig(name="resnet50", weights=str(run_folder)), 28)
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:

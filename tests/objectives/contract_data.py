@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from foretell.data.store import ImageStore, open_images
+from foretell.objectives.base import Objective
 
 RUN = 48  # images of a group: no film, but in a fixed order, which is all that the contract asks for
 
@@ -27,3 +28,8 @@ def cases(store: ImageStore, images: int = 3) -> ImageStore:
     dimmed = np.rint(pixels * np.array(LIGHTS)[place][:, None, None, None]).astype(np.uint8)
     table = store.table.with_column("case", [str(row // images) for row in range(len(store))])
     return ImageStore.of(dimmed).with_table(table)
+
+
+def fitting(kind: type[Objective], store: ImageStore, images: int = 3) -> ImageStore:
+    """``store``, or ``cases`` of it where an epoch of ``kind`` draws from cases."""
+    return cases(store, images) if kind.samples(kind.Config(), store)[1] == "cases" else store

@@ -183,7 +183,7 @@ def test_a_ratio_that_leaves_nothing_at_this_size(emoji: ImageStore, ratio: floa
     ],
 )
 def test_encoder_auto_is_a_transformer(device: str, side: int, name: str) -> None:
-    settled = resolve(EncoderConfig(), 3, side, device, transformer=MaskedAutoencoder.transformer)
+    settled = resolve(EncoderConfig(), side, device, transformer=MaskedAutoencoder.transformer)
     assert (settled.name, settled.stem) == (name, "standard")
 
 

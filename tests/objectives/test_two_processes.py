@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as mp
-from contract_data import animals, cases
+from contract_data import animals, fitting
 from torch import Tensor
 
 from foretell import distributed, objectives
@@ -37,7 +37,7 @@ SWITCHED = {("next_frame", "float32"): 3e-3}
 def made(name: str) -> Objective:
     torch.manual_seed(0)
     kind = objectives.get(name)
-    store = cases(animals(64), 2) if name == "micle" else animals(64)
+    store = fitting(kind, animals(64), 2)
     encoder = EncoderConfig(name="vit_mini" if kind.transformer else "resnet_tiny")
     return kind(kind.Config(), build_encoder(encoder, store.channels, 28), store)
 

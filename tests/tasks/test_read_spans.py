@@ -14,7 +14,7 @@ from foretell.tasks.answering import Answering
 from foretell.tasks.any_task import parts_of, read_any
 from foretell.tasks.read import Division, divide_labelled
 from foretell.tasks.read_spans import spans_of
-from foretell.tasks.squad import Answer, Question, write_squad
+from foretell.tasks.squad import Answer, Question, squad_text
 from foretell.tasks.tagging import UNSEEN, Entities, Tagging
 
 
@@ -36,7 +36,7 @@ def question(number: int, title: str = "") -> Question:
 def test_what_a_source_holds_is_found(tmp_path: Path) -> None:
     tagged(tmp_path / "a.jsonl", sentence(0))
     (tmp_path / "b.conll").write_text("the D\ncat N\n")
-    write_squad(tmp_path / "c.json", [question(0), question(1)])
+    (tmp_path / "c.json").write_text(squad_text([question(0), question(1)]))
     (tmp_path / "d.csv").write_text("text,label\nthe cat,x\na dog,y\n")
     (tmp_path / "e.txt").write_text("the/D cat/N\n")
     kinds = {name: read_any(tmp_path / name).kind for name in ("a.jsonl", "b.conll", "c.json", "d.csv")}
@@ -48,7 +48,7 @@ def test_what_a_source_holds_is_found(tmp_path: Path) -> None:
         read_any(tmp_path / "none.json", kind="answering")
     folder = tmp_path / "questions"
     folder.mkdir()
-    write_squad(folder / "train.json", [question(0), question(1)])
+    (folder / "train.json").write_text(squad_text([question(0), question(1)]))
     (folder / "unlabelled.txt").write_text("the cat")
     assert read_any(folder).kind == "answering"
     (folder / "rows.csv").write_text("text,label\nthe cat,x\na dog,y\n")
@@ -110,8 +110,8 @@ def test_questions_keep_their_articles_and_files_their_parts(tmp_path: Path) -> 
     _, layout = encoder_and_layout()
     folder = tmp_path / "squad"
     folder.mkdir()
-    write_squad(folder / "train-v2.0.json", [question(number, f"t{number // 2}") for number in range(8)])
-    write_squad(folder / "dev-v2.0.json", [question(number, "other") for number in range(8, 11)])
+    (folder / "train-v2.0.json").write_text(squad_text([question(number, f"t{number // 2}") for number in range(8)]))
+    (folder / "dev-v2.0.json").write_text(squad_text([question(number, "other") for number in range(8, 11)]))
     found = read_any(folder)
     assert any("11 questions on 11 texts, 6 without an answer" in note for note in found.notes)
     train, test, _ = parts_of(found, layout, divide_labelled(found, {"train": 0.8, "validation": 0.2}, 0))
@@ -123,7 +123,7 @@ def test_questions_keep_their_articles_and_files_their_parts(tmp_path: Path) -> 
     for title in {title for title in found.groups if title}:
         rows = {row for row, group in enumerate(found.groups) if group == title}
         assert rows <= set(division.train.tolist()) or rows <= set(division.test.tolist())
-    write_squad(folder / "more.json", [question(0)])
+    (folder / "more.json").write_text(squad_text([question(0)]))
     with pytest.raises(
         InputError, match=r"train-v2.0.json, question 'q0': is in .*more.json too; give each question an id"
     ):
@@ -132,8 +132,8 @@ def test_questions_keep_their_articles_and_files_their_parts(tmp_path: Path) -> 
 
 def test_a_title_in_both_parts_is_refused(tmp_path: Path) -> None:
     _, layout = encoder_and_layout()
-    write_squad(tmp_path / "train.json", [question(0, "same")])
-    write_squad(tmp_path / "test.json", [question(1, "same")])
+    (tmp_path / "train.json").write_text(squad_text([question(0, "same")]))
+    (tmp_path / "test.json").write_text(squad_text([question(1, "same")]))
     found = read_any(tmp_path)
     with pytest.raises(InputError, match=r"(group|part|split)"):
         parts_of(found, layout, divide_labelled(found, {"train": 0.8, "test": 0.2}, 0))
@@ -148,8 +148,8 @@ def test_empty_tasks_are_tasks() -> None:
 
 def test_a_test_question_without_an_answer_changes_no_threshold(tmp_path: Path) -> None:
     _, layout = encoder_and_layout()
-    write_squad(
-        tmp_path / "a.json", [question(2 * number + 1, f"t{number}") for number in range(8)] + [question(18, "last")]
+    (tmp_path / "a.json").write_text(
+        squad_text([question(2 * number + 1, f"t{number}") for number in range(8)] + [question(18, "last")])
     )
     found = read_any(tmp_path / "a.json")
     rows = np.arange(9)

@@ -14,7 +14,7 @@ import pytest
 from foretell.errors import InputError
 from foretell.tasks.answer_baseline import SlidingWindow
 from foretell.tasks.answer_score import AnswerTally, best_threshold, exact, judged, normalised, overlap
-from foretell.tasks.squad import Answer, Question, read_squad, titled, write_answers, write_squad
+from foretell.tasks.squad import Answer, Question, read_squad, squad_text, titled, write_answers
 
 CONTEXT = "Ada Lovelace wrote the first program in 1843. Café Ω opened later."
 
@@ -57,7 +57,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, impossible: bool) -> None
         Question("b", "When?", CONTEXT, (Answer("1843", 40),), False, "Ada"),
         Question("c", "Where?", "Elsewhere.", () if impossible else (Answer("Elsewhere", 0),), impossible, "Bob"),
     ]
-    write_squad(tmp_path / "a.json", questions)
+    (tmp_path / "a.json").write_text(squad_text(questions))
     assert read_squad(tmp_path / "a.json") == questions
     made = json.loads((tmp_path / "a.json").read_text())
     assert made["version"] == ("v2.0" if impossible else "1.1")

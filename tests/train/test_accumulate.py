@@ -5,7 +5,6 @@ import torch
 from train_toys import Classes, Pairs, Rivals, weights
 
 from foretell.errors import InputError
-from foretell.objectives.base import Promises
 from foretell.train import TrainingConfig, fit
 
 PLAIN = {"precision": "float32", "layout": "contiguous", "device": "cpu"}
@@ -68,7 +67,7 @@ def test_frozen_batch_norm_may_be_cut():
 
 def test_chunks_are_refused_where_the_loss_cannot_be_cut():
     class Whole(Classes):
-        promises = Promises(accumulation="none")
+        accumulation = "none"
 
     with pytest.raises(InputError, match="loss of Whole cannot be computed in chunks; leave"):
         trained(Whole, 32)

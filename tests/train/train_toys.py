@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from foretell.counters import Rng, Rows, seed_of
 from foretell.distributed import gather, rank
 from foretell.errors import InputError
-from foretell.objectives.base import Contrastive, Player, Promises, Stream, Task, Trainable
+from foretell.objectives.base import Contrastive, Player, Task, Trainable
 from foretell.run import Run
 from foretell.settings import Settings
 from foretell.train import TrainingConfig
@@ -104,7 +104,7 @@ class Classes(Toy):
 class Pairs(Toy, Contrastive):
     """NT-Xent of two noisy copies, with a temperature that is learnt."""
 
-    promises = Promises(accumulation="cached")
+    accumulation = "cached"
 
     def build(self) -> None:
         self.encoder = self.body()
@@ -164,8 +164,8 @@ class Rivals(Toy):
 class Mixed(Classes):
     """Two streams; one never uses the head, so that a step leaves parameters without gradient."""
 
-    def streams(self) -> dict[str, Stream]:
-        return {"labelled": Stream("labelled", 3.0), "image": Stream("image", 1.0)}
+    def streams(self) -> dict[str, float]:
+        return {"labelled": 3.0, "image": 1.0}
 
     def draw(self, stream: str, seed: int, step: int, rows: Rows) -> Rowed:
         batch = super().draw(stream, seed, step, rows)

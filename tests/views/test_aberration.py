@@ -8,7 +8,7 @@ import torch
 
 from foretell.data.images import Images
 from foretell.data.store import ImageStore, open_images
-from foretell.views.aberration import aberrate, aberrated
+from foretell.views.aberration import aberrate
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +52,6 @@ def test_other_channels_and_what_lies_beyond_an_image_stay(emoji: ImageStore) ->
     colour = emoji.read(np.arange(6))
     assert torch.equal(aberrate(colour, 0.0).pixels, colour.pixels)
     assert not torch.equal(aberrate(colour, 0.03).pixels[:, 1], colour.pixels[:, 1])
-
-
-def test_a_store_through_the_lens_keeps_its_table(emoji: ImageStore) -> None:
-    seen = aberrated(emoji, 0.03, batch=4)
-    assert seen.names == emoji.names
-    assert seen.table.column("label") == emoji.table.column("label")
-    expected = aberrate(emoji.read(np.arange(6)), 0.03)
-    assert torch.equal(seen.read(np.arange(6)).pixels, expected.pixels)
-    assert seen.fingerprint != emoji.fingerprint
 
 
 def test_no_lens_is_like_that(emoji: ImageStore) -> None:

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import chisquare
 
 from foretell.counters import Rng, Rows
-from foretell.views.tokens import MaskConfig, choose, shown
+from foretell.views.tokens import TokenMaskConfig, choose, shown
 
 
 def rows_of_texts(lengths: list[list[int]], size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -87,7 +87,7 @@ def test_eighty_ten_ten() -> None:
     example, special, word = rows_of_texts([[64]] * 400, 64)
     rng = Rng(3, 0, Rows.of_rank(400))
     chosen = choose(example, special, word, 0.15, False, rng)
-    seen, hidden = shown(ids, chosen, 4, 1000, MaskConfig(), rng)
+    seen, hidden = shown(ids, chosen, 4, 1000, TokenMaskConfig(), rng)
     assert torch.equal(hidden[chosen], ids[chosen])
     assert (hidden[~chosen] == -100).all()
     assert torch.equal(seen[~chosen], ids[~chosen])
@@ -103,7 +103,7 @@ def test_random_tokens_are_among_those_there_are() -> None:
     example, special, word = rows_of_texts([[64]] * 400, 64)
     rng = Rng(3, 0, Rows.of_rank(400))
     chosen = choose(example, special, word, 0.5, False, rng)
-    config = MaskConfig(masked=0.0, kept=0.0)
+    config = TokenMaskConfig(masked=0.0, kept=0.0)
     used = torch.tensor([*range(20), *range(980, 1000)])
     seen, _ = shown(ids, chosen, 4, 1000, config, rng, used)
     assert set(seen[chosen].tolist()) == set(used.tolist())

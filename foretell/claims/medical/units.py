@@ -61,7 +61,7 @@ def units(paths: list[str]) -> list[str]:
     return found
 
 
-def races(paths: list[str], cases: list[str]) -> list[str | None]:
+def races(cases: list[str]) -> list[str | None]:
     """The race of every frame of a unit of ``FRAMES`` or more in a race with ``UNITS`` or more of them, else None."""
     sizes = Counter(cases)
     large = {case: case.split("/")[0] for case, size in sizes.items() if size >= FRAMES and "/" in case}
@@ -101,7 +101,7 @@ def open_units(seed: int, *, single: bool = False) -> ImageStore:
     store = open_images(place)
     paths = [Path(name).as_posix() for name in store.names]
     cases = units(paths)
-    labels = races(paths, cases)
+    labels = races(cases)
     tested = _tested(cases, labels, seed)
     table = Table(
         {

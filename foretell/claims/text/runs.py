@@ -155,7 +155,7 @@ def trained_on(lab: Lab, made: Recipe, kind: type[TextObjective] | None = None) 
 def held(lab: Lab, objective: TextObjective, source: str = SOURCE, part: str = "test") -> TextObjective:
     """The same network over documents that were not learnt from."""
     store = lab.text(source).subset(lab.split(source, part)[0])
-    return type(objective)(objective.text, objective.encoder, store)
+    return type(objective)(objective.config, objective.encoder, store)
 
 
 def mean_of(values: Sequence[float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +115,6 @@ class TextAudit:
     def copies(self) -> int:
         """Documents that are equal or alike to an earlier one."""
         return sum(found.count for found in (self.equal, self.alike) if found is not None)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**asdict(self), "tokens": self.tokens}
 
 
 def audit_text(corpus: Corpus, progress: Callable[[int, float], None] | None = None) -> TextAudit:

@@ -138,7 +138,7 @@ def held_out(
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedParts:
     """Samples to train on and to test, at home and on another domain, and notes on what was left out."""
 
     fit: Labelled
@@ -155,11 +155,11 @@ def judged_parts(
     config: TransferConfig,
     column: str = "label",
     shift: str | None = None,
-) -> Judged:
+) -> JudgedParts:
     """What a comparison trains on and tests. Raises InputError as ``held_out``, and for a domain that cannot be judged."""
     if shift is None:
         fit, held, notes = held_out(store, train, test, column, config)
-        return Judged(fit, held, None, notes + unit_notes(store, [*fit.index, *held.index], config, column))
+        return JudgedParts(fit, held, None, notes + unit_notes(store, [*fit.index, *held.index], config, column))
     train, test, elsewhere, left_out = apart(store, shift, np.asarray(train), np.asarray(test))
     fit, held, notes = held_out(store, train, test, column, config)
     try:
@@ -171,7 +171,7 @@ def judged_parts(
     except InputError as error:
         raise InputError(f"--shift {shift}: {error}") from None
     notes += unit_notes(store, [*fit.index, *held.index], config, column)
-    return Judged(fit, held, shifted, notes + left_out + [f"{shift}: {note}" for note in more])
+    return JudgedParts(fit, held, shifted, notes + left_out + [f"{shift}: {note}" for note in more])
 
 
 def _cut_off(held: Labelled, store: ImageStore, config: TransferConfig) -> list[str]:

@@ -1,28 +1,20 @@
-"""What a frozen encoder is worth: nearest neighbours, the linear probe and retrieval, with intervals over test
-samples.
-"""
+"""What frozen features are worth: nearest neighbours, the linear probe and retrieval."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.measures.knn import knn
-from foretell.measures.metrics import with_intervals
 from foretell.measures.retrieval import mean_average_precision, recall_at_k
-from foretell.train.machine import named_device
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import subset
 from foretell.transfer.images import cases
-from foretell.transfer.images.features import PlainViews, embed
 from foretell.transfer.images.frozen import probe_of
 from foretell.transfer.images.labelled import Index, Labelled
-from foretell.views.config import ViewConfig
 
 Array = NDArray[np.float32]
 
@@ -89,46 +81,3 @@ def retrievals(features: Array, data: Labelled) -> dict[str, Any]:
     apart = data.cases if data.groups is None else data.groups
     group = None if data.groups is None else retrieval(features, data.groups)
     return {"class": retrieval(features, data.codes, apart), "group": group}
-
-
-def evaluate_encoder(
-    encoder: Encoder,
-    train: Labelled,
-    test: Labelled,
-    *,
-    views: ViewConfig,
-    config: TransferConfig | None = None,
-    trials: int = 8,
-    seed: int = 0,
-    draws: int = 200,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> dict[str, Any]:
-    """kNN, linear probe and retrieval of frozen features.
-
-    {"classes", "train", "test" (samples), "knn": {metrics, "k", "intervals"}, "linear_probe": {metrics,
-    "intervals"}, "retrieval": {"class": {"recall", "map"}, "group": the same or None}}. Intervals resample test
-    samples, by group where there are groups: they hold for other test samples of the same kind, not for another
-    pretraining. ``views`` must be settled (``labelled.resolved``).
-    """
-    config = config or TransferConfig()
-    encoder.to(named_device(config.device))
-    train, test = at_most(train, config.probe_samples), at_most(test, config.test_samples)
-    tell = progress or (lambda done, total, text: None)
-    tell(0, 4, "embedding")
-    train_x = embed(encoder, PlainViews(train.reader, train.index, views, crop=config.crop, limit=0))
-    test_x = embed(encoder, PlainViews(test.reader, test.index, views, crop=config.crop, limit=0))
-    tell(1, 4, "neighbours and probe")
-    foretold = judge_frozen(train_x, train, test_x, config=config, trials=trials, seed=seed)
-    tell(2, 4, "intervals")
-    result: dict[str, Any] = {
-        "classes": train.classes,
-        "train": {"samples": len(train), "unlabelled": train.unlabelled},
-        "test": {"samples": len(test), "unlabelled": test.unlabelled},
-    }
-    for name, probabilities in foretold.items():
-        result[name] = with_intervals(*cases.judged(test, probabilities, config.pooling), draws=draws, seed=seed)
-    result["knn"]["k"] = min(config.neighbours, len(train))
-    tell(3, 4, "retrieval")
-    result["retrieval"] = retrievals(test_x, test)
-    tell(4, 4, "done")
-    return result

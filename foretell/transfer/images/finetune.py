@@ -22,7 +22,7 @@ from foretell.data.images import Images
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.measures.probe import Probe
-from foretell.objectives.base import Exhibit, Player, Promises, Stream, Task, Trainable
+from foretell.objectives.base import Exhibit, Player, Task, Trainable
 from foretell.transfer.config import ClassifierConfig
 from foretell.transfer.images.attention import AttentionProbe, weighed
 from foretell.transfer.images.cases import firsts
@@ -102,8 +102,6 @@ class Classifier(Trainable):
     class Config(ClassifierConfig, Trainable.Config):
         """See ``ClassifierConfig``."""
 
-    promises = Promises(accumulation="mean")
-
     def __init__(
         self,
         config: ClassifierConfig,
@@ -160,8 +158,8 @@ class Classifier(Trainable):
 
     # what the loop asks -----------------------------------------------------------------------------------------
 
-    def streams(self) -> dict[str, Stream]:
-        return {"labelled": Stream("labelled")}
+    def streams(self) -> dict[str, float]:
+        return {"labelled": 1.0}
 
     def _labelled(self) -> Labelled:
         if self.data is None or len(self.data) == 0:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.base import Encoder
 from foretell.encoders.norm import calibrate
-from foretell.measures.metrics import METRICS, Scores
+from foretell.measures.metrics import Scores
 from foretell.measures.probe import Probe
 from foretell.measures.redrawn import with_interval
 from foretell.objectives.base import Trainable
@@ -334,7 +334,6 @@ def search_once(
     config: TransferConfig,
     trials: int = 8,
     seed: int = 0,
-    scratch: bool = False,
     cache: Cache | None = None,
     folder: Path | None = None,
     advance: Callable[[int], None] = lambda count: None,
@@ -345,8 +344,8 @@ def search_once(
     """
     require(config.search)
     encoder.to(named_device(config.device))
-    start = Start(encoder, scratch)
-    if not scratch and config.head == "probe":  # as the compared arm's
+    start = Start(encoder)
+    if config.head == "probe":  # as the compared arm's
         x = embed(encoder, PlainViews(data.reader, data.index, views, crop=config.crop))
         count = trials_of(config.search, trials)
         found = search_probe(encoder, data, x, views=views, config=config, trials=count, seed=seed)
@@ -360,7 +359,7 @@ def search_once(
         "content": data.content(),
         **views_key(views),
         "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
-        "weights": encoder.name if scratch else weights_hash(encoder),
+        "weights": weights_hash(encoder),
         "trials": trials_of(config.search, trials),
         "seed": seed,
     }
@@ -380,7 +379,6 @@ def finetune_once(
     test: Labelled | None = None,
     trials: int = 8,
     seed: int = 0,
-    scratch: bool = False,
     cache: Cache | None = None,
     folder: Path | None = None,
     progress: Callable[[int, int, str], None] | None = None,
@@ -395,16 +393,7 @@ def finetune_once(
     total = fits_of_search(data, config, trials, seed) + 1
     advance = counting(progress, total)
     start, chosen, record = search_once(
-        encoder,
-        data,
-        views=views,
-        config=config,
-        trials=trials,
-        seed=seed,
-        scratch=scratch,
-        cache=cache,
-        folder=folder,
-        advance=advance,
+        encoder, data, views=views, config=config, trials=trials, seed=seed, cache=cache, folder=folder, advance=advance
     )
     fitted = fine_tune(start, data, views=views, config=config, trial=chosen, seed=seed)
     advance(1)
@@ -426,8 +415,3 @@ def finetune_once(
         found = with_interval(tally.result(), config.headline, counted)
         facts["test"] = {"samples": cases.count(test), **found, "confusion": tally.matrix.tolist()}
     return fitted.classifier, facts
-
-
-def metric_values(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    """Metric -> one value a row, None as NaN."""
-    return {metric: [float("nan") if row[metric] is None else float(row[metric]) for row in rows] for metric in METRICS}

@@ -29,7 +29,6 @@ from foretell.errors import InputError
 from foretell.measures.intervals import Interval, bootstrap
 from foretell.views.aberration import aberrate
 
-CHANNELS = ("red", "green", "blue")
 SIDE = 256  # pixels of the longer side that are looked at
 LEVELS = (4, 4, 2, 2, 1, 1)  # each solution's reduction
 BLOCK = 16

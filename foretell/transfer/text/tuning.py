@@ -19,7 +19,7 @@ from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.attention import Attention
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
-from foretell.objectives.base import Player, Promises, Stream, Trainable
+from foretell.objectives.base import Player, Trainable
 from foretell.objectives.base import Task as Hidden
 from foretell.tasks.base import Score, Targets, Task, by_length
 from foretell.tasks.inputs import Index, Inputs
@@ -78,7 +78,7 @@ class TextTuner(Trainable):
     ``frozen`` trains the head alone.
     """
 
-    promises = Promises(accumulation="none")
+    accumulation = "none"
 
     def __init__(
         self,
@@ -111,8 +111,8 @@ class TextTuner(Trainable):
             raise InputError("this model was loaded without labelled texts; give some to train it")
         return self.data
 
-    def streams(self) -> dict[str, Stream]:
-        return {"labelled": Stream("labelled")}
+    def streams(self) -> dict[str, float]:
+        return {"labelled": 1.0}
 
     def steps_per_epoch(self, batch: int) -> int:
         return max(1, -(-len(self._data()) // batch))

@@ -157,7 +157,7 @@ def test_the_plain_autoencoder_has_the_same_networks_and_rebuilds_the_whole_pict
         off = plain.foretell(task.visible["context"]) - task.hidden["clean"]
         loss = plain.loss(task, "generator")["total"]
     error = (2 * plain.filler.std * off).square().mean()
-    assert float(loss) == pytest.approx(float(plain.settings.reconstruction * error), rel=1e-5)
+    assert float(loss) == pytest.approx(float(plain.config.reconstruction * error), rel=1e-5)
 
 
 def test_fills_that_are_real_are_not_told_and_noise_is(lab: Lab) -> None:

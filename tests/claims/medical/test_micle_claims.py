@@ -32,7 +32,7 @@ PATHS += [
 
 def test_races_with_enough_units_of_enough_frames_are_the_classes() -> None:
     cases = units.units(PATHS)
-    labels = units.races(PATHS, cases)
+    labels = units.races(cases)
     known = {(case, label) for case, label in zip(cases, labels, strict=True)}
     assert {(f"orcs/grunt{number}", "orcs") for number in range(8)} < known
     assert {("orcs/slayer", None), ("elves/shaman", None), ("post", None)} < known  # one frame, one unit, no race

@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from foretell.data.splits import Parts
 from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.errors import InputError
@@ -19,11 +20,11 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts, fractions_of
 from foretell.transfer.images import comparison
 from foretell.transfer.images.compare import compare, held_out
-from foretell.transfer.images.evaluate import evaluate_encoder
 from foretell.transfer.images.frozen import judgement
 from foretell.transfer.images.labelled import labelled
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.trials import Trial
+from foretell.verbs import worth
 
 QUICK = TransferConfig(device="cpu", steps=12, batch=16, curve_points=3, rates=(1e-3, 3e-3))
 
@@ -409,13 +410,17 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
 
 def test_evaluation_of_a_frozen_encoder_has_intervals(digits, views, trained) -> None:
-    data, held = labelled(digits.store, digits.train), labelled(digits.store, digits.test)
-    held.groups = np.arange(len(held)) // 3
-    found = evaluate_encoder(trained, data, held, views=views, config=TransferConfig(device="cpu"), trials=3, draws=100)
+    groups = np.arange(len(digits.store)).astype(str)
+    groups[digits.test] = np.char.add("test ", (np.arange(len(digits.test)) // 3).astype(str))
+    store = digits.store.with_table(digits.store.table.with_column("group", groups.tolist()))
+    parts = Parts(digits.train, digits.test, "at random")
+    found = worth.frozen(trained, store, parts, views=views, config=TransferConfig(device="cpu"), trials=3)
     for way in ("knn", "linear_probe"):
-        low, high = found[way]["intervals"]["accuracy"]
-        assert low <= found[way]["accuracy"] <= high
+        scores = found[way]["pretrained"]
+        low, high = scores["intervals"]["accuracy"]
+        assert low <= scores["accuracy"] <= high
         assert 0 < high - low < 0.1
-        assert found[way]["accuracy"] > 0.9
-    assert found["retrieval"]["class"]["recall"]["1"] > 0.9
-    assert found["retrieval"]["class"]["map"] > found["retrieval"]["group"]["map"]
+        assert scores["accuracy"] > 0.9
+    retrieval = found["retrieval"]["pretrained"]
+    assert retrieval["class"]["recall"]["1"] > 0.9
+    assert retrieval["class"]["map"] > retrieval["group"]["map"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from aberrated_store import aberrated
 from sklearn.datasets import load_sample_images
 
 from foretell.data.store import ImageStore
 from foretell.errors import InputError
 from foretell.transfer.images.lens import colour_shift, shift_of
-from foretell.views.aberration import aberrate, aberrated
+from foretell.views.aberration import aberrate
 
 
 @pytest.fixture(scope="module")

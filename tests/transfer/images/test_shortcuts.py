@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from aberrated_store import aberrated
 from sklearn.datasets import load_sample_images
 
 from foretell.counters import Rng, Rows
@@ -22,7 +23,6 @@ from foretell.transfer.images import shortcuts
 from foretell.transfer.images.place_leak import SWITCHES, Score, Shortcuts
 from foretell.transfer.images.position_probe import Looks, _best, foretell_places, score
 from foretell.transfer.images.shortcuts import closed_by, probe_images, probe_objective
-from foretell.views.aberration import aberrated
 from foretell.views.patches import draw_patches, projection
 
 QUICK = {"patch": 16, "per_image": 24, "visits": 8_000, "seeds": (0, 1, 2)}
@@ -298,7 +298,7 @@ def test_the_places_of_patches_are_those_of_their_centres() -> None:
     seen, place = task.placed(batch, rng)
     shown = task.hide(batch, rng).visible["patches"]
     assert torch.equal(seen, shown.transpose(0, 1).flatten(0, 1))
-    sides = draw_patches(batch.sizes, 1, task.settings, rng).sizes[:, 0].repeat(len(seen) // 4)
+    sides = draw_patches(batch.sizes, 1, task.settled, rng).sizes[:, 0].repeat(len(seen) // 4)
     assert len(set(sides.tolist())) == 4
     slope = (seen[:, 0, -1] - seen[:, 0, 0]).mean(1) * sides / 15
     torch.testing.assert_close(slope.float(), 2 * place[:, 0], rtol=0, atol=0.02)
