@@ -78,15 +78,8 @@ def open_data(data: DataConfig) -> ImageStore:
     opened = functools.partial(
         open_images,
         data.source,
-        columns=data.columns,
-        labels=data.labels,
-        side=data.side,
-        workers=data.workers,
+        **data.reading(),
         max_unreadable=data.max_unreadable,
-        channels=data.channels,
-        scale=data.scale,
-        frames=data.frames,
-        medical=data.medical,
         progress=counting("reading images"),
     )
     built = distributed.on_first(opened)
