@@ -17,7 +17,7 @@ from foretell.dense.segmenter import DenseConfig, Masked, Segmenter, masked
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError, unknown
 from foretell.measures.intervals import paired, t_interval
-from foretell.train.config import TrainingConfig
+from foretell.train.config import NEVER, TrainingConfig
 from foretell.train.loop import fit
 from foretell.transfer.fractions import Amount, amounts
 from foretell.transfer.images.features import fresh_encoder, random_encoder
@@ -35,7 +35,6 @@ PAIRS = (("pretrained", "scratch"), ("frozen", "random"), ("pretrained", "frozen
 METRICS = ("dice", "miou")
 HELD_OUT = 0.25  # share of the masks by which the learning rate is chosen
 FEWEST = 4  # masks below which it is not chosen, but the middle one taken
-_NEVER = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -238,7 +237,7 @@ def _train(
     segmenter = Segmenter(chosen, copied(start), data, views, seed=seed)
     training = TrainingConfig(
         seed=seed, batch=budget.batch, steps=budget.steps, optimizer="adamw", rate=rate, weight_decay=1e-4,
-        device=budget.device, precision="float32", layout="channels_last", health_every=_NEVER, checkpoint_every=_NEVER,
+        device=budget.device, precision="float32", layout="channels_last", health_every=NEVER, checkpoint_every=NEVER,
     )  # fmt: skip
     fit(segmenter, training)
     return segmenter

@@ -42,14 +42,6 @@ if TYPE_CHECKING:
     from foretell.data.store import ImageStore
 
 
-# settings in which two comparisons may differ and still stand side by side: where work is done, what is only looked at, and the
-# headline, which a comparison names by itself
-FREE: dict[str, bool | set[str]] = {
-    "device": True, "layout": True, "probe_samples": True, "neighbours": True, "curve_points": True, "curve_samples": True,
-    "metric": True, "text": True, "search": {"storage"},
-}  # fmt: skip
-
-
 def _counted(count: int, what: str, several: str | None = None) -> str:
     return f"{count} {what if count == 1 else several or f'{what}s'}"
 
@@ -273,7 +265,7 @@ def compare(
     result["commonest"] = commonest_of(held)
     result[KEY] = labels_fingerprint(store, config, column)
     result["findings"] = held.targets is not None
-    result["settings"] = config.model_dump(mode="json", exclude=FREE)
+    result["settings"] = config.comparable_settings()
     if shifted is not None:
         metric = result["metric"]
         notes = notes + unlike(held, shifted, metric, str(shift))

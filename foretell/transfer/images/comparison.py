@@ -80,7 +80,7 @@ class Comparison(Engine[Labelled]):
                 "test": fingerprint(test.index.tolist()),
                 "content": [train.content(), test.content()],
                 **views_key(views),
-                "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
+                "config": config.key_settings(),
                 **({} if shifted is None else {"shifted": shifted.content()}),
             },
         )

@@ -19,7 +19,7 @@ from foretell.measures.metrics import METRICS, Scores
 from foretell.measures.probe import Probe
 from foretell.measures.redrawn import with_interval
 from foretell.objectives.base import Trainable
-from foretell.train.config import TrainingConfig
+from foretell.train.config import NEVER, TrainingConfig
 from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
@@ -33,8 +33,6 @@ from foretell.transfer.search import counting, require, searched
 from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, looking, trials_of
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
-
-_NEVER = 1_000_000_000
 
 
 @dataclass
@@ -174,8 +172,8 @@ def fine_tune(
         precision=config.precision,
         layout=config.layout,
         threads=torch.get_num_threads(),
-        checkpoint_every=_NEVER,
-        health_every=_NEVER,
+        checkpoint_every=NEVER,
+        health_every=NEVER,
     )
 
     before = time.perf_counter()
@@ -359,7 +357,7 @@ def search_once(
         "classes": data.classes,
         "content": data.content(),
         **views_key(views),
-        "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
+        "config": config.key_settings(),
         "weights": encoder.name if scratch else weights_hash(encoder),
         "trials": trials_of(config.search, trials),
         "seed": seed,

@@ -71,7 +71,7 @@ def search_text(
         "length": data.layout.length,
         "reads": data.layout.reads,
         "shape": model.shape.model_dump(mode="json"),
-        "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "views", "search"}),
+        "config": config.key_settings(text=True),
         "weights": weights_hash(model),
         "trials": trials_of(config.search, trials),
         "seed": seed,
