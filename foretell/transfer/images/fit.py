@@ -30,7 +30,7 @@ from foretell.transfer.images.frozen import fit_frozen, judgement, probe_of
 from foretell.transfer.images.labelled import Index, Labelled, views_key
 from foretell.transfer.networks import copied, device_of, weights_hash
 from foretell.transfer.search import counting, require, searched
-from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, looking, trials_of
+from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, fits_of, looking, trials_of
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
 
@@ -255,7 +255,7 @@ def search(
     """
     span = config.scratch_rates if start.scratch and config.scratch_rates is not None else config.rates
     space = Space(span, config.steps_for(len(data)), config.weight_decay, config.optimizer)
-    splits, how = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
+    splits, how = cases.splits(data, config, seed)
 
     def on_held_out(classifier: Classifier, valid: Index) -> tuple[NDArray[np.float32], NDArray[Any]]:
         if not splits:
@@ -291,11 +291,7 @@ def search(
 
 def fits_of_search(data: Labelled, config: TransferConfig, trials: int, seed: int) -> int:
     """How many fine-tunings ``search`` does."""
-    count = trials_of(config.search, trials)
-    if count == 1:
-        return 0
-    splits, _ = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
-    return count * max(1, len(splits))
+    return fits_of(config.search, trials, cases.splits(data, config, seed)[0])
 
 
 def search_probe(
@@ -312,7 +308,7 @@ def search_probe(
 
     Judged on labels held out, or on fresh views of the training images where there are too few (``search``).
     """
-    splits, how = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
+    splits, how = cases.splits(data, config, seed)
 
     def fresh() -> tuple[NDArray[np.float32], Index]:
         made = list(augmented(data, views, seed_of(seed, "validation"), 4))
