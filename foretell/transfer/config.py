@@ -201,8 +201,7 @@ class TransferConfig(ClassifierConfig):
         """The random views of fine-tuning; side, mean, deviation and interpolation are those of ``pretraining``."""
         if self.views is None:
             return pretraining.milder()
-        own = ("side", "mean", "std", "interpolation")
-        return self.views.model_copy(update={name: getattr(pretraining, name) for name in own})
+        return self.views.entering(dict(pretraining))
 
     def batch_for(self, labels: int) -> int:
         """Batch of one fine-tuning: with very few labels a batch holds several views of the same image."""

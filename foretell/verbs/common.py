@@ -274,8 +274,7 @@ class Pretrained:
     def views(self) -> ViewConfig:
         """The views of the run's objective, with side, mean, deviation and interpolation as the encoder was trained with."""
         chosen = getattr(self.recipe.objective, "views", None) or ViewConfig()
-        settled = {name: self.facts[name] for name in ("side", "mean", "std", "interpolation")}
-        views: ViewConfig = chosen.model_copy(update=settled)
+        views: ViewConfig = chosen.entering(self.facts)
         return views
 
 
