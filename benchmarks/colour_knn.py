@@ -31,9 +31,9 @@ from foretell.transfer.images.features import extract, random_encoder
 from foretell.views import ViewConfig, plain
 
 
-def accuracy(encoder: Encoder, store: ImageStore, parts: dict[str, np.ndarray], mean: object, std: object) -> float:
+def accuracy(encoder: Encoder, store: ImageStore, parts: dict[str, np.ndarray], views: ViewConfig) -> float:
     codes, classes = store.table.codes("label")
-    x = {name: extract(encoder, store, rows, mean=mean, std=std) for name, rows in parts.items()}  # type: ignore[arg-type]
+    x = {name: extract(encoder, store, rows, views) for name, rows in parts.items()}
     votes = knn(x["train"], codes[parts["train"]], x["test"], k=20, classes=len(classes)).cpu().numpy()
     return 100 * float((votes.argmax(axis=1) == codes[parts["test"]]).mean())
 
@@ -46,7 +46,7 @@ def fresh(recipe: Recipe, store: ImageStore, seed: int) -> Encoder:
 def untrained(like: Encoder, store: ImageStore, parts: dict[str, np.ndarray], views: ViewConfig, seed: int) -> float:
     """The accuracy of random weights, with batch norm measured on training images, in percent."""
     encoder = random_encoder(like, seed, store, parts["train"], views)
-    return accuracy(encoder, store, parts, views.mean, views.std)
+    return accuracy(encoder, store, parts, views)
 
 
 def how(difference: Interval) -> str:
@@ -86,7 +86,7 @@ def main() -> None:
         result = fit(task, recipe.training)
         ours_took = time.perf_counter() - began
         seen["ours"].append(result.samples)
-        scores["ours"].append(accuracy(encoder, store, parts, views.mean, views.std))
+        scores["ours"].append(accuracy(encoder, store, parts, views))
 
         theirs = fresh(recipe, store, seed)
         peer = LightlySimCLR(theirs, theirs.dim, args.device)
@@ -101,8 +101,8 @@ def main() -> None:
         peer_took = time.perf_counter() - began
         seen["lightly"].append(count)
         # lightly's transform normalises with ImageNet's statistics
-        imagenet = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-        scores["lightly"].append(accuracy(theirs, store, parts, *imagenet))
+        imagenet = views.model_copy(update={"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)})
+        scores["lightly"].append(accuracy(theirs, store, parts, imagenet))
         print(
             f"seed {seed}: ours {scores['ours'][-1]:.1f} in {ours_took:.0f} s, lightly {scores['lightly'][-1]:.1f} in "
             f"{peer_took:.0f} s, random {scores['random'][-1]:.1f}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
+from pkgutil import resolve_name
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +62,7 @@ __all__ = ["VERBS", "__version__", *_NAMES]
 def _verb(name: str) -> Any:
     from foretell.calling import checked
 
-    module, function = VERBS[name].split(":")
-    return checked(getattr(importlib.import_module(module), function))
+    return checked(resolve_name(VERBS[name]))
 
 
 class _Part(ModuleType):

@@ -83,6 +83,11 @@ class DataConfig(Settings):
     )
     medical: MedicalConfig = MedicalConfig()
 
+    def reading(self) -> dict[str, Any]:
+        """How images are read, as ``foretell.data.store.open_images`` takes it, but for what may be unreadable."""
+        names = ("columns", "labels", "side", "channels", "scale", "frames", "medical", "workers")
+        return {name: getattr(self, name) for name in names}
+
 
 class ObjectiveSettings(Settings):
     """The pretext task: its name and the fields of its own Config."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from foretell.errors import unknown
@@ -88,6 +88,5 @@ def get(name: str) -> type[Claim]:
     """The class of a claim. Raises InputError with the nearest name when there is none."""
     if name not in _WHERE:
         raise unknown("claim", name, [*_WHERE, "all"])
-    module, _, attribute = _WHERE[name].partition(":")
-    found: type[Claim] = getattr(import_module(module), attribute)
+    found: type[Claim] = resolve_name(_WHERE[name])
     return found

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from foretell.claims.chance import counting_shared
 from foretell.claims.lab import Lab
-from foretell.measures.intervals import EQUAL, Interval, paired
-from foretell.report.words import ALIKE
+from foretell.measures.intervals import ALIKE, EQUAL, Interval, paired
 
 Outcome = Literal["holds", "does not hold", "undecided"]
 TINY = (1e-12, 1e-6)  # other values than points between these are shown in full: two decimals would make zero of them

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from foretell.data.frames import ANIMATED, PAGED, VIDEO, frames_of, places_of, split_name
 from foretell.data.source import Source
@@ -49,6 +51,17 @@ def of_first_frames(source: Source) -> list[str]:
     return [f"{what}; only the first frame of each is used: --set data.frames=1 takes all" for what in found]
 
 
+class _Frame(NamedTuple):
+    """A row of the arranged table: frame ``at`` of the file in ``row`` of the source; None where the file is one image."""
+
+    row: int
+    at: int | None
+    name: str
+    group: str | None
+    order: str | None
+    case: str | None
+
+
 def arrange(source: Source, every: int = 1) -> Source:
     """``source`` with one row a frame, and the columns ``group`` and ``order``.
 
@@ -57,52 +70,60 @@ def arrange(source: Source, every: int = 1) -> Source:
     that are given, and take the others from their names. A file that cannot be opened is left as one row, to be reported
     when it is read.
     """
+    places = [
+        places_of(source.path(row)) if split_name(name)[1] is None else range(1)  # a manifest may name single frames
+        for row, name in enumerate(source.names)
+    ]
+    frames = [frame for row, own in enumerate(places) for frame in _frames_of(source, row, own, every)]
+    names = [frame.name for frame in frames]
     given = source.table.columns
-    columns: dict[str, list[str | None]] = {name: [] for name in given}
-    columns |= {name: [] for name in ("group", "order") if name not in given}
-    names: list[str] = []
-    leaps: list[str] = []
-    films = frames = unnumbered = 0
-    cases: list[str | None] = []
-    for row, name in enumerate(source.names):
-        file, one = split_name(name)  # a manifest may name single frames
-        places = places_of(source.path(row)) if one is None else range(1)
-        count = len(places)
-        said, number = numbered(name) if one is None else (file, str(one))
-        group = given["group"][row] if "group" in given else (name if count > 1 else said)
-        leap = next((frame for frame, place in enumerate(places) if place > frame), None)
-        leaps += [] if leap is None else [f"{name}[{leap - 1}] to [{leap}]"]
-        many_frames = range(0, count, every) if count > 1 else [None]
-        films, frames = films + (count > 1), frames + (len(many_frames) if count > 1 else 0)
-        for frame in many_frames:
-            order = number if "order" not in given else given["order"][row]
-            for column, values in given.items():
-                columns[column].append(values[row])
-            names.append(name if frame is None else f"{name}[{frame}]")
-            if "path" in columns:
-                columns["path"][-1] = names[-1]
-            for column, value in (("group", group), ("order", order if frame is None else str(places[frame]))):
-                if column in given:
-                    columns[column].pop()
-                columns[column].append(value)
-            cases.append(name if frame is not None else (given["case"][row] if "case" in given else group))
-            unnumbered += columns["order"][-1] is None
-    if "group" in given and films:
-        columns["case"] = cases
+    columns = {name: [values[frame.row] for frame in frames] for name, values in given.items()}
+    columns |= {"group": [frame.group for frame in frames], "order": [frame.order for frame in frames]}
+    if "path" in given:
+        columns["path"] = list[str | None](names)
+    if "group" in given and any(len(own) > 1 for own in places):
+        columns["case"] = [frame.case for frame in frames]
     if source.kind == "class folders" and len(set(zip(columns["label"], columns["group"], strict=True))) == len(
         set(columns["label"])
     ):  # walk/001.png: the folder is the sequence, and no class
         source = source.without_classes()
         del columns["label"]
-    notes = list(source.notes)
+    notes = [*source.notes, *_notes(source.names, places, frames, every)]
+    return replace(source, names=names, table=Table(columns, rows=len(names)), notes=notes)
+
+
+def _frames_of(source: Source, row: int, places: Sequence[int], every: int) -> list[_Frame]:
+    """The rows that one file becomes, whose frames lie at ``places``."""
+    name = source.names[row]
+    given = {column: values[row] for column, values in source.table.columns.items()}
+    if len(places) > 1:
+        group = given.get("group", name)
+        return [_Frame(row, at, f"{name}[{at}]", group, str(places[at]), name) for at in range(0, len(places), every)]
+    file, one = split_name(name)
+    said, number = numbered(name) if one is None else (file, str(one))
+    group = given.get("group", said)
+    return [_Frame(row, None, name, group, given.get("order", number), given.get("case", group))]
+
+
+def _notes(names: Sequence[str], places: Sequence[Sequence[int]], frames: Sequence[_Frame], every: int) -> list[str]:
+    """What is told of files of many frames, of frames that are missing in them, and of images that are in no sequence."""
+    notes = []
+    films = sum(len(own) > 1 for own in places)
     if films:
         each = "" if every == 1 else f", every {ordinal(every)} of them"
-        notes.append(f"{many(films, 'file')} of many frames: {many(frames, 'frame')}{each}")
+        taken = sum(frame.at is not None for frame in frames)
+        notes.append(f"{many(films, 'file')} of many frames: {many(taken, 'frame')}{each}")
+    leaps = []
+    for name, own in zip(names, places, strict=True):
+        leap = next((at for at, place in enumerate(own) if place > at), None)
+        if leap is not None:
+            leaps.append(f"{name}[{leap - 1}] to [{leap}]")
     if leaps:
         notes.append(
             f"{many(len(leaps), 'video')} of constant rate leap{'s' * (len(leaps) == 1)} in time, first from "
             f"{leaps[0]}: frames are missing there, and no window crosses that"
         )
+    unnumbered = sum(frame.order is None for frame in frames)
     if unnumbered:
         notes.append(f"{many(unnumbered, 'file')} without a number in the name or an order: no frame of a sequence")
-    return replace(source, names=names, table=Table(columns, rows=len(names)), notes=notes)
+    return notes

@@ -112,9 +112,9 @@ class Table:
         return found
 
 
-def many(count: int, noun: str) -> str:
-    """'1 image', '2,000 images'."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def many(count: int, noun: str, several: str | None = None) -> str:
+    """'1 image', '2,000 images', and where the plural is ``several`` '2 studies'."""
+    return f"{count:,} {noun if count == 1 else several or f'{noun}s'}"
 
 
 def ordinal(number: int) -> str:

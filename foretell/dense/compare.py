@@ -16,8 +16,8 @@ from foretell.dense.masks import Index, Masks
 from foretell.dense.segmenter import DenseConfig, Masked, Segmenter, masked
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError, unknown
-from foretell.measures.intervals import paired, t_interval
-from foretell.train.config import TrainingConfig
+from foretell.measures.summary import differences, summarise
+from foretell.train.config import NEVER, TrainingConfig
 from foretell.train.loop import fit
 from foretell.transfer.fractions import Amount, amounts
 from foretell.transfer.images.features import fresh_encoder, random_encoder
@@ -33,9 +33,9 @@ ARMS = {
 }
 PAIRS = (("pretrained", "scratch"), ("frozen", "random"), ("pretrained", "frozen"))
 METRICS = ("dice", "miou")
+AMOUNT = ("images",)
 HELD_OUT = 0.25  # share of the masks by which the learning rate is chosen
 FEWEST = 4  # masks below which it is not chosen, but the middle one taken
-_NEVER = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def compare_dense(
         "classes": masks.classes,
         "arms": {arm: {"title": ARMS[arm]} for arm in arms},
         "rows": rows,
-        "summary": summarise(rows),
-        "paired": differences(rows),
+        "summary": summarise(rows, METRICS, AMOUNT),
+        "paired": differences(rows, METRICS, PAIRS, AMOUNT),
         "notes": [*masks.notes, *notes],
         "test": {"images": len(test)},
         "budget": {"steps": budget.steps, "batch": budget.batch, "rates": list(budget.rates)},
@@ -238,40 +238,7 @@ def _train(
     segmenter = Segmenter(chosen, copied(start), data, views, seed=seed)
     training = TrainingConfig(
         seed=seed, batch=budget.batch, steps=budget.steps, optimizer="adamw", rate=rate, weight_decay=1e-4,
-        device=budget.device, precision="float32", layout="channels_last", health_every=_NEVER, checkpoint_every=_NEVER,
+        device=budget.device, precision="float32", layout="channels_last", health_every=NEVER, checkpoint_every=NEVER,
     )  # fmt: skip
     fit(segmenter, training)
     return segmenter
-
-
-def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and 95% t interval over seeds, within [0, 1], of each arm, number of masks and metric."""
-    found = []
-    for arm, count in dict.fromkeys((row["arm"], row["images"]) for row in rows):
-        own = [row for row in rows if (row["arm"], row["images"]) == (arm, count)]
-        for metric in METRICS:
-            interval = t_interval([row[metric] for row in own]).within(0, 1)
-            found.append({"arm": arm, "images": count, "metric": metric, **interval.record()})
-    return found
-
-
-def differences(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Paired differences over seeds of ``PAIRS`` at each number of masks, with a verdict."""
-    found = []
-    for count in dict.fromkeys(row["images"] for row in rows):
-        for arm, other in PAIRS:
-            for metric in METRICS:
-                ours, others = (
-                    {row["seed"]: row[metric] for row in rows if (row["arm"], row["images"]) == (name, count)}
-                    for name in (arm, other)
-                )
-                seeds = sorted(ours.keys() & others.keys())
-                if seeds:
-                    interval = paired([ours[seed] for seed in seeds], [others[seed] for seed in seeds]).within(-1, 1)
-                    found.append(
-                        {
-                            "arm": arm, "against": other, "images": count, "metric": metric, "difference": interval.mean,
-                            "low": interval.low, "high": interval.high, "n": interval.n, "verdict": interval.verdict,
-                        }
-                    )  # fmt: skip
-    return found

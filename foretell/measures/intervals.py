@@ -16,6 +16,7 @@ Verdict = Literal["better", "worse", "undecided"]
 
 COUNTS = 1 << 22  # numbers that ``recounted`` holds at a time
 EQUAL = 1e-9  # width of an interval below which its values are taken for equal: what is left is rounding
+ALIKE = "no spread"  # in place of the ends of an interval whose values are equal
 
 
 @dataclass(frozen=True)

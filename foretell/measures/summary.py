@@ -58,40 +58,42 @@ def _value(row: Row, metric: str) -> float:
     return math.nan if row[metric] is None else float(row[metric])
 
 
-def _points(rows: Sequence[Row]) -> list[int | None]:
-    """The label fractions in rising order; None (all labels) is the last."""
-    found = {row["per_class"] for row in rows}
-    return sorted(found, key=lambda per_class: math.inf if per_class is None else per_class)
+def _points(rows: Sequence[Row], amount: str) -> list[int | None]:
+    """The amounts of labels in rising order; None (all labels) is the last."""
+    return sorted({row[amount] for row in rows}, key=lambda point: math.inf if point is None else point)
 
 
-def summarise(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row]:
-    """Mean and 95% t interval over seeds, within its bounds, for every arm, fraction and metric."""
+def summarise(
+    rows: Sequence[Row], metrics: Sequence[str] = METRICS, amount: Sequence[str] = ("per_class", "labels")
+) -> list[Row]:
+    """Mean and 95% t interval over seeds, within its bounds, for every arm, amount of labels and metric.
+
+    ``amount``: the columns that say how many labels a row has; rows with the same value of the first belong together.
+    """
     summary = []
     for arm in dict.fromkeys(row["arm"] for row in rows):
-        for per_class in _points(rows):
-            own = [row for row in rows if row["arm"] == arm and row["per_class"] == per_class]
+        for point in _points(rows, amount[0]):
+            own = [row for row in rows if row["arm"] == arm and row[amount[0]] == point]
             for metric in metrics if own else ():
                 interval = bounded(t_interval([_value(row, metric) for row in own]), metric)
-                summary.append(
-                    {
-                        "arm": arm,
-                        "per_class": per_class,
-                        "labels": own[0]["labels"],
-                        "metric": metric,
-                        **interval.record(),
-                    }
-                )
+                labels = {name: own[0][name] for name in amount}
+                summary.append({"arm": arm, **labels, "metric": metric, **interval.record()})
     return summary
 
 
-def differences(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[Row]:
-    """Paired differences over seeds for the pairs of arms in ``PAIRS``, with "better", "worse" or "undecided"; their 95% t
-    intervals within their bounds."""
+def differences(
+    rows: Sequence[Row],
+    metrics: Sequence[str] = METRICS,
+    pairs: Sequence[tuple[str, str]] = PAIRS,
+    amount: Sequence[str] = ("per_class", "labels"),
+) -> list[Row]:
+    """Paired differences over seeds for the ``pairs`` of arms, with "better", "worse" or "undecided"; their 95% t intervals
+    within their bounds. ``amount`` as ``summarise``."""
     found = []
-    for per_class in _points(rows):
-        for arm, against in PAIRS:
-            ours = {row["seed"]: row for row in rows if row["arm"] == arm and row["per_class"] == per_class}
-            others = {row["seed"]: row for row in rows if row["arm"] == against and row["per_class"] == per_class}
+    for point in _points(rows, amount[0]):
+        for arm, against in pairs:
+            ours = {row["seed"]: row for row in rows if row["arm"] == arm and row[amount[0]] == point}
+            others = {row["seed"]: row for row in rows if row["arm"] == against and row[amount[0]] == point}
             seeds = sorted(ours.keys() & others.keys())
             for metric in metrics if seeds else ():
                 raw = paired(
@@ -100,8 +102,7 @@ def differences(rows: Sequence[Row], metrics: Sequence[str] = METRICS) -> list[R
                 interval = bounded_difference(raw, metric)
                 found.append(
                     {
-                        "per_class": per_class,
-                        "labels": ours[seeds[0]]["labels"],
+                        **{name: ours[seeds[0]][name] for name in amount},
                         "arm": arm,
                         "against": against,
                         "metric": metric,
@@ -175,7 +176,7 @@ def to_reach(rows: Sequence[Row], arm: str = "pretrained", against: str = "scrat
     is there, and None where it does not get there. "every" is the most steps between two looks. None without curves.
     """
     found = []
-    for per_class in _points(rows):
+    for per_class in _points(rows, "per_class"):
         pair = {
             name: next((r for r in rows if r["arm"] == name and r["per_class"] == per_class and r.get("curve")), None)
             for name in (arm, against)

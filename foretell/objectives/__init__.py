@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 
 from foretell.errors import unknown
 from foretell.objectives.base import Objective
@@ -30,6 +30,5 @@ def get(name: str) -> type[Objective]:
     """The class of a pretext task. Raises InputError with the nearest name when there is none."""
     if name not in _WHERE:
         raise unknown("objective", name, _WHERE)
-    module, _, attribute = _WHERE[name].partition(":")
-    found: type[Objective] = getattr(import_module(module), attribute)
+    found: type[Objective] = resolve_name(_WHERE[name])
     return found

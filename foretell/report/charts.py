@@ -8,7 +8,7 @@ from statistics import mean
 
 from markupsafe import Markup
 
-from foretell.measures.intervals import EQUAL
+from foretell.measures.intervals import ALIKE, EQUAL
 from foretell.measures.metrics import chance, metric_name
 from foretell.report import analysis, words
 from foretell.report.gather import Gathered, Json
@@ -108,8 +108,7 @@ def _cell_note(comparison: Json, cell: analysis.Cell) -> str:
     bounds = words.interval(cell.low, cell.high)
     return (
         f"{analysis.arm_name(comparison, cell.arm)}, {analysis.labels_phrase(cell.labels, cell.per_class)}: "
-        f"{words.percent(cell.mean)}"
-        + (f", {'' if bounds == words.ALIKE else '95% interval '}{bounds}" if bounds else "")
+        f"{words.percent(cell.mean)}" + (f", {'' if bounds == ALIKE else '95% interval '}{bounds}" if bounds else "")
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from foretell import __version__
+from foretell.measures.intervals import ALIKE
 from foretell.measures.metrics import metric_name
 from foretell.measures.redrawn import settled
 from foretell.report import analysis, searching, words
@@ -142,9 +143,7 @@ def _said(comparison: Json, row: Json) -> str:
     if not bounds:
         spread = "one seed"
     else:
-        seeds = (
-            f"all {row['n']} seeds alike" if bounds == words.ALIKE else f"95% interval over {row['n']} seeds {bounds}"
-        )
+        seeds = f"all {row['n']} seeds alike" if bounds == ALIKE else f"95% interval over {row['n']} seeds {bounds}"
         spread = f"{seeds}, over groups {groups}: {settled(row)}" if groups else f"{seeds}: {settled(row)}"
     given = analysis.labels_phrase(row["labels"], row["per_class"])
     labels = given if row["per_class"] else f"all {given}"

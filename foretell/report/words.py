@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from foretell.measures.intervals import alike
+from foretell.measures.intervals import ALIKE, alike
 
 MISSING = "–"
 Format = Callable[[float], str]
@@ -68,9 +68,6 @@ def points(value: float | None, digits: int = 1) -> str:
 def begun(text: str) -> str:
     """``text`` as a sentence or a head begins, its other letters as they are: AUROC stays so."""
     return text[:1].upper() + text[1:]
-
-
-ALIKE = "no spread"
 
 
 def interval(low: float | None, high: float | None, *, signed: bool = False, share: bool = True) -> str:

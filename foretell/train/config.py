@@ -10,6 +10,8 @@ from foretell.errors import InputError
 from foretell.settings import Settings
 from foretell.train.budget import seconds_of
 
+NEVER = 1_000_000_000  # as ``checkpoint_every`` and ``health_every``
+
 
 class TrainingConfig(Settings):
     """How anything is trained. Exactly one of ``epochs``, ``steps`` and ``time`` is the budget (default 100 epochs)."""

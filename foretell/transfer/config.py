@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -166,6 +166,24 @@ class TransferConfig(ClassifierConfig):
             raise ValueError("pooling=attention is for cases: set unit to case")
         return self
 
+    def key_settings(self, *, text: bool = False) -> dict[str, Any]:
+        """The settings that are in the key of each answer kept (``cache.Cache``) of images, or of ``text``.
+
+        Those of the search are in the name of its study (``trials.Keep.of``); ``probe_samples`` shows in the labels.
+        """
+        return self.model_dump(mode="json", exclude={"device", "probe_samples", "search", "views" if text else "text"})
+
+    def comparable_settings(self) -> dict[str, Any]:
+        """The settings in which two comparisons of images must agree to stand side by side.
+
+        Left out are where work is done, what is only looked at, and the headline, which a comparison names by itself.
+        """
+        free: dict[str, bool | set[str]] = {
+            "device": True, "layout": True, "probe_samples": True, "neighbours": True, "curve_points": True, "curve_samples": True,
+            "metric": True, "text": True, "search": {"storage"},
+        }  # fmt: skip
+        return self.model_dump(mode="json", exclude=free)
+
     @property
     def headline(self) -> str:
         """The metric of images that is told first."""
@@ -183,8 +201,7 @@ class TransferConfig(ClassifierConfig):
         """The random views of fine-tuning; side, mean, deviation and interpolation are those of ``pretraining``."""
         if self.views is None:
             return pretraining.milder()
-        own = ("side", "mean", "std", "interpolation")
-        return self.views.model_copy(update={name: getattr(pretraining, name) for name in own})
+        return self.views.entering(dict(pretraining))
 
     def batch_for(self, labels: int) -> int:
         """Batch of one fine-tuning: with very few labels a batch holds several views of the same image."""

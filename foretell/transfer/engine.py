@@ -20,9 +20,9 @@ from foretell.measures.summary import differences, labels_saved, summarise, to_r
 from foretell.measures.verdict import verdict
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.fractions import Fraction, Index, Samples, validation_splits
+from foretell.transfer.fractions import Fraction, Index, Samples, splits_of
 from foretell.transfer.search import require
-from foretell.transfer.trials import Keep, Trial, trials_of
+from foretell.transfer.trials import Keep, Trial, fits_of, trials_of
 
 Progress = Callable[[int, int, str], None]
 FROZEN = 1000  # samples of training that take about as long as a probe
@@ -159,20 +159,11 @@ class Engine(ABC, Generic[Data]):
 
     def fits_of_search(self, data: Data) -> int:
         """How many trainings ``search`` does."""
-        if self.trials == 1:
-            return 0
-        return self.trials * max(1, len(self.splits(data)[0]))
+        return fits_of(self.config.search, self.trials, self.splits(data)[0])
 
     def splits(self, data: Data) -> tuple[list[tuple[Index, Index]], str]:
         """How the labels of ``data`` are cut to choose settings."""
-        return validation_splits(
-            data.codes,
-            data.groups,
-            k=self.config.folds,
-            share=self.config.holdout,
-            seed=self.seeds[0],
-            fewest=min(2, max(1, len(self.classes))),
-        )
+        return splits_of(data, self.config, self.seeds[0])
 
     def look_every(self, data: Data) -> int:
         """Steps between two looks at a fit on ``data``, the same for every arm, however many steps it chose; 0: no looks."""

@@ -194,11 +194,19 @@ def validation_splits(
     return kept, how
 
 
+def splits_of(data: Samples, config: TransferConfig, seed: int) -> tuple[list[tuple[Index, Index]], str]:
+    """``validation_splits`` of ``data`` by the settings ``config``; a task without classes has one code to learn from."""
+    fewest = min(2, max(1, len(data.classes)))
+    return validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed, fewest=fewest)
+
+
 # of a comparison ----------------------------------------------------------------------------------------------------
 
 
 class Samples(Protocol):
-    """Labelled samples: ``index`` (N,) rows of the source, ``codes`` (N,) classes, ``groups`` (N,) or None."""
+    """Labelled samples: ``index`` (N,) rows of the source, ``codes`` (N,) classes, ``groups`` (N,) or None, and the names of
+    the ``classes``.
+    """
 
     @property
     def index(self) -> Index: ...
@@ -206,14 +214,9 @@ class Samples(Protocol):
     def codes(self) -> Index: ...
     @property
     def groups(self) -> Index | None: ...
-    def __len__(self) -> int: ...
-
-
-class Classed(Samples, Protocol):
-    """Labelled samples with the names of their classes."""
-
     @property
     def classes(self) -> list[str]: ...
+    def __len__(self) -> int: ...
 
 
 @dataclass
@@ -237,7 +240,7 @@ def _chosen(codes: Index, groups: Index | None, amount: Amount, seed: int, unit:
 
 
 def fractions_of(
-    train: Classed,
+    train: Samples,
     per_class: Sequence[Amount],
     seeds: Sequence[int],
     config: TransferConfig,

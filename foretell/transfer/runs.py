@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.errors import InputError
-from foretell.measures.intervals import paired, t_interval
+from foretell.measures.intervals import ALIKE, paired, t_interval
 from foretell.run import Run
 from foretell.transfer.labels import same_labels
 
@@ -134,7 +134,7 @@ def _spread(row: Row) -> str:
     if row["n"] < 2:
         return ""
     alike = row["low"] == row["high"]
-    return " (no spread)" if alike else f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+    return f" ({ALIKE})" if alike else f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
 
 
 def table(result: Row) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,6 +93,14 @@ def published(space: Space) -> list[Trial]:
 def trials_of(config: SearchConfig, trials: int) -> int:
     """How many trials a search has where ``trials`` were asked for: the published grid has a number of its own."""
     return len(RATES) * len(DECAYS) if config.method == "published" else trials
+
+
+def fits_of(config: SearchConfig, trials: int, splits: Sequence[Any]) -> int:
+    """How many trainings a search makes, ``splits`` being its pairs to train and to validate on: where nothing can be held out
+    a trial is one training, and a single trial is not judged.
+    """
+    count = trials_of(config, trials)
+    return 0 if count == 1 else count * max(1, len(splits))
 
 
 def listed(config: SearchConfig, space: Space, trials: int) -> list[Trial]:

@@ -70,15 +70,8 @@ def check(
         return of_text
     found = audit(
         chosen.source,
-        columns=chosen.columns,
-        labels=chosen.labels,
+        **chosen.reading(),
         findings=asked.transfer.findings,
-        side=chosen.side,
-        channels=chosen.channels,
-        scale=chosen.scale,
-        frames=chosen.frames,
-        medical=chosen.medical,
-        workers=chosen.workers,
         progress=common.counting("reading and comparing images"),
     )
     print(render(found), flush=True)

@@ -78,15 +78,8 @@ def open_data(data: DataConfig) -> ImageStore:
     opened = functools.partial(
         open_images,
         data.source,
-        columns=data.columns,
-        labels=data.labels,
-        side=data.side,
-        workers=data.workers,
+        **data.reading(),
         max_unreadable=data.max_unreadable,
-        channels=data.channels,
-        scale=data.scale,
-        frames=data.frames,
-        medical=data.medical,
         progress=counting("reading images"),
     )
     built = distributed.on_first(opened)
@@ -281,8 +274,7 @@ class Pretrained:
     def views(self) -> ViewConfig:
         """The views of the run's objective, with side, mean, deviation and interpolation as the encoder was trained with."""
         chosen = getattr(self.recipe.objective, "views", None) or ViewConfig()
-        settled = {name: self.facts[name] for name in ("side", "mean", "std", "interpolation")}
-        views: ViewConfig = chosen.model_copy(update=settled)
+        views: ViewConfig = chosen.entering(self.facts)
         return views
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from foretell.run import Run, write_aside
 from foretell.train.machine import named_device
 from foretell.transfer.images.features import extract
 from foretell.verbs import common, kept_split, text_transfer
+from foretell.views.config import ViewConfig
 
 Features = NDArray[np.float32]
 SUFFIXES = (".npz", ".npy", ".parquet")
@@ -54,11 +56,14 @@ def opened(
     return encoder, facts, store, chosen, run
 
 
-def features_of(encoder: TimmEncoder, facts: dict[str, Any], store: ImageStore) -> Features:
-    return extract(
-        encoder, store, side=facts["side"], mean=facts["mean"], std=facts["std"], crop=facts["crop"],
-        interpolation=facts["interpolation"], progress=common.counting("embedding"),
-    )  # fmt: skip
+def features_of(
+    encoder: TimmEncoder,
+    facts: dict[str, Any],
+    store: ImageStore,
+    progress: Callable[[int, int], None] | None = None,
+) -> Features:
+    """Pooled features (N, D) of all images of ``store``, which enter as ``facts`` say (``load_encoder``)."""
+    return extract(encoder, store, None, ViewConfig().entering(facts), crop=facts["crop"], progress=progress)
 
 
 def embed(place: Path, data: str | Path | None, out: Path | None, device: str, overrides: Overrides = ()) -> Features:
@@ -71,7 +76,7 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str, o
     if out is None:
         out = (run.path if run is not None else Path()) / "features.npz"
     common.make_place(out)
-    features = features_of(encoder, facts, store)
+    features = features_of(encoder, facts, store, common.counting("embedding"))
     write_aside(out, _packed(features, store.names, store.table, out.suffix))
     print(f"features: {out} ({features.shape[0]:,} images, {features.shape[1]} dimensions)")
     if store.unreadable and out.suffix == ".npy":

@@ -9,8 +9,8 @@ import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, ClassVar, Generic, TypeVar
 
 import foretell.objectives as objectives
@@ -81,8 +81,7 @@ class Kind(ABC, Generic[S]):
 
 def named(name: str) -> Kind[Any]:
     """The kind of data of ``Objective.kind``."""
-    module, _, attribute = _WHERE[name].partition(":")
-    found: type[Kind[Any]] = getattr(import_module(module), attribute)
+    found: type[Kind[Any]] = resolve_name(_WHERE[name])
     return found()
 
 

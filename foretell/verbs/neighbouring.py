@@ -26,7 +26,6 @@ from foretell.report import build as build_report
 from foretell.report.exhibits import fitted, neighbours_grid, write_neighbours
 from foretell.run import Run
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.images.features import extract
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.nearby import (
     Near,
@@ -205,11 +204,8 @@ def neighbours(
     unit = apart if apart != "auto" else by if whole is None else str(store.table.identity)
     itself = of if apart == "auto" else np.arange(len(store), dtype=np.int64)
     among = _among(asked, [itself] if whole is None else [itself, whole], unit)
-    features = features_of(encoder, facts, store)
-    queries = extract(
-        encoder, asked.images, side=facts["side"], mean=facts["mean"], std=facts["std"], crop=facts["crop"],
-        interpolation=facts["interpolation"],
-    )  # fmt: skip
+    features = features_of(encoder, facts, store, common.counting("embedding"))
+    queries = features_of(encoder, facts, asked.images)
     found = [
         nearest_images(query, features, rows, k) if by == "image" else nearest_cases(query, features, of, rows, k)
         for query, rows in zip(queries, among, strict=True)

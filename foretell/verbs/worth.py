@@ -33,14 +33,6 @@ FROZEN = ("knn", "linear_probe", "retrieval")
 FINDINGS = "findings are judged by a comparison (foretell evaluate RUN --compare), not by neighbours"
 
 
-def features_of(encoder: Encoder, store: ImageStore, rows: Index, views: ViewConfig, crop: Crop = 1.0) -> Features:
-    """Frozen pooled features (N, D) of ``rows``; ``views`` has side, mean, deviation and interpolation."""
-    return extract(
-        encoder, store, rows, side=views.side, mean=views.mean, std=views.std, crop=crop,
-        interpolation=views.interpolation,
-    )  # fmt: skip
-
-
 def frozen(
     encoder: Encoder,
     store: ImageStore,
@@ -95,9 +87,9 @@ def frozen(
 
     if config.findings:  # neighbours vote for one class; the probe of findings is an arm of a comparison
         return result
-    judge("pretrained", lambda rows: features_of(encoder, store, rows, views, config.crop))
+    judge("pretrained", lambda rows: extract(encoder, store, rows, views, crop=config.crop))
     untrained = random_encoder(encoder, seed, store, train.index, views)
-    judge("random", lambda rows: features_of(untrained, store, rows, views, config.crop))
+    judge("random", lambda rows: extract(untrained, store, rows, views, crop=config.crop))
     judge("pixels", lambda rows: pixels(store, rows, min(PIXELS_SIDE, encoder.side)))
     return result
 
@@ -195,7 +187,7 @@ def draw(
     if len(rows) > SHOWN:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:SHOWN])
     shown = store.subset(rows)
-    features = features_of(encoder, store, rows, views, crop)
+    features = extract(encoder, store, rows, views, crop=crop)
     codes: Any = None
     classes: Sequence[str] | None = None
     if "label" in shown.table and not findings:

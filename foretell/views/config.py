@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -61,6 +62,13 @@ class ViewConfig(Settings):
         if value is not None and min(value, default=1.0) <= 0:
             raise ValueError("each std must be above 0")
         return value
+
+    def entering(self, facts: Mapping[str, Any]) -> ViewConfig:
+        """These views with the side, mean, deviation and interpolation of ``facts``, as an encoder was trained with.
+
+        ``facts`` are those of ``foretell.encoders.load_encoder``, or the fields of other views.
+        """
+        return self.model_copy(update={name: facts[name] for name in ("side", "mean", "std", "interpolation")})
 
     def milder(self) -> ViewConfig:
         """These views for training with labels: half the crop range and colour strength, no grey, blur, solarising or

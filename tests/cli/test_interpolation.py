@@ -15,7 +15,8 @@ from PIL import Image
 
 from foretell.data.store import ImageStore, open_images
 from foretell.encoders import load_encoder
-from foretell.verbs import common, worth
+from foretell.transfer.images.features import extract
+from foretell.verbs import common
 from foretell.views import plain
 
 Call = Callable[..., Said]
@@ -61,7 +62,7 @@ def test_features_are_those_of_the_interpolation_that_the_config_says(
         assert np.abs(found - expected(bicubic, larger, "bilinear")).max() > 1e-3
     views = common.read_run(bicubic).views
     rows = np.arange(len(larger))
-    judged = worth.features_of(load_encoder(bicubic)[0], larger, rows, views)
+    judged = extract(load_encoder(bicubic)[0], larger, rows, views)
     np.testing.assert_allclose(judged, found, rtol=1e-4, atol=1e-5)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from foretell.measures.intervals import ALIKE
 from foretell.report import words
 from foretell.report.measures import measures
 from foretell.report.parts import Cell
@@ -90,7 +91,7 @@ def test_long_names_keep_both_ends() -> None:
 def test_seeds_that_are_all_alike_have_no_interval_to_tell() -> None:
     assert words.interval(0.7, 0.8) == "70.0 to 80.0"
     assert words.interval(-0.01, 0.02, signed=True) == f"{words.points(-0.01)} to {words.points(0.02)}"
-    assert words.interval(0.7, 0.7) == words.interval(0.0, 0.0, signed=True) == words.ALIKE
+    assert words.interval(0.7, 0.7) == words.interval(0.0, 0.0, signed=True) == ALIKE
     assert words.interval(None, None) == ""
 
 

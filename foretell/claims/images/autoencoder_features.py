@@ -67,12 +67,10 @@ def network(lab: Lab, name: str, seed: int) -> Autoencoder:
 
 def read(lab: Lab, found: Autoencoder, how: str, rows: Index) -> Features:
     """(N, dim) float32 of clean pictures, ``how`` being one of ``READS``."""
-    store, views = lab.store(shared.SOURCE), found.views
+    store = lab.store(shared.SOURCE)
     if how == "code":
         return codes(found, store, rows, clean=True)
-    return extract(
-        found.encoder, store, rows, side=SIDE, mean=views.mean, std=views.std, interpolation=views.interpolation
-    )
+    return extract(found.encoder, store, rows, found.views)
 
 
 class AutoencoderFeatures(Claim):

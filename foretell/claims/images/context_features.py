@@ -100,19 +100,7 @@ class ContextEncoderFeatures(Claim):
         store, (train, test) = lab.store(SOURCE), lab.split(SOURCE)
         codes, classes = store.table.codes("label")
         few = np.sort(np.random.default_rng(seed).permutation(train)[:PROBED])
-        views = objective.views
-        x, held = (
-            extract(
-                objective.encoder,
-                store,
-                rows,
-                side=SIDE,
-                mean=views.mean,
-                std=views.std,
-                interpolation=views.interpolation,
-            )
-            for rows in (few, test)
-        )
+        x, held = (extract(objective.encoder, store, rows, objective.views) for rows in (few, test))
         splits, _ = validation_splits(codes[few], None, k=2, share=0.25, seed=0)
         probe, _ = linear_probe(x, codes[few], len(classes), splits=splits, trials=4)
         return 100 * float((probe.logits(held).argmax(axis=1) == codes[test]).mean())

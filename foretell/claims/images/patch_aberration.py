@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from foretell.claims.base import Claim, Finding
 from foretell.claims.images import patch_localization as shared
 from foretell.claims.lab import Lab
 
-ARMS: dict[str, tuple[str, dict[str, Any]]] = {
+ARMS: dict[str, tuple[str, dict[str, object]]] = {
     "lens": ("textures through a lens", shared.UNPROTECTED),
     "no lens": ("textures", shared.UNPROTECTED),
     "no lens, colour dropped": ("textures", {}),
@@ -26,16 +24,11 @@ class PatchAberration(Claim):
     minutes = 1.5
 
     def work(self, lab: Lab) -> list[Finding]:
-        shared.open_stores(lab)
-        rows = {
-            arm: [shared.judged(lab, self.name, shared.recipe(source, seed, **settings)) for seed in self.seeds]
-            for arm, (source, settings) in ARMS.items()
-        }
+        rows = shared.measured(self, lab, ARMS)
 
         def of(arm: str, name: str) -> list[float]:
             return [row[name] for row in rows[arm]]
 
-        self.notes += [shared.told(arm, measured) for arm, measured in rows.items()]
         at_most = [shared.CHANCE + shared.MARGIN] * len(self.seeds)
         constant = [100.0] * len(self.seeds)
         return [

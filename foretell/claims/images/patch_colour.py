@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from foretell.claims.base import Claim, Finding
 from foretell.claims.images import patch_localization as shared
 from foretell.claims.lab import Lab
 
 SOURCE = "textures through a lens"
-ARMS: dict[str, dict[str, Any]] = {
-    "no countermeasure": dict(shared.UNPROTECTED),
-    "colour dropped": {**shared.UNPROTECTED, "colour": "drop"},
-    "uniform noise": {**shared.UNPROTECTED, "colour": "drop", "noise": "uniform"},
-    "projection": {**shared.UNPROTECTED, "colour": "projection"},
+ARMS = {
+    "no countermeasure": (SOURCE, shared.UNPROTECTED),
+    "colour dropped": (SOURCE, {**shared.UNPROTECTED, "colour": "drop"}),
+    "uniform noise": (SOURCE, {**shared.UNPROTECTED, "colour": "drop", "noise": "uniform"}),
+    "projection": (SOURCE, {**shared.UNPROTECTED, "colour": "projection"}),
 }
 
 
@@ -28,16 +26,11 @@ class PatchColour(Claim):
     minutes = 2.0
 
     def work(self, lab: Lab) -> list[Finding]:
-        shared.open_stores(lab)
-        rows = {
-            arm: [shared.judged(lab, self.name, shared.recipe(SOURCE, seed, **settings)) for seed in self.seeds]
-            for arm, settings in ARMS.items()
-        }
+        rows = shared.measured(self, lab, ARMS)
 
         def of(arm: str, name: str) -> list[float]:
             return [row[name] for row in rows[arm]]
 
-        self.notes += [shared.told(arm, measured) for arm, measured in rows.items()]
         at_most = [shared.CHANCE + shared.MARGIN] * len(self.seeds)
         found = []
         for arm in ("colour dropped", "uniform noise"):

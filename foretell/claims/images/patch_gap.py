@@ -28,16 +28,11 @@ class PatchGap(Claim):
     minutes = 5.5
 
     def work(self, lab: Lab) -> list[Finding]:
-        shared.open_stores(lab)
-        rows = {
-            arm: [shared.judged(lab, self.name, shared.recipe(source, seed, STEPS, **settings)) for seed in self.seeds]
-            for arm, (source, settings) in ARMS.items()
-        }
+        rows = shared.measured(self, lab, ARMS, STEPS)
 
         def of(arm: str) -> list[float]:
             return [row["accuracy"] for row in rows[arm]]
 
-        self.notes += [shared.told(arm, measured) for arm, measured in rows.items()]
         at_most = [shared.CHANCE + shared.MARGIN] * len(self.seeds)
         return [
             Finding("accuracy on grass and gravel, gap 0 over half a patch", "not published", of("gap 0"), of("gap")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -77,12 +76,11 @@ class PatchLayout(Claim):
         lab.say(f"{self.name}: probing seed {seed}")
         store, views, encoder = lab.store(SOURCE), objective.views, objective.for_transfer()
         untrained = random_encoder(encoder, seed, store, lab.split(SOURCE)[0], views)
-        sees: dict[str, Any] = {name: getattr(views, name) for name in ("side", "mean", "std", "interpolation")}
         logits = shared.logits_on(objective, shared.test_part(lab, made))
         return {
             "accuracy": shared.accuracy(logits, objective.grid),
-            "pretrained": _score(lab, lambda rows: extract(encoder, store, rows, **sees)),
-            "random": _score(lab, lambda rows: extract(untrained, store, rows, **sees)),
+            "pretrained": _score(lab, lambda rows: extract(encoder, store, rows, views)),
+            "random": _score(lab, lambda rows: extract(untrained, store, rows, views)),
         }
 
 

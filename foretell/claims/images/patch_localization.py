@@ -6,12 +6,14 @@ recipe ``patch_localization``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
 
+from foretell.claims.base import Claim
 from foretell.claims.images.patch_pictures import textures
 from foretell.claims.lab import Lab
 from foretell.counters import Rng, Rows, seed_of
@@ -33,7 +35,7 @@ STORES = {
     "textures through a lens": (GRASS, LENS),
     "bricks": (("brick",), 0.0),
 }
-UNPROTECTED = {"colour": "keep", "resample": 0.0, "contrast": False}
+UNPROTECTED: dict[str, object] = {"colour": "keep", "resample": 0.0, "contrast": False}
 
 
 def recipe(source: str, seed: int, steps: int | None = None, **settings: object) -> Recipe:
@@ -142,6 +144,19 @@ def judged(lab: Lab, name: str, made: Recipe) -> dict[str, float]:
         }
 
     return lab.result("patch-textures", {"recipe": lab.key(made)}, work)
+
+
+def measured(
+    claim: Claim, lab: Lab, arms: Mapping[str, tuple[str, Mapping[str, object]]], steps: int | None = None
+) -> dict[str, list[dict[str, float]]]:
+    """What ``judged`` says of each arm, one of ``STORES`` and settings of the objective, for every seed; the means become notes."""
+    open_stores(lab)
+    rows = {
+        arm: [judged(lab, claim.name, recipe(source, seed, steps, **settings)) for seed in claim.seeds]
+        for arm, (source, settings) in arms.items()
+    }
+    claim.notes += [told(arm, of_arm) for arm, of_arm in rows.items()]
+    return rows
 
 
 def told(arm: str, rows: list[dict[str, float]]) -> str:

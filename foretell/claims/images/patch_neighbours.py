@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from foretell.claims.base import Claim, Finding
 from foretell.claims.images import patch_localization as shared
 from foretell.claims.lab import Lab
 
 SOURCE = "textures through a lens"
-ARMS: dict[str, dict[str, Any]] = {
-    "shortcut open": dict(shared.UNPROTECTED),
-    "colour dropped": {**shared.UNPROTECTED, "colour": "drop"},
+ARMS = {
+    "shortcut open": (SOURCE, shared.UNPROTECTED),
+    "colour dropped": (SOURCE, {**shared.UNPROTECTED, "colour": "drop"}),
 }
 
 
@@ -26,16 +24,11 @@ class PatchNeighbours(Claim):
     minutes = 1.0
 
     def work(self, lab: Lab) -> list[Finding]:
-        shared.open_stores(lab)
-        rows = {
-            arm: [shared.judged(lab, self.name, shared.recipe(SOURCE, seed, **settings)) for seed in self.seeds]
-            for arm, settings in ARMS.items()
-        }
+        rows = shared.measured(self, lab, ARMS)
 
         def of(arm: str, name: str) -> list[float]:
             return [row[name] for row in rows[arm]]
 
-        self.notes += [shared.told(arm, measured) for arm, measured in rows.items()]
         near_base = [value + 5 for value in of("colour dropped", "place_base")]
         return [
             Finding(

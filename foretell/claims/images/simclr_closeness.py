@@ -66,8 +66,6 @@ def _look(lab: Lab, seed: int) -> dict[str, float]:
     untrained = random_encoder(objective.encoder, seed, store, lab.split(simclr.SOURCE)[0], views)
     found = {}
     for name, encoder in (("before", untrained), ("after", objective.encoder)):
-        x = extract(
-            encoder, store, rows, side=objective.side, mean=views.mean, std=views.std, interpolation=views.interpolation
-        )
+        x = extract(encoder, store, rows, views)
         found[name] = closeness(x - x.mean(0), store.table.codes("label")[0][rows])
     return found

@@ -81,19 +81,7 @@ class MICLeInvariance(Claim):
         store = lab.store(name)
         labels = store.table.column("label")
         train, test = (np.array([row for row in part if labels[row] is not None]) for part in lab.split(name))
-        views = objective.views
-        learnt, held = (
-            extract(
-                objective.encoder,
-                store,
-                rows,
-                side=objective.side,
-                mean=views.mean,
-                std=views.std,
-                interpolation=views.interpolation,
-            )
-            for rows in (train, test)
-        )
+        learnt, held = (extract(objective.encoder, store, rows, objective.views) for rows in (train, test))
         units = store.table.codes("group")[0]
         within, between = closeness(held, np.unique(units[test], return_inverse=True)[1])
         poses, kinds = store.table.codes("pose")

@@ -22,7 +22,7 @@ from foretell.tasks.base import Task
 from foretell.tasks.classification import Classification, Entailment
 from foretell.tasks.layout import Layout, extended
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.fractions import subset, validation_splits
+from foretell.transfer.fractions import splits_of, subset
 from foretell.transfer.networks import copied
 from foretell.transfer.text.comparison import at_most
 from foretell.transfer.text.features import Bank, frozen_kinds
@@ -137,7 +137,7 @@ def fine_tuned(start: TextStart, data: Task, test: Task, config: TransferConfig,
 
 def linear(model: LanguageModel | None, data: Task, test: Task, config: TransferConfig, seed: int) -> float:
     """Percent of ``test`` that is right by a linear model on frozen features of ``model``, or on TF-IDF without one."""
-    pairs, _ = validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
+    pairs, _ = splits_of(data, config, seed)
     kinds: Any = {name: TfIdf(name) for name in KINDS} if model is None else frozen_kinds(Bank(model))
     fit, span = (fit_sparse, PENALTIES) if model is None else (fit_dense, config.strengths)
     chosen, _ = search_linear(kinds, fit, data, pairs, TRIALS, span)

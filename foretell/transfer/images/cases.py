@@ -112,15 +112,13 @@ def weights(data: Labelled) -> Array | None:
     return shares
 
 
-def splits(
-    data: Labelled, *, k: int, share: float, seed: int, fewest: int = 2
-) -> tuple[list[tuple[Index, Index]], str]:
+def splits(data: Labelled, config: TransferConfig, seed: int) -> tuple[list[tuple[Index, Index]], str]:
     """``fractions.validation_splits`` with a case as one label: pairs of positions in ``data``, and the rule in words."""
     if data.cases is None:
-        return validation_splits(data.codes, data.groups, k=k, share=share, seed=seed, fewest=fewest)
+        return validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed)
     one = firsts(data)
     groups = None if data.groups is None else data.groups[one]
-    pairs, how = validation_splits(data.codes[one], groups, k=k, share=share, seed=seed, fewest=fewest)
+    pairs, how = validation_splits(data.codes[one], groups, k=config.folds, share=config.holdout, seed=seed)
     cases = data.cases[one]
     whole = [
         (np.flatnonzero(np.isin(data.cases, cases[a])), np.flatnonzero(np.isin(data.cases, cases[b]))) for a, b in pairs

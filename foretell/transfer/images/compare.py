@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foretell.data.edges import outside
-from foretell.data.table import IDENTITIES
+from foretell.data.table import IDENTITIES, many
 from foretell.encoders.base import Encoder
 from foretell.errors import InputError
 from foretell.measures.redrawn import widen_spreads
@@ -42,18 +42,6 @@ if TYPE_CHECKING:
     from foretell.data.store import ImageStore
 
 
-# settings in which two comparisons may differ and still stand side by side: where work is done, what is only looked at, and the
-# headline, which a comparison names by itself
-FREE: dict[str, bool | set[str]] = {
-    "device": True, "layout": True, "probe_samples": True, "neighbours": True, "curve_points": True, "curve_samples": True,
-    "metric": True, "text": True, "search": {"storage"},
-}  # fmt: skip
-
-
-def _counted(count: int, what: str, several: str | None = None) -> str:
-    return f"{count} {what if count == 1 else several or f'{what}s'}"
-
-
 def _check_apart(store: ImageStore, fit: Labelled, held: Labelled) -> None:
     """Raise InputError when a group, or a case or study of no group, has samples in both."""
     identities = store.table.identities()
@@ -65,14 +53,14 @@ def _check_apart(store: ImageStore, fit: Labelled, held: Labelled) -> None:
         first = min(shared)
         noun = first[0]
         raise InputError(
-            f"{store.source}: {_counted(len(shared), noun, IDENTITIES[noun])} both in the training and in the test part (the first is "
+            f"{store.source}: {many(len(shared), noun, IDENTITIES[noun])} both in the training and in the test part (the first is "
             f"'{first[1]}', with '{store.names[learnt[first]]}'); keep every {noun} in one split; images that a run was "
             "pretrained on keep its split, so pretrain on this table"
         )
 
 
 def _without_label(data: Labelled, part: str) -> list[str]:
-    return [f"{_counted(data.unlabelled, f'{part} sample')} without a label left out"] if data.unlabelled else []
+    return [f"{many(data.unlabelled, f'{part} sample')} without a label left out"] if data.unlabelled else []
 
 
 def _read(
@@ -108,7 +96,7 @@ def unseen(
                 f"{store.source}: no training label names {listed}, the labels of all test samples; give both parts the "
                 "same labels"
             )
-        notes.append(f"{_counted(int((~known).sum()), 'test sample')} left out: no training label names {listed}")
+        notes.append(f"{many(int((~known).sum()), 'test sample')} left out: no training label names {listed}")
         held = held.take(np.flatnonzero(known))
     return held, notes
 
@@ -128,7 +116,7 @@ def held_out(
     both = np.intersect1d(np.asarray(train), np.asarray(test))
     if len(both):
         raise InputError(
-            f"{store.source}: {_counted(len(both), 'sample')} both in the training and in the test part (the first is "
+            f"{store.source}: {many(len(both), 'sample')} both in the training and in the test part (the first is "
             f"'{store.names[int(both[0])]}'); give each sample one split"
         )
     config = config or TransferConfig()
@@ -273,7 +261,7 @@ def compare(
     result["commonest"] = commonest_of(held)
     result[KEY] = labels_fingerprint(store, config, column)
     result["findings"] = held.targets is not None
-    result["settings"] = config.model_dump(mode="json", exclude=FREE)
+    result["settings"] = config.comparable_settings()
     if shifted is not None:
         metric = result["metric"]
         notes = notes + unlike(held, shifted, metric, str(shift))

@@ -80,7 +80,7 @@ class Comparison(Engine[Labelled]):
                 "test": fingerprint(test.index.tolist()),
                 "content": [train.content(), test.content()],
                 **views_key(views),
-                "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
+                "config": config.key_settings(),
                 **({} if shifted is None else {"shifted": shifted.content()}),
             },
         )
@@ -117,7 +117,7 @@ class Comparison(Engine[Labelled]):
         return cases.count(data)
 
     def splits(self, data: Labelled) -> tuple[list[tuple[Index, Index]], str]:
-        return cases.splits(data, k=self.config.folds, share=self.config.holdout, seed=self.seeds[0])
+        return cases.splits(data, self.config, self.seeds[0])
 
     def samples_for(self, labels: int) -> int:
         return self.config.samples_for(labels)

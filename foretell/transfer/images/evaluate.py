@@ -42,7 +42,7 @@ def judge_frozen(
     """(N, classes) probabilities of the test samples by kNN ("knn") and by the linear probe ("linear_probe"), whose
     penalty is chosen on labels out of ``train``."""
     classes = len(train.classes)
-    splits, _ = cases.splits(train, k=config.folds, share=config.holdout, seed=seed)
+    splits, _ = cases.splits(train, config, seed)
     probe, _ = probe_of(train, train_x, splits, config=config, trials=trials)
     votes = knn(train_x, train.codes, test_x, k=config.neighbours, classes=classes)
     return {"knn": votes.cpu().numpy(), "linear_probe": probe.probabilities(test_x)}

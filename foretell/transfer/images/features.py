@@ -15,7 +15,6 @@ from foretell.encoders.norm import calibrate
 from foretell.transfer.images.labelled import Index, Reader
 from foretell.transfer.networks import device_of, evaluating
 from foretell.views.config import Crop, ViewConfig
-from foretell.views.geometry import Interpolation
 
 Array = NDArray[np.float32]
 
@@ -94,35 +93,32 @@ def embed(encoder: Encoder, views: Views) -> Array:
 def extract(
     encoder: Encoder,
     store: Reader,
-    index: Index | None = None,
+    index: Index | None,
+    views: ViewConfig,
     *,
-    side: int | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    batch: int | None = None,
     crop: Crop = 1.0,
-    interpolation: Interpolation = "bilinear",
+    batch: int | None = None,
     device: torch.device | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Array:
-    """Frozen pooled features, float32 (N, D), of the rows ``index`` (default: all) of ``store``, in that order.
+    """Frozen pooled features, float32 (N, D), of the rows ``index`` (None: all) of ``store``, in that order.
 
-    ``side`` defaults to the encoder's; ``mean``, ``std`` and ``interpolation`` are those it was trained with. Images stream through in
-    batches (256 up to 64 px, fewer beyond). ``device`` moves the encoder there first.
+    ``views`` has the side, mean, deviation and interpolation that the encoder was trained with (``ViewConfig.entering``). Images
+    stream through in batches (256 up to 64 px, fewer beyond). ``device`` moves the encoder there first.
     """
-    from foretell.views import plain
+    from foretell.views import plain_view
 
+    assert views.side is not None
     if device is not None:
         encoder.to(device)
     rows = np.arange(len(store)) if index is None else np.asarray(index, dtype=np.int64)  # type: ignore[arg-type]
-    side = side or encoder.side
-    size = batch or batch_for(side)
+    size = batch or batch_for(views.side)
     out: Array = np.empty((len(rows), encoder.dim), dtype=np.float32)
     where = device_of(encoder)
     with evaluating(encoder):
         for start in range(0, len(rows), size):
             images = store.read(rows[start : start + size]).to(where)
-            x = plain(images, side, mean, std, crop=crop, interpolation=interpolation)
+            x = plain_view(images, views, crop=crop)
             out[start : start + size] = encoder.pooled(x.to(memory_format=torch.channels_last)).float().cpu().numpy()
             if progress is not None:
                 progress(min(start + size, len(rows)), len(rows))

@@ -19,7 +19,7 @@ from foretell.measures.metrics import Scores
 from foretell.measures.probe import Probe
 from foretell.measures.redrawn import with_interval
 from foretell.objectives.base import Trainable
-from foretell.train.config import TrainingConfig
+from foretell.train.config import NEVER, TrainingConfig
 from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
@@ -30,11 +30,9 @@ from foretell.transfer.images.frozen import fit_frozen, judgement, probe_of
 from foretell.transfer.images.labelled import Index, Labelled, views_key
 from foretell.transfer.networks import copied, device_of, weights_hash
 from foretell.transfer.search import counting, require, searched
-from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, looking, trials_of
+from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, fits_of, looking, trials_of
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
-
-_NEVER = 1_000_000_000
 
 
 @dataclass
@@ -174,8 +172,8 @@ def fine_tune(
         precision=config.precision,
         layout=config.layout,
         threads=torch.get_num_threads(),
-        checkpoint_every=_NEVER,
-        health_every=_NEVER,
+        checkpoint_every=NEVER,
+        health_every=NEVER,
     )
 
     before = time.perf_counter()
@@ -257,7 +255,7 @@ def search(
     """
     span = config.scratch_rates if start.scratch and config.scratch_rates is not None else config.rates
     space = Space(span, config.steps_for(len(data)), config.weight_decay, config.optimizer)
-    splits, how = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
+    splits, how = cases.splits(data, config, seed)
 
     def on_held_out(classifier: Classifier, valid: Index) -> tuple[NDArray[np.float32], NDArray[Any]]:
         if not splits:
@@ -293,11 +291,7 @@ def search(
 
 def fits_of_search(data: Labelled, config: TransferConfig, trials: int, seed: int) -> int:
     """How many fine-tunings ``search`` does."""
-    count = trials_of(config.search, trials)
-    if count == 1:
-        return 0
-    splits, _ = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
-    return count * max(1, len(splits))
+    return fits_of(config.search, trials, cases.splits(data, config, seed)[0])
 
 
 def search_probe(
@@ -314,7 +308,7 @@ def search_probe(
 
     Judged on labels held out, or on fresh views of the training images where there are too few (``search``).
     """
-    splits, how = cases.splits(data, k=config.folds, share=config.holdout, seed=seed)
+    splits, how = cases.splits(data, config, seed)
 
     def fresh() -> tuple[NDArray[np.float32], Index]:
         made = list(augmented(data, views, seed_of(seed, "validation"), 4))
@@ -358,7 +352,7 @@ def search_once(
         "classes": data.classes,
         "content": data.content(),
         **views_key(views),
-        "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "text", "search"}),
+        "config": config.key_settings(),
         "weights": weights_hash(encoder),
         "trials": trials_of(config.search, trials),
         "seed": seed,

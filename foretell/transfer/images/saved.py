@@ -99,7 +99,7 @@ def load_classifier(folder: str | Path) -> tuple[Classifier, dict[str, Any]]:
     classes = facts.get("classes")
     if not isinstance(classes, list) or not classes or len(set(map(str, classes))) < len(classes):
         raise InputError(f"{path}: its config.json names no classes, or one twice; fine-tune again")
-    views = ViewConfig(side=facts["side"], mean=facts["mean"], std=facts["std"], interpolation=facts["interpolation"])
+    views = ViewConfig().entering(facts)
     names, findings = [str(name) for name in classes], bool(facts.get("findings"))
     tensors = {name: usable(value, name, path / HEAD) for name, value in read_tensors(path / HEAD).items()}
     attention = tensors.pop(ATTENTION, None)

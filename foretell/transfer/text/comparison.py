@@ -80,7 +80,7 @@ class TextComparison(Engine[Task]):
                 "length": train.layout.length,
                 "reads": train.layout.reads,
                 "shape": model.shape.model_dump(mode="json"),
-                "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "views", "search"}),
+                "config": config.key_settings(text=True),
             },
         )
         self.model, self.test, self.classes = model, test, train.classes

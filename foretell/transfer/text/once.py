@@ -17,13 +17,13 @@ from foretell.train.machine import named_device
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
-from foretell.transfer.fractions import validation_splits
+from foretell.transfer.fractions import splits_of
 from foretell.transfer.networks import weights_hash
 from foretell.transfer.search import counting, require
 from foretell.transfer.text.answer_threshold import like, settled, told
 from foretell.transfer.text.search import check_method, search_tuning
 from foretell.transfer.text.tuning import TextStart, TextTuner, settled_precision, tune
-from foretell.transfer.trials import Keep, Trial, trials_of
+from foretell.transfer.trials import Keep, Trial, fits_of, trials_of
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,6 @@ class Searched:
     record: dict[str, Any]
     precision: str
     splits: list[tuple[Index, Index]]
-
-
-def _splits(data: Task, config: TransferConfig, seed: int) -> tuple[list[tuple[Index, Index]], str]:
-    fewest = min(2, max(1, len(data.classes)))
-    return validation_splits(data.codes, data.groups, k=config.folds, share=config.holdout, seed=seed, fewest=fewest)
 
 
 def search_text(
@@ -71,14 +66,14 @@ def search_text(
         "length": data.layout.length,
         "reads": data.layout.reads,
         "shape": model.shape.model_dump(mode="json"),
-        "config": config.model_dump(mode="json", exclude={"device", "probe_samples", "views", "search"}),
+        "config": config.key_settings(text=True),
         "weights": weights_hash(model),
         "trials": trials_of(config.search, trials),
         "seed": seed,
     }
     work = lambda: {"precision": settled_precision(model, data, config)}
     precision: str = kept.get({**key, "kind": "precision"}, work)["precision"]
-    start, splits = TextStart(model), _splits(data, config, seed)
+    start, splits = TextStart(model), splits_of(data, config, seed)
     trial, record = search_tuning(
         start,
         data,
@@ -111,9 +106,7 @@ def finetune_text(
     the search are kept in ``cache``, or in the study of the run in ``folder``.
     """
     data = data.led_by(config.metric)
-    count = trials_of(config.search, trials)
-    looks = count * max(1, len(_splits(data, config, seed)[0])) if count > 1 else 0
-    advance = counting(progress, looks + 1)
+    advance = counting(progress, fits_of(config.search, trials, splits_of(data, config, seed)[0]) + 1)
     found = search_text(
         model, data, config=config, trials=trials, seed=seed, cache=cache, folder=folder, advance=advance
     )

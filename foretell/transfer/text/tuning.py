@@ -23,7 +23,7 @@ from foretell.objectives.base import Player, Trainable
 from foretell.objectives.base import Task as Hidden
 from foretell.tasks.base import Score, Targets, Task, by_length
 from foretell.tasks.inputs import Index, Inputs
-from foretell.train.config import TrainingConfig
+from foretell.train.config import NEVER, TrainingConfig
 from foretell.train.cost import PeakMemory
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.networks import copied, device_of, evaluating
@@ -34,7 +34,6 @@ from foretell.transfer.turns import turns
 from foretell.transfer.watch import Watch
 from foretell.vocabulary_loss import linear_cross_entropy
 
-_NEVER = 1_000_000_000
 _AT_ONCE = 8192  # tokens of a forward pass without gradient
 GPT_LAMBDA = 0.5
 
@@ -269,8 +268,8 @@ def training_of(config: TransferConfig, labels: int, trial: Trial, seed: int, pr
         precision=precision,
         layout="contiguous",
         threads=torch.get_num_threads(),
-        checkpoint_every=_NEVER,
-        health_every=_NEVER,
+        checkpoint_every=NEVER,
+        health_every=NEVER,
     )
 
 

@@ -108,7 +108,7 @@ def test_validation_holds_out_whole_cases_within_the_budget(grouped) -> None:
     store, train, test = grouped
     fit, _, _ = held_out(store, train, test, config=BY_CASE)
     few = fit.take(fractions_of(fit, (4,), (0,), BY_CASE, fit.cases)[0][0].positions[0])
-    pairs, how = cases.splits(few, k=2, share=0.25, seed=0)
+    pairs, how = cases.splits(few, BY_CASE, 0)
     assert how == "2-fold cross-validation on 40 labels, each of a case"
     assert few.cases is not None
     for learnt, valid in pairs:
@@ -116,7 +116,7 @@ def test_validation_holds_out_whole_cases_within_the_budget(grouped) -> None:
         assert len(learnt) + len(valid) == len(few)
         assert np.bincount(few.codes[valid][np.unique(few.cases[valid], return_index=True)[1]]).tolist() == [2] * 10
     one = fit.take(fractions_of(fit, (1,), (0,), BY_CASE, fit.cases)[0][0].positions[0])
-    assert cases.splits(one, k=2, share=0.25, seed=0)[0] == []  # though a case has several images
+    assert cases.splits(one, BY_CASE, 0)[0] == []  # though a case has several images
 
 
 def test_cases_take_turns_and_so_do_the_images_of_each() -> None:
@@ -185,7 +185,7 @@ def test_cases_of_no_group_are_kept_whole_where_images_are_judged(grouped) -> No
     assert fit.cases is None
     assert fit.groups is not None
     named = np.array(names_of(store, fit))
-    pairs, _ = cases.splits(fit, k=2, share=0.25, seed=0)
+    pairs, _ = cases.splits(fit, by_image, 0)
     monitor = KnnMonitor(fit, ViewConfig(side=8, mean=(0.5,), std=(0.5,)), every=1)
     for learnt, asked in (*pairs, *[[np.isin(fit.index, part.index) for part in (monitor.known, monitor.asked)]]):
         assert len(named[asked])

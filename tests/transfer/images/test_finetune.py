@@ -114,11 +114,11 @@ def test_frozen_batch_norm_keeps_its_statistics_and_a_frozen_encoder_its_weights
 
 def test_probe_then_tune_starts_at_the_probe(digits, views, trained) -> None:
     data = few(digits)
-    x = extract(trained, digits.store, data.index, mean=views.mean, std=views.std)
+    x = extract(trained, digits.store, data.index, views)
     probe = fit_probe(x, data.codes, 10, 1e-2)
     classifier = Classifier(ClassifierConfig(head="probe"), trained, data, views, data.classes, probe=probe)
     p = predict(classifier, digits.store, digits.test)
-    tests = extract(trained, digits.store, digits.test, mean=views.mean, std=views.std)
+    tests = extract(trained, digits.store, digits.test, views)
     assert np.allclose(p, probe.probabilities(tests), atol=1e-4)
     with pytest.raises(ValueError, match="linear probe"):
         Classifier(ClassifierConfig(head="probe"), trained, data, views, data.classes)
@@ -297,14 +297,13 @@ def test_extraction_does_not_depend_on_the_batch_and_keeps_the_mode(digits, view
     encoder.train()
     before = copy.deepcopy(encoder.state_dict())
     told: list[int] = []
-    settled = {"mean": views.mean, "std": views.std}
-    x = extract(encoder, digits.store, digits.test, batch=77, progress=lambda done, total: told.append(done), **settled)
+    x = extract(encoder, digits.store, digits.test, views, batch=77, progress=lambda done, total: told.append(done))
     assert told == [77, 154, 231, 300]
     assert encoder.training
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
-    assert np.allclose(x, extract(encoder, digits.store, digits.test, batch=300, **settled), atol=1e-5)
-    assert np.allclose(x[[5, 3]], extract(encoder, digits.store, digits.test[[5, 3]], **settled), atol=1e-5)
-    assert extract(encoder, digits.store, **settled).shape == (1797, encoder.dim)
+    assert np.allclose(x, extract(encoder, digits.store, digits.test, views, batch=300), atol=1e-5)
+    assert np.allclose(x[[5, 3]], extract(encoder, digits.store, digits.test[[5, 3]], views), atol=1e-5)
+    assert extract(encoder, digits.store, None, views).shape == (1797, encoder.dim)
 
 
 def test_new_encoders_of_one_seed_are_equal() -> None:
@@ -372,11 +371,10 @@ def test_images_are_judged_as_the_views_are_resized(digits, views, tmp_path: Pat
     seen = plain(images, 12, [0.3], [0.3], interpolation="bicubic")
     assert not torch.allclose(seen, plain(images, 12, [0.3], [0.3]), atol=0.05)
     assert torch.equal(torch.cat(list(PlainViews(digits.store, rows, chosen).batches())), seen)
-    sees = {"side": 12, "mean": (0.3,), "std": (0.3,), "interpolation": "bicubic"}
     classifier = make(digits, chosen, encoder).eval()
     torch.nn.init.normal_(classifier.head.weight)
     with torch.no_grad():
-        assert np.allclose(extract(encoder, digits.store, rows, **sees), encoder.pooled(seen).numpy(), atol=1e-5)
+        assert np.allclose(extract(encoder, digits.store, rows, chosen), encoder.pooled(seen).numpy(), atol=1e-5)
         batch = LabelledBatch(images, torch.zeros(8, dtype=torch.long))
         assert torch.allclose(classifier.health(batch), encoder.pooled(seen), atol=1e-5)
         expected = classifier(seen).softmax(1).numpy()
