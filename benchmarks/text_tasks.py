@@ -43,7 +43,7 @@ from foretell.recipe import Recipe
 from foretell.run import Run, write_aside
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.text.compare import compare_text
-from foretell.verbs.comparing import telling
+from foretell.verbs.progress import telling
 from foretell.verbs.text_transfer import open_labelled
 
 RECIPE = "bert"

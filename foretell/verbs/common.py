@@ -1,12 +1,10 @@
-"""What several verbs share: opening data, splitting it, reading a run, and talking to a person."""
+"""What several verbs share: opening data, splitting it, reading a run, and lines about scores."""
 
 from __future__ import annotations
 
 import functools
 import os
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,38 +32,13 @@ from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.labels import same_labels
 from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kept_split, kinds
+from foretell.verbs.progress import counting, say
 from foretell.views.config import ViewConfig
 
 JOINED = "the searches are done; the process that holds the run goes on with it"
 
 
-def say(text: str = "") -> None:
-    """Print a line for a person, once for all processes."""
-    if distributed.rank() == 0:
-        print(text, flush=True)
-
-
 # data ------------------------------------------------------------
-
-
-def counting(what: str, every: float = 5.0) -> Callable[[int, int], None]:
-    """A progress callback (done, total): one line rewritten on a terminal, else a line about every 5 seconds."""
-    started = time.monotonic()
-    terminal = sys.stderr.isatty()
-    last = started if not terminal else 0.0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if distributed.rank() or (now - last < (0.2 if terminal else every) and (done < total or last == started)):
-            return
-        last = now
-        rate = done / max(now - started, 1e-9)
-        line = f"{what}: {done:,} of {total:,} ({done / max(total, 1):.0%}), {rate:,.0f} a second"
-        end = "\n" if not terminal or done >= total else ""
-        print(("\r\x1b[K" if terminal else "") + line, end=end, file=sys.stderr, flush=True)
-
-    return progress
 
 
 def open_data(data: DataConfig) -> ImageStore:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,10 +33,11 @@ from foretell.transfer.images.fit import finetune_once, fits_of_search, search_o
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.labelled import Labelled as TrainingLabels
 from foretell.transfer.images.saved import save_classifier
-from foretell.transfer.search import counting
+from foretell.transfer.search import adding_up
 from foretell.verbs import common, kept_out, kept_split, looking, text_transfer, worth
-from foretell.verbs.common import JOINED, Parts, Pretrained, say
+from foretell.verbs.common import JOINED, Parts, Pretrained
 from foretell.verbs.outcomes import Finetuned
+from foretell.verbs.progress import say, telling
 from foretell.verbs.word_vectors import vectors_of
 
 
@@ -130,23 +129,6 @@ def check_trials(count: int) -> None:
 def arms_of(arms: str) -> tuple[str, ...]:
     """The arms of a comparison of images, all of the usual ones where none is named: no other is offered. Raises InputError."""
     return check_arms(tuple(arm.strip() for arm in arms.split(",")), DEFAULT_ARMS) if arms else DEFAULT_ARMS
-
-
-def telling() -> Callable[[int, int, str], None]:
-    """Progress of a comparison: what is being done, how far it is, and the time left."""
-    began = time.monotonic()
-    last = [0.0]
-
-    def progress(done: int, total: int, what: str) -> None:
-        now = time.monotonic()
-        if now - last[0] < 5 and done < total:
-            return
-        last[0] = now
-        left = (now - began) * (total - done) / done if done else None
-        ending = f", about {left:,.0f} s left" if left is not None and done < total else ""
-        say(f"  {done / max(total, 1):.0%}: {what}{ending}")
-
-    return progress
 
 
 def _leave_out(found: Labelled, domain: str) -> None:
@@ -262,7 +244,7 @@ def _join_search(found: Labelled, train: TrainingLabels, trials: int) -> None:
         config=found.config,
         trials=trials,
         folder=found.folder,
-        advance=counting(telling(), total),
+        advance=adding_up(telling(), total),
     )
 
 
@@ -312,7 +294,7 @@ def evaluate(
             raise InputError(f"--shift {domain}: is for images; {run} is a run of text")
         return text_transfer.evaluate(
             Path(run), _of_text(data, labels), task=task, compare=compare, per_class=points, seeds=chosen, trials=trials,
-            arms=arms, jobs=jobs, device=device, overrides=overrides, telling=telling,
+            arms=arms, jobs=jobs, device=device, overrides=overrides,
         )  # fmt: skip
     _no_task(task)
     arms_of(arms)  # are known, before the work that comes before the comparison
@@ -381,7 +363,7 @@ def finetune(
     if text_transfer.is_text(Path(run)):
         return text_transfer.finetune(
             Path(run), _of_text(data, labels), task=task, out=out, compare=compare, per_class=points, seeds=chosen,
-            trials=trials, jobs=jobs, device=device, overrides=overrides, telling=telling,
+            trials=trials, jobs=jobs, device=device, overrides=overrides,
         )  # fmt: skip
     if vectors_of(Path(run)) is not None:
         raise InputError(

@@ -21,6 +21,7 @@ from foretell.run import Run, write_aside
 from foretell.train.machine import named_device
 from foretell.transfer.images.features import extract
 from foretell.verbs import common, kept_split, text_transfer
+from foretell.verbs.progress import counting, say
 
 Features = NDArray[np.float32]
 SUFFIXES = (".npz", ".npy", ".parquet")
@@ -45,7 +46,7 @@ def opened(
         run = None
     store = common.open_data(chosen)
     if store.unreadable:
-        common.say(f"data: {store.source}, {len(store):,} images")
+        say(f"data: {store.source}, {len(store):,} images")
         common.tell_unreadable(store)
     if run is not None:
         kept = kept_split.read(run.path)
@@ -57,7 +58,7 @@ def opened(
 def features_of(encoder: TimmEncoder, facts: dict[str, Any], store: ImageStore) -> Features:
     return extract(
         encoder, store, side=facts["side"], mean=facts["mean"], std=facts["std"], crop=facts["crop"],
-        interpolation=facts["interpolation"], progress=common.counting("embedding"),
+        interpolation=facts["interpolation"], progress=counting("embedding"),
     )  # fmt: skip
 
 

@@ -27,10 +27,11 @@ from foretell.transfer.images.cases import unit_notes
 from foretell.transfer.images.compare import compare, judged_parts
 from foretell.transfer.labels import chose_step
 from foretell.verbs import common, kept_split
-from foretell.verbs.common import Parts, Pretrained, say
-from foretell.verbs.comparing import check_trials, seeds_of, telling
+from foretell.verbs.common import Parts, Pretrained
+from foretell.verbs.comparing import check_trials, seeds_of
 from foretell.verbs.pipeline_arms import Compared, merged
 from foretell.verbs.pipeline_plan import Step
+from foretell.verbs.progress import say, telling
 from foretell.views.config import ViewConfig
 
 ARMS = ("pretrained", "probe", "scratch", "random")

@@ -3,7 +3,7 @@ of text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -44,8 +44,9 @@ from foretell.transfer.text.once import finetune_text, search_text
 from foretell.transfer.text.saved import save_text
 from foretell.transfer.text.tuning import TextTuner
 from foretell.verbs import common, kept_out, kept_split
-from foretell.verbs.common import JOINED, say
+from foretell.verbs.common import JOINED
 from foretell.verbs.outcomes import Finetuned
+from foretell.verbs.progress import counting, say, telling
 from foretell.verbs.text_data import corpus_of
 from foretell.verbs.text_run import TextModel, read_text
 from foretell.verbs.word_vectors import as_text_model, vectors_of
@@ -263,7 +264,6 @@ def finetune(
     jobs: int | None,
     device: str | None,
     overrides: Overrides,
-    telling: Callable[[], Callable[[int, int, str], None]],
 ) -> Finetuned:
     """See ``foretell.verbs.finetune``."""
     target = Path(out) if out is not None else place / "classifier"
@@ -280,7 +280,7 @@ def finetune(
         say(f"fine-tuning on {len(train):,} labels{kinds}:")
         if opened.joins:
             search_text(opened.model, train, config=opened.config, trials=trials, folder=opened.folder)
-            joined = _compare(opened, per_class, seeds, trials, "", telling, jobs) if compare else None
+            joined = _compare(opened, per_class, seeds, trials, "", jobs) if compare else None
             say(JOINED)
             return Finetuned(target, None, {}, joined)
         if out is not None:
@@ -306,7 +306,7 @@ def finetune(
         opened.write("finetune", {**facts, "folder": str(target)})
         if not compare and opened.run is not None and opened.beside is None:
             common.tell_other_labels(opened.run.read_json("results/comparison.json"), facts)
-        result = _compare(opened, per_class, seeds, trials, "", telling, jobs) if compare else None
+        result = _compare(opened, per_class, seeds, trials, "", jobs) if compare else None
         return Finetuned(target, opened.report(), scores, result)
     finally:
         opened.close()
@@ -331,7 +331,6 @@ def evaluate(
     jobs: int | None,
     device: str | None,
     overrides: Overrides,
-    telling: Callable[[], Callable[[int, int, str], None]],
 ) -> dict[str, Any]:
     """See ``foretell.verbs.evaluate``."""
     opened = open_labelled(place, data, task, device, overrides, searches=compare)
@@ -340,7 +339,7 @@ def evaluate(
             check_jobs(jobs, opened.config.search)
             check_arms(_arms(arms), opened.train)
         if opened.joins:
-            joined = _compare(opened, per_class, seeds, trials, arms, telling, jobs)
+            joined = _compare(opened, per_class, seeds, trials, arms, jobs)
             say(JOINED)
             return {"comparison": joined}
         result = frozen_text(
@@ -359,7 +358,7 @@ def evaluate(
             say("  the report's comparison, of other data or labels, is dropped; foretell finetune makes one of these")
         opened.write("evaluation", result)
         opened.write("comparison", {**(before if same else {}), **result})
-        result["comparison"] = _compare(opened, per_class, seeds, trials, arms, telling, jobs) if compare else None
+        result["comparison"] = _compare(opened, per_class, seeds, trials, arms, jobs) if compare else None
         opened.report()
         return result
     finally:
@@ -372,7 +371,6 @@ def _compare(
     seeds: list[int],
     trials: int,
     arms: str,
-    telling: Callable[[], Callable[[int, int, str], None]],
     jobs: int | None,
 ) -> dict[str, Any]:
     chosen = _arms(arms)
@@ -442,7 +440,7 @@ def embed(
     parts: list[NDArray[np.float32]] = []
     names: list[str] = []
     columns: dict[str, list[str | None]] = {"label": [], "group": [], "split": []}
-    tell = common.counting("embedding")
+    tell = counting("embedding")
     for block in _blocks(corpus):
         texts = [(document.text,) for document in block]
         task = Classification.of(layout, texts, np.zeros(len(block), np.int64), [])

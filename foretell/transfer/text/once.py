@@ -19,7 +19,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
 from foretell.transfer.fractions import validation_splits
 from foretell.transfer.networks import weights_hash
-from foretell.transfer.search import counting, require
+from foretell.transfer.search import adding_up, require
 from foretell.transfer.text.answer_threshold import like, settled, told
 from foretell.transfer.text.search import check_method, search_tuning
 from foretell.transfer.text.tuning import TextStart, TextTuner, settled_precision, tune
@@ -113,7 +113,7 @@ def finetune_text(
     data = data.led_by(config.metric)
     count = trials_of(config.search, trials)
     looks = count * max(1, len(_splits(data, config, seed)[0])) if count > 1 else 0
-    advance = counting(progress, looks + 1)
+    advance = adding_up(progress, looks + 1)
     found = search_text(
         model, data, config=config, trials=trials, seed=seed, cache=cache, folder=folder, advance=advance
     )
