@@ -22,19 +22,29 @@ from foretell.data.store import ImageStore, open_images
 from foretell.encoders import load_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
+from foretell.measures.intervals import told_interval
 from foretell.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.options import Overrides
 from foretell.recipe import DataConfig, Recipe
 from foretell.report.words import listed
 from foretell.run import InUse, Run
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.fractions import amounts
 from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.labels import same_labels
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kept_split, kinds
 from foretell.verbs.progress import counting, say
 from foretell.views.config import ViewConfig
 
+FEATURES = {
+    "pretrained": "this encoder",
+    "random": "random features",
+    "pixels": "raw pixels",
+    "tfidf": "TF-IDF",
+    "baseline": "the baseline",
+}
 JOINED = "the searches are done; the process that holds the run goes on with it"
 
 
@@ -123,15 +133,15 @@ def _channels(count: int) -> str:
     return {1: "grey", 3: "colour"}.get(count, f"{count} channels")
 
 
-def hold(path: Path, config: SearchConfig) -> tuple[Run, bool]:
+def hold(path: Path, config: SearchConfig | None) -> tuple[Run, bool]:
     """A run to write to, and False; or to read from, and True: another process holds it, whose searches this one joins.
 
-    Raises InputError where it is in use and its searches are those of one process.
+    Raises InputError where it is in use and its searches are those of one process, or are not asked for (``config`` None).
     """
     try:
         return Run.resume(path), False
     except InUse as error:
-        if not config.in_study:
+        if config is None or not config.in_study:
             raise
         say(f"{str(error).partition(';')[0]}: taking part in its searches")
         return Run.read(path), True
@@ -377,6 +387,17 @@ def versions() -> dict[str, str]:
     }
 
 
+def protocol_of(per_class: str, seeds: int, trials: int, arms: str = "", jobs: int | None = None) -> Protocol:
+    """The protocol of a comparison as the options of a verb ask for it. Raises InputError."""
+    points = amounts(per_class, "--per-class")
+    if seeds < 1:
+        raise InputError(f"--seeds {seeds}: expected at least 1")
+    if trials < 1:
+        raise InputError(f"--trials {trials}: expected at least 1")
+    named = tuple(arm.strip() for arm in arms.split(",")) if arms else None
+    return Protocol(points, range(seeds), named, trials, jobs)
+
+
 def told_arms(arms: Sequence[str] | None, always: str = "") -> str:
     """What a comparison of ``arms`` (None: all) does, after "comparing": "with training from scratch and with TF-IDF", or without
     that arm "the arms probe and random beside TF-IDF", where ``always`` is the title of the one that is always there.
@@ -387,10 +408,27 @@ def told_arms(arms: Sequence[str] | None, always: str = "") -> str:
     return f"{named} beside {always}" if always else named
 
 
-def commonest_line(found: Mapping[str, Any], metric: str) -> str:
-    """A line of a table of scores: what answering the commonest class (``metrics.commonest``) always would come to."""
-    name, value = of_commonest(found, metric)
-    return f"  {'the commonest class alone':<28} {found['class']:<16} {metric_name(name)} {value:.1%}"
+def score_lines(
+    result: Mapping[str, Any], metric: str, second: str | None = None, *, linear: str, lead: str = ""
+) -> list[str]:
+    """The ``metric`` of frozen features as lines for a person, in percent with its interval, which ``lead`` calls by its name, and
+    a ``second`` one; ``linear``: what the linear model is called. At the end what answering the commonest class always comes to.
+    """
+    lines = []
+    for method, title in (("knn", "nearest neighbours"), ("linear_probe", linear)):
+        for arm, scores in (result.get(method) or {}).items():
+            interval = told_interval(*scores["intervals"][metric], lead=lead)
+            kind = f"{title} (k = {scores['k']})" if "k" in scores else title
+            more = "" if second is None else f", {metric_name(second)} {scores[second]:.1%}"
+            lines.append(
+                f"  {kind:<28} {FEATURES[arm]:<16} {metric_name(metric)} {scores[metric]:.1%} ({interval}){more}"
+            )
+    if lines and result.get("commonest"):
+        name, value = of_commonest(result["commonest"], metric)
+        lines.append(
+            f"  {'the commonest class alone':<28} {result['commonest']['class']:<16} {metric_name(name)} {value:.1%}"
+        )
+    return lines
 
 
 def tell_other_labels(comparison: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> None:
