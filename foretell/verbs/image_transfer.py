@@ -58,13 +58,14 @@ class Opened(Results):
     @property
     def folder(self) -> Path | None:
         """Where studies of searches are kept."""
-        return self.run.path if self.run is not None else self.results
+        if self.run is not None:
+            return self.run.path
+        return None if self.beside is None else self.beside / "results"
 
-    @property
-    def results(self) -> Path | None:
-        """Where finished trials and fits are kept, None where they are lost when the command ends."""
+    def kept(self, name: str) -> Path | None:
+        """The file in which finished trials and fits of ``name`` are kept, None where they are lost when the command ends."""
         place = self.run.path if self.run is not None else self.beside
-        return None if place is None else place / "results"
+        return None if place is None else place / "results" / f"{name}.jsonl"
 
     @property
     def views(self) -> ViewConfig:
@@ -150,8 +151,7 @@ def _compare(
     opened: Opened, protocol: Protocol, domain: str | None = None, *, frozen: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """``frozen``: what ``worth.frozen`` has just found with all labels, which is not worked out again."""
-    chosen = protocol.arms or DEFAULT_ARMS
-    say(f"comparing {common.told_arms(chosen)}, with equal augmentation, search and steps:")
+    say(f"comparing {common.told_arms(protocol.arms)}, with equal augmentation, search and steps:")
     for note in unit_notes(opened.store, [*opened.parts.train, *opened.parts.test], opened.config):
         say(f"  {note}")
     before = {} if opened.run is None else opened.run.read_json("results/comparison.json") or {}
@@ -164,7 +164,7 @@ def _compare(
         protocol=protocol,
         training=opened.config,
         run=opened.run,
-        fits=None if opened.run is not None or opened.results is None else opened.results / "comparison.jsonl",
+        fits=opened.kept("comparison") if opened.run is None else None,
         progress=telling(),
         split=opened.parts.how,
         shift=domain,
@@ -309,8 +309,7 @@ def finetune(
             kept_out.begin(target, opened.read.run.path, labelled)
         classifier, facts = finetune_once(
             opened.read.encoder, train, views=opened.views, config=opened.config, test=test, trials=protocol.trials,
-            cache=Cache(opened.results / "finetune.jsonl" if opened.results is not None else None),
-            folder=opened.folder, progress=telling(),
+            cache=Cache(opened.kept("finetune")), folder=opened.folder, progress=telling(),
         )  # fmt: skip
         facts[labels_of.KEY] = labelled
         _save(opened, classifier, facts, target)
