@@ -20,6 +20,7 @@ from foretell.side_by_side import usable_cores
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.compare import compare
 from foretell.transfer.images.labelled import resolved
+from foretell.transfer.protocol import Protocol
 from foretell.views.config import ViewConfig
 
 
@@ -42,12 +43,9 @@ def main() -> None:
             train=np.flatnonzero(split == "train"),
             test=np.flatnonzero(split == "test"),
             views=resolved(ViewConfig(), store, encoder.side),
-            per_class=(args.per_class,),
-            arms=("pretrained", "scratch"),
-            trials=2,
+            protocol=Protocol(per_class=(args.per_class,), arms=("pretrained", "scratch"), trials=2, jobs=jobs),
             training=config,
             all_labels=False,
-            jobs=jobs,
         )
 
     pairing = paired(lambda: compared(args.jobs), lambda: compared(1), args.rounds)

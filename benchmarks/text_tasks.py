@@ -42,8 +42,9 @@ from foretell.measures.summary import summarise
 from foretell.recipe import Recipe
 from foretell.run import Run, write_aside
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.text.compare import compare_text
-from foretell.verbs.comparing import telling
+from foretell.verbs.progress import telling
 from foretell.verbs.text_transfer import open_labelled
 
 RECIPE = "bert"
@@ -112,11 +113,12 @@ def compared(
     overrides = [*TRANSFER, *args.set, *settings]
     opened = open_labelled(run / "encoder", source, kind, args.device, overrides)
     classes = max(1, len(opened.train.classes))
+    per_class = [max(1, round(count / classes)) for count in args.labels]
+    protocol = Protocol(per_class, range(args.seeds), arms, args.trials)
     with closing(opened_run(run / "tasks" / name, Recipe.load(run / "recipe.toml"))) as kept:
         return compare_text(
-            opened.model, train=opened.train, test=opened.test, seeds=range(args.seeds), arms=arms, trials=args.trials,
-            per_class=[max(1, round(count / classes)) for count in args.labels],
-            training=opened.config, run=kept, progress=telling(), split=opened.how, data=opened.found.source,
+            opened.model, train=opened.train, test=opened.test, protocol=protocol, training=opened.config, run=kept,
+            progress=telling(), split=opened.how, data=opened.found.source,
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from foretell.objectives.image import ImageObjective
 from foretell.recipe import Recipe
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.compare import compare
+from foretell.transfer.protocol import Protocol
 
 
 def _keep(lab: Lab, made: Recipe, target: Path) -> None:
@@ -59,10 +60,7 @@ def compared_encoder(
         train=train,
         test=test,
         views=config.views_after(objective.views),
-        per_class=per_class,
-        seeds=seeds,
-        arms=arms,
-        trials=trials,
+        protocol=Protocol(per_class=per_class, seeds=seeds, arms=arms, trials=trials),
         training=config,
         all_labels=False,
         shift=shift,

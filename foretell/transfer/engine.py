@@ -21,6 +21,7 @@ from foretell.measures.verdict import verdict
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import Fraction, Index, Samples, splits_of
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.search import require
 from foretell.transfer.trials import Keep, Trial, fits_of, trials_of
 
@@ -51,8 +52,7 @@ class Engine(ABC, Generic[Data]):
         self,
         *,
         train: Data,
-        seeds: tuple[int, ...],
-        trials: int,
+        protocol: Protocol,
         config: TransferConfig,
         cache: Cache,
         progress: Progress | None,
@@ -60,8 +60,8 @@ class Engine(ABC, Generic[Data]):
         folder: Path | None = None,
     ) -> None:
         require(config.search)
-        self.train, self.seeds, self.config = train, seeds, config
-        self.trials = trials_of(config.search, trials)
+        self.train, self.seeds, self.config = train, tuple(protocol.seeds), config
+        self.trials = trials_of(config.search, protocol.trials)
         self.cache, self.progress, self.folder = cache, progress, folder
         self.done = self.total = 0
         self.ahead = 0  # how much of it other processes have done for this one, and told

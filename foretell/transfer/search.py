@@ -16,7 +16,7 @@ from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.trials import Judge, Keep, Remember, Space, Trial, answer_of, grid, listed, no_memory
 
 
-def counting(progress: Callable[[int, int, str], None] | None, total: int) -> Callable[[int], None]:
+def adding_up(progress: Callable[[int, int, str], None] | None, total: int) -> Callable[[int], None]:
     """What adds up the trainings of a search and the one after it, ``total`` in all, for ``progress``."""
     done = 0
 

@@ -51,6 +51,7 @@ def check(
     from foretell.errors import InputError
     from foretell.recipe import Recipe
     from foretell.verbs import common
+    from foretell.verbs.progress import counting
 
     if shortcuts and (Path(data).expanduser() / "recipe.toml").is_file():
         from foretell.verbs.shortcuts import of_run
@@ -72,7 +73,7 @@ def check(
         chosen.source,
         **chosen.reading(),
         findings=asked.transfer.findings,
-        progress=common.counting("reading and comparing images"),
+        progress=counting("reading and comparing images"),
     )
     print(render(found), flush=True)
     if shortcuts:
@@ -99,8 +100,9 @@ def _hold(found: Audit | TextAudit, strict: bool) -> None:
 def _check_text(data: DataConfig) -> TextAudit:
     from foretell.data.text.audit import audit_text
     from foretell.data.text.audit_words import render_text
-    from foretell.verbs.text_data import corpus_of, counting
+    from foretell.verbs.progress import counting_up
+    from foretell.verbs.text_data import corpus_of
 
-    found = audit_text(corpus_of(data), counting("checking", "documents"))
+    found = audit_text(corpus_of(data), counting_up("checking", "documents"))
     print(render_text(found), flush=True)
     return found

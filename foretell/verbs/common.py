@@ -1,12 +1,10 @@
-"""What several verbs share: opening data, splitting it, reading a run, and talking to a person."""
+"""What several verbs share: opening data, splitting it, reading a run, and lines about scores."""
 
 from __future__ import annotations
 
 import functools
 import os
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,48 +22,33 @@ from foretell.data.store import ImageStore, open_images
 from foretell.encoders import load_encoder
 from foretell.encoders.timm_encoder import TimmEncoder
 from foretell.errors import InputError
+from foretell.measures.intervals import told_interval
 from foretell.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.options import Overrides
 from foretell.recipe import DataConfig, Recipe
 from foretell.report.words import listed
 from foretell.run import InUse, Run
 from foretell.transfer.config import TransferConfig
+from foretell.transfer.fractions import amounts
 from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.labels import same_labels
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.search_config import SearchConfig
 from foretell.verbs import kept_split, kinds
+from foretell.verbs.progress import counting, say
 from foretell.views.config import ViewConfig
 
+FEATURES = {
+    "pretrained": "this encoder",
+    "random": "random features",
+    "pixels": "raw pixels",
+    "tfidf": "TF-IDF",
+    "baseline": "the baseline",
+}
 JOINED = "the searches are done; the process that holds the run goes on with it"
 
 
-def say(text: str = "") -> None:
-    """Print a line for a person, once for all processes."""
-    if distributed.rank() == 0:
-        print(text, flush=True)
-
-
 # data ------------------------------------------------------------
-
-
-def counting(what: str, every: float = 5.0) -> Callable[[int, int], None]:
-    """A progress callback (done, total): one line rewritten on a terminal, else a line about every 5 seconds."""
-    started = time.monotonic()
-    terminal = sys.stderr.isatty()
-    last = started if not terminal else 0.0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if distributed.rank() or (now - last < (0.2 if terminal else every) and (done < total or last == started)):
-            return
-        last = now
-        rate = done / max(now - started, 1e-9)
-        line = f"{what}: {done:,} of {total:,} ({done / max(total, 1):.0%}), {rate:,.0f} a second"
-        end = "\n" if not terminal or done >= total else ""
-        print(("\r\x1b[K" if terminal else "") + line, end=end, file=sys.stderr, flush=True)
-
-    return progress
 
 
 def open_data(data: DataConfig) -> ImageStore:
@@ -143,15 +126,15 @@ def _channels(count: int) -> str:
     return {1: "grey", 3: "colour"}.get(count, f"{count} channels")
 
 
-def hold(path: Path, config: SearchConfig) -> tuple[Run, bool]:
+def hold(path: Path, config: SearchConfig | None) -> tuple[Run, bool]:
     """A run to write to, and False; or to read from, and True: another process holds it, whose searches this one joins.
 
-    Raises InputError where it is in use and its searches are those of one process.
+    Raises InputError where it is in use and its searches are those of one process, or are not asked for (``config`` None).
     """
     try:
         return Run.resume(path), False
     except InUse as error:
-        if not config.in_study:
+        if config is None or not config.in_study:
             raise
         say(f"{str(error).partition(';')[0]}: taking part in its searches")
         return Run.read(path), True
@@ -396,6 +379,17 @@ def versions() -> dict[str, str]:
     }
 
 
+def protocol_of(per_class: str, seeds: int, trials: int, arms: str = "", jobs: int | None = None) -> Protocol:
+    """The protocol of a comparison as the options of a verb ask for it. Raises InputError."""
+    points = amounts(per_class, "--per-class")
+    if seeds < 1:
+        raise InputError(f"--seeds {seeds}: expected at least 1")
+    if trials < 1:
+        raise InputError(f"--trials {trials}: expected at least 1")
+    named = tuple(arm.strip() for arm in arms.split(",")) if arms else None
+    return Protocol(points, range(seeds), named, trials, jobs)
+
+
 def told_arms(arms: Sequence[str] | None, always: str = "") -> str:
     """What a comparison of ``arms`` (None: all) does, after "comparing": "with training from scratch and with TF-IDF", or without
     that arm "the arms probe and random beside TF-IDF", where ``always`` is the title of the one that is always there.
@@ -406,10 +400,27 @@ def told_arms(arms: Sequence[str] | None, always: str = "") -> str:
     return f"{named} beside {always}" if always else named
 
 
-def commonest_line(found: Mapping[str, Any], metric: str) -> str:
-    """A line of a table of scores: what answering the commonest class (``metrics.commonest``) always would come to."""
-    name, value = of_commonest(found, metric)
-    return f"  {'the commonest class alone':<28} {found['class']:<16} {metric_name(name)} {value:.1%}"
+def score_lines(
+    result: Mapping[str, Any], metric: str, second: str | None = None, *, linear: str, lead: str = ""
+) -> list[str]:
+    """The ``metric`` of frozen features as lines for a person, in percent with its interval, which ``lead`` calls by its name, and
+    a ``second`` one; ``linear``: what the linear model is called. At the end what answering the commonest class always comes to.
+    """
+    lines = []
+    for method, title in (("knn", "nearest neighbours"), ("linear_probe", linear)):
+        for arm, scores in (result.get(method) or {}).items():
+            interval = told_interval(*scores["intervals"][metric], lead=lead)
+            kind = f"{title} (k = {scores['k']})" if "k" in scores else title
+            more = "" if second is None else f", {metric_name(second)} {scores[second]:.1%}"
+            lines.append(
+                f"  {kind:<28} {FEATURES[arm]:<16} {metric_name(metric)} {scores[metric]:.1%} ({interval}){more}"
+            )
+    if lines and result.get("commonest"):
+        name, value = of_commonest(result["commonest"], metric)
+        lines.append(
+            f"  {'the commonest class alone':<28} {result['commonest']['class']:<16} {metric_name(name)} {value:.1%}"
+        )
+    return lines
 
 
 def tell_other_labels(comparison: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from foretell.run import Run, write_aside
 from foretell.train.machine import named_device
 from foretell.transfer.images.features import extract
 from foretell.verbs import common, kept_split, text_transfer
+from foretell.verbs.progress import counting, say
 from foretell.views.config import ViewConfig
 
 Features = NDArray[np.float32]
@@ -47,7 +48,7 @@ def opened(
         run = None
     store = common.open_data(chosen)
     if store.unreadable:
-        common.say(f"data: {store.source}, {len(store):,} images")
+        say(f"data: {store.source}, {len(store):,} images")
         common.tell_unreadable(store)
     if run is not None:
         kept = kept_split.read(run.path)
@@ -76,7 +77,7 @@ def embed(place: Path, data: str | Path | None, out: Path | None, device: str, o
     if out is None:
         out = (run.path if run is not None else Path()) / "features.npz"
     common.make_place(out)
-    features = features_of(encoder, facts, store, common.counting("embedding"))
+    features = features_of(encoder, facts, store, counting("embedding"))
     write_aside(out, _packed(features, store.names, store.table, out.suffix))
     print(f"features: {out} ({features.shape[0]:,} images, {features.shape[1]} dimensions)")
     if store.unreadable and out.suffix == ".npy":

@@ -65,13 +65,18 @@ def evaluate(
     InputError for labels that cannot be used.
     """
     from foretell.errors import InputError
-    from foretell.verbs import comparing, word_evaluation
+    from foretell.verbs import common, image_transfer, text_transfer, word_evaluation
 
     if word_evaluation.asked(Path(run), similarity, analogies) and data is None and labels is None:
         return word_evaluation.evaluate(Path(run), similarity, analogies)
     if similarity is not None or analogies is not None:
         raise InputError("--similarity and --analogies take no labelled texts: evaluate these by themselves")
-    return comparing.evaluate(
-        run, data, labels=labels, compare=compare, per_class=per_class, seeds=seeds, trials=trials, arms=arms,
-        jobs=jobs, device=device, task=task, domain=shift, overrides=set,
+    if shift is not None and not compare:
+        raise InputError(f"--shift {shift}: the arms that it judges are those of --compare; give that too")
+    protocol = common.protocol_of(per_class, seeds, trials, arms, jobs)
+    place = Path(run)
+    work = text_transfer.evaluate if text_transfer.reads_text(place) else image_transfer.evaluate
+    return work(
+        place, data, labels=labels, compare=compare, protocol=protocol, domain=shift, task=task, device=device,
+        overrides=set,
     )  # fmt: skip

@@ -72,7 +72,7 @@ def _by_encoder(run: Path, text: str, top: int) -> Filled:
 
 
 def _say(filled: Filled) -> None:
-    from foretell.verbs.common import say
+    from foretell.verbs.progress import say
 
     for number, candidates in enumerate(filled.gaps, 1):
         before = f"gap {number}: " if len(filled.gaps) > 1 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from foretell.options import Arg, Overrides, Where
@@ -58,9 +59,23 @@ def finetune(
 
     Returns a ``Finetuned``. Raises InputError for labels that cannot be used, ForetellError when training fails.
     """
-    from foretell.verbs import comparing
+    from foretell.errors import InputError
+    from foretell.verbs import common, image_transfer, text_transfer
+    from foretell.verbs.word_vectors import vectors_of
 
-    return comparing.finetune(
-        run, data, labels=labels, out=out, compare=compare, per_class=per_class, saliency=saliency, seeds=seeds,
-        trials=trials, jobs=jobs, device=device, task=task, overrides=set,
+    protocol = common.protocol_of(per_class, seeds, trials, jobs=jobs)
+    place = Path(run)
+    if text_transfer.is_text(place):
+        return text_transfer.finetune(
+            place, data, labels=labels, out=out, compare=compare, protocol=protocol, task=task, device=device,
+            overrides=set,
+        )  # fmt: skip
+    if vectors_of(place) is not None:
+        raise InputError(
+            f"{run}: word vectors are not kept as a classifier; what they are worth to one says: foretell evaluate {run} "
+            "TABLE --compare"
+        )
+    return image_transfer.finetune(
+        place, data, labels=labels, out=out, compare=compare, protocol=protocol, saliency=saliency, task=task,
+        device=device, overrides=set,
     )  # fmt: skip

@@ -32,8 +32,9 @@ from foretell.transfer.images.labelled import labelled
 from foretell.transfer.images.monitors import KnnMonitor, ProbeMonitor
 from foretell.transfer.labels import chose_step
 from foretell.verbs import common, kept_split, kinds, worth
-from foretell.verbs.common import Parts, say
+from foretell.verbs.common import Parts
 from foretell.verbs.outcomes import Pretraining
+from foretell.verbs.progress import say
 from foretell.views.config import ViewConfig
 
 LARGEST_SIDE = {"cpu": 96, "cuda": 224}

@@ -7,7 +7,7 @@ from pathlib import Path
 from foretell.json_files import parsed
 from foretell.run import json_text, write_aside
 from foretell.verbs import common
-from foretell.verbs.common import say
+from foretell.verbs.progress import say
 
 MARK = Path("results") / "begun.json"
 

@@ -21,7 +21,7 @@ from foretell.transfer.images.finetune import Classifier
 from foretell.transfer.images.labelled import Index, Labelled
 from foretell.transfer.images.saved import predict
 from foretell.transfer.networks import device_of
-from foretell.verbs.common import say
+from foretell.verbs.progress import say
 from foretell.views.config import Crop
 
 SHOWN = 8

@@ -39,6 +39,7 @@ from foretell.transfer.images.nearby import (
 from foretell.transfer.labels import labels_fingerprint
 from foretell.verbs import common
 from foretell.verbs.embedding import features_of, opened
+from foretell.verbs.progress import counting
 
 PICTURE = ".png"
 AT_RANDOM = 10  # images asked for where none is given
@@ -204,7 +205,7 @@ def neighbours(
     unit = apart if apart != "auto" else by if whole is None else str(store.table.identity)
     itself = of if apart == "auto" else np.arange(len(store), dtype=np.int64)
     among = _among(asked, [itself] if whole is None else [itself, whole], unit)
-    features = features_of(encoder, facts, store, common.counting("embedding"))
+    features = features_of(encoder, facts, store, counting("embedding"))
     queries = features_of(encoder, facts, asked.images)
     found = [
         nearest_images(query, features, rows, k) if by == "image" else nearest_cases(query, features, of, rows, k)

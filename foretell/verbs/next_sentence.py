@@ -35,7 +35,7 @@ def next_sentence(
 
     from foretell.data.table import many
     from foretell.errors import InputError
-    from foretell.verbs.common import say
+    from foretell.verbs.progress import say
     from foretell.verbs.text_run import read_text
 
     try:

@@ -26,11 +26,12 @@ from foretell.transfer.fractions import amounts
 from foretell.transfer.images.cases import unit_notes
 from foretell.transfer.images.compare import compare, judged_parts
 from foretell.transfer.labels import chose_step
+from foretell.transfer.protocol import Protocol
 from foretell.verbs import common, kept_split
-from foretell.verbs.common import Parts, Pretrained, say
-from foretell.verbs.comparing import check_trials, seeds_of, telling
+from foretell.verbs.common import Parts, Pretrained
 from foretell.verbs.pipeline_arms import Compared, merged
 from foretell.verbs.pipeline_plan import Step
+from foretell.verbs.progress import say, telling
 from foretell.views.config import ViewConfig
 
 ARMS = ("pretrained", "probe", "scratch", "random")
@@ -102,9 +103,7 @@ def check_labelled(store: ImageStore, data: DataConfig, transfer: TransferConfig
 
 def check_comparison(recipe: Recipe, *, per_class: str, seeds: int, trials: int, jobs: int | None) -> None:
     """Raise InputError for a comparison on a recipe's own data that would be refused once it is pretrained on."""
-    amounts(per_class, "--per-class")
-    seeds_of(seeds)
-    check_trials(trials)
+    common.protocol_of(per_class, seeds, trials, jobs=jobs)
     check_jobs(jobs, recipe.transfer.search)
     check_labelled(common.open_data(recipe.data), recipe.data, recipe.transfer, None)
 
@@ -188,23 +187,20 @@ def _given(candidate: Candidate, ground: _Ground) -> TimmEncoder:
 
 def _compared(step: Step, ground: _Ground, encoder: TimmEncoder, views: ViewConfig, fits: Path) -> dict[str, Any]:
     config = ground.read.recipe.transfer.model_copy(update={"views": views})
+    points = amounts(step.per_class, f"step {step.name}: per_class")
     return compare(
         encoder.to(named_device(config.device)),
         ground.store,
         train=ground.parts.train,
         test=ground.parts.test,
         views=config.views_after(ground.read.views),
-        per_class=amounts(step.per_class, f"step {step.name}: per_class"),
-        seeds=range(step.seeds),
-        arms=ARMS,
-        trials=step.trials,
+        protocol=Protocol(points, range(step.seeds), ARMS, step.trials, jobs=None),
         training=config,
         fits=fits,
         progress=telling(),
         split=ground.parts.how,
         shift=step.shift,
         draws=True,
-        jobs=None,
     )
 
 

@@ -22,7 +22,7 @@ from foretell.run import Run, json_text, write_aside
 from foretell.train import checkpoint
 from foretell.transfer.config import TransferConfig
 from foretell.verbs import common
-from foretell.verbs.common import say
+from foretell.verbs.progress import say
 
 STEPS = "steps.json"
 KEY = re.compile("[0-9a-f]{12}")

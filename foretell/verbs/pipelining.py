@@ -25,7 +25,6 @@ from foretell.recipe import Recipe
 from foretell.run import Run, json_text, write_aside
 from foretell.transfer.config import TransferConfig
 from foretell.verbs import common
-from foretell.verbs.common import say
 from foretell.verbs.outcomes import Pipeline
 from foretell.verbs.pipeline_checks import ALONE, Checks, weights_key
 from foretell.verbs.pipeline_comparison import Candidate, compare_step
@@ -42,6 +41,7 @@ from foretell.verbs.pipeline_keys import (
     transfer_parts,
 )
 from foretell.verbs.pipeline_plan import Plan, Step, check_weights, read_plan
+from foretell.verbs.progress import say
 
 OWN_DATA = ("data.labels", "data.columns", "data.held_out")
 FITS = "fits.jsonl"  # finished fits of all comparisons of a pipeline

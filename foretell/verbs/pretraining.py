@@ -23,9 +23,9 @@ from foretell.train.machine import named_device
 from foretell.train.monitor import Monitor
 from foretell.train.progress import make_progress
 from foretell.verbs import common, kinds
-from foretell.verbs.common import say
 from foretell.verbs.kinds import Setting
 from foretell.verbs.outcomes import Pretraining
+from foretell.verbs.progress import say
 
 ROUNDS = 10  # of the monitors, at least, where training.patience counts them
 # Settings of data that a run may be told anew when it goes on, and what is then looked for.

@@ -15,7 +15,7 @@ from foretell.transfer.images.lens import colour_shift
 from foretell.transfer.images.place_leak import SWITCHES, Shortcuts
 from foretell.transfer.images.shortcuts import probe_images, probe_objective
 from foretell.verbs import common, kept_split, kinds
-from foretell.verbs.common import say
+from foretell.verbs.progress import counting, say
 
 FILE = "results/shortcuts.json"
 
@@ -37,7 +37,7 @@ def of_images(store: ImageStore) -> dict[str, Any]:
                     f"({100 * k.low:+.3f}% to {100 * k.high:+.3f}%, {one.used} images)"
                 )
             shifts = [one.record() for one in found]
-    probe = probe_images(store, progress=common.counting("probing for shortcuts"))
+    probe = probe_images(store, progress=counting("probing for shortcuts"))
     tell(probe)
     return {"colour_shift": shifts, "probe": probe.record()}
 

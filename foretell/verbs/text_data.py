@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,8 @@ from foretell.objectives.base import Exhibit
 from foretell.recipe import DataConfig
 from foretell.run import Run
 from foretell.verbs import common, kept_split, kinds
-from foretell.verbs.common import Parts, say
+from foretell.verbs.common import Parts
+from foretell.verbs.progress import counting_up, say
 
 HELD_OUT = (0.05, 500)  # of unlabelled documents, to measure on: a share, at most so many
 COUNTED, MANY_UNKNOWN = 1_000_000, 0.02  # tokens looked at, and the share of unknown ones that is told
@@ -41,23 +40,6 @@ def corpus_of(data: DataConfig) -> Corpus:
     )
 
 
-def counting(what: str, unit: str, every: float = 5.0) -> Callable[[int, float], None]:
-    """A progress callback (done, rate): a line about every 5 seconds, on a terminal one that is rewritten."""
-    terminal = sys.stderr.isatty()
-    last = time.monotonic()
-
-    def progress(done: int, rate: float) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if distributed.rank() or now - last < (0.2 if terminal else every):
-            return
-        last = now
-        line = f"{what}: {done:,} {unit}, {rate:,.0f} a second"
-        print(("\r\x1b[K" if terminal else "") + line, end="" if terminal else "\n", file=sys.stderr, flush=True)
-
-    return progress
-
-
 def open_text(
     data: DataConfig, config: TokenizerConfig, roles: tuple[str, ...], *, kept: Path | None = None
 ) -> TokenStore:
@@ -69,7 +51,9 @@ def open_text(
 
     def opened() -> TokenStore:
         corpus = corpus_of(data)
-        return open_tokens(corpus, _tokenizer(corpus, config, roles, kept), progress=counting("tokenising", "tokens"))
+        return open_tokens(
+            corpus, _tokenizer(corpus, config, roles, kept), progress=counting_up("tokenising", "tokens")
+        )
 
     built = distributed.on_first(opened)
     return opened() if built is None else built

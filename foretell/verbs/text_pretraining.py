@@ -40,8 +40,9 @@ from foretell.train.loop import FitResult
 from foretell.train.machine import named_device
 from foretell.train.monitor import Monitor
 from foretell.verbs import common, kinds
-from foretell.verbs.common import Parts, say
+from foretell.verbs.common import Parts
 from foretell.verbs.outcomes import Pretraining
+from foretell.verbs.progress import say
 from foretell.verbs.text_data import divide_text, keep_text_facts, open_text, tell_text
 from foretell.verbs.text_examples import completions
 from foretell.verbs.text_reading import reading

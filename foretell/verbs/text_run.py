@@ -15,7 +15,7 @@ from foretell.errors import InputError
 from foretell.recipe import Recipe
 from foretell.run import Run
 from foretell.verbs import kinds
-from foretell.verbs.common import say
+from foretell.verbs.progress import say
 
 
 @dataclass

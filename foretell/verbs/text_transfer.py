@@ -3,7 +3,7 @@ of text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,12 +18,11 @@ from foretell.data.text.corpus import Corpus, Document, open_corpus
 from foretell.encoders.bag import is_bag
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
-from foretell.measures.intervals import told_interval
 from foretell.measures.metrics import led_by, metric_name
 from foretell.measures.verdict import with_tested
 from foretell.options import Overrides
 from foretell.recipe import Recipe
-from foretell.run import Run, json_text, write_aside
+from foretell.run import Run
 from foretell.tasks.answering import Answering
 from foretell.tasks.any_task import parts_of, read_any
 from foretell.tasks.base import Task
@@ -35,8 +34,8 @@ from foretell.train.machine import named_device
 from foretell.transfer.ahead import check_jobs
 from foretell.transfer.cache import Cache, fingerprint
 from foretell.transfer.config import TransferConfig
-from foretell.transfer.fractions import Amount
 from foretell.transfer.labels import KEY, same_labels
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.text.answer_threshold import like
 from foretell.transfer.text.compare import always_there, check_arms, compare_text, frozen_text
 from foretell.transfer.text.features import embed_units
@@ -44,8 +43,10 @@ from foretell.transfer.text.once import finetune_text, search_text
 from foretell.transfer.text.saved import save_text
 from foretell.transfer.text.tuning import TextTuner
 from foretell.verbs import common, kept_out, kept_split
-from foretell.verbs.common import JOINED, say
+from foretell.verbs.common import JOINED
 from foretell.verbs.outcomes import Finetuned
+from foretell.verbs.progress import counting, say, telling
+from foretell.verbs.results import Results
 from foretell.verbs.text_data import corpus_of
 from foretell.verbs.text_run import TextModel, read_text
 from foretell.verbs.word_vectors import as_text_model, vectors_of
@@ -70,17 +71,15 @@ def is_text(place: Path) -> bool:
     return (place / "tokenizer.json").is_file() and (place / "config.json").is_file()
 
 
-@dataclass
-class Opened:
-    """A text model with labelled data for it. ``run``: where results go, None for a folder without a run.
+@dataclass(kw_only=True)
+class Opened(Results):
+    """A text model with labelled data for it; a folder without a run has no ``run``. With ``beside`` the run has its searches and
+    finished fits alone.
 
-    ``joins``: another process holds the run, and this one takes part in its searches. ``beside``: the folder of a model that
-    is not the run's own, which then holds the results; the run has its searches and finished fits alone. ``labels``: a short
-    name for the labelled texts and their division.
+    ``labels``: a short name for the labelled texts and their division.
     """
 
     place: Path
-    run: Run | None
     model: LanguageModel
     config: TransferConfig
     found: LabelledText
@@ -88,37 +87,15 @@ class Opened:
     test: Task
     how: str
     labels: str
-    joins: bool = False
-    beside: Path | None = None
 
     @property
     def folder(self) -> Path | None:
         """Where searches are kept."""
         return None if self.run is None else self.run.path
 
-    def close(self) -> None:
-        if self.run is not None:
-            self.run.close()
-
-    def write(self, name: str, value: dict[str, Any]) -> None:
-        """Keep the results ``name`` in the run, or beside the model that is not its own."""
-        if self.beside is not None:
-            write_aside(self.beside / f"{name}.json", json_text(value))
-        elif self.run is not None:
-            self.run.write_json(f"results/{name}.json", value)
-
-    def report(self) -> Path | None:
-        """The page of the run, built anew; None where it has nothing of these results."""
-        if self.beside is not None:
-            say(f"results: kept in {self.beside}; those of the run stay as they are")
-            return None
-        if self.run is None:
-            return None
-        from foretell.report import build
-
-        page = build(self.run.path)
-        say(f"report: {page}")
-        return page
+    def kept(self, name: str) -> Path | None:
+        """The file in which finished fits of ``name`` are kept, None where they are lost when the command ends."""
+        return None if self.run is None else self.run.path / "results" / f"{name}.jsonl"
 
 
 def _recipe(place: Path, device: str | None, overrides: Overrides, other: bool) -> Recipe:
@@ -174,9 +151,11 @@ def open_labelled(
     say(f"test part: {division.how}")
     run, joins = None, False
     if (place / "recipe.toml").is_file():
-        run, joins = common.hold(place, recipe.transfer.search) if searches else (Run.resume(place), False)
-    labels = _labels_fingerprint(found, division)
-    return Opened(place, run, model, recipe.transfer, found, train, test, division.how, labels, joins)
+        run, joins = common.hold(place, recipe.transfer.search if searches else None)
+    return Opened(
+        run=run, joins=joins, place=place, model=model, config=recipe.transfer, found=found, train=train, test=test,
+        how=division.how, labels=_labels_fingerprint(found, division),
+    )  # fmt: skip
 
 
 def _labels_fingerprint(found: LabelledText, division: Division) -> str:
@@ -250,66 +229,81 @@ def _division(place: Path, found: LabelledText, recipe: Recipe, *, own: bool) ->
 # the verbs ------------------------------------------------------------------------------------------------------------
 
 
+def _table_of(data: str | Path | None, labels: str | Path | None) -> str | Path | None:
+    """The labelled text: labels stand beside the texts, so that either option may name the table."""
+    if data is not None and labels is not None:
+        raise InputError(f"--labels {labels}: texts and labels are columns of one table; give it by --data alone")
+    return data if data is not None else labels
+
+
 def finetune(
     place: Path,
     data: str | Path | None,
     *,
-    task: str | None,
+    labels: str | Path | None,
     out: str | Path | None,
     compare: bool,
-    per_class: list[Amount],
-    seeds: list[int],
-    trials: int,
-    jobs: int | None,
+    protocol: Protocol,
+    task: str | None,
     device: str | None,
     overrides: Overrides,
-    telling: Callable[[], Callable[[int, int, str], None]],
 ) -> Finetuned:
     """See ``foretell.verbs.finetune``."""
-    target = Path(out) if out is not None else place / "classifier"
+    data, target = _table_of(data, labels), Path(out) if out is not None else place / "classifier"
     opened = open_labelled(place, data, task, device, overrides, searches=True)
     if out is not None and data is not None and target.resolve() != (place / "classifier").resolve():
         opened.beside = target
     try:
         if compare:
-            check_jobs(jobs, opened.config.search)
+            check_jobs(protocol.jobs, opened.config.search)
         if out is not None and not opened.joins:
             kept_out.check(target, place, opened.labels)
         train, test = opened.train, opened.test
         kinds = f" of {len(train.classes)} classes" if train.classes else ""
         say(f"fine-tuning on {len(train):,} labels{kinds}:")
         if opened.joins:
-            search_text(opened.model, train, config=opened.config, trials=trials, folder=opened.folder)
-            joined = _compare(opened, per_class, seeds, trials, "", telling, jobs) if compare else None
+            search_text(opened.model, train, config=opened.config, trials=protocol.trials, folder=opened.folder)
+            joined = _compare(opened, protocol) if compare else None
             say(JOINED)
             return Finetuned(target, None, {}, joined)
         if out is not None:
             kept_out.begin(target, place, opened.labels)
         tuner, facts = finetune_text(
-            opened.model, train, config=opened.config, test=test, trials=trials, progress=telling(),
-            cache=Cache(opened.folder / "results" / "finetune.jsonl" if opened.folder is not None else None),
-            folder=opened.folder,
+            opened.model, train, config=opened.config, test=test, trials=protocol.trials, progress=telling(),
+            cache=Cache(opened.kept("finetune")), folder=opened.folder,
         )  # fmt: skip
         save_text(tuner, target, extra={"labels": facts["labels"], "pretrained_in": str(place)})
-        scores = {name: value for name, value in facts["test"].items() if name != "confusion"}
-        told = ", ".join(f"{metric_name(name)} {scores[name]:.1%}" for name in led_by(train.metric, train.metrics))
         say(f"classifier: {target}")
-        judged = like(test, tuner.task)
-        (target / ANSWERS).unlink(missing_ok=True)  # of the earlier model
-        if isinstance(judged, Answering):
-            write_answers(target / ANSWERS, answers_of(tuner, judged))
-            say(f"  answers of the test part, for the official evaluation: {target / ANSWERS}")
-        say(f"  on {len(test):,} test rows: {told}")
-        for line in common.classes_told(facts["test"], facts["classes"]):
-            say(line)
+        _keep_answers(tuner, test, target)
+        scores = _tell_classifier(opened, facts)
         facts |= {"data": opened.found.source, KEY: opened.labels}
         opened.write("finetune", {**facts, "folder": str(target)})
         if not compare and opened.run is not None and opened.beside is None:
             common.tell_other_labels(opened.run.read_json("results/comparison.json"), facts)
-        result = _compare(opened, per_class, seeds, trials, "", telling, jobs) if compare else None
+        result = _compare(opened, protocol) if compare else None
         return Finetuned(target, opened.report(), scores, result)
     finally:
         opened.close()
+
+
+def _keep_answers(tuner: TextTuner, test: Task, target: Path) -> None:
+    """Write what is answered to the questions of the test part beside the model; what an earlier one answered goes."""
+    judged = like(test, tuner.task)
+    (target / ANSWERS).unlink(missing_ok=True)
+    if isinstance(judged, Answering):
+        write_answers(target / ANSWERS, answers_of(tuner, judged))
+        say(f"  answers of the test part, for the official evaluation: {target / ANSWERS}")
+
+
+def _tell_classifier(opened: Opened, facts: dict[str, Any]) -> dict[str, Any]:
+    """Its scores on the test part."""
+    scores = {name: value for name, value in facts["test"].items() if name != "confusion"}
+    names = led_by(opened.train.metric, opened.train.metrics)
+    told = ", ".join(f"{metric_name(name)} {scores[name]:.1%}" for name in names)
+    say(f"  on {len(opened.test):,} test rows: {told}")
+    for line in common.classes_told(facts["test"], facts["classes"]):
+        say(line)
+    return scores
 
 
 def answers_of(tuner: TextTuner, test: Answering) -> dict[str, str]:
@@ -322,34 +316,33 @@ def evaluate(
     place: Path,
     data: str | Path | None,
     *,
-    task: str | None,
+    labels: str | Path | None,
     compare: bool,
-    per_class: list[Amount],
-    seeds: list[int],
-    trials: int,
-    arms: str,
-    jobs: int | None,
+    protocol: Protocol,
+    domain: str | None,
+    task: str | None,
     device: str | None,
     overrides: Overrides,
-    telling: Callable[[], Callable[[int, int, str], None]],
 ) -> dict[str, Any]:
     """See ``foretell.verbs.evaluate``."""
-    opened = open_labelled(place, data, task, device, overrides, searches=compare)
+    if domain is not None:
+        raise InputError(f"--shift {domain}: is for images; {place} is a run of text")
+    opened = open_labelled(place, _table_of(data, labels), task, device, overrides, searches=compare)
     try:
         if compare:
-            check_jobs(jobs, opened.config.search)
-            check_arms(_arms(arms), opened.train)
+            check_jobs(protocol.jobs, opened.config.search)
+            check_arms(protocol.arms, opened.train)
         if opened.joins:
-            joined = _compare(opened, per_class, seeds, trials, arms, telling, jobs)
+            joined = _compare(opened, protocol)
             say(JOINED)
             return {"comparison": joined}
         result = frozen_text(
-            opened.model, train=opened.train, test=opened.test, trials=trials, training=opened.config,
+            opened.model, train=opened.train, test=opened.test, trials=protocol.trials, training=opened.config,
             progress=telling(), split=opened.how, data=opened.found.source, labels=opened.labels,
-            fits=opened.run.path / "results" / "comparison.jsonl" if opened.run is not None else None,
+            fits=opened.kept("comparison"),
         )  # fmt: skip
         say(f"on {len(opened.test):,} test rows, with {len(opened.train):,} labels:")
-        for line in _table(result, opened.test.metric):
+        for line in common.score_lines(result, opened.test.metric, linear="linear model"):
             say(line)
         before = (opened.run.read_json("results/comparison.json") or {}) if opened.run is not None else {}
         same = before.get("task") == result["task"] and same_labels(before, result)
@@ -359,39 +352,26 @@ def evaluate(
             say("  the report's comparison, of other data or labels, is dropped; foretell finetune makes one of these")
         opened.write("evaluation", result)
         opened.write("comparison", {**(before if same else {}), **result})
-        result["comparison"] = _compare(opened, per_class, seeds, trials, arms, telling, jobs) if compare else None
+        result["comparison"] = _compare(opened, protocol) if compare else None
         opened.report()
         return result
     finally:
         opened.close()
 
 
-def _compare(
-    opened: Opened,
-    per_class: list[Amount],
-    seeds: list[int],
-    trials: int,
-    arms: str,
-    telling: Callable[[], Callable[[int, int, str], None]],
-    jobs: int | None,
-) -> dict[str, Any]:
-    chosen = _arms(arms)
-    say(f"comparing {common.told_arms(chosen, always_there(opened.train))}, with equal search and steps:")
+def _compare(opened: Opened, protocol: Protocol) -> dict[str, Any]:
+    say(f"comparing {common.told_arms(protocol.arms, always_there(opened.train))}, with equal search and steps:")
     result = compare_text(
         opened.model,
         train=opened.train,
         test=opened.test,
-        per_class=per_class,
-        seeds=seeds,
-        arms=chosen,
-        trials=trials,
+        protocol=protocol,
         training=opened.config,
         run=opened.run,
         progress=telling(),
         split=opened.how,
         data=opened.found.source,
         join=opened.joins,
-        jobs=jobs,
         keep=opened.beside is None,
         labels=opened.labels,
     )
@@ -400,24 +380,6 @@ def _compare(
         if opened.beside is not None:
             opened.write("comparison", result)
     return result
-
-
-def _arms(arms: str) -> tuple[str, ...] | None:
-    return tuple(arm.strip() for arm in arms.split(",")) if arms else None
-
-
-def _table(result: dict[str, Any], metric: str) -> list[str]:
-    """The scores as lines for a person, in percent with their intervals."""
-    names = {"pretrained": "this encoder", "random": "random features", "tfidf": "TF-IDF", "baseline": "the baseline"}
-    lines = []
-    for method, title in (("knn", "nearest neighbours"), ("linear_probe", "linear model")):
-        for arm, scores in result[method].items():
-            interval = told_interval(*scores["intervals"][metric])
-            kind = f"{title} (k = {scores['k']})" if "k" in scores else title
-            lines.append(f"  {kind:<28} {names[arm]:<16} {metric_name(metric)} {scores[metric]:.1%} ({interval})")
-    if lines and result.get("commonest"):
-        lines.append(common.commonest_line(result["commonest"], metric))
-    return lines
 
 
 # features -------------------------------------------------------------------------------------------------------------
@@ -442,7 +404,7 @@ def embed(
     parts: list[NDArray[np.float32]] = []
     names: list[str] = []
     columns: dict[str, list[str | None]] = {"label": [], "group": [], "split": []}
-    tell = common.counting("embedding")
+    tell = counting("embedding")
     for block in _blocks(corpus):
         texts = [(document.text,) for document in block]
         task = Classification.of(layout, texts, np.zeros(len(block), np.int64), [])

@@ -17,7 +17,7 @@ from foretell.transfer.text.word_tests import (
     read_pairs,
     similarity,
 )
-from foretell.verbs.common import say
+from foretell.verbs.progress import say
 from foretell.verbs.word_vectors import EXPECTED, read_words, vectors_of
 
 FILE = "results/words.json"

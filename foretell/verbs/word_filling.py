@@ -16,8 +16,8 @@ from foretell.objectives.word2vec import Word2Vec
 from foretell.objectives.word_filling import Context
 from foretell.recipe import Recipe
 from foretell.run import Run
-from foretell.verbs.common import say
 from foretell.verbs.outcomes import Filled
+from foretell.verbs.progress import say
 from foretell.verbs.word_vectors import read_words
 
 GAP = "[MASK]"

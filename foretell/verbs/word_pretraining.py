@@ -25,9 +25,10 @@ from foretell.run import Run
 from foretell.train.loop import FitResult
 from foretell.train.monitor import Monitor
 from foretell.verbs import common, kinds
-from foretell.verbs.common import Parts, say
+from foretell.verbs.common import Parts
 from foretell.verbs.outcomes import Pretraining
-from foretell.verbs.text_data import corpus_of, counting, keep_text_facts
+from foretell.verbs.progress import counting_up, say
+from foretell.verbs.text_data import corpus_of, keep_text_facts
 from foretell.verbs.word_exhibits import neighbour_table, write_word_map
 
 EPOCHS = 5.0  # where no budget is given, as in the authors' code
@@ -60,7 +61,7 @@ class HeldOutLoss:
 def open_store(recipe: Recipe) -> WordStore:
     """The words of a recipe's data. Raises InputError for what cannot be read."""
     config = WordsConfig(**{name: getattr(recipe.objective, name) for name in WordsConfig.model_fields})
-    return open_words(corpus_of(recipe.data), config, progress=counting("reading", "words"))
+    return open_words(corpus_of(recipe.data), config, progress=counting_up("reading", "words"))
 
 
 def unspaced(asked: Recipe) -> list[str]:

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from foretell.data.store import ImageStore
 from foretell.encoders.base import Encoder
-from foretell.measures.intervals import told_interval
 from foretell.measures.knn import knn
-from foretell.measures.metrics import METRICS, metric_name, with_intervals
+from foretell.measures.metrics import METRICS, with_intervals
 from foretell.report.exhibits import write_map, write_neighbours
 from foretell.run import Run
 from foretell.transfer import labels
@@ -23,7 +22,7 @@ from foretell.transfer.images.evaluate import at_most, judge_frozen, retrievals
 from foretell.transfer.images.features import extract, pixels, random_encoder
 from foretell.transfer.images.labelled import Index
 from foretell.transfer.images.nearby import kept_whole
-from foretell.verbs.common import Parts, commonest_line
+from foretell.verbs.common import FEATURES, Parts, score_lines
 from foretell.views.config import Crop, ViewConfig
 
 Features = NDArray[np.float32]
@@ -132,26 +131,14 @@ def table(result: dict[str, Any]) -> list[str]:
     """The scores as lines for a person, the headline and another one, in percent with their intervals."""
     first = str(result.get("metric") or METRICS[0])
     second = METRICS[0] if first != METRICS[0] else "macro_f1"
-    names = {"pretrained": "this encoder", "random": "random features", "pixels": "raw pixels"}
-    lines = []
-    for method, title in (("knn", "nearest neighbours"), ("linear_probe", "linear probe")):
-        arms = result.get(method) or {}
-        for arm, scores in arms.items():
-            interval = told_interval(*scores["intervals"][first], lead="95% interval ")
-            kind = f"{title} (k = {scores['k']})" if "k" in scores else title
-            lines.append(
-                f"  {kind:<28} {names[arm]:<16} {metric_name(first)} {scores[first]:.1%} ({interval}), "
-                f"{metric_name(second)} {scores[second]:.1%}"
-            )
-    if lines and result.get("commonest"):
-        lines.append(commonest_line(result["commonest"], first))
+    lines = score_lines(result, first, second, linear="linear probe", lead="95% interval ")
     for identity in ("class", "group"):
         for arm, found in (result.get("retrieval") or {}).items():
             if found.get(identity):
                 recall = found[identity]["recall"]["1"]
                 title = f"retrieval by {identity}"
                 lines.append(
-                    f"  {title:<28} {names[arm]:<16} Recall@1 {recall:.1%}, mAP {found[identity]['map']:.1%}"
+                    f"  {title:<28} {FEATURES[arm]:<16} Recall@1 {recall:.1%}, mAP {found[identity]['map']:.1%}"
                     f"{_counted(result['test'], found[identity])}"
                 )
     return lines

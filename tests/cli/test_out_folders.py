@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cli_words import refused, rows_of
 
-from foretell.verbs import comparing, kept_out, kept_split
+from foretell.verbs import image_transfer, kept_out, kept_split
 
 Call = Callable[..., Any]
 QUICK = ("--trials", 2, "-s", "transfer.steps=2", "-s", "transfer.curve_points=0", "--no-saliency")
@@ -27,7 +27,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def stop(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparing, name, stop)
+    monkeypatch.setattr(image_transfer, name, stop)
 
 
 def test_a_classifier_that_was_stopped_while_compared_goes_on(
@@ -37,7 +37,7 @@ def test_a_classifier_that_was_stopped_while_compared_goes_on(
     stopped(monkeypatch, "_compare")
     assert foretell(*words).status == 130
     assert (tmp_path / "x" / "head.safetensors").is_file()
-    monkeypatch.setattr(comparing, "_compare", lambda *arguments, **options: {})
+    monkeypatch.setattr(image_transfer, "_compare", lambda *arguments, **options: {})
     said = foretell(*words)
     assert said.status == 0, said.err
     assert f"{tmp_path / 'x'}: begun by this run with these labels; going on there" in said.out

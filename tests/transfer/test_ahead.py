@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from foretell.transfer import ahead
 from foretell.transfer.cache import Cache, Missing
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.compare import compare
-from foretell.transfer.images.comparison import Comparison
+from foretell.transfer.images.engine import ImageEngine
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.search_config import SearchConfig
 
 QUICK = TransferConfig(device="cpu", steps=12, batch=16, curve_points=3, rates=(1e-3, 3e-3))
@@ -37,10 +39,7 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def small(digits, views, encoder, **more):
-    settings = {
-        "train": digits.train,
-        "test": digits.test,
-        "views": views,
+    given = {
         "per_class": (1, 4),
         "seeds": (0, 1),
         "arms": ("pretrained", "scratch", "random"),
@@ -48,7 +47,8 @@ def small(digits, views, encoder, **more):
         "training": QUICK,
         **more,
     }
-    return compare(encoder, digits.store, **settings)
+    protocol = Protocol(**{field.name: given.pop(field.name) for field in fields(Protocol) if field.name in given})
+    return compare(encoder, digits.store, train=digits.train, test=digits.test, views=views, protocol=protocol, **given)
 
 
 def test_processes_find_what_one_finds(digits, views, trained, run: Run) -> None:
@@ -71,7 +71,7 @@ def test_what_processes_found_is_kept_in_the_run(
 ) -> None:
     first = small(digits, views, trained, run=run, jobs=2)
     monkeypatch.setattr(ahead, "share_out", lambda *given: pytest.fail("everything is kept already"))
-    monkeypatch.setattr(Comparison, "_fit", lambda *given: pytest.fail("everything is kept already"))
+    monkeypatch.setattr(ImageEngine, "_fit", lambda *given: pytest.fail("everything is kept already"))
     again = small(digits, views, trained, run=run, jobs=2)
     assert again["rows"] == first["rows"]
     assert again["cost"]["reused"] > first["cost"]["reused"]

@@ -8,7 +8,7 @@ from foretell.claims.base import Claim, Finding
 from foretell.claims.lab import Lab
 from foretell.claims.text import runs, tasks
 from foretell.recipe import Recipe
-from foretell.transfer.text.comparison import at_most
+from foretell.transfer.text.engine import at_most
 from foretell.transfer.text.tuning import TextStart, tune
 from foretell.transfer.watch import Watch
 

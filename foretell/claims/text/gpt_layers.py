@@ -14,7 +14,7 @@ from foretell.encoders.language import LanguageModel
 from foretell.objectives.text import TextObjective
 from foretell.recipe import Recipe
 from foretell.transfer.networks import copied
-from foretell.transfer.text.comparison import at_most
+from foretell.transfer.text.engine import at_most
 from foretell.transfer.text.tuning import TextStart, fresh_model
 
 LABELS = 30  # a class, of 11 topics

@@ -24,7 +24,7 @@ from foretell.tasks.layout import Layout, extended
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import splits_of, subset
 from foretell.transfer.networks import copied
-from foretell.transfer.text.comparison import at_most
+from foretell.transfer.text.engine import at_most
 from foretell.transfer.text.features import Bank, frozen_kinds
 from foretell.transfer.text.linear import fit_dense, fit_sparse, search_linear
 from foretell.transfer.text.tfidf import KINDS, PENALTIES, TfIdf

@@ -10,7 +10,7 @@ at once a fit and chooses nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,15 +27,16 @@ from foretell.transfer.ahead import work_ahead
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
-from foretell.transfer.fractions import Amount, fractions_of
+from foretell.transfer.fractions import fractions_of
 from foretell.transfer.images.arms import DEFAULT_ARMS, check_arms
 from foretell.transfer.images.cases import commonest_of, count, labelled_cases, unit_notes
-from foretell.transfer.images.comparison import Comparison
+from foretell.transfer.images.engine import ImageEngine
 from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.findings import labelled_findings
 from foretell.transfer.images.labelled import Index, Labelled, TooAlike, labelled, resolved
 from foretell.transfer.images.shift import PREFIX, apart, drops, gains, unlike
 from foretell.transfer.labels import KEY, labels_fingerprint
+from foretell.transfer.protocol import Protocol
 from foretell.views.config import SQUASH, ViewConfig
 
 if TYPE_CHECKING:
@@ -172,6 +173,35 @@ def _cut_off(held: Labelled, store: ImageStore, config: TransferConfig) -> list[
     )
 
 
+def _about_test(held: Labelled, split: str) -> dict[str, Any]:
+    about: dict[str, Any] = {"samples": count(held), "split": split}
+    if held.unlabelled:
+        about["unlabelled"] = held.unlabelled
+    if held.groups is not None:
+        about["groups"] = len(np.unique(held.groups))
+    if held.cases is not None:
+        about["images"] = len(held)
+    return about
+
+
+def _groups(tested: Mapping[str, Labelled | None]) -> dict[str, int]:
+    """How many groups each accuracy is a share of; that of findings is a mean over them, and none of the groups."""
+    return {
+        name: len(np.unique(part.groups))
+        for name, part in tested.items()
+        if part is not None and part.groups is not None and part.targets is None
+    }
+
+
+def _about_shift(shifted: Labelled, result: Mapping[str, Any], redrawn: list[dict[str, Any]]) -> dict[str, Any]:
+    rows, metric = result["rows"], result["metric"]
+    return {
+        "samples": count(shifted),
+        "drops": drops(rows, metric, redrawn),
+        "gains": gains(rows, metric, redrawn=redrawn),
+    }
+
+
 def compare(
     encoder: Encoder,
     store: ImageStore,
@@ -179,10 +209,7 @@ def compare(
     train: Index | Sequence[int],
     test: Index | Sequence[int],
     views: ViewConfig,
-    per_class: Sequence[Amount] = (1, 5, 10, 50),
-    seeds: Sequence[int] = (0, 1, 2),
-    arms: Sequence[str] = DEFAULT_ARMS,
-    trials: int = 8,
+    protocol: Protocol | None = None,
     training: TransferConfig | None = None,
     run: Run | None = None,
     fits: Path | None = None,
@@ -193,43 +220,38 @@ def compare(
     all_labels: bool = True,
     shift: str | None = None,
     join: bool = False,
-    jobs: int | None = 1,
     draws: bool = False,
 ) -> dict[str, Any]:
-    """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
+    """Compare the arms of ``protocol``, by default ``DEFAULT_ARMS``, and return what ``results/comparison.json`` holds (written
+    there when ``run`` is given).
 
     ``train`` and ``test`` are rows of ``store``; ``views`` are the random views of fine-tuning, the same for every
-    arm; ``per_class`` the amounts of labels (``fractions.Amount``); ``trials`` settings searched for each arm and
-    fraction. ``supervised`` gives the arm of that name its encoder. Finished fits are kept in the run (or the file
+    arm. ``supervised`` gives the arm of that name its encoder. Finished fits are kept in the run (or the file
     ``fits``, which several comparisons may share one after another), so that an interrupted comparison goes on.
     ``progress(done, total, what)``. ``split`` says how the test part was made; ``all_labels``: nearest neighbours and
     probes on all labels too. ``shift``, as "domain=B", takes the rows with that value of a column out of ``train`` and
     ``test`` and applies every fit to them with no training. ``join``: another process makes this comparison and holds
     ``run``; take part in its searches alone, write nothing, and return {"search": their records}. ``draws`` adds what
     ``redrawn.taken_from`` says as "redrawn", and ``Cache.took`` as "took", for comparisons that are put together.
-    ``jobs`` processes train side by side (``ahead.work_ahead``; None: as many as pay).
     Raises InputError for unusable labels, samples or groups in both parts, and unknown arms.
     """
     began = time.perf_counter()
-    if not seeds or not per_class:
-        raise InputError("a comparison needs at least one seed and one number of labels a class")
-    chosen = check_arms(tuple(arms))
+    protocol, config = protocol or Protocol(), training or TransferConfig()
+    chosen = check_arms(tuple(protocol.arms or DEFAULT_ARMS))
     if supervised is None:
         chosen = tuple(arm for arm in chosen if arm != "supervised")
-    config = training or TransferConfig()
     parts = judged_parts(store, train, test, config=config, column=column, shift=shift)
     fit, notes = parts.fit, parts.notes
     held = at_most(parts.held, config.test_samples)
     shifted = None if parts.shifted is None else at_most(parts.shifted, config.test_samples)
-    work = Comparison(
+    work = ImageEngine(
         encoder=encoder,
         supervised=supervised,
         store=store,
         train=fit,
         test=held,
         views=resolved(views, store, encoder.side),
-        seeds=tuple(seeds),
-        trials=trials,
+        protocol=protocol,
         config=config,
         cache=Cache(None if join else fits or (None if run is None else run.path / "results" / "comparison.jsonl")),
         progress=progress,
@@ -238,39 +260,20 @@ def compare(
         folder=fits.parent if fits is not None else None if run is None else run.path,
     )
     kinds = "classes" if fit.targets is None else "kinds of sample (each by its rarest finding, or none)"
-    fractions, more = fractions_of(fit, per_class, work.seeds, config, fit.cases, kinds)
+    fractions, more = fractions_of(fit, protocol.per_class, work.seeds, config, fit.cases, kinds)
     if join:
         return {"search": work.join(chosen, fractions)}
-    work_ahead(work, chosen, fractions, jobs)
+    work_ahead(work, chosen, fractions, protocol.jobs)
     result = work.run(chosen, fractions)
-    result["test"] = {"samples": count(held), "split": split}
-    if held.unlabelled:
-        result["test"]["unlabelled"] = held.unlabelled
-    if held.groups is not None:
-        result["test"]["groups"] = len(np.unique(held.groups))
-    if held.cases is not None:
-        result["test"]["images"] = len(held)
-    tested = {"accuracy": held, PREFIX + "accuracy": shifted}
-    groups = {
-        name: len(np.unique(part.groups))
-        for name, part in tested.items()
-        # accuracy of findings is a mean over them, not a share of the groups
-        if part is not None and part.groups is not None and part.targets is None
-    }
-    widen_spreads(result["summary"], groups)
+    result["test"] = _about_test(held, split)
+    widen_spreads(result["summary"], _groups({"accuracy": held, PREFIX + "accuracy": shifted}))
     result["commonest"] = commonest_of(held)
     result[KEY] = labels_fingerprint(store, config, column)
     result["findings"] = held.targets is not None
     result["settings"] = config.comparable_settings()
     if shifted is not None:
-        metric = result["metric"]
-        notes = notes + unlike(held, shifted, metric, str(shift))
-        result["shift"] = {
-            "domain": shift,
-            "samples": count(shifted),
-            "drops": drops(result["rows"], metric, work.redrawn),
-            "gains": gains(result["rows"], metric, redrawn=work.redrawn),
-        }
+        notes = notes + unlike(held, shifted, result["metric"], str(shift))
+        result["shift"] = {"domain": shift, **_about_shift(shifted, result, work.redrawn)}
     if draws:
         result["redrawn"], result["took"] = work.redrawn, work.cache.took
     result["notes"] = notes + more + _cut_off(held, store, config)

@@ -29,7 +29,7 @@ from foretell.transfer.images.finetune import Classifier, augmented, probabiliti
 from foretell.transfer.images.frozen import fit_frozen, judgement, probe_of
 from foretell.transfer.images.labelled import Index, Labelled, views_key
 from foretell.transfer.networks import copied, device_of, weights_hash
-from foretell.transfer.search import counting, require, searched
+from foretell.transfer.search import adding_up, require, searched
 from foretell.transfer.trials import Judged, Keep, Report, Space, Trial, fits_of, looking, trials_of
 from foretell.transfer.watch import Watch
 from foretell.views.config import ViewConfig
@@ -385,7 +385,7 @@ def finetune_once(
     (``labelled.resolved``). The trials of the search are kept in ``cache``, or in the study of the run in ``folder``.
     """
     total = fits_of_search(data, config, trials, seed) + 1
-    advance = counting(progress, total)
+    advance = adding_up(progress, total)
     start, chosen, record = search_once(
         encoder, data, views=views, config=config, trials=trials, seed=seed, cache=cache, folder=folder, advance=advance
     )

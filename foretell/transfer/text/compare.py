@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from foretell.encoders.language import LanguageModel
-from foretell.errors import InputError, unknown
+from foretell.errors import unknown
 from foretell.measures.metrics import commonest
 from foretell.measures.verdict import beside
 from foretell.run import Run
@@ -29,12 +29,13 @@ from foretell.transfer.ahead import work_ahead
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Progress
-from foretell.transfer.fractions import Amount, fractions_of
+from foretell.transfer.fractions import fractions_of
 from foretell.transfer.labels import KEY
 from foretell.transfer.networks import device_of
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.text.arms import TEXT_ARMS
-from foretell.transfer.text.comparison import TextComparison, at_most
-from foretell.transfer.text.span_comparison import SpanComparison
+from foretell.transfer.text.engine import TextEngine, at_most
+from foretell.transfer.text.span_engine import SpanEngine
 
 
 def check_arms(arms: Sequence[str] | None, train: Task) -> None:
@@ -50,44 +51,38 @@ def compare_text(
     *,
     train: Task,
     test: Task,
-    per_class: Sequence[Amount] = (1, 5, 10, 50),
-    seeds: Sequence[int] = (0, 1, 2),
-    arms: Sequence[str] | None = None,
-    trials: int = 8,
+    protocol: Protocol | None = None,
     training: TransferConfig | None = None,
     run: Run | None = None,
     progress: Progress | None = None,
     split: str = "",
     data: str = "",
     join: bool = False,
-    jobs: int | None = 1,
     keep: bool = True,
     labels: str = "",
 ) -> dict[str, Any]:
-    """Compare ``arms`` and return what ``results/comparison.json`` holds (written there when ``run`` is given).
+    """Compare the arms of ``protocol``, by default all that the task has, and return what ``results/comparison.json`` holds
+    (written there when ``run`` is given).
 
-    ``arms`` default: all that the task has. ``train`` and ``test`` are of one task and laid out for ``model``;
-    ``per_class`` numbers of labels a class, or of labels where the task has no classes (None: all); ``data`` names what
-    was read. Finished fits are kept in the run, so that an interrupted comparison goes on. ``join``: another process makes
-    this comparison and holds ``run``; take part in its searches alone, write nothing, and return {"search": their
-    records}. ``jobs`` processes train side by side (``ahead.work_ahead``; None: as many as pay). Without ``keep`` the run gets
-    finished fits and searches alone, its own comparison stays. ``labels``: a short name for all labels and their division, by
-    which results of others are told apart. Raises InputError for unknown arms.
+    ``train`` and ``test`` are of one task and laid out for ``model``; amounts are of labels a class, or of labels where the task
+    has no classes; ``data`` names what was read. Finished fits are kept in the run, so that an interrupted comparison goes on.
+    ``join``: another process makes this comparison and holds ``run``; take part in its searches alone, write nothing, and
+    return {"search": their records}. Without ``keep`` the run gets finished fits and searches alone, its own comparison stays.
+    ``labels``: a short name for all labels and their division, by which results of others are told apart. Raises InputError for
+    unknown arms.
     """
     began = time.perf_counter()
-    if not seeds or not per_class:
-        raise InputError("a comparison needs at least one seed and one number of labels a class")
+    protocol, config = protocol or Protocol(), training or TransferConfig()
     kind = _kind(train)
-    check_arms(arms, train)
-    chosen = tuple(dict.fromkeys([*(arms or kind.arms), kind.always]))
-    config = training or TransferConfig()
+    check_arms(protocol.arms, train)
+    chosen = tuple(dict.fromkeys([*(protocol.arms or kind.arms), kind.always]))
     cache = Cache(None if run is None or join else run.path / "results" / "comparison.jsonl")
     folder = None if run is None else run.path
-    work = _work(model, train, test, tuple(seeds), trials, config, cache, progress, data, folder)
-    fractions, notes = fractions_of(train, per_class, work.seeds, config)
+    work = _work(model, train, test, protocol, config, cache, progress, data, folder)
+    fractions, notes = fractions_of(train, protocol.per_class, work.seeds, config)
     if join:
         return {"search": work.join(chosen, fractions)}
-    work_ahead(work, chosen, fractions, jobs)
+    work_ahead(work, chosen, fractions, protocol.jobs)
     result = work.run(chosen, fractions)
     result["verdict"] = " ".join(filter(None, [result["verdict"], beside(result, kind.always)]))
     result |= {
@@ -122,7 +117,8 @@ def frozen_text(
     ``labels`` as ``compare_text``.
     """
     config = training or TransferConfig()
-    work = _work(model, train, test, (seed,), trials, config, Cache(fits), progress, data)
+    protocol = Protocol(seeds=(seed,), trials=trials)
+    work = _work(model, train, test, protocol, config, Cache(fits), progress, data)
     work.total = work.looks * FROZEN
     neighbours, probes = work.frozen_with_all_labels()
     return {"classes": train.classes, "knn": neighbours, "linear_probe": probes, **_about(work, split, data, labels)}
@@ -130,32 +126,29 @@ def frozen_text(
 
 def always_there(train: Task) -> str:
     """The title of the arm that every comparison of the task has."""
-    return (
-        about_baseline(train)["title"] if _kind(train) is SpanComparison else TEXT_ARMS[TextComparison.always]["title"]
-    )
+    return about_baseline(train)["title"] if _kind(train) is SpanEngine else TEXT_ARMS[TextEngine.always]["title"]
 
 
-def _kind(train: Task) -> type[TextComparison]:
-    return SpanComparison if isinstance(train, Tagging | Answering) else TextComparison
+def _kind(train: Task) -> type[TextEngine]:
+    return SpanEngine if isinstance(train, Tagging | Answering) else TextEngine
 
 
 def _work(
     model: LanguageModel,
     train: Task,
     test: Task,
-    seeds: tuple[int, ...],
-    trials: int,
+    protocol: Protocol,
     config: TransferConfig,
     cache: Cache,
     progress: Progress | None,
     data: str,
     folder: Path | None = None,
-) -> TextComparison:
+) -> TextEngine:
     model.to(named_device(config.device))
     train, test = train.led_by(config.metric), test.led_by(config.metric)
     return _kind(train)(
-        model=model.eval(), train=train, test=at_most(test, config.test_samples), seeds=seeds, trials=trials,
-        config=config, cache=cache, progress=progress, data=data, folder=folder,
+        model=model.eval(), train=train, test=at_most(test, config.test_samples), protocol=protocol, config=config,
+        cache=cache, progress=progress, data=data, folder=folder,
     )  # fmt: skip
 
 
@@ -166,7 +159,7 @@ def commonest_of(test: Task) -> dict[str, Any] | None:
     return commonest(np.bincount(test.codes, minlength=len(test.classes)), test.classes)
 
 
-def _about(work: TextComparison, split: str, data: str, labels: str) -> dict[str, Any]:
+def _about(work: TextEngine, split: str, data: str, labels: str) -> dict[str, Any]:
     return {
         "task": work.train.name,
         "data": data,

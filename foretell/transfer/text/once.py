@@ -19,7 +19,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import Progress
 from foretell.transfer.fractions import splits_of
 from foretell.transfer.networks import weights_hash
-from foretell.transfer.search import counting, require
+from foretell.transfer.search import adding_up, require
 from foretell.transfer.text.answer_threshold import like, settled, told
 from foretell.transfer.text.search import check_method, search_tuning
 from foretell.transfer.text.tuning import TextStart, TextTuner, settled_precision, tune
@@ -106,7 +106,7 @@ def finetune_text(
     the search are kept in ``cache``, or in the study of the run in ``folder``.
     """
     data = data.led_by(config.metric)
-    advance = counting(progress, fits_of(config.search, trials, splits_of(data, config, seed)[0]) + 1)
+    advance = adding_up(progress, fits_of(config.search, trials, splits_of(data, config, seed)[0]) + 1)
     found = search_text(
         model, data, config=config, trials=trials, seed=seed, cache=cache, folder=folder, advance=advance
     )

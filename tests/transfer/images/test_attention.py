@@ -28,6 +28,7 @@ from foretell.transfer.images.fit import Start, TestSet, fine_tune
 from foretell.transfer.images.frozen import probe_of
 from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.images.saved import load_classifier, predict, predict_cases, save_classifier
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.trials import Trial
 from foretell.transfer.turns import bag_turns, case_turns, members_of
 from foretell.views.config import ViewConfig
@@ -288,7 +289,13 @@ def test_a_comparison_of_cases_by_attention_has_tuned_arms(marked: tuple[ImageSt
     config = TransferConfig(unit="case", pooling="attention", steps=3, batch=16, device="cpu", curve_points=0)
     encoder = build_encoder(EncoderConfig(name="resnet_tiny"), 1, 12)
     found = compare(
-        encoder, store, train=train, test=test, views=views, per_class=(1, 4), seeds=(0, 1), trials=2, training=config
+        encoder,
+        store,
+        train=train,
+        test=test,
+        views=views,
+        protocol=Protocol(per_class=(1, 4), seeds=(0, 1), trials=2),
+        training=config,
     )
     assert {row["arm"] for row in found["rows"]} == {"pretrained", "probe", "scratch", "random"}
     assert all("image_accuracy" in row for row in found["rows"])
@@ -350,8 +357,8 @@ def test_a_comparison_of_findings_by_attention_has_all_arms(
     encoder = build_encoder(EncoderConfig(name="resnet_tiny"), 1, 12)
     views = ViewConfig(side=12, mean=(0.3,), std=(0.3,))
     found = compare(
-        encoder, found_in_cases, train=train, test=test, views=views, per_class=(2, None), seeds=(0, 1), trials=2,
-        training=config,
+        encoder, found_in_cases, train=train, test=test, views=views,
+        protocol=Protocol(per_class=(2, None), seeds=(0, 1), trials=2), training=config,
     )  # fmt: skip
     assert {row["arm"] for row in found["rows"]} == {"pretrained", "probe", "scratch", "random"}
     assert all("image_auroc" in row for row in found["rows"])

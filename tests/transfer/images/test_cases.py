@@ -22,6 +22,7 @@ from foretell.transfer.images.evaluate import at_most
 from foretell.transfer.images.fit import finetune_once
 from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.images.monitors import KnnMonitor
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.turns import case_turns, members_of
 from foretell.views.config import ViewConfig
 
@@ -232,8 +233,8 @@ def test_a_limited_test_part_keeps_cases_whole(grouped) -> None:
 def test_a_comparison_by_case_counts_and_judges_cases(grouped, views: ViewConfig) -> None:
     store, train, test = grouped
     found = compare(
-        new_encoder(), store, train=train, test=test, views=views, per_class=(1, 2), seeds=(0, 1), trials=2,
-        training=BY_CASE,
+        new_encoder(), store, train=train, test=test, views=views,
+        protocol=Protocol(per_class=(1, 2), seeds=(0, 1), trials=2), training=BY_CASE,
     )  # fmt: skip
     assert {row["labels"] for row in found["rows"]} == {10, 20}
     assert found["test"] == {"samples": 40, "split": "", "images": len(test), "groups": 40}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ from foretell.run import Run
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.fractions import amounts, fractions_of
-from foretell.transfer.images import comparison
+from foretell.transfer.images import engine
 from foretell.transfer.images.compare import compare, held_out
 from foretell.transfer.images.frozen import judgement
 from foretell.transfer.images.labelled import labelled
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.trials import Trial
 from foretell.verbs import worth
@@ -30,17 +32,9 @@ QUICK = TransferConfig(device="cpu", steps=12, batch=16, curve_points=3, rates=(
 
 
 def small(digits, views, encoder, **more):
-    settings = {
-        "train": digits.train,
-        "test": digits.test,
-        "views": views,
-        "per_class": (1, 4),
-        "seeds": (0, 1, 2),
-        "trials": 2,
-        "training": QUICK,
-        **more,
-    }
-    return compare(encoder, digits.store, **settings)
+    given = {"per_class": (1, 4), "seeds": (0, 1, 2), "trials": 2, "training": QUICK, **more}
+    protocol = Protocol(**{field.name: given.pop(field.name) for field in fields(Protocol) if field.name in given})
+    return compare(encoder, digits.store, train=digits.train, test=digits.test, views=views, protocol=protocol, **given)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +155,7 @@ def test_arms_are_looked_at_after_the_same_steps_however_many_they_choose(
         chosen = Trial(1e-3, 12 if start.scratch else 6, 0.0)
         return chosen, {"how": "given", "method": "grid", "trials": [], "chosen": chosen.record()}
 
-    monkeypatch.setattr(comparison, "search", short_for_pretrained)
+    monkeypatch.setattr(engine, "search", short_for_pretrained)
     found = small(
         digits, views, trained, arms=("pretrained", "scratch"), per_class=(2,), seeds=(0,), all_labels=False,
         training=QUICK.model_copy(update={"curve_samples": 100}),
@@ -188,7 +182,7 @@ def test_progress_ends_where_it_said_it_would(result) -> None:
 
 def test_an_interrupted_comparison_goes_on(digits, views, trained, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     fits = 0
-    real = comparison.Comparison._fit
+    real = engine.ImageEngine._fit
 
     def counted(self, *args):
         nonlocal fits
@@ -197,7 +191,7 @@ def test_an_interrupted_comparison_goes_on(digits, views, trained, run: Run, mon
             raise KeyboardInterrupt
         return real(self, *args)
 
-    monkeypatch.setattr(comparison.Comparison, "_fit", counted)
+    monkeypatch.setattr(engine.ImageEngine, "_fit", counted)
     settings = {"arms": ("pretrained", "scratch"), "per_class": (2,), "seeds": (0, 1), "trials": 1, "run": run}
     with pytest.raises(KeyboardInterrupt):
         small(digits, views, trained, **settings)

@@ -18,7 +18,7 @@ from foretell.measures.probe import fit_probe
 from foretell.transfer.cache import Cache
 from foretell.transfer.config import ClassifierConfig, TransferConfig
 from foretell.transfer.fractions import subset
-from foretell.transfer.images.comparison import Comparison
+from foretell.transfer.images.engine import ImageEngine
 from foretell.transfer.images.features import PlainViews, embed, extract, fresh_encoder, random_encoder
 from foretell.transfer.images.finetune import Classifier, LabelledBatch, blocks
 from foretell.transfer.images.fit import (
@@ -34,6 +34,7 @@ from foretell.transfer.images.fit import (
 from foretell.transfer.images.labelled import labelled, views_key
 from foretell.transfer.images.saved import load_classifier, predict, save_classifier
 from foretell.transfer.networks import weights_hash
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.trials import Trial
 from foretell.views import plain
@@ -391,9 +392,9 @@ def test_answers_of_images_that_were_judged_bilinearly_keep_their_keys(views) ->
 def test_a_comparison_is_kept_apart_from_one_that_judged_by_other_pixels(digits, views, trained) -> None:
     def base(chosen):
         data = few(digits)
-        work = Comparison(
-            encoder=trained, supervised=None, store=digits.store, train=data, test=data, views=chosen, seeds=(0,),
-            trials=2, config=CPU, cache=Cache(None), progress=None,
+        work = ImageEngine(
+            encoder=trained, supervised=None, store=digits.store, train=data, test=data, views=chosen,
+            protocol=Protocol(seeds=(0,), trials=2), config=CPU, cache=Cache(None), progress=None,
         )  # fmt: skip
         return work.key()
 

@@ -23,6 +23,7 @@ from foretell.transfer.images.finetune import balanced_weights
 from foretell.transfer.images.fit import finetune_once
 from foretell.transfer.images.labelled import Labelled
 from foretell.transfer.images.saved import load_classifier, predict, save_classifier
+from foretell.transfer.protocol import Protocol
 from foretell.views.config import ViewConfig
 
 NAN = math.nan
@@ -159,7 +160,8 @@ def test_metrics_are_scikit_learns_over_what_is_known() -> None:
 
 def test_a_comparison_of_findings(digits: Digits, found: ImageStore, views: ViewConfig) -> None:
     result = compare(
-        new_encoder(), found, train=digits.train, test=digits.test, views=views, per_class=(4, None), seeds=(0, 1), trials=2,
+        new_encoder(), found, train=digits.train, test=digits.test, views=views,
+        protocol=Protocol(per_class=(4, None), seeds=(0, 1), trials=2),
         training=BY_FINDING.model_copy(update={"curve_points": 2}),
     )  # fmt: skip
     assert result["metric"] == "auroc"
@@ -188,8 +190,8 @@ def test_a_comparison_of_findings(digits: Digits, found: ImageStore, views: View
 
 def test_findings_that_are_few_are_not_called_classes(digits: Digits, found: ImageStore, views: ViewConfig) -> None:
     result = compare(
-        new_encoder(), found, train=digits.train, test=digits.test, views=views, per_class=(300,), seeds=(0,), trials=1,
-        arms=("probe",), training=BY_FINDING,
+        new_encoder(), found, train=digits.train, test=digits.test, views=views,
+        protocol=Protocol(per_class=(300,), seeds=(0,), arms=("probe",), trials=1), training=BY_FINDING,
     )  # fmt: skip
     assert "300 a class: 4 of 4 kinds of sample (each by its rarest finding, or none) have fewer" in result["notes"][-1]
 

@@ -15,6 +15,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.compare import compare
 from foretell.transfer.images.labelled import Labelled, group_codes
 from foretell.transfer.images.shift import apart, drops, gains, lines, unlike
+from foretell.transfer.protocol import Protocol
 from foretell.views.config import ViewConfig
 
 QUICK = TransferConfig(device="cpu", steps=8, batch=16, curve_points=0, rates=(1e-3, 3e-3))
@@ -94,9 +95,9 @@ def test_a_comparison_judges_the_other_domain_without_training_on_it(digits: Dig
     domain: list[str | None] = ["dark" if row >= 250 else "light" for row in range(len(store))]
     shifted = ImageStore.of(dark, store.table.with_column("domain", domain))
     found = compare(
-        new_encoder(), shifted, train=np.r_[0:150, 250:290], test=np.r_[150:250, 290:330], views=views, per_class=(2,),
-        seeds=(0, 1), arms=("pretrained", "scratch", "probe"), trials=1, training=QUICK, all_labels=False,
-        shift="domain=dark",
+        new_encoder(), shifted, train=np.r_[0:150, 250:290], test=np.r_[150:250, 290:330], views=views,
+        protocol=Protocol(per_class=(2,), seeds=(0, 1), arms=("pretrained", "scratch", "probe"), trials=1),
+        training=QUICK, all_labels=False, shift="domain=dark",
     )  # fmt: skip
     assert found["test"]["samples"] == 100
     assert found["shift"]["samples"] == 80
@@ -105,8 +106,8 @@ def test_a_comparison_judges_the_other_domain_without_training_on_it(digits: Dig
     assert "shift_accuracy" in {row["metric"] for row in found["paired"]}
     assert any(row["shift_accuracy"] != row["accuracy"] for row in found["rows"])
     at_home = compare(
-        new_encoder(), shifted, train=np.arange(150), test=np.arange(150, 250), views=views, per_class=(2,), seeds=(0, 1),
-        arms=("probe",), trials=1, training=QUICK, all_labels=False,
+        new_encoder(), shifted, train=np.arange(150), test=np.arange(150, 250), views=views,
+        protocol=Protocol(per_class=(2,), seeds=(0, 1), arms=("probe",), trials=1), training=QUICK, all_labels=False,
     )  # fmt: skip
     assert [row["accuracy"] for row in at_home["rows"]] == [
         row["accuracy"] for row in found["rows"] if row["arm"] == "probe"

@@ -14,9 +14,10 @@ from text_topics import QUICK, knowing_encoder, small_decoder, topics
 from foretell.errors import InputError
 from foretell.run import Run
 from foretell.tasks.base import Task
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.text.answer_threshold import chosen_threshold
 from foretell.transfer.text.compare import compare_text
-from foretell.transfer.text.span_comparison import SPAN_ARMS
+from foretell.transfer.text.span_engine import SPAN_ARMS
 from foretell.transfer.text.tuning import TextStart, tune
 from foretell.transfer.trials import Trial
 
@@ -31,7 +32,12 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
     def again() -> dict[str, Any]:
         return compare_text(
-            model, train=train, test=test, per_class=[20, None], seeds=[0, 1], trials=2, training=CONFIG, run=run
+            model,
+            train=train,
+            test=test,
+            protocol=Protocol(per_class=[20, None], seeds=[0, 1], trials=2),
+            training=CONFIG,
+            run=run,
         )
 
     yield request.param, again(), run, again
@@ -77,9 +83,9 @@ def test_thresholds_are_settled_on_labels_held_out(compared) -> None:  # type: i
 def test_an_unknown_arm_is_named() -> None:
     model, layout = knowing_encoder()
     with pytest.raises(InputError, match="unknown arm 'tfidf'"):
-        compare_text(model, train=tags(layout, 9, 1), test=tags(layout, 9, 2), arms=["tfidf"])
+        compare_text(model, train=tags(layout, 9, 1), test=tags(layout, 9, 2), protocol=Protocol(arms=["tfidf"]))
     with pytest.raises(InputError, match="unknown arm 'baseline'"):
-        compare_text(model, train=topics(layout, 9, 1), test=topics(layout, 9, 2), arms=["baseline"])
+        compare_text(model, train=topics(layout, 9, 1), test=topics(layout, 9, 2), protocol=Protocol(arms=["baseline"]))
 
 
 @pytest.mark.parametrize("maker", [knowing_encoder, small_decoder])

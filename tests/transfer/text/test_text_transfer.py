@@ -15,6 +15,7 @@ from foretell.run import Run
 from foretell.tasks.base import Task
 from foretell.tasks.inputs import Sequences, lay
 from foretell.transfer.cache import Cache
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.search_config import SearchConfig
 from foretell.transfer.text.arms import TEXT_ARMS
 from foretell.transfer.text.compare import compare_text
@@ -269,8 +270,8 @@ def test_every_kind_of_ngrams_is_tried_with_two_penalties(encoder, monkeypatch) 
     monkeypatch.setattr(Cache, "get", noted)
     for trials, each in ((1, 0), (2, 2), (6, 2)):
         found = compare_text(
-            model, train=topics(layout, 30, 1), test=topics(layout, 6, 2), per_class=(5,), seeds=(0,), trials=trials,
-            training=QUICK, arms=("probe",),
+            model, train=topics(layout, 30, 1), test=topics(layout, 6, 2),
+            protocol=Protocol(per_class=(5,), seeds=(0,), arms=("probe",), trials=trials), training=QUICK,
         )  # fmt: skip
         tried = [one["features"] for search in found["search"] if search["arm"] == "tfidf" for one in search["trials"]]
         assert [tried.count(name) for name in KINDS] == [each] * 3
@@ -300,8 +301,7 @@ def result(encoder, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[n
     given = {
         "train": topics(layout, 120, 1),
         "test": topics(layout, 60, 2),
-        "per_class": (2, 10),
-        "trials": 2,
+        "protocol": Protocol((2, 10), trials=2),
         "split": "by hand",
     }
     given |= {"training": QUICK.model_copy(update={"text": QUICK.text.model_copy(update={"rates": (1e-3, 1e-2)})})}
@@ -343,8 +343,8 @@ def test_a_comparison_has_every_arm_with_intervals_costs_and_a_verdict(result) -
 def test_a_choice_is_compared_without_classes(encoder) -> None:
     model, layout = encoder
     found = compare_text(
-        model, train=goes_on(layout, 40, 1), test=goes_on(layout, 30, 2), per_class=(20, None), seeds=(0, 1), trials=2,
-        training=QUICK, arms=("pretrained", "probe"),
+        model, train=goes_on(layout, 40, 1), test=goes_on(layout, 30, 2),
+        protocol=Protocol(per_class=(20, None), seeds=(0, 1), arms=("pretrained", "probe"), trials=2), training=QUICK,
     )  # fmt: skip
     assert {row["labels"] for row in found["rows"]} == {20, 40}
     assert {row["arm"] for row in found["rows"]} == {"pretrained", "probe", "tfidf"}
@@ -361,11 +361,8 @@ def test_the_headline_of_text_is_what_is_chosen_by_compared_and_told(encoder) ->
         model,
         train=train,
         test=test,
-        per_class=(5,),
-        seeds=(0, 1),
-        trials=2,
+        protocol=Protocol(per_class=(5,), seeds=(0, 1), arms=("pretrained", "scratch"), trials=2),
         training=asked,
-        arms=("pretrained", "scratch"),
     )
     assert found["metric"] == "auroc"
     assert "AUROC" in found["verdict"]
@@ -378,16 +375,16 @@ def test_the_headline_of_text_is_what_is_chosen_by_compared_and_told(encoder) ->
 def test_unknown_arms_are_named(encoder) -> None:
     model, layout = encoder
     with pytest.raises(InputError, match="unknown arm 'pixels'"):
-        compare_text(model, train=topics(layout, 6, 1), test=topics(layout, 6, 2), arms=("pixels",))
+        compare_text(model, train=topics(layout, 6, 1), test=topics(layout, 6, 2), protocol=Protocol(arms=("pixels",)))
 
 
 def test_an_interrupted_comparison_keeps_what_is_finished(encoder, tmp_path: Path, monkeypatch) -> None:
-    from foretell.transfer.text.comparison import TextComparison
+    from foretell.transfer.text.engine import TextEngine
 
     model, layout = encoder
     run = Run.create(tmp_path / "run")
     (run.path / "recipe.toml").write_text("")
-    real, fits = TextComparison._fit, []
+    real, fits = TextEngine._fit, []
 
     def counted(self, *args):  # type: ignore[no-untyped-def]
         fits.append(1)
@@ -395,9 +392,13 @@ def test_an_interrupted_comparison_keeps_what_is_finished(encoder, tmp_path: Pat
             raise KeyboardInterrupt
         return real(self, *args)
 
-    monkeypatch.setattr(TextComparison, "_fit", counted)
-    given = {"train": topics(layout, 30, 1), "test": topics(layout, 30, 2), "per_class": (2,), "seeds": (0, 1)}
-    given |= {"trials": 1, "training": QUICK, "arms": ("pretrained",), "run": run}
+    monkeypatch.setattr(TextEngine, "_fit", counted)
+    given = {
+        "train": topics(layout, 30, 1),
+        "test": topics(layout, 30, 2),
+        "protocol": Protocol((2,), (0, 1), ("pretrained",), trials=1),
+    }
+    given |= {"training": QUICK, "run": run}
     with pytest.raises(KeyboardInterrupt):
         compare_text(model, **given)
     compare_text(model, **given)
@@ -418,10 +419,7 @@ def test_a_drawn_search_of_text_is_kept_and_goes_on(encoder, tmp_path: Path) -> 
         model,
         train=train,
         test=test,
-        per_class=(4,),
-        seeds=(0,),
-        arms=("pretrained", "scratch"),
-        trials=3,
+        protocol=Protocol(per_class=(4,), seeds=(0,), arms=("pretrained", "scratch"), trials=3),
         training=config,
     )
     ours, theirs = (entry for entry in found["search"] if entry["arm"] != "tfidf")

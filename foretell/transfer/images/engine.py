@@ -1,4 +1,4 @@
-"""The comparison of images: features, searches and fits for the engine."""
+"""The engine of a comparison of images: features, searches and fits."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from foretell.transfer.images.frozen import fit_frozen
 from foretell.transfer.images.labelled import Index, Labelled, views_key
 from foretell.transfer.images.shift import PREFIX
 from foretell.transfer.networks import device_of, weights_hash
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.trials import Keep, Trial
 from foretell.views.config import ViewConfig
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from foretell.data.store import ImageStore
 
 
-class Comparison(Engine[Labelled]):
+class ImageEngine(Engine[Labelled]):
     """Images: one encoder, one split, one protocol."""
 
     arms = ARMS
@@ -55,8 +56,7 @@ class Comparison(Engine[Labelled]):
         train: Labelled,
         test: Labelled,
         views: ViewConfig,
-        seeds: tuple[int, ...],
-        trials: int,
+        protocol: Protocol,
         config: TransferConfig,
         cache: Cache,
         progress: Progress | None,
@@ -66,8 +66,7 @@ class Comparison(Engine[Labelled]):
     ) -> None:
         super().__init__(
             train=train,
-            seeds=seeds,
-            trials=trials,
+            protocol=protocol,
             config=config,
             cache=cache,
             progress=progress,

@@ -1,4 +1,4 @@
-"""The comparison where words are tagged or questions answered: heads on every token, and the task's own baseline.
+"""The engine of a comparison where words are tagged or questions answered: heads on every token, and the task's own baseline.
 
 There is no vector a text, and so no linear model of features: a frozen network has its head trained by the same loop, with
 as many settings searched as the others.
@@ -20,7 +20,7 @@ from foretell.transfer.fractions import Fraction
 from foretell.transfer.networks import device_of
 from foretell.transfer.text.answer_threshold import Fitted, like, settled, told
 from foretell.transfer.text.arms import TEXT_ARMS
-from foretell.transfer.text.comparison import TextComparison, at_most
+from foretell.transfer.text.engine import TextEngine, at_most
 from foretell.transfer.text.tuning import TextStart, tune
 from foretell.transfer.trials import Trial
 
@@ -39,7 +39,7 @@ SPAN_ARMS: dict[str, dict[str, str]] = {
 }
 
 
-class SpanComparison(TextComparison):
+class SpanEngine(TextEngine):
     """Tagging and question answering: one model, one labelled task, one split, one protocol."""
 
     arms = SPAN_ARMS

@@ -1,4 +1,4 @@
-"""The comparison of text: pretrained, from scratch, frozen features and TF-IDF for the engine."""
+"""The engine of a comparison of text: pretrained, from scratch, frozen features and TF-IDF."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from foretell.transfer.config import TransferConfig
 from foretell.transfer.engine import FROZEN, Engine, Progress, confusion_of
 from foretell.transfer.fractions import Fraction, subset
 from foretell.transfer.networks import device_of, weights_hash
+from foretell.transfer.protocol import Protocol
 from foretell.transfer.text.arms import TEXT_ARMS, TEXT_TUNED
 from foretell.transfer.text.cost import forward_flops, training_flops
 from foretell.transfer.text.features import Bank, embed_units, frozen_kinds
@@ -37,7 +38,7 @@ from foretell.transfer.trials import Keep, Trial
 from foretell.transfer.watch import Watch
 
 
-class TextComparison(Engine[Task]):
+class TextEngine(Engine[Task]):
     """Text: one model, one labelled task, one split, one protocol."""
 
     arms = TEXT_ARMS
@@ -50,8 +51,7 @@ class TextComparison(Engine[Task]):
         model: LanguageModel,
         train: Task,
         test: Task,
-        seeds: tuple[int, ...],
-        trials: int,
+        protocol: Protocol,
         config: TransferConfig,
         cache: Cache,
         progress: Progress | None,
@@ -62,8 +62,7 @@ class TextComparison(Engine[Task]):
         weights = weights_hash(model)
         super().__init__(
             train=train,
-            seeds=seeds,
-            trials=trials,
+            protocol=protocol,
             config=config,
             cache=cache,
             progress=progress,
