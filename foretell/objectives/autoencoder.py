@@ -93,7 +93,7 @@ class Autoencoder(ImageObjective):
             ge=0,
             allow_inf_nan=False,
             description="Gaussian: deviation in units of the data's; others: share of pixels. Drawn at each step for target "
-            "clean; else each image's own, fixed to the pixels of its view",
+            "clean; else each image's own, told by what it shows and fixed to the pixels of its view",
         )
         kind: Kind = "gaussian"
         grain: float = Field(
@@ -133,11 +133,11 @@ class Autoencoder(ImageObjective):
         clean = augment(batch, self.views, rng, "view")
         if self.settings.target == "clean":
             return Task({"image": self._noisy(clean, fresh(rng))}, {"target": clean})
-        taken = self._noisy(clean, own(batch.index))
+        taken = self._noisy(clean, own(batch.content))
         if self.settings.target == "input":
             return Task({"image": taken}, {"target": taken})
         if self.settings.target == "copy":
-            return Task({"image": taken}, {"target": self._noisy(clean, own(batch.index, copy=1))})
+            return Task({"image": taken}, {"target": self._noisy(clean, own(batch.content, copy=1))})
         blind = blind_spots(rng, "blind", self.settings.blind, *clean.shape[2:])
         # the mean of the data is 0 after normalisation
         return Task({"image": taken.masked_fill(blind, 0.0)}, {"target": taken, "blind": blind})
@@ -171,7 +171,7 @@ class Autoencoder(ImageObjective):
 
     def taken(self, batch: Images) -> Tensor:
         """(B, C, side, side): undistorted images with each image's own noise."""
-        return self._noisy(self.undistorted(batch), own(batch.index))
+        return self._noisy(self.undistorted(batch), own(batch.content))
 
     @torch.no_grad()
     def restore(self, batch: Images) -> Restored:
@@ -180,11 +180,11 @@ class Autoencoder(ImageObjective):
         With blind spots every pixel is foretold while it is out of sight, about 1 / ``blind`` passes in all.
         """
         clean = self.undistorted(batch)
-        taken = self._noisy(clean, own(batch.index))
+        taken = self._noisy(clean, own(batch.content))
         if self.settings.target != "hidden":
             return Restored(clean, taken, self.foretell(taken).float())
         passes = max(2, round(1 / self.settings.blind))
-        turn = (passes * torch.special.ndtr(own(batch.index)("turn", (1, *clean.shape[2:])))).long()
+        turn = (passes * torch.special.ndtr(own(batch.content)("turn", (1, *clean.shape[2:])))).long()
         foretold = torch.zeros_like(clean)
         for number in range(passes):
             blind = turn == number

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from foretell.counters import Rng, Rows
-from foretell.data.images import Images
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
 from foretell.encoders import build_encoder
@@ -88,7 +88,7 @@ def test_a_pixel_restored_at_a_blind_spot_does_not_depend_on_itself(store: Image
     batch = store.read(np.arange(4))
     pixels = batch.pixels.clone()
     pixels[:, :, 14, 14] = 255 - pixels[:, :, 14, 14]
-    before, after = (objective.restore(Images(p, batch.sizes, batch.index)).foretold for p in (batch.pixels, pixels))
+    before, after = (objective.restore(replace(batch, pixels=p)).foretold for p in (batch.pixels, pixels))
     moved = (before - after).abs()
     assert float(moved[:, :, 14, 14].max()) == 0
     assert float(moved.max()) > 0
@@ -201,6 +201,22 @@ def test_the_code_is_probed_where_labels_and_other_images_exist(store: ImageStor
     assert objective.findings(store, test, 0)[0].caption.endswith("Measured on 80 images, none of them learnt from.")
     assert objective.findings(store, np.arange(9), 0)[0].caption.endswith("9 images, 5 of them learnt from.")
     assert "linear probe" not in told(store, train)  # nothing else was learnt from
+
+
+def test_its_own_noise_stays_with_an_image_in_whatever_part_and_order(store: ImageStore) -> None:
+    """A held-out image never has the noise of one that was learnt from, whatever their rows are."""
+    part, turned = store.subset(np.arange(40, 160)), store.subset(np.arange(159, -1, -1))
+    objective = make(part, target="input", noise=1.0)
+
+    def noise(of: ImageStore, rows: np.ndarray) -> torch.Tensor:
+        batch = of.read(rows)
+        return objective.taken(batch) - objective.undistorted(batch)
+
+    learnt = noise(store, np.arange(40, 56))
+    torch.testing.assert_close(noise(part, np.arange(16)), learnt, rtol=0, atol=1e-5)
+    torch.testing.assert_close(noise(turned, 159 - np.arange(40, 56)), learnt, rtol=0, atol=1e-5)
+    alike = learnt.flatten(1) @ noise(store, np.arange(16)).flatten(1).T / learnt[0].numel()
+    assert float(alike.abs().max()) < 0.4
 
 
 @pytest.mark.parametrize("random", [False, True])
