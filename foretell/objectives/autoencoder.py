@@ -197,15 +197,19 @@ class Autoencoder(ImageObjective):
 
     def show(self, batch: Images, rng: Rng) -> Exhibit:
         mean, std = self.views.mean, self.views.std
-        panels = [("noisy", self.taken(batch)), ("clean", self.undistorted(batch))]
+        task = self.hide(batch, rng)
+        target = task.hidden["target"]
+        if "blind" in task.hidden:
+            target = target.masked_fill(~task.hidden["blind"], 0.0)
+        panels = [("what is seen", task.visible["image"]), ("to be foretold", target)]
         told = {
-            "clean": "from its code alone the decoder must give back the clean one",
-            "input": "from its code alone the decoder must give it back, noise and all",
+            "clean": "from its code alone the decoder must give back the clean image",
+            "input": "from its code alone the decoder must give back the same",
             "copy": "from its code alone the decoder must foretell another noisy copy",
-            "hidden": "each pixel is foretold from a code of the others",
+            "hidden": "some pixels are out of sight, and these alone are foretold from a code of the others",
         }
         return Exhibit(
             "What the autoencoder sees",
-            f"The encoder gets the noisy image; {told[self.settings.target]}.",
+            f"The encoder gets the image{' with noise' if self.settings.noise else ''}; {told[self.settings.target]}.",
             [(caption, denormalise(image, mean, std)) for caption, image in panels],
         )

@@ -16,11 +16,22 @@ from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.objectives.autoencoder import Autoencoder, Decoder
-from foretell.objectives.autoencoder_measures import Figures, codes, detail, measure, noise_copy, picked, probe, table
+from foretell.objectives.autoencoder_measures import (
+    Figures,
+    codes,
+    detail,
+    measure,
+    noise_copy,
+    picked,
+    pixels,
+    probe,
+    table,
+)
 from foretell.objectives.base import Task
 from foretell.recipe import Recipe
 from foretell.train import fit
 from foretell.train.config import TrainingConfig
+from foretell.views import denormalise
 
 ROWS = Rows.of_rank(16)
 
@@ -62,6 +73,19 @@ def test_the_noise_of_the_other_targets_belongs_to_the_image(store: ImageStore) 
     noise = [copies.visible["image"] - clean, copies.hidden["target"] - clean]
     assert abs(float((noise[0] * noise[1]).mean())) < 0.02
     assert float(noise[1].std()) == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("target", ["clean", "input", "copy", "hidden"])
+def test_the_picture_of_what_it_sees_is_of_the_task(store: ImageStore, target: str) -> None:
+    objective = make(store, target=target, blind=0.25)
+    batch, rng = objective.draw("image", 0, 0, ROWS), Rng(0, 0, ROWS)
+    task, shown = objective.hide(batch, rng), dict(objective.show(batch, rng).panels)
+    mean, std = objective.views.mean, objective.views.std
+    assert torch.equal(shown["what is seen"], denormalise(task.visible["image"], mean, std))
+    foretold = denormalise(task.hidden["target"], mean, std)
+    blind = task.hidden.get("blind", torch.ones_like(foretold, dtype=torch.bool))
+    assert torch.equal(shown["to be foretold"][blind], foretold[blind])
+    assert torch.equal(shown["what is seen"], shown["to be foretold"]) == (target == "input")
 
 
 def test_blind_spots_are_out_of_sight_and_alone_count(store: ImageStore) -> None:
@@ -144,6 +168,14 @@ def test_measures_of_a_copying_machine(store: ImageStore) -> None:
     assert found.detail > 1.1  # the noise's detail comes on top of the image's
 
 
+@pytest.mark.parametrize("kind", ["masking", "salt-and-pepper"])
+def test_noise_that_depends_on_the_image_is_not_said_to_be_copied(store: ImageStore, kind: str) -> None:
+    found = measure(make(store, target="input", kind=kind, noise=0.3), store, np.arange(20))
+    assert math.isnan(found.copied)
+    assert not found.verdict.startswith("No noise")
+    assert [row[5] for row in table({"foretold": found})[1:]] == ["–", "–"]
+
+
 def test_the_verdict_compares_with_a_copying_machine() -> None:
     both = {"noisy": 0.2, "psnr": 20.0, "psnr_given": 15.0, "copied": 0.2, "detail": 0.9}
     plain = Figures(loss=0.2, copier=0.0, clean=0.1, given=0.25, **both)
@@ -191,12 +223,15 @@ def test_the_code_is_probed_where_labels_and_other_images_exist(store: ImageStor
     train, test = np.arange(0, 160, 2), np.arange(1, 160, 2)
     objective = make(store.subset(train))
 
-    def told(of: ImageStore, rows: np.ndarray) -> dict[str, str]:
+    def told(of: ImageStore, rows: np.ndarray, row: int = 1) -> dict[str, str]:
         (exhibit,) = objective.findings(of, rows, 0)
-        return dict(zip(exhibit.table[0], exhibit.table[1], strict=True))
+        return dict(zip(exhibit.table[0], exhibit.table[row], strict=True))
 
     expected = probe(lambda rows: codes(objective, store, rows), store, train, test)
     assert told(store, test)["linear probe"] == f"{expected:.1%}"
+    beside = probe(lambda rows: pixels(objective, store, rows), store, train, test)
+    assert told(store, test, 2)["linear probe"] == f"{beside:.1%}"
+    assert pixels(objective, store, test[:3]).shape == (3, 16 * 16)
     assert "linear probe" not in told(store.with_table(Table({}, len(store))), test)
     assert objective.findings(store, test, 0)[0].caption.endswith("Measured on 80 images, none of them learnt from.")
     assert objective.findings(store, np.arange(9), 0)[0].caption.endswith("9 images, 5 of them learnt from.")

@@ -79,7 +79,9 @@ def test_padding_of_a_ragged_batch_is_never_seen(rotation: float) -> None:
         images.pixels[index, :, :, width:] = 255
     assert torch.equal(render(images, drawn, config), views)
     index = SIZES.index((20, 20))
-    alone = Images(images.pixels[index : index + 1, :, :20, :20], images.sizes[index : index + 1], torch.zeros(1), torch.zeros(1))
+    alone = Images(
+        images.pixels[index : index + 1, :, :20, :20], images.sizes[index : index + 1], torch.zeros(1), torch.zeros(1)
+    )
     torch.testing.assert_close(render(alone, drawn.part(index, index + 1), config)[0], views[index], rtol=0, atol=1e-6)
 
 
