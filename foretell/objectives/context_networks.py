@@ -153,7 +153,7 @@ class Won(nn.Module):
         super().__init__()
         self.mean = 2 * math.log(2)
         self.told = False
-        self.register_load_state_dict_pre_hook(_as_it_is)
+        self.register_load_state_dict_pre_hook(_as_it_is)  # type: ignore[no-untyped-call]
 
     def get_extra_state(self) -> Tensor:
         return torch.tensor([self.mean, self.told], dtype=torch.float64)
