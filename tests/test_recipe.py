@@ -20,6 +20,7 @@ from foretell.errors import InputError
 from foretell.recipe import Recipe, budget_settings, objective_settings
 from foretell.recipe_values import interpret, keys, shown, words, words_for
 from foretell.settings import Settings
+from foretell.verbs.kinds import usual_training
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
 
@@ -360,6 +361,16 @@ def test_packaged_recipes_are_valid() -> None:
     assert RECIPES
     for path in RECIPES:
         Recipe.load(path.stem)
+
+
+@pytest.mark.parametrize("name", objectives.names())
+def test_an_objective_alone_has_the_optimiser_of_its_recipe(name: str) -> None:
+    alone = Recipe.load(None, {"objective.name": name})
+    alone = alone.changed(usual_training(alone))
+    for path in RECIPES:
+        if path.stem == name:
+            told = Recipe.load(name).training
+            assert (alone.training.optimizer, alone.training.betas) == (told.optimizer, told.betas)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -155,7 +155,7 @@ class Lab:
                 if not self._finished(path):  # another process may have finished it by now
                     self._check_time()
                     self._train(objective, recipe, path)
-        last = checkpoint.latest(path / "checkpoints")
+        last = checkpoint.of_weights(Run.read(path))
         assert last is not None
         objective.load_state_dict(checkpoint.load(last)["module"])
         return objective.eval()

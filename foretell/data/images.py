@@ -12,12 +12,14 @@ from torch import Tensor
 class Images:
     """``pixels`` (B, C, H, W) uint8 or uint16, zero beyond each image's own (height, width) in ``sizes`` (B, 2) int64.
 
-    H and W are the largest of the batch. ``index`` (B,) int64 are the rows of the store the images came from.
+    H and W are the largest of the batch. ``index`` (B,) int64 are the rows of the store the images came from, and ``content``
+    (B,) int64 tells what they show: the same for the same picture, in whatever store and row it lies.
     """
 
     pixels: Tensor
     sizes: Tensor
     index: Tensor
+    content: Tensor
 
     def __len__(self) -> int:
         return self.pixels.shape[0]
@@ -48,7 +50,9 @@ class Images:
             self.pixels.to(device, non_blocking=True),
             self.sizes.to(device, non_blocking=True),
             self.index.to(device, non_blocking=True),
+            self.content.to(device, non_blocking=True),
         )
 
     def rows(self, start: int, stop: int) -> Images:
-        return Images(self.pixels[start:stop], self.sizes[start:stop], self.index[start:stop])
+        part = slice(start, stop)
+        return Images(self.pixels[part], self.sizes[part], self.index[part], self.content[part])

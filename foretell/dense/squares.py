@@ -71,4 +71,5 @@ def _cut(images: Images, of: list[int], boxes: list[tuple[int, int, int, int]]) 
     for at, (number, (top, left, side, _)) in enumerate(zip(of, boxes, strict=True)):
         pixels[at, :, :side, :side] = images.pixels[number, :, top : top + side, left : left + side]
     sides = torch.tensor([[side, side] for *_, side in boxes])
-    return Images(pixels, sides, images.index[torch.tensor(of)])
+    rows = torch.tensor(of)
+    return Images(pixels, sides, images.index[rows], images.content[rows])

@@ -93,7 +93,7 @@ class Autoencoder(ImageObjective):
             ge=0,
             allow_inf_nan=False,
             description="Gaussian: deviation in units of the data's; others: share of pixels. Drawn at each step for target "
-            "clean; else each image's own, fixed to the pixels of its view",
+            "clean; else each image's own, told by what it shows and fixed to the pixels of its view",
         )
         kind: Kind = Field(
             "gaussian",
@@ -137,11 +137,11 @@ class Autoencoder(ImageObjective):
         clean = augment(batch, self.views, rng, "view")
         if self.config.target == "clean":
             return Task({"image": self._noisy(clean, fresh(rng))}, {"target": clean})
-        taken = self._noisy(clean, own(batch.index))
+        taken = self._noisy(clean, own(batch.content))
         if self.config.target == "input":
             return Task({"image": taken}, {"target": taken})
         if self.config.target == "copy":
-            return Task({"image": taken}, {"target": self._noisy(clean, own(batch.index, copy=1))})
+            return Task({"image": taken}, {"target": self._noisy(clean, own(batch.content, copy=1))})
         blind = blind_spots(rng, "blind", self.config.blind, *clean.shape[2:])
         # the mean of the data is 0 after normalisation
         return Task({"image": taken.masked_fill(blind, 0.0)}, {"target": taken, "blind": blind})
@@ -175,7 +175,7 @@ class Autoencoder(ImageObjective):
 
     def taken(self, batch: Images) -> Tensor:
         """(B, C, side, side): undistorted images with each image's own noise."""
-        return self._noisy(self.undistorted(batch), own(batch.index))
+        return self._noisy(self.undistorted(batch), own(batch.content))
 
     @torch.no_grad()
     def restore(self, batch: Images) -> Restored:
@@ -184,11 +184,11 @@ class Autoencoder(ImageObjective):
         With blind spots every pixel is foretold while it is out of sight, about 1 / ``blind`` passes in all.
         """
         clean = self.undistorted(batch)
-        taken = self._noisy(clean, own(batch.index))
+        taken = self._noisy(clean, own(batch.content))
         if self.config.target != "hidden":
             return Restored(clean, taken, self.foretell(taken).float())
         passes = max(2, round(1 / self.config.blind))
-        turn = (passes * torch.special.ndtr(own(batch.index)("turn", (1, *clean.shape[2:])))).long()
+        turn = (passes * torch.special.ndtr(own(batch.content)("turn", (1, *clean.shape[2:])))).long()
         foretold = torch.zeros_like(clean)
         for number in range(passes):
             blind = turn == number
@@ -201,15 +201,19 @@ class Autoencoder(ImageObjective):
 
     def show(self, batch: Images, rng: Rng) -> Exhibit:
         mean, std = self.views.mean, self.views.std
-        panels = [("noisy", self.taken(batch)), ("clean", self.undistorted(batch))]
+        task = self.hide(batch, rng)
+        target = task.hidden["target"]
+        if "blind" in task.hidden:
+            target = target.masked_fill(~task.hidden["blind"], 0.0)
+        panels = [("what is seen", task.visible["image"]), ("to be foretold", target)]
         told = {
-            "clean": "from its code alone the decoder must give back the clean one",
-            "input": "from its code alone the decoder must give it back, noise and all",
+            "clean": "from its code alone the decoder must give back the clean image",
+            "input": "from its code alone the decoder must give back the same",
             "copy": "from its code alone the decoder must foretell another noisy copy",
-            "hidden": "each pixel is foretold from a code of the others",
+            "hidden": "some pixels are out of sight, and these alone are foretold from a code of the others",
         }
         return Exhibit(
             "What the autoencoder sees",
-            f"The encoder gets the noisy image; {told[self.config.target]}.",
+            f"The encoder gets the image{' with noise' if self.config.noise else ''}; {told[self.config.target]}.",
             [(caption, denormalise(image, mean, std)) for caption, image in panels],
         )

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foretell.counters import Rng, Rows, seed_of
+from foretell.data.images import Images
 from foretell.data.store import ImageStore
 from foretell.objectives.base import Exhibit
 from foretell.objectives.image import counted, learnt_from
@@ -34,13 +35,16 @@ AT_ONCE = 128
 SHOWN = 8  # pictures in the exhibit
 LABELLED = 2000  # training images whose labels the probe of the code uses, where there are more
 PENALTY = 1e-2  # of that probe
+PIXELS = 32  # a side of the pictures that the probe beside it reads, at most
+NOISY = "the noisy picture"
 
 
 def noise_copy(foretold: Tensor, clean: Tensor, taken: Tensor) -> float:
     """<foretold - clean, n> / <n, n> with n = ``taken`` - ``clean``: 1 is a full copy of the noise, 0 none of it.
 
     All (B, C, H, W). For noise that is independent of the image it is the mean diagonal of the Jacobian, so that a
-    denoiser's is not zero. nan without noise.
+    denoiser's is not zero; for noise that depends on the image (salt-and-pepper, masking) it says nothing. nan without
+    noise.
     """
     noise = (taken - clean).double()
     energy = float(noise.square().sum())
@@ -56,8 +60,8 @@ def detail(pictures: Tensor) -> Tensor:
 class Figures:
     """``loss``: its own, on the images measured; ``copier``: that of handing the input on; ``noisy`` and ``clean``: mean
     squared errors to the noisy and the clean image; ``given``: the noisy image's own error to the clean one; ``psnr``
-    and ``psnr_given`` in dB for pixels in [0, 1]; ``copied``: see ``noise_copy``; ``detail``: energy of ``detail`` as a
-    share of the clean images'.
+    and ``psnr_given`` in dB for pixels in [0, 1]; ``copied``: see ``noise_copy``, nan for noise that is not
+    Gaussian; ``detail``: energy of ``detail`` as a share of the clean images'.
     """
 
     loss: float
@@ -76,7 +80,7 @@ class Figures:
     @property
     def verdict(self) -> str:
         """Whether its own loss tells it from a model that hands the input on, and which of the two is nearer to the clean."""
-        if math.isnan(self.copied):
+        if not self.given:
             return "No noise was added, so that what is copied of it cannot be told."
         both = f"handing the input on has the loss {self.copier:.3f} against {self.loss:.3f} here"
         errors = f"the error to the clean image {self.given:.3f} against {self.clean:.3f}"
@@ -124,7 +128,8 @@ def measure(objective: Autoencoder, store: ImageStore, rows: Index, seed: int = 
         given,
         decibels(sums["pixel"]),
         decibels(sums["pixel_given"]),
-        sums["copied"] / given if given else math.nan,
+        # of the other kinds the noise depends on the image: a constant picture would seem to copy it
+        sums["copied"] / given if given and objective.config.kind == "gaussian" else math.nan,
         sums["detail"] / max(sums["detail_clean"], 1e-12),
     )
 
@@ -149,17 +154,39 @@ def _some(rows: Index, most: int, seed: int) -> Index:
     return np.sort(np.random.default_rng(seed).permutation(rows)[:most]) if len(rows) > most else rows
 
 
-@torch.no_grad()
 def codes(objective: Autoencoder, store: ImageStore, rows: Index, *, clean: bool = False) -> Features:
     """(N, bottleneck) float32: the codes of undistorted images with each image's own noise, or without it."""
+    return _read(
+        objective,
+        store,
+        rows,
+        lambda batch: objective.encode(objective.undistorted(batch) if clean else objective.taken(batch)),
+    )
+
+
+def pixels(objective: Autoencoder, store: ImageStore, rows: Index) -> Features:
+    """(N, channels * side * side) float32: undistorted images with each image's own noise, averaged to ``PIXELS`` a side
+    where they are larger.
+    """
+    side = min(objective.side, PIXELS)
+    return _read(
+        objective,
+        store,
+        rows,
+        lambda batch: functional.adaptive_avg_pool2d(objective.taken(batch), side).flatten(1),
+    )
+
+
+@torch.no_grad()
+def _read(objective: Autoencoder, store: ImageStore, rows: Index, embed: Callable[[Images], Tensor]) -> Features:
+    """(N, D) float32: what ``embed`` makes of ``rows``, in evaluation mode."""
     device = next(objective.parameters()).device
     was_training = objective.training
     objective.eval()
     parts = []
     for start in range(0, len(rows), AT_ONCE):
         batch = store.read(rows[start : start + AT_ONCE]).to(device)
-        image = objective.undistorted(batch) if clean else objective.taken(batch)
-        parts.append(objective.encode(image).float().cpu())
+        parts.append(embed(batch).float().cpu())
     objective.train(was_training)
     return torch.cat(parts).numpy()
 
@@ -197,14 +224,18 @@ def picked(losses: Sequence[float], worth: Sequence[float], names: Sequence[str]
     return {"rank": rank, "by_loss": by_loss, "best": best, "right": by_loss == best, "sentence": sentence}
 
 
-def probe_of_code(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -> float | None:
-    """``probe`` of the codes of ``rows``, fitted on the labels of other images, those that were learnt from.
+def probes(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -> dict[str, float | None]:
+    """``probe`` of the codes of ``rows`` ("foretold") and of their pixels (``NOISY``), fitted on the labels of other images,
+    those that were learnt from.
 
     None where there are no labels, or where ``rows`` are all that was learnt from.
     """
     learnt = set(objective.store.names)
     others = np.setdiff1d(np.flatnonzero([name in learnt for name in store.names]), rows)
-    return probe(lambda some: codes(objective, store, some), store, others, rows, seed)
+    return {
+        "foretold": probe(lambda some: codes(objective, store, some), store, others, rows, seed),
+        NOISY: probe(lambda some: pixels(objective, store, some), store, others, rows, seed),
+    }
 
 
 def exhibit(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -> Exhibit:
@@ -225,16 +256,18 @@ def exhibit(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -
         f"{figures.verdict} Measured on {told}.",
         [(caption, denormalise(picture, mean, std).cpu()) for caption, picture in panels],
         name="restored",
-        table=table(
-            {"foretold": figures}, {"foretold": probe_of_code(objective, store, np.asarray(rows, np.int64), seed)}
-        ),
+        table=table({"foretold": figures}, probes(objective, store, np.asarray(rows, np.int64), seed)),
     )
 
 
 def table(models: Mapping[str, Figures], probes: Mapping[str, float | None] | None = None) -> list[tuple[str, ...]]:
-    """A row for each model and one for the noisy picture, for a person."""
+    """A row for each model and one for the noisy picture (``NOISY``, of ``probes`` too), for a person."""
     head = ("", "own loss", "error to noisy", "error to clean", "PSNR", "noise copied", "detail")
     probed = {name: value for name, value in (probes or {}).items() if value is not None}
+
+    def told_probe(name: str) -> list[str]:
+        return [f"{probed[name]:.1%}" if name in probed else "–"] if probed else []
+
     rows = [
         (
             name,
@@ -244,12 +277,12 @@ def table(models: Mapping[str, Figures], probes: Mapping[str, float | None] | No
             f"{one.psnr:.1f} dB",
             "–" if math.isnan(one.copied) else f"{round(one.copied, 2) + 0.0:.2f}",  # no "-0.00"
             f"{one.detail:.0%}",
-            *([f"{probed[name]:.1%}" if name in probed else "–"] if probed else []),
+            *told_probe(name),
         )
         for name, one in models.items()
     ]
     first = next(iter(models.values()))
-    noisy = ("the noisy picture", f"{first.copier:.3f}", "0.000", f"{first.given:.3f}", f"{first.psnr_given:.1f} dB")
+    noisy = (NOISY, f"{first.copier:.3f}", "0.000", f"{first.given:.3f}", f"{first.psnr_given:.1f} dB")
     copied = "–" if math.isnan(first.copied) else "1.00"
-    rows.append((*noisy, copied, "", *([""] if probed else [])))
+    rows.append((*noisy, copied, "", *told_probe(NOISY)))
     return [(*head, *(["linear probe"] if probed else [])), *rows]

@@ -8,6 +8,7 @@ convolution weights N(0, 0.02), gains of norms N(1, 0.02).
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -132,19 +133,33 @@ def judgement(logits: Tensor, real: bool) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
 
-class Won:
+def _as_it_is(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """A checkpoint without the state of ``module``, as of an earlier version, leaves it as it is."""
+    state.setdefault(f"{prefix}_extra_state", module.get_extra_state())
+
+
+class Won(nn.Module):
     """Says once that the discriminator has won: its loss, averaged over some ``LONG`` steps, is below ``LOW``.
 
     Chance is 2 ln 2 = 1.39. At the published weights a loss near zero is usual, since the filler tries little; what the
-    filler still learns from it is seen in the gradient energy of the fills.
+    filler still learns from it is seen in the gradient energy of the fills. Average and whether it was said are kept in
+    checkpoints.
     """
 
     LOW = 0.05
     LONG = 100
 
     def __init__(self) -> None:
+        super().__init__()
         self.mean = 2 * math.log(2)
         self.told = False
+        self.register_load_state_dict_pre_hook(_as_it_is)  # type: ignore[no-untyped-call]
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor([self.mean, self.told], dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.mean, self.told = float(state[0]), bool(state[1])
 
     def notice(self, loss: float, rate: float) -> str | None:
         """The warning, at the step at which it becomes true."""

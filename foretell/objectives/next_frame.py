@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -111,6 +111,8 @@ class NextFrame(ImageObjective):
     needs = "sequences: numbered frames, animations, video, multi-frame DICOM, or a manifest with group and order"
     good_for = "film, animation and scans in time: things that move as one. Not for frames that hardly change"
     columns = ("group", "case", "order")
+    # under LARS the last layer, of nearly nothing at the start, would hardly move
+    usual_training: ClassVar[dict[str, Any]] = {"optimizer": "adamw"}
 
     class Config(ImageObjective.Config):
         """``views``: one view is drawn for a window, the same for each of its frames."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from foretell.data.store import ImageStore
     from foretell.objectives.patch_localization import PatchLocalization
 
-LARGEST = 256  # px a side of a picture in an exhibit; larger ones are shrunk by a whole number
+SMALLEST, LARGEST = 48, 256  # px a side of a picture in an exhibit; others are enlarged or shrunk by a whole number
 FIRST, SECOND, OUTSIDE = (0.0, 0.62, 0.45), (0.84, 0.37, 0.0), 0.5  # Okabe-Ito green and vermilion, mid grey
 # dark blue to yellow, even in lightness: chance or less to certain
 HEAT = torch.tensor([[0.05, 0.03, 0.3], [0.4, 0.0, 0.6], [0.8, 0.28, 0.47], [0.97, 0.6, 0.25], [0.95, 0.97, 0.15]])
@@ -49,10 +49,10 @@ def hidden_places(objective: PatchLocalization, batch: Images, rng: Rng, *, fore
     if foretold:
         answer = objective.foretell(seen.to(objective.weights.device)).cpu()[image, pair]
     panels = [
-        ("image", _shrunk(framed)),
-        ("as seen", _sheet(seen, grid)),
-        ("first", _shown(seen[image, first])),
-        ("second", _shown(seen[image, second])),
+        ("image", _sized(framed)),
+        ("as seen", _sized(_sheet(seen, grid))),
+        ("first", _sized(_shown(seen[image, first]))),
+        ("second", _sized(_shown(seen[image, second]))),
         ("foretold" if foretold else "answer", _compass(answer, labels[pair])),
     ]
     asked = "in which of eight directions the second lies from the first"
@@ -171,8 +171,9 @@ def agreement(found: dict[str, Tensor], classes: Tensor | None, grid: int, k: in
 
     ``found`` as ``embed_patches`` gives it; ``classes`` (N,) int64 of each patch's image, -1 for none. Nearest by the
     correlation of fc6 (section 4.1); a place is a cell of ``grid`` x ``grid`` of the image; flat patches are left out.
-    {"class", "place": share of neighbours that agree; "class_base", "place_base": the share among all patches of other
-    images; "nearest": (Q, k) and "kept": (Q,) rows of ``found``; "flat": how many are left out}; without classes None.
+    {"class", "place": share of neighbours that agree, of those whose class is known; "class_base", "place_base": the share
+    among all such patches of other images; "nearest": (Q, k) and "kept": (Q,) rows of ``found``; "flat": how many are left
+    out}; None where no class is known.
     """
     kept = (~found["flat"]).nonzero()[:, 0]
     vectors = found["fc6"][kept]
@@ -182,7 +183,7 @@ def agreement(found: dict[str, Tensor], classes: Tensor | None, grid: int, k: in
     cell = cell[:, 0] * grid + cell[:, 1]
     code = None if classes is None else classes[kept]
     nearest = []
-    sums = dict.fromkeys(("class", "class_all", "class_pairs", "place", "place_all", "place_pairs"), 0.0)
+    sums = {f"{name}{part}": 0.0 for name in ("class", "place") for part in ("", "_near", "_all", "_pairs")}
     for start in range(0, len(kept), 1024):
         part = slice(start, start + 1024)
         other = row[part, None] != row[None]
@@ -198,12 +199,12 @@ def agreement(found: dict[str, Tensor], classes: Tensor | None, grid: int, k: in
             sums[f"{name}_all"] += float(same.sum())
             sums[f"{name}_pairs"] += float(asked.sum())
             sums[name] += float(same.gather(1, near).sum())
+            sums[f"{name}_near"] += float(asked.gather(1, near).sum())
     top = torch.cat(nearest)
     result: dict[str, Any] = {"nearest": kept[top], "kept": kept, "flat": int(found["flat"].sum())}
     for name in ("class", "place"):
-        counted = sums[f"{name}_pairs"]
-        asked_of = len(kept) if name == "place" or code is None else int((code >= 0).sum())
-        result[name] = sums[name] / (asked_of * top.shape[1]) if counted else None
+        near_by, counted = sums[f"{name}_near"], sums[f"{name}_pairs"]
+        result[name] = sums[name] / near_by if near_by else None
         result[f"{name}_base"] = sums[f"{name}_all"] / counted if counted else None
     return result
 
@@ -229,9 +230,10 @@ def nearest_patches(
     measured = agreement(found, classes, objective.grid, k)
     kept, nearest = measured["kept"], measured["nearest"]
     asked = np.random.default_rng(seed_of(seed, "queries")).permutation(len(kept))[:queries]
-    panels = [("patch", found["pixels"][kept[asked]])]
+    panels = [("patch", _sized(found["pixels"][kept[asked]]))]
     panels += [
-        ("nearest" if n == 0 else f"{n + 1}.", found["pixels"][nearest[asked, n]]) for n in range(nearest.shape[1])
+        ("nearest" if n == 0 else f"{n + 1}.", _sized(found["pixels"][nearest[asked, n]]))
+        for n in range(nearest.shape[1])
     ]
     table: list[tuple[str, ...]] = [
         ("nearest patches share with the patch asked about", "agree", "base rate", "times the base rate")
@@ -268,11 +270,11 @@ def confidence_map(
     """
     images = store.read(rows)
     drawn, steps = _lattice(objective, images)
-    panels = [("image", _shrunk(_canvas(images, drawn)))]
+    panels = [("image", _sized(_canvas(images, drawn)))]
     maps = _confidence(objective, images, drawn, steps)
-    panels.append(("all eight", _shrunk(_heat(images, drawn, maps.nanmean(1)))))
+    panels.append(("all eight", _sized(_heat(images, drawn, maps.nanmean(1)))))
     for label, name in enumerate(NAMES):
-        panels.append((name, _shrunk(_heat(images, drawn, maps[:, label]))))
+        panels.append((name, _sized(_heat(images, drawn, maps[:, label]))))
     return Exhibit(
         "Where directions are foretold with confidence",
         "The brighter a place, the more likely the network holds the true direction of a neighbour when it looks from "
@@ -360,8 +362,13 @@ def _inside(drawn: DrawnPatches, size: torch.Size) -> Tensor:
     return (down[:, :, None] & across[:, None, :])[:, None]
 
 
-def _shrunk(pictures: Tensor) -> Tensor:
-    factor = -(-max(pictures.shape[2:]) // LARGEST)
+def _sized(pictures: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) of a size to be looked at; enlarged ones show their pixels."""
+    longest = max(pictures.shape[2:])
+    if longest < SMALLEST:
+        factor = -(-SMALLEST // longest)
+        return pictures.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    factor = -(-longest // LARGEST)
     return F.avg_pool2d(pictures, factor) if factor > 1 else pictures
 
 

@@ -10,7 +10,7 @@ where orientation is arbitrary. Shortcuts must be closed: the countermeasures ar
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -85,6 +85,7 @@ class PatchLocalization(ImageObjective):
     shows_whole = False
     needs = "images of at least two patches and a gap a side (some 24 px)"
     good_for = "pictures whose parts have an order: animals, faces, scenes, scans. Not textures, nor any orientation"
+    usual_training: ClassVar[dict[str, Any]] = {"optimizer": "adamw"}
 
     class Config(PatchConfig, ImageObjective.Config):
         """Published countermeasures; sizes follow the images. ``views`` says how whole images are seen for measuring."""

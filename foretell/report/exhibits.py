@@ -61,6 +61,17 @@ def _fitted(text: str, font: Any, width: int) -> str:
     return text
 
 
+def _wrapped(text: str, font: Any, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` pixels, but for single words that are longer."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 def _save(sheet: Image.Image, path: Path, **told: str) -> None:
     comment = PngImagePlugin.PngInfo()
     for key, value in told.items():
@@ -99,7 +110,8 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
     block_w = len(shown) * (cell_w + GAP) - GAP
     width = blocks * (block_w + 6 * GAP) - 6 * GAP
     height = head + rows * (cell_h + GAP) - GAP
-    sheet = Image.new("RGBA", (width, height + (head or 18 if notes else 0)), (0, 0, 0, 0))
+    below, line = _wrapped("; ".join(notes), font, width), int(points * 1.7)
+    sheet = Image.new("RGBA", (width, height + line * len(below)), (0, 0, 0, 0))
     draw = ImageDraw.Draw(sheet)
     for block in range(blocks):
         for column, (caption, pictures, _) in enumerate(shown):
@@ -110,8 +122,8 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
                 sample = block * rows + row
                 if sample < len(pictures):
                     sheet.paste(_tile(pictures[sample], scale), (left, head + row * (cell_h + GAP)))
-    if notes:
-        draw.text((0, height + 2), _fitted("; ".join(notes), font, width), fill=CAPTION, font=font)
+    for number, part in enumerate(below):
+        draw.text((0, height + 2 + number * line), part, fill=CAPTION, font=font)
     captions = words.listed([caption for caption, _, _ in shown if caption], len(shown))
     _save(sheet, Path(path), Panels=captions, Description="; ".join(notes))
     return "; ".join(notes)
@@ -132,12 +144,13 @@ def _frame(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], same: bool
 
 
 def neighbours_grid(
-    queries: Tensor, neighbours: Tensor, same: Tensor | Array | None, path: Path, scale: int = 2
+    queries: Tensor, neighbours: Tensor, same: Sequence[Sequence[bool | None]] | None, path: Path, scale: int = 2
 ) -> str:
     """Write each query and its nearest neighbours, left to right, as one PNG; returns the note on the channels.
 
-    ``queries`` (Q, C, H, W) and ``neighbours`` (Q, K, C, H, W) are float in [0, 1]. ``same`` (Q, K) bool: neighbours of
-    the query's class get a whole green frame, others four vermilion corners; None (no labels): no frames.
+    ``queries`` (Q, C, H, W) and ``neighbours`` (Q, K, C, H, W) are float in [0, 1]. ``same`` (Q, K): neighbours of
+    the query's class get a whole green frame, others four vermilion corners, and those without a label (None) no frame;
+    None (no labels): no frames.
     """
     count, k = neighbours.shape[:2]
     shown, note = colours(queries)
@@ -158,9 +171,10 @@ def neighbours_grid(
         for place in range(k):
             left = (place + 1) * pitch_w + aside
             sheet.paste(_tile(others[row, place], scale), (left + thick, top + thick))
-            if same is not None:
+            alike = None if same is None else same[row][place]
+            if alike is not None:
                 box = (left, top, left + cell_w + 2 * thick - 1, top + cell_h + 2 * thick - 1)
-                _frame(draw, box, bool(same[row][place]), thick)
+                _frame(draw, box, bool(alike), thick)
     _save(sheet, Path(path), Description=note)
     return note
 
@@ -289,8 +303,8 @@ def write_neighbours(
 
     Row i of ``features`` (N, D) and ``labels`` (N,) int, -1 for missing, is image i of ``store``. Queries are drawn
     evenly over the classes by ``seed``; a sample is never its own neighbour, nor is one with the same number in ``apart``
-    (N,), as of its patient. ``k`` is cut to what every query has. ``share`` is how many of all the
-    neighbours have their query's class (None without labels).
+    (N,), as of its patient. ``k`` is cut to what every query has. ``same`` of a neighbour without a label
+    is None, and ``share`` is how many of the labelled neighbours have their query's class (None without any).
     ``side``: pixels of a picture (default: the store's usual side, at most 96). ``labels_fingerprint`` names the labels, to be
     kept with what they say; ``part`` as ``write_map`` has it.
     Raises ValueError when a query has no neighbour.
@@ -314,7 +328,13 @@ def write_neighbours(
     if k < 1:
         raise ValueError("nearest neighbours need 2 samples or more that are apart")
     nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :k]
-    same = None if codes is None else (codes[nearest] == codes[asked][:, None]) & (codes[nearest] >= 0)
+    same: list[list[bool | None]] | None = None
+    if codes is not None:
+        same = [
+            [bool(codes[i] == codes[query]) if codes[i] >= 0 else None for i in row]
+            for query, row in zip(asked, nearest, strict=True)
+        ]
+    known = [hit for row in same or [] for hit in row if hit is not None]
 
     side = side or min(96, int(getattr(store, "usual_side", 64)))
     scale = max(1, round(72 / side))
@@ -327,11 +347,11 @@ def write_neighbours(
                 "query": int(query),
                 "neighbours": nearest[row].tolist(),
                 "similarity": [round(float(value), 4) for value in likeness[row, nearest[row]]],
-                "same": None if same is None else same[row].tolist(),
+                "same": None if same is None else same[row],
             }
             for row, query in enumerate(asked)
         ],
-        "share": None if same is None else float(same.mean()),
+        "share": sum(known) / len(known) if known else None,
         "apart": apart is not None,
         "note": note,
         "labels_fingerprint": labels_fingerprint,

@@ -301,7 +301,9 @@ def neighbours(run: Gathered) -> Json | None:
     knn = run.comparison.get("knn") or {}
     found = run.results.get("neighbours") or {}
     rows = found.get("rows") or []
-    same = [bool(hit) for row in rows for hit in row.get("same") or []]
+    hits = [hit for row in rows for hit in row.get("same") or []]
+    same = [bool(hit) for hit in hits if hit is not None]
+    unlabelled = len(hits) - len(same)
     picture = image(run, "neighbours")
     classes = of_frozen(run.comparison).get("classes") or run.classes
     chance = 1 / len(classes) if classes else None
@@ -316,7 +318,10 @@ def neighbours(run: Gathered) -> Json | None:
             if scored and drawn not in (None, scored)
             else ""
         )
-        told = f"{sum(same)} of the {len(same)} neighbours shown have the class of their query{by}."
+        of = "labelled neighbours" if unlabelled else "neighbours"
+        told = f"{sum(same)} of the {len(same)} {of} shown have the class of their query{by}."
+    elif picture and hits:
+        told = "None of the neighbours shown has a label, so only the eye can judge."
     elif picture:
         when = "It was drawn before labels were given" if run.classes else "No labels were given"
         told = f"{when}, so only the eye can judge."
@@ -327,7 +332,7 @@ def neighbours(run: Gathered) -> Json | None:
     k = next((arm.get("k") for arm in knn.values() if isinstance(arm, dict) and arm.get("k")), None)
     return {
         "sentence": told, "picture": picture, "chart": chart, "k": k, "width": pixel_width(run, "neighbours"),
-        "framed": bool(same), "note": found.get("note") or "",
+        "framed": bool(same), "unlabelled": unlabelled, "note": found.get("note") or "",
         "intervals": any(isinstance(arm, dict) and arm.get("intervals") for arm in knn.values()),
     }  # fmt: skip
 

@@ -12,8 +12,10 @@ from typing import IO, Any
 import torch
 
 from foretell.errors import ForetellError, InputError, first_line
+from foretell.run import Run
 
 FORMAT = 1
+BEST = "best.pt"
 # Settings that do not change what is learnt beyond rounding.
 FREE = {"chunk", "device", "checkpoint_every", "health_every", "keep", "tensorboard", "mlflow"}
 _NAME = re.compile(r"(\d{8})\.pt")
@@ -25,7 +27,7 @@ def path_of(folder: Path, step: int) -> Path:
 
 
 def all_in(folder: Path) -> list[Path]:
-    """The checkpoints of a run by step, without ``best.pt``."""
+    """The checkpoints of a run by step, without ``BEST``."""
     return sorted(path for path in folder.glob("*.pt") if _NAME.fullmatch(path.name)) if folder.is_dir() else []
 
 
@@ -33,6 +35,17 @@ def latest(folder: Path) -> Path | None:
     """The checkpoint with the most steps."""
     found = all_in(folder)
     return found[-1] if found else None
+
+
+def of_weights(run: Run) -> Path | None:
+    """The checkpoint of the weights that ``run`` exports and reports: that of its best round where it has ended with those
+    (``training.patience``), else the last one; None before the first.
+    """
+    folder = run.path / "checkpoints"
+    ended = (run.read_json("facts.json") or {}).get("ended", {})
+    if run.state() == "finished" and ended.get("weights") != ended.get("steps"):
+        return folder / BEST
+    return latest(folder)
 
 
 class _Sink:

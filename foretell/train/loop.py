@@ -218,7 +218,7 @@ class _Fit:
         finally:
             feed.close()
         assert saved_at == self.step or self.run is None
-        return "early" if self.early else "stopped" if self.step < steps else "finished"
+        return "finished" if self.step == steps else "early" if self.early else "stopped"
 
     def _notice(self, parts: dict[str, float]) -> None:
         """What the trainable finds remarkable: an event of the run, or a warning where there is nobody to read events."""
@@ -245,7 +245,7 @@ class _Fit:
             rounds = "1 round" if count == 1 else f"{count:,} rounds"
             spaced = "every step" if every == 1 else f"every {every:,} steps"
             text = f"training.patience = {patience}: {rounds} of {monitor.name} in {steps:,} steps, {spaced}"
-            if count <= patience:
+            if count <= patience + 1:  # the first round improves on nothing, and the last one ends no run early
                 text += ", too few to end the run early; lower training.health_every, or give a longer budget"
             self.journal.event(f"step {self.step}: {text}", self.step)
 
@@ -272,8 +272,9 @@ class _Fit:
         self.curve.append((self.step, self.seconds, value))
         self.best = Best.after(self.best, monitor, value, self.step)
         if self.best.step == self.step and self.run is not None:
-            checkpoint.save(self.run.path / "checkpoints" / "best.pt", self._payload())
-        if self.config.patience is not None and self.best.rounds >= self.config.patience:
+            checkpoint.save(self.run.path / "checkpoints" / checkpoint.BEST, self._payload())
+        patience, last = self.config.patience, self.step == self.measured.steps
+        if patience is not None and self.best.rounds >= patience and not last:
             self.early = True
             text = f"stopped early, {monitor.name} has not improved since step {self.best.step}"
             self.journal.event(f"step {self.step}: {text}", self.step)
@@ -424,7 +425,7 @@ class _Fit:
         self._tell_untrained()
         if best is None or best.step in (0, self.step):
             return self.step
-        path = self.run.path / "checkpoints" / "best.pt"
+        path = self.run.path / "checkpoints" / checkpoint.BEST
         saved = checkpoint.load(path)
         if saved["step"] != best.step:
             self._tell(

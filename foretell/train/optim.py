@@ -15,9 +15,9 @@ from foretell.train.config import TrainingConfig
 Exclude: TypeAlias = Callable[[str, nn.Parameter], bool]
 
 
-def one_dimensional(name: str, parameter: nn.Parameter) -> bool:
+def bias_or_norm(name: str, parameter: nn.Parameter) -> bool:
     """Whether ``parameter`` is a bias or belongs to a norm: these are neither decayed nor adapted."""
-    return parameter.ndim <= 1
+    return parameter.ndim <= 1 or name.rpartition(".")[2] == "bias"
 
 
 class LARS(torch.optim.Optimizer):
@@ -117,7 +117,7 @@ def make_optimizer(player: Player, config: TrainingConfig, exclude: Exclude | No
         raise InputError("there is nothing to train: all parameters are frozen")
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in player.parameters:
-        excluded = one_dimensional(name, parameter) or (exclude is not None and exclude(name, parameter))
+        excluded = bias_or_norm(name, parameter) or (exclude is not None and exclude(name, parameter))
         scale = player.rate * player.scales.get(name, 1.0)
         groups.setdefault((scale, excluded), []).append(parameter)
     made: list[dict[str, Any]] = [

@@ -162,13 +162,20 @@ class Stepper:
         """Raises InputError when ``state`` is of another network."""
         try:
             self.trainable.load_state_dict(state["module"])
-            for name, optimizer in self.optimizers.items():
-                optimizer.load_state_dict(state["optimizers"][name])
+            kept = {name: state["optimizers"][name] for name in self.optimizers}
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(
                 f"is of another network: {_first_line(error)}; put back the recipe and the checkpoints of this run, or start a "
                 "new one with another --out"
             ) from error
+        for name, optimizer in self.optimizers.items():
+            try:
+                optimizer.load_state_dict(kept[name])
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise InputError(
+                    f"its {self.config.optimizer} optimiser holds other groups of parameters than this version makes; go on "
+                    "with the version that began the run, or start a new one with another --out"
+                ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -77,7 +77,7 @@ def inpaint(
 
 
 def load_inpainter(place: str | Path, device: torch.device) -> Inpainter:
-    """The context encoder of a run, from its last checkpoint.
+    """The context encoder of a run, with the weights that it exports.
 
     Raises InputError for a folder that is no run, a run of another objective and one that has not begun to train.
     """
@@ -89,7 +89,7 @@ def load_inpainter(place: str | Path, device: torch.device) -> Inpainter:
             f"{place}: is a run of '{recipe.objective.name}', which fills no holes; give a run of context_encoder "
             "(foretell pretrain DATA --objective context_encoder)"
         )
-    last = checkpoint.latest(run.path / "checkpoints")
+    last = checkpoint.of_weights(run)
     channels = (run.read_json("facts.json") or {}).get("data", {}).get("channels")
     views = settings.views
     if last is None or channels is None or views.side is None or views.mean is None or views.std is None:

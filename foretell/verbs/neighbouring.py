@@ -135,6 +135,11 @@ def _label(labels: Sequence[str | None], rows: Index) -> str | None:
     return known.pop() if len(known) == 1 else None
 
 
+def _same(one: str | None, other: str | None) -> bool | None:
+    """Whether two labels are one; None where either is missing."""
+    return None if one is None or other is None else one == other
+
+
 def _told(near: Near, store: ImageStore, by: Unit, labels: Sequence[str | None]) -> list[dict[str, Any]]:
     """What is handed back of the neighbours of one query."""
     found: list[dict[str, Any]] = []
@@ -166,12 +171,10 @@ def _draw(
     same = None
     if asked.rows is not None and any(label is not None for label in labels):
         own = [labels[row] for row in asked.rows.tolist()]
-        same = torch.tensor(
-            [
-                [label is not None and _label(labels, rows) == label for rows in near.members[:k]]
-                for label, near in zip(own, found, strict=True)
-            ]
-        )
+        same = [
+            [_same(label, _label(labels, rows)) for rows in near.members[:k]]
+            for label, near in zip(own, found, strict=True)
+        ]
     neighbours_grid(shown, others, same, out, scale=max(1, round(72 / side)))
 
 

@@ -7,6 +7,8 @@ Efros, arXiv 1505.05192, section 3): a shortcut for every pretext task in which 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -45,4 +47,4 @@ def aberrate(images: Images, k: float | Tensor, *, channel: int = 1) -> Images:
     moved = moved.round_().clamp_(0, images.peak) * inside
     pixels = images.pixels.clone()
     pixels[:, channel : channel + 1] = moved.to(pixels.dtype)
-    return Images(pixels, images.sizes, images.index)
+    return replace(images, pixels=pixels)

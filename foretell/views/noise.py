@@ -24,16 +24,17 @@ def fresh(rng: Rng) -> Draw:
     return lambda name, shape: rng.normal(name, *shape)
 
 
-def own(index: Tensor, copy: int = 0) -> Draw:
-    """Each image's own draws, the same at every step and seed: a function of its row in the store and of ``copy``.
+def own(content: Tensor, copy: int = 0) -> Draw:
+    """Each image's own draws, the same at every step and seed: a function of what it shows and of ``copy``.
 
-    It does not move with a random view. ``index`` (B,) int64; another ``copy`` is another picture of the same thing, with independent noise.
+    It does not move with a random view, nor change with the store, or the part of one, that the image is read from.
+    ``content`` (B,) int64 as ``Images`` has it; another ``copy`` is another picture of the same thing, with independent noise.
     """
 
     def draw(name: str, shape: tuple[int, ...]) -> Tensor:
-        seeds = [seed_of("own noise", name, copy, row) for row in index.tolist()]
+        seeds = [seed_of("own noise", name, copy, shown) for shown in content.tolist()]
         drawn = [np.random.Generator(np.random.Philox(key=seed)).standard_normal(shape, np.float32) for seed in seeds]
-        return torch.from_numpy(np.stack(drawn)).to(index.device)
+        return torch.from_numpy(np.stack(drawn)).to(content.device)
 
     return draw
 

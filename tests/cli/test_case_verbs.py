@@ -17,6 +17,7 @@ from foretell.data.store import ImageStore
 from foretell.data.table import Table
 from foretell.recipe import DataConfig
 from foretell.transfer.images.saved import load_classifier
+from foretell.verbs import neighbouring
 from foretell.verbs.common import divide
 
 Call = Callable[..., Any]
@@ -225,6 +226,25 @@ def test_an_image_of_the_data_is_known_through_links(
         of_cases = [one["name"] for one in package.neighbours(run, path, data=table, k=200)[0]["neighbours"]]
         assert not {str(asked), str(twin)} & set(of_cases)
     refused(foretell("neighbours", run, tmp_path / "other.png"), "neither a file nor an image of")
+
+
+def test_a_neighbour_without_a_label_has_no_frame(
+    run: Path, table: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    few = tmp_path / "few.csv"
+    few.write_text(
+        "path,label\n" + "".join(f"{row['path']},{row['label'] * (at % 2 == 0)}\n" for at, row in enumerate(rows))
+    )
+    drawn: list[list[bool | None]] = []
+    monkeypatch.setattr(neighbouring, "neighbours_grid", lambda shown, others, same, *place, **more: drawn.extend(same))
+    for at in (0, 1):
+        near = package.neighbours(run, rows[at]["path"], data=few, k=9, out=tmp_path / "near.png")[0]["neighbours"]
+        labels = [one["label"] for one in near]
+        assert set(labels) > {None}
+        told = [None if label is None else label == rows[0]["label"] for label in labels]
+        assert drawn.pop() == (told if at == 0 else [None] * 9), "an image without a label has no class to share"
 
 
 def test_cases_near_a_picture_from_outside_are_all_cases(

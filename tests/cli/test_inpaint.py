@@ -22,6 +22,8 @@ from foretell.data.medical.window import parse
 from foretell.recipe import Recipe
 from foretell.report.gather import gather
 from foretell.run import Run
+from foretell.train import checkpoint
+from foretell.verbs.inpainting import load_inpainter
 
 SETTINGS = (
     "--objective", "context_encoder", "--encoder", "resnet_tiny", "--batch", "16", "--budget", "2 steps", "--side", "32",
@@ -360,6 +362,23 @@ def test_a_run_without_a_checkpoint(foretell: Callable[..., Said], filler: Path,
     (early.path / "recipe.toml").write_text((filler / "recipe.toml").read_text())
     early.close()
     refused(foretell("inpaint", early.path, photo, "--box", "1,1,9,9"), "no checkpoint yet", "--resume")
+
+
+def test_a_run_that_ended_with_its_best_weights_fills_with_these(filler: Path, tmp_path: Path) -> None:
+    """As its encoder, which is exported, has them."""
+    shutil.copytree(filler, tmp_path / "run")
+    last = tmp_path / "run" / "checkpoints" / "00000002.pt"
+    best = checkpoint.load(last)
+    best["step"], best["module"] = 1, {name: value + 1 for name, value in best["module"].items()}
+    checkpoint.save(last.with_name("best.pt"), best)
+    place = tmp_path / "run" / "facts.json"
+    for weights, module in ((2, checkpoint.load(last)["module"]), (1, best["module"])):
+        facts = json.loads(place.read_text())
+        place.write_text(json.dumps(facts | {"ended": {"state": "early", "steps": 2, "weights": weights}}))
+        loaded = load_inpainter(tmp_path / "run", torch.device("cpu"))
+        for part in ("encoder", "filler"):
+            state = getattr(loaded, part).state_dict()
+            assert all(torch.equal(value, module[f"{part}.{name}"]) for name, value in state.items())
 
 
 def test_a_picture_of_other_channels(

@@ -32,7 +32,8 @@ class Halves:
         for at, row in enumerate(index):
             pixels[at, :, slice(0, 6) if row < 3 else slice(6, 12)] = 200
         sizes = torch.full((len(index), 2), 12)
-        return Images(pixels, sizes, torch.from_numpy(np.asarray(index)))
+        rows = torch.from_numpy(np.asarray(index))
+        return Images(pixels, sizes, rows, rows)
 
 
 class Rows(Encoder):

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from foretell.counters import Rng, Rows
-from foretell.data.images import Images
 from foretell.data.store import ImageStore, open_images
 from foretell.data.table import Table
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
 from foretell.objectives.autoencoder import Autoencoder, Decoder
-from foretell.objectives.autoencoder_measures import Figures, codes, detail, measure, noise_copy, picked, probe, table
+from foretell.objectives.autoencoder_measures import (
+    Figures,
+    codes,
+    detail,
+    measure,
+    noise_copy,
+    picked,
+    pixels,
+    probe,
+    table,
+)
 from foretell.objectives.base import Task
 from foretell.recipe import Recipe
 from foretell.train import fit
 from foretell.train.config import TrainingConfig
+from foretell.views import denormalise
 
 ROWS = Rows.of_rank(16)
 
@@ -64,6 +75,19 @@ def test_the_noise_of_the_other_targets_belongs_to_the_image(store: ImageStore) 
     assert float(noise[1].std()) == pytest.approx(0.5, rel=0.05)
 
 
+@pytest.mark.parametrize("target", ["clean", "input", "copy", "hidden"])
+def test_the_picture_of_what_it_sees_is_of_the_task(store: ImageStore, target: str) -> None:
+    objective = make(store, target=target, blind=0.25)
+    batch, rng = objective.draw("image", 0, 0, ROWS), Rng(0, 0, ROWS)
+    task, shown = objective.hide(batch, rng), dict(objective.show(batch, rng).panels)
+    mean, std = objective.views.mean, objective.views.std
+    assert torch.equal(shown["what is seen"], denormalise(task.visible["image"], mean, std))
+    foretold = denormalise(task.hidden["target"], mean, std)
+    blind = task.hidden.get("blind", torch.ones_like(foretold, dtype=torch.bool))
+    assert torch.equal(shown["to be foretold"][blind], foretold[blind])
+    assert torch.equal(shown["what is seen"], shown["to be foretold"]) == (target == "input")
+
+
 def test_blind_spots_are_out_of_sight_and_alone_count(store: ImageStore) -> None:
     objective = make(store, target="hidden", blind=0.25).eval()
     task = task_of(objective)
@@ -88,7 +112,7 @@ def test_a_pixel_restored_at_a_blind_spot_does_not_depend_on_itself(store: Image
     batch = store.read(np.arange(4))
     pixels = batch.pixels.clone()
     pixels[:, :, 14, 14] = 255 - pixels[:, :, 14, 14]
-    before, after = (objective.restore(Images(p, batch.sizes, batch.index)).foretold for p in (batch.pixels, pixels))
+    before, after = (objective.restore(replace(batch, pixels=p)).foretold for p in (batch.pixels, pixels))
     moved = (before - after).abs()
     assert float(moved[:, :, 14, 14].max()) == 0
     assert float(moved.max()) > 0
@@ -144,6 +168,14 @@ def test_measures_of_a_copying_machine(store: ImageStore) -> None:
     assert found.detail > 1.1  # the noise's detail comes on top of the image's
 
 
+@pytest.mark.parametrize("kind", ["masking", "salt-and-pepper"])
+def test_noise_that_depends_on_the_image_is_not_said_to_be_copied(store: ImageStore, kind: str) -> None:
+    found = measure(make(store, target="input", kind=kind, noise=0.3), store, np.arange(20))
+    assert math.isnan(found.copied)
+    assert not found.verdict.startswith("No noise")
+    assert [row[5] for row in table({"foretold": found})[1:]] == ["–", "–"]
+
+
 def test_the_verdict_compares_with_a_copying_machine() -> None:
     both = {"noisy": 0.2, "psnr": 20.0, "psnr_given": 15.0, "copied": 0.2, "detail": 0.9}
     plain = Figures(loss=0.2, copier=0.0, clean=0.1, given=0.25, **both)
@@ -191,16 +223,35 @@ def test_the_code_is_probed_where_labels_and_other_images_exist(store: ImageStor
     train, test = np.arange(0, 160, 2), np.arange(1, 160, 2)
     objective = make(store.subset(train))
 
-    def told(of: ImageStore, rows: np.ndarray) -> dict[str, str]:
+    def told(of: ImageStore, rows: np.ndarray, row: int = 1) -> dict[str, str]:
         (exhibit,) = objective.findings(of, rows, 0)
-        return dict(zip(exhibit.table[0], exhibit.table[1], strict=True))
+        return dict(zip(exhibit.table[0], exhibit.table[row], strict=True))
 
     expected = probe(lambda rows: codes(objective, store, rows), store, train, test)
     assert told(store, test)["linear probe"] == f"{expected:.1%}"
+    beside = probe(lambda rows: pixels(objective, store, rows), store, train, test)
+    assert told(store, test, 2)["linear probe"] == f"{beside:.1%}"
+    assert pixels(objective, store, test[:3]).shape == (3, 16 * 16)
     assert "linear probe" not in told(store.with_table(Table({}, len(store))), test)
     assert objective.findings(store, test, 0)[0].caption.endswith("Measured on 80 images, none of them learnt from.")
     assert objective.findings(store, np.arange(9), 0)[0].caption.endswith("9 images, 5 of them learnt from.")
     assert "linear probe" not in told(store, train)  # nothing else was learnt from
+
+
+def test_its_own_noise_stays_with_an_image_in_whatever_part_and_order(store: ImageStore) -> None:
+    """A held-out image never has the noise of one that was learnt from, whatever their rows are."""
+    part, turned = store.subset(np.arange(40, 160)), store.subset(np.arange(159, -1, -1))
+    objective = make(part, target="input", noise=1.0)
+
+    def noise(of: ImageStore, rows: np.ndarray) -> torch.Tensor:
+        batch = of.read(rows)
+        return objective.taken(batch) - objective.undistorted(batch)
+
+    learnt = noise(store, np.arange(40, 56))
+    torch.testing.assert_close(noise(part, np.arange(16)), learnt, rtol=0, atol=1e-5)
+    torch.testing.assert_close(noise(turned, 159 - np.arange(40, 56)), learnt, rtol=0, atol=1e-5)
+    alike = learnt.flatten(1) @ noise(store, np.arange(16)).flatten(1).T / learnt[0].numel()
+    assert float(alike.abs().max()) < 0.4
 
 
 @pytest.mark.parametrize("random", [False, True])

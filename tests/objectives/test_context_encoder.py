@@ -246,6 +246,18 @@ def test_a_discriminator_that_has_won_is_told_once_with_what_to_change() -> None
     assert not any(healthy.notice(0.001 if step % 5 else 0.5, 0.1) for step in range(10 * Won.LONG))
 
 
+def test_that_it_was_told_is_kept_in_checkpoints(store: ImageStore) -> None:
+    before, after = make(store), make(store)
+    parts = {"total": 1.0, "discriminator.total": 0.0, "generator.total": 1.0}
+    assert sum(before.notice(parts) is not None for _ in range(10 * Won.LONG)) == 1
+    saved = before.state_dict()
+    after.load_state_dict(saved)
+    assert after.won.mean == before.won.mean
+    assert not any(after.notice(parts) for _ in range(10 * Won.LONG))
+    del saved["won._extra_state"]  # an earlier version's
+    make(store).load_state_dict(saved)
+
+
 def test_notice_reads_the_discriminators_loss(store: ImageStore) -> None:
     objective = make(store)
     parts = {"total": 1.0, "discriminator.total": 0.0, "generator.total": 1.0}

@@ -14,7 +14,7 @@ from foretell.data.store import ImageStore, open_images
 from foretell.encoders import build_encoder
 from foretell.encoders.base import EncoderConfig
 from foretell.errors import InputError
-from foretell.objectives.patch_exhibits import agreement, answers, embed_patches
+from foretell.objectives.patch_exhibits import LARGEST, SMALLEST, agreement, answers, embed_patches
 from foretell.objectives.patch_localization import PatchLocalization
 from foretell.train import fit
 from foretell.train.config import TrainingConfig
@@ -152,6 +152,20 @@ def test_agreement_of_neighbours_is_counted_as_by_hand() -> None:
     assert got["place"] == 0.5
     assert got["place_base"] == pytest.approx(2 / 8)
     assert agreement(found, None, grid=2)["class"] is None
+    # with a class known of two images of three, neighbours without one count neither for nor against
+    found["flat"][:] = False
+    some = agreement(found, torch.tensor([5, 5, 5, 5, -1]), grid=2, k=3)
+    assert some["class"] == some["class_base"] == 1.0
+    assert agreement(found, torch.tensor([5, 5, -1, -1, -1]), grid=2)["class"] is None
+
+
+def test_small_patches_are_enlarged_to_be_looked_at(emoji: ImageStore) -> None:
+    task = make(emoji)
+    assert (task.settled.patch or 0) < SMALLEST
+    shown = task.findings(emoji, np.arange(8), seed=1)
+    for _, pictures in [panel for exhibit in shown for panel in exhibit.panels]:
+        assert SMALLEST <= max(pictures.shape[2:]) <= LARGEST
+        assert pictures.shape[0] <= 10
 
 
 def test_findings_show_neighbours_and_confidence_with_their_base_rates(emoji: ImageStore) -> None:

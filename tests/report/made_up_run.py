@@ -286,7 +286,7 @@ def make(
         found = pictures(80, channels=channels).unflatten(0, (10, 8))
         same = torch.rand(10, 8, generator=torch.Generator().manual_seed(0)) < 0.85
         neighbours_grid(
-            pictures(10, channels=channels, seed=7), found, same if classes else None,
+            pictures(10, channels=channels, seed=7), found, same.tolist() if classes else None,
             path / "exhibits" / "neighbours.png", 3,
         )  # fmt: skip
         rows = [

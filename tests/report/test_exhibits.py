@@ -92,6 +92,10 @@ def test_a_grid_of_five_channels_says_so_in_the_picture(tmp_path: Path) -> None:
     assert sheet.info["Description"] == note
     below = np.asarray(sheet)[-14:, :, 3]
     assert (below > 0).any()
+    picture_grid([("a", torch.rand(1, 5, 40, 100))], tmp_path / "narrow.png", scale=1)
+    wrapped = np.asarray(Image.open(tmp_path / "narrow.png"))[:, :, 3]
+    assert len(wrapped) > sheet.height, "a note that does not fit goes on in the next line"
+    assert (wrapped[-18:] > 0).any()
 
 
 def test_values_that_are_not_finite_or_out_of_range_are_drawn(tmp_path: Path) -> None:
@@ -109,7 +113,7 @@ def test_nothing_to_show_and_nowhere_to_write(tmp_path: Path) -> None:
 
 
 def test_frames_tell_the_same_class_by_colour_and_by_shape(tmp_path: Path) -> None:
-    same = torch.tensor([[True, False]])
+    same = [[True, False]]
     neighbours_grid(torch.zeros(1, 1, 48, 48), torch.zeros(1, 2, 1, 48, 48), same, tmp_path / "n.png", scale=1)
     pixels = np.asarray(Image.open(tmp_path / "n.png"))
     full = (pixels == np.array(SAME)).all(-1)
@@ -121,8 +125,10 @@ def test_frames_tell_the_same_class_by_colour_and_by_shape(tmp_path: Path) -> No
     side = corners[:, left_of_other]
     assert 0 < side.sum() < 0.6 * 52, "corners only"
     neighbours_grid(torch.zeros(1, 1, 48, 48), torch.zeros(1, 2, 1, 48, 48), None, tmp_path / "m.png", scale=1)
-    bare = np.asarray(Image.open(tmp_path / "m.png"))
-    assert not (bare == np.array(SAME)).all(-1).any()
+    neighbours_grid(torch.zeros(1, 1, 48, 48), torch.zeros(1, 2, 1, 48, 48), [[None] * 2], tmp_path / "o.png", scale=1)
+    for name in ("m.png", "o.png"):
+        bare = np.asarray(Image.open(tmp_path / name))
+        assert not any((bare == np.array(colour)).all(-1).any() for colour in (SAME, OTHER))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -174,6 +180,11 @@ def test_neighbours_without_labels_and_with_missing_ones(run: Run) -> None:
     codes = np.where(np.arange(60) < 50, -1, store.codes)
     some = write_neighbours(run, store, store.features(), codes, queries=4)
     assert all(row["query"] >= 50 for row in some["rows"]), "only labelled images ask"
+    seen = [(hit, codes[i]) for row in some["rows"] for hit, i in zip(row["same"], row["neighbours"], strict=True)]
+    assert all((hit is None) == (code < 0) for hit, code in seen)
+    hits = [hit for hit, _ in seen if hit is not None]
+    assert 0 < len(hits) < len(seen)
+    assert some["share"] == sum(hits) / len(hits)
     with pytest.raises(ValueError, match="59 rows of features for 60 images"):
         write_neighbours(run, store, store.features()[:59], None)
 

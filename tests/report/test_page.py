@@ -421,6 +421,15 @@ def test_neighbours_drawn_before_labels_were_given_say_so(tmp_path: Path) -> Non
     assert "No labels were given" not in page
 
 
+def test_neighbours_without_a_label_are_not_counted(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    row = {"query": 0, "neighbours": [1, 2, 3], "same": [True, None, False]}
+    write(run / "results" / "neighbours.json", {"rows": [row]})
+    page = build(run).read_text()
+    assert "1 of the 2 labelled neighbours shown have the class of their query." in page
+    assert "Four orange corners: another class. No frame: no label." in page
+
+
 def test_scores_while_training_say_on_what_they_are(tmp_path: Path) -> None:
     run = make(tmp_path / "run", exhibits=False)
     said = "These scores are on labelled images of the training part, of which pretraining learns too"

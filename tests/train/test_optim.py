@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from foretell.encoders.channelwise import ChannelwiseLinear
 from foretell.objectives.base import Player
 from foretell.train.config import TrainingConfig
 from foretell.train.optim import LARS, make_optimizer, set_rate
@@ -96,6 +97,13 @@ def test_rates_of_players_and_parameters():
     made.step()
     moved = [float((a - b.detach()).abs().max()) for a, b in zip(before, model.parameters(), strict=True)]
     assert moved == pytest.approx([0.05] + [0.2] * (len(moved) - 1), rel=1e-4)
+
+
+def test_a_bias_of_a_layer_of_its_own_shape_is_left_alone():
+    layer = ChannelwiseLinear(3, (2, 2))
+    made = make_optimizer(named(layer), TrainingConfig(weight_decay=0.1))
+    told = {group["params"][0]: (group["weight_decay"], group["adapt"]) for group in made.param_groups}
+    assert told == {layer.weight: (0.1, True), layer.bias: (0.0, False)}
 
 
 def test_a_player_overrides_betas_of_adam():

@@ -273,6 +273,11 @@ def _not_finite(payload):
     payload["module"]["head.weight"][0, 0] = math.nan
 
 
+def _regrouped(payload):
+    first, second = payload["optimizers"]["all"]["param_groups"]
+    second["params"].append(first["params"].pop())
+
+
 def _moments(payload):
     moments = next(iter(payload["optimizers"].values()))["state"][0]
     moments["exp_avg"][...] = math.inf
@@ -293,6 +298,10 @@ def _moments(payload):
         (lambda payload: payload.update(step=-5), "its step is -5, which its name does not say"),
         (lambda payload: payload["module"].pop("head.weight"), "is of another network: Missing key"),
         (lambda payload: payload["optimizers"].clear(), "is of another network"),
+        (
+            _regrouped,
+            "its adamw optimiser holds other groups of parameters than this version makes; go on with the version",
+        ),
         (_not_finite, "holds numbers that are not finite; delete it"),
         (_moments, "holds numbers that are not finite; delete it"),
     ],

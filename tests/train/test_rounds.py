@@ -60,6 +60,20 @@ def test_a_run_that_may_stop_early_ends_with_its_best_weights(tmp_path):
     assert told[-1] == "step 25: the weights are those of step 10, whose score was best (4)"
 
 
+def test_patience_that_runs_out_at_the_last_step_ends_nothing_early(tmp_path):
+    """The whole budget was used: the run is finished, with its best weights, and resuming it says the same."""
+    with new_run(tmp_path / "run") as run:
+        result = fit(Classes(), settings(steps=20, patience=3), run, monitors=[Score([0.5, 0.1], every=5)])
+        told = [line["text"] for line in run.metrics("event")]
+        ended = run.read_json("facts.json")["ended"]
+    assert (result.state, result.steps, result.weights) == ("finished", 20, 5)
+    assert ended == {"state": "finished", "steps": 20, "weights": 5}
+    assert not any("stopped early" in text for text in told)
+    with old_run(tmp_path / "run") as run:
+        again = fit(Classes(), settings(steps=20, patience=3), run, monitors=[Score([0.5], every=5)], resume=True)
+    assert (again.state, again.weights) == ("finished", 5)
+
+
 def test_rounds_are_as_many_as_asked_for_and_kept_on_resuming(tmp_path):
     whole, score = Classes(), Score([0.1], every=100)
     config = settings(steps=23, patience=9, checkpoint_every=4, keep=99)
@@ -84,7 +98,10 @@ def test_rounds_are_told_of_a_run_that_was_stopped_before_its_first_checkpoint(t
     with new_run(tmp_path / "run") as run:
         fit(Classes(), settings(steps=20, patience=9), run, monitors=[score], rounds=10, resume=True)
         told = [line["text"] for line in run.metrics("event")]
-    assert told[0] == "step 0: training.patience = 9: 10 rounds of score in 20 steps, every 2 steps"
+    assert told[0] == (
+        "step 0: training.patience = 9: 10 rounds of score in 20 steps, every 2 steps, too few to end the run early; lower "
+        "training.health_every, or give a longer budget"
+    )
     assert score.asked == [*range(2, 21, 2)]
 
 

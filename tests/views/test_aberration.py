@@ -22,7 +22,7 @@ def ragged() -> Images:
     sizes = torch.tensor([[81, 101], [61, 71]])
     for row, (high, wide) in enumerate(sizes.tolist()):
         pixels[row, :, high // 2 - 10, wide // 2 + 20] = 200
-    return Images(pixels, sizes, torch.arange(2))
+    return Images(pixels, sizes, torch.arange(2), torch.arange(2))
 
 
 def centroid(channel: torch.Tensor, size: torch.Tensor) -> tuple[float, float]:

@@ -80,7 +80,7 @@ def test_all_operations_equal_the_slow_reference(channels: int, normalised: bool
 
 def test_sixteen_bits_equal_eight() -> None:
     images = reference.tiles((30, 40), (20, 25))
-    wide = Images((images.pixels.int() * 257).to(torch.uint16), images.sizes, images.index)
+    wide = Images((images.pixels.int() * 257).to(torch.uint16), images.sizes, images.index, images.content)
     config = ViewConfig(**EVERYTHING)
     rng = rng_for(images)
     torch.testing.assert_close(augment(wide, config, rng, "a"), augment(images, config, rng, "a"), rtol=0, atol=1e-4)
@@ -101,7 +101,9 @@ def test_the_same_counters_give_the_same_views_and_others_do_not() -> None:
 
 def test_every_sample_is_drawn_for_itself() -> None:
     one = reference.tiles((32, 32))
-    images = Images(one.pixels.expand(12, -1, -1, -1), one.sizes.expand(12, -1), torch.arange(12))
+    images = Images(
+        one.pixels.expand(12, -1, -1, -1), one.sizes.expand(12, -1), torch.arange(12), one.content.expand(12)
+    )
     views = augment(images, ViewConfig(side=16), rng_for(images), "view")
     different = (views[:, None] - views[None]).abs().amax((2, 3, 4)) > 0.01
     assert different.sum() == 12 * 11

@@ -97,12 +97,17 @@ def test_hue_equals_the_slow_reference_and_keeps_luma(mild: Images, share: float
 
 
 def test_hue_leaves_grey_and_turns_the_way_torchvision_does() -> None:
-    grey = Images(torch.full((1, 3, SIDE, SIDE), 120, dtype=torch.uint8), torch.tensor([[SIDE, SIDE]]), torch.zeros(1))
+    grey = Images(
+        torch.full((1, 3, SIDE, SIDE), 120, dtype=torch.uint8),
+        torch.tensor([[SIDE, SIDE]]),
+        torch.zeros(1),
+        torch.zeros(1),
+    )
     torch.testing.assert_close(view(grey, colours=[1, 1, 1, 0.17]), grey.float(), rtol=0, atol=1e-6)
     for strong in range(3):
         pixels = torch.full((1, 3, SIDE, SIDE), 100, dtype=torch.uint8)
         pixels[:, strong] = 150
-        coloured = Images(pixels, grey.sizes, grey.index)
+        coloured = Images(pixels, grey.sizes, grey.index, grey.content)
         for share in (0.1, -0.1):
             ours = view(coloured, colours=[1, 1, 1, share])[0, :, 0, 0]
             theirs = peer.adjust_hue(coloured.float(), share)[0, :, 0, 0]

@@ -79,7 +79,9 @@ def test_padding_of_a_ragged_batch_is_never_seen(rotation: float) -> None:
         images.pixels[index, :, :, width:] = 255
     assert torch.equal(render(images, drawn, config), views)
     index = SIZES.index((20, 20))
-    alone = Images(images.pixels[index : index + 1, :, :20, :20], images.sizes[index : index + 1], torch.zeros(1))
+    alone = Images(
+        images.pixels[index : index + 1, :, :20, :20], images.sizes[index : index + 1], torch.zeros(1), torch.zeros(1)
+    )
     torch.testing.assert_close(render(alone, drawn.part(index, index + 1), config)[0], views[index], rtol=0, atol=1e-6)
 
 
@@ -207,7 +209,7 @@ def test_rotation_turns_as_torchvision_does() -> None:
 def test_shrinking_is_antialiased(rotation: float) -> None:
     stripes = torch.zeros(1, 1, 128, 128, dtype=torch.uint8)
     stripes[..., ::2] = 255
-    images = Images(stripes, torch.tensor([[128, 128]]), torch.zeros(1))
+    images = Images(stripes, torch.tensor([[128, 128]]), torch.zeros(1), torch.zeros(1))
     angle = math.radians(rotation) if rotation else None
     config = ViewConfig(side=16, rotation=rotation)
     view = render(images, drawn_for(images, [[0, 0, 128, 128]], [False], angle), config)

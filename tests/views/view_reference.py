@@ -36,13 +36,13 @@ def tiles(*sizes: tuple[int, int], channels: int = 3, seed: int = 0) -> Images:
             shift = channel // 3
             piece = photograph[top + shift : top + shift + tall, left : left + wide]
             pixels[index, channel, :tall, :wide] = piece[:, :, 1 if channels == 1 else channel % 3]
-    return Images(torch.from_numpy(pixels), torch.tensor(sizes), torch.arange(len(sizes)))
+    return Images(torch.from_numpy(pixels), torch.tensor(sizes), torch.arange(len(sizes)), torch.arange(len(sizes)))
 
 
 def muted(images: Images) -> Images:
     """The same with values from 90 to 140 of 255, so that moderate colour changes clip nothing."""
     pixels = (90 + images.pixels.to(torch.float32) * (50 / 255)).round().to(torch.uint8)
-    return Images(pixels, images.sizes, images.index)
+    return Images(pixels, images.sizes, images.index, images.content)
 
 
 def triangle(x: float) -> float:

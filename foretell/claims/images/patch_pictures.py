@@ -68,7 +68,8 @@ def _through_lens(pieces: NDArray[np.uint8], k: float, batch: int = 32) -> NDArr
         grey = torch.from_numpy(pieces[start : start + batch])
         pixels = grey[:, None].expand(-1, 3, -1, -1).contiguous()
         sizes = torch.tensor([[2 * SIDE, 2 * SIDE]]).expand(len(grey), -1)
-        seen = aberrate(Images(pixels, sizes, torch.arange(len(grey))), k)
+        rows = torch.arange(len(grey))
+        seen = aberrate(Images(pixels, sizes, rows, rows), k)
         halved = torch.nn.functional.avg_pool2d(seen.pixels.float(), 2).round_()
         out[start : start + batch] = halved.to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return out

@@ -119,8 +119,8 @@ def _moved_back(pair: Tensor, k: float) -> Tensor:
     if not k:
         return pair
     deep = (pair * 65535).round_().to(torch.int32).to(torch.uint16)
-    size = torch.tensor([pair.shape[2:]])
-    return aberrate(Images(deep, size, torch.zeros(1, dtype=torch.int64)), 1 / (1 + k) - 1).float()
+    size, row = torch.tensor([pair.shape[2:]]), torch.zeros(1, dtype=torch.int64)
+    return aberrate(Images(deep, size, row, row), 1 / (1 + k) - 1).float()
 
 
 def _step(pair: Tensor) -> tuple[float, float]:

@@ -129,16 +129,18 @@ def probe_images(
 
 def _cut(store: ImageStore, rows: Index, patch: int, count: int, inset: int) -> tuple[Images, Tensor]:
     """``count`` patches at random places of each image as a batch of images, and the places of their centres."""
-    pixels, places = [], []
+    pixels, places, content = [], [], []
     for start in range(0, len(rows), 32):
         images = store.read(rows[start : start + 32])
         rng = Rng(0, start, Rows(0, len(images), len(images)))
         free = (images.sizes - patch - 2 * inset)[:, None]
         corners = inset + torch.minimum((rng.uniform("place", count, 2) * (free + 1)).long(), free)
         pixels.append(cut(images.pixels, corners, patch).flatten(0, 1).to(torch.int32).to(images.pixels.dtype))
+        content.append(images.content.repeat_interleave(count))
         places.append(((corners + patch / 2) / images.sizes[:, None]).flatten(0, 1).float())
     index = torch.from_numpy(rows).repeat_interleave(count)
-    return Images(torch.cat(pixels), torch.full((len(index), 2), patch), index), torch.cat(places)
+    sizes = torch.full((len(index), 2), patch)
+    return Images(torch.cat(pixels), sizes, index, torch.cat(content)), torch.cat(places)
 
 
 def probe_objective(
@@ -233,4 +235,4 @@ def _as_images(looks: Looks, objective: ImageObjective) -> Images:
     pictures = denormalise(looks.seen, objective.views.mean, objective.views.std)
     deep = (pictures * 65535).round_().to(torch.int32).to(torch.uint16)
     sizes = torch.tensor(deep.shape[2:]).expand(len(deep), 2)
-    return Images(deep, sizes, looks.image)
+    return Images(deep, sizes, looks.image, looks.image)

@@ -114,7 +114,7 @@ def test_a_frame_is_closed_by_keeping_off_the_border(plain: np.ndarray) -> None:
 
 def test_each_switch_does_what_it_says_and_nothing_else() -> None:
     pixels = torch.randint(0, 256, (6, 3, 12, 12), dtype=torch.uint8)
-    patches = Images(pixels, torch.full((6, 2), 12), torch.arange(6))
+    patches = Images(pixels, torch.full((6, 2), 12), torch.arange(6), torch.arange(6))
     seen = patches.float()
     projected = closed_by(patches, SWITCHES["projection"], 0)
     expected = torch.einsum("nchw,cd->ndhw", seen, projection())
