@@ -101,6 +101,12 @@ def arms_of(comparison: Json) -> list[str]:
     return [arm for arm in ARMS if arm in present] + sorted(present - set(ARMS))
 
 
+def _amount(comparison: Json, row: Json) -> Amount:
+    """Of the labels of a row of a comparison; 0 where their number says it all, as there are no classes."""
+    amount: Amount = row.get("per_class")
+    return 0 if amount is not None and amount >= 1 and comparison.get("classes") == [] else amount
+
+
 def summary_of(comparison: Json, metric: str | None = None) -> dict[str, list[Cell]]:
     """arm -> its cells by ascending labels; cells without a mean are left out."""
     metric = metric or metric_of(comparison)
@@ -109,7 +115,7 @@ def summary_of(comparison: Json, metric: str | None = None) -> dict[str, list[Ce
         if row.get("metric") == metric and words.known(row.get("mean")):
             out[row["arm"]].append(
                 Cell(
-                    row["arm"], int(row["labels"]), row.get("per_class"), row["mean"],
+                    row["arm"], int(row["labels"]), _amount(comparison, row), row["mean"],
                     row.get("low"), row.get("high"), int(row.get("n") or 1), row.get("group_low"), row.get("group_high"),
                 )
             )  # fmt: skip
@@ -123,7 +129,7 @@ def differences(
     metric = metric or metric_of(comparison)
     found = [
         Difference(
-            arm, against, int(row["labels"]), row.get("per_class"), row["difference"],
+            arm, against, int(row["labels"]), _amount(comparison, row), row["difference"],
             row.get("low"), row.get("high"), row.get("verdict") or "undecided", row.get("group_low"), row.get("group_high"),
         )
         for row in comparison.get("paired", [])

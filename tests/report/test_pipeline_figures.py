@@ -85,8 +85,8 @@ def test_figures_show_tuned_arms_and_escape_what_data_says() -> None:
     assert "more than 100" in drawn["crossing"]
     assert str(drawn["crossing"]).count('class="outer"') == 2  # over groups, of the one that has it, wide and narrow
     assert figures.sentences(comparison())[0].endswith(
-        "95% interval 30 to more than 100 (100 may not be enough), 3 seeds; over test groups 95% interval 20 to more than 100 "
-        "(100 may not be enough)"
+        "95% interval over 3 seeds: 30 to more than 100, the most that were tried; 95% interval over test groups: 20 to more "
+        "than 100, the most that were tried"
     )
     assert "cases = domain" not in drawn["crossing"]  # an arm that is no baseline
 
