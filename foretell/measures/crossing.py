@@ -206,7 +206,9 @@ def sentence(entry: Row, titles: dict[str, str]) -> str:
     """What a crossing says, for a person, without a full stop; ``titles`` names the arms."""
     ours, others = titles[entry["arm"]], titles[entry["against"]]
     at = number(entry["at"], entry)
-    about = f"about {at} labels ({entry['at']['labels'] / entry['of']:.0%})" if entry["at"]["labels"] else f"{at} labels"
+    about = (
+        f"about {at} labels ({entry['at']['labels'] / entry['of']:.0%})" if entry["at"]["labels"] else f"{at} labels"
+    )
     every = "all " if entry.get("all", True) else ""
     return (
         f"{ours[:1].upper()}{ours[1:]} needs {about} for the {metric_name(entry['metric'])} that {others} has with "

@@ -153,9 +153,7 @@ def _plain(
     """That one of the plain alternatives ``names`` is ahead of both arms, and by how much of the nearer one; "" where none is."""
     found = []
     for name in names:
-        over = {
-            arm: {row["labels"]: row for row in _over(paired, name, arm, metric) if _ahead(row)} for arm in ARMS
-        }
+        over = {arm: {row["labels"]: row for row in _over(paired, name, arm, metric) if _ahead(row)} for arm in ARMS}
         both = sorted(over["pretrained"].keys() & over["scratch"].keys())
         for labels in both:
             arm = min(ARMS, key=lambda one: float(over[one][labels]["difference"]))

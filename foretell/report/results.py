@@ -6,8 +6,9 @@ Each is a function from the gathered run to what its piece of the template shows
 from __future__ import annotations
 
 from foretell.measures.metrics import commonest, metric_name, of_commonest, only_answer
+from foretell.measures.verdict import no_better
 from foretell.report import analysis, charts, reading, searching, words
-from foretell.report.gather import Gathered, Json
+from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
 from foretell.transfer.fractions import in_words
 from foretell.transfer.labels import KEY, chose_step, of_frozen
@@ -38,6 +39,8 @@ def key_figures(run: Gathered) -> list[Figure]:
             for arm, name in (("random", "random features"), ("pixels", "pixels"))
             if words.known((knn.get(arm) or {}).get("accuracy"))
         ]
+        labels = (knn.get("pretrained") or {}).get("labels")
+        lead = f"{lead} with {words.counted(labels, 'label')}".strip() if words.known(labels) else lead
         beside = "; ".join(part for part in (lead, ", ".join(others)) if part)
         out.append(Figure(words.percent(own), "Nearest neighbours", beside, "pretrained"))
     own_figures = {"text": reading.figures, "words": reading.words_figures}.get(run.kind)
@@ -55,11 +58,11 @@ def key_figures(run: Gathered) -> list[Figure]:
     if tokens is not None:
         rate = tokens / cost["seconds"] if cost.get("seconds") else None
         unit = "Words" if run.kind == "words" else "Tokens"
-        out.append(Figure(words.count(rate), f"{unit} a second", f"{words.count(tokens)} in all, padding left out"))
+        out.append(Figure(words.rate(rate), f"{unit} a second", f"{words.count(tokens)} in all, padding left out"))
     elif words.known(cost.get("samples")):
         rate = cost["samples"] / cost["seconds"] if cost.get("seconds") else None
         how = "no label learnt from" if chose_step(run.facts) else "no label read"
-        out.append(Figure(words.count(cost["samples"]), "Images seen", f"{words.count(rate)} a second, {how}"))
+        out.append(Figure(words.count(cost["samples"]), "Images seen", f"{words.rate(rate)} a second, {how}"))
     return out[:5]
 
 
@@ -157,7 +160,24 @@ def _one_class(run: Gathered) -> str:
     return "" if only is None else f"The classifier kept answers one class only on the test part: {only}."
 
 
+def nothing_to_reach(run: Gathered) -> str:
+    """That training from scratch came to nothing beyond guessing with any number of labels; "" where it did, or is not known."""
+    comparison = run.comparison
+    metric, found = analysis.metric_of(comparison), comparison.get("commonest")
+    name, guess = of_commonest(found, metric) if found else ("", None)
+    tried = analysis.summary_of(comparison).get("scratch", [])
+    least = no_better(comparison.get("summary") or [], "scratch", metric, guess if name == metric else None)
+    if not least or least != [cell.labels for cell in tried]:
+        return ""
+    return (
+        "Training from scratch learnt nothing beyond guessing, so that there is no score to reach: how many labels pretraining "
+        "saves, how few are enough and how much sooner it is there cannot be told."
+    )
+
+
 def saved(run: Gathered) -> Json | None:
+    if nothing_to_reach(run):
+        return None
     savings = analysis.savings(run.comparison)
     if not savings:
         return None
@@ -267,7 +287,7 @@ def reaching(run: Gathered) -> Json | None:
     comparison = run.comparison
     reached = comparison.get("to_reach_scratch") or {}
     entries = reached.get("all") or []
-    if not entries:
+    if not entries or nothing_to_reach(run):
         return None
     arm, against = reached.get("arm", "pretrained"), reached.get("against", "scratch")
     head: list[Cell | str] = [Cell("Labels"), Cell("score", "to reach"), Cell("looks", "every so many steps")]
@@ -330,6 +350,24 @@ def neighbours(run: Gathered) -> Json | None:
         "framed": bool(same), "note": found.get("note") or "",
         "intervals": any(isinstance(arm, dict) and arm.get("intervals") for arm in knn.values()),
     }  # fmt: skip
+
+
+def frozen_on(run: Gathered) -> str:
+    """With how many labels, and on what, the scores of frozen features are; "" where that was not kept."""
+    comparison = run.comparison
+    known = {**(comparison.get("linear_probe") or {}), **(comparison.get("knn") or {})}
+    labels = next((arm["labels"] for arm in known.values() if isinstance(arm, dict) and arm.get("labels")), None)
+    test = comparison.get("frozen_test") or comparison.get("test") or {}
+    parts = [f"with {words.counted(labels, 'label')}"] if words.known(labels) else []
+    parts += [f"on {tested(run, test)}"] if words.known(test.get("samples")) else []
+    return ", ".join(parts)
+
+
+def tested(run: Gathered, test: Json) -> str:
+    """On how much a score is: "1,000 test images drawn of 1,849", "12 test sentences (60 words)"."""
+    drawn = f" drawn of {words.count(test['of'])}" if test.get("of") else ""
+    units = f" ({words.counted(test['words'], 'word')})" if test.get("words") else ""
+    return f"{words.counted(test.get('samples'), f'test {judged_of(test, run.noun)}')}{units}{drawn}"
 
 
 def by_other_labels(run: Gathered) -> str:

@@ -259,7 +259,9 @@ def test_the_verdict_says_first_that_an_arm_learnt_nothing_beyond_guessing() -> 
 def test_a_plain_alternative_that_is_ahead_of_both_arms_is_named_with_its_lead() -> None:
     scores = {"pretrained": {1: [0.4, 0.42, 0.41]}, "scratch": {1: [0.3, 0.33, 0.31]}}
     ahead = said({**scores, "tfidf": {1: WINS}})
-    assert " TF-IDF is ahead of both with 10 labels: with 10 its accuracy is 61.0%, more than that of fine-tuning" in ahead
+    assert (
+        " TF-IDF is ahead of both with 10 labels: with 10 its accuracy is 61.0%, more than that of fine-tuning" in ahead
+    )
     assert "by +20.0 points, " in ahead
     assert " A linear probe of the frozen pretrained encoder is ahead of both " in said({**scores, "probe": {1: WINS}})
     assert "ahead" not in said({**scores, "tfidf": {1: [0.40, 0.42, 0.43]}})

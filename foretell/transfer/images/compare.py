@@ -256,6 +256,8 @@ def compare(
     work_ahead(work, chosen, fractions, jobs)
     result = work.run(chosen, fractions)
     result["test"] = {"samples": count(held), "split": split}
+    if count(held) < count(parts.held):
+        result["test"]["of"] = count(parts.held)
     if held.unlabelled:
         result["test"]["unlabelled"] = held.unlabelled
     if held.groups is not None:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError, unknown
 from foretell.measures.verdict import beside
@@ -150,19 +149,22 @@ def _work(
 ) -> TextComparison:
     model.to(named_device(config.device))
     train, test = train.led_by(config.metric), test.led_by(config.metric)
-    return _kind(train)(
+    work = _kind(train)(
         model=model.eval(), train=train, test=at_most(test, config.test_samples), seeds=seeds, trials=trials,
         config=config, cache=cache, progress=progress, data=data, folder=folder,
     )  # fmt: skip
+    work.drawn_of = len(test)
+    return work
 
 
 def _about(work: TextComparison, split: str, data: str, labels: str) -> dict[str, Any]:
+    drawn = {"of": work.drawn_of} if len(work.test) < work.drawn_of else {}
     return {
         "task": work.train.name,
         "data": data,
         **({KEY: labels} if labels else {}),
         "metric": work.metrics[0],
-        "test": {"samples": len(work.test), "split": split, **work.test.counted()},
+        "test": {"samples": len(work.test), "split": split, **drawn, **work.test.counted()},
         "commonest": work.commonest(),
         "train": {"samples": len(work.train)},
         "device": str(device_of(work.model)),

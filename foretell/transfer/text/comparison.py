@@ -43,6 +43,7 @@ class TextComparison(Engine[Task]):
     arms = TEXT_ARMS
     tuned_arms: tuple[str, ...] = TEXT_TUNED
     always = "tfidf"
+    drawn_of = 0  # examples of the whole test part, of which ``test`` may be some
 
     def __init__(
         self,
