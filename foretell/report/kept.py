@@ -6,7 +6,7 @@ from foretell.report import words
 from foretell.report.gather import Gathered, Json
 from foretell.report.measures import of_classifier
 from foretell.report.parts import Table
-from foretell.report.results import tested
+from foretell.report.results import one_class, tested
 
 
 def kept_model(run: Gathered) -> Json | None:
@@ -17,9 +17,10 @@ def kept_model(run: Gathered) -> Json | None:
     if not rows:
         return None
     labels = f" on {words.counted(kept['labels'], 'label')}" if words.known(kept.get("labels")) else ""
+    alone = "" if run.comparison.get("summary") else one_class(run)
     on = tested(run, test) if words.known(test.get("samples")) else "the test part"
     return {
-        "sentence": f"Fine-tuned{labels}; tested on {on}.",
+        "sentence": f"Fine-tuned{labels}; tested on {on}. {alone}".rstrip(),
         "table": Table(["Measure", "Score"], rows),
         "caption": "Test scores of the model that is kept",
     }

@@ -5,6 +5,7 @@ Each is a function from the gathered run to what its piece of the template shows
 
 from __future__ import annotations
 
+from foretell.measures.intervals import EQUAL
 from foretell.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.measures.verdict import no_better
 from foretell.report import analysis, charts, reading, searching, words
@@ -129,7 +130,7 @@ def efficiency(run: Gathered) -> Json | None:
         "sentence": analysis.advantage_sentence(pairs),
         "metric": metric_name(analysis.metric_of(comparison)),
         "commonest": commonest_told(run),
-        "one_class": _one_class(run),
+        "one_class": one_class(run),
         "chart": charts.efficiency(comparison),
         "table": Table(head, rows),
         "intervals": any(cell.low is not None for arm in cells.values() for cell in arm),
@@ -152,7 +153,7 @@ def commonest_told(run: Gathered) -> str:
     return f"the commonest class alone, {name}, has {metric_name(metric)} {words.percent(value)}"
 
 
-def _one_class(run: Gathered) -> str:
+def one_class(run: Gathered) -> str:
     """That the classifier kept answers one class only, "" where that is not so."""
     kept = searching.kept_classifier(run)
     classes, matrix = kept.get("classes") or [], (kept.get("test") or {}).get("confusion") or []
@@ -160,13 +161,19 @@ def _one_class(run: Gathered) -> str:
     return "" if only is None else f"The classifier kept answers one class only on the test part: {only}."
 
 
+def _guess(comparison: Json) -> float | None:
+    """What answering the commonest class always comes to, in the metric of the headline; None where that is not known."""
+    metric, found = analysis.metric_of(comparison), comparison.get("commonest")
+    name, guess = of_commonest(found, metric) if found else ("", None)
+    return guess if name == metric else None
+
+
 def nothing_to_reach(run: Gathered) -> str:
     """That training from scratch came to nothing beyond guessing with any number of labels; "" where it did, or is not known."""
     comparison = run.comparison
-    metric, found = analysis.metric_of(comparison), comparison.get("commonest")
-    name, guess = of_commonest(found, metric) if found else ("", None)
+    metric = analysis.metric_of(comparison)
     tried = analysis.summary_of(comparison).get("scratch", [])
-    least = no_better(comparison.get("summary") or [], "scratch", metric, guess if name == metric else None)
+    least = no_better(comparison.get("summary") or [], "scratch", metric, _guess(comparison))
     if not least or least != [cell.labels for cell in tried]:
         return ""
     return (
@@ -286,7 +293,10 @@ def reaching(run: Gathered) -> Json | None:
     """Steps and time until each arm has the scratch arm's final score, at every number of labels."""
     comparison = run.comparison
     reached = comparison.get("to_reach_scratch") or {}
-    entries = reached.get("all") or []
+    guess = _guess(comparison)
+    every = reached.get("all") or []
+    entries = [one for one in every if guess is None or one["score"] > guess + EQUAL]
+    stuck = [words.count(one["labels"]) for one in every if one not in entries]
     if not entries or nothing_to_reach(run):
         return None
     arm, against = reached.get("arm", "pretrained"), reached.get("against", "scratch")
@@ -305,7 +315,12 @@ def reaching(run: Gathered) -> Json | None:
     ]
     shown = charts.reached_at(comparison)
     return {
-        "sentence": _reached_sentence(entries, arm, comparison),
+        "sentence": _reached_sentence(entries, arm, comparison)
+        + (
+            f" With {words.listed(stuck, 99)} labels it ended no higher than guessing: there is nothing to reach."
+            if stuck
+            else ""
+        ),
         "chart": charts.reaching(comparison),
         "looks": _looks(run, reached),
         "shown": words.counted(shown["labels"], "label") if shown else "",
