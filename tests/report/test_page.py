@@ -167,7 +167,7 @@ def test_the_words_that_a_page_uses_are_explained(whole: Path, tmp_path: Path) -
     assert every == {word for word, sections, _ in WORDS if not set(sections) & of_text} - absent
     assert {"From scratch", "95% interval", "AUROC", "Recall@k, mAP", "FLOP"} <= every
     few = explained(build(make(tmp_path / "run", classes=[])))
-    assert {"Pretraining", "Nearest neighbours", "FLOP"} <= few
+    assert {"Pretraining", "RankMe, collapse", "FLOP"} <= few
     assert not few & {"From scratch", "95% interval", "AUROC", "Recall@k, mAP"}
 
 
