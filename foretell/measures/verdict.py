@@ -103,7 +103,7 @@ def verdict(
     means = {(row["arm"], row["labels"]): row["mean"] for row in summary if row["metric"] == metric}
     guessing = {arm: no_better(summary, arm, metric, guess) for arm in ARMS}
     parts = [_guessing(guessing, name, guess)]
-    names = ("tfidf", "baseline")
+    names = ["tfidf", "baseline"]
     by = {word: [row for row in rows if row["verdict"] == word] for word in ("better", "worse", "undecided")}
     if all(guessing[arm] == [row["labels"] for row in rows] for arm in ARMS):
         parts.append("Whether pretraining was worth it is open: train longer, at another rate or on more labels.")
@@ -116,7 +116,7 @@ def verdict(
         )
     elif by["better"]:
         parts += [_paid(rows, by, means, name, rows[0]["n"]), _beside_random(by["better"], paired, means, metric)]
-        names = ("tfidf", "baseline", "probe")
+        names.append("probe")
     else:
         parts.append(_did_not(rows, by, paired, metric, name, rows[0]["n"]))
     parts.append(_plain(names, paired, means, metric, titles or {}))
