@@ -172,42 +172,44 @@ def crossings(rows: Sequence[Row], metric: str, redrawn: Sequence[Row] = ()) -> 
 
 
 def number(labels: Row, entry: Row) -> str:
-    """A number of labels as it is read: "31", "fewer than 11", "11 or fewer", "more than 88"."""
+    """A number of labels as it is read: "1,654", "fewer than 11", "11 or fewer", "more than 88"."""
     reading = labels["reading"]
     if reading == "at most":
-        return f"{entry['fewest']} or fewer"
+        return f"{entry['fewest']:,} or fewer"
     ends = {"fewer than": entry["fewest"], "more than": entry["most"]}
-    return f"{reading} {ends[reading]}" if reading in ends else str(labels["labels"])
+    return f"{reading} {ends[reading]:,}" if reading in ends else f"{labels['labels']:,}"
 
 
-def _interval(low: Row, high: Row, entry: Row) -> str:
+def _interval(low: Row, high: Row, entry: Row, over: str) -> str:
     least, most = number(low, entry), number(high, entry)
     if high["reading"] in BELOW or low["reading"] == "more than":
-        return f"the whole 95% interval is {most}"
-    open_ends = [f"{entry['fewest']} may be more than enough"] if low["reading"] in BELOW else []
-    open_ends += [f"{entry['most']} may not be enough"] if high["reading"] == "more than" else []
-    told = f" ({', '.join(open_ends)})" if open_ends else ""
-    return f"95% interval {least} to {most}{told}"
+        return f"the whole 95% interval over {over} is {most}"
+    least += ", the fewest that were tried," if low["reading"] in BELOW else ""
+    most += ", the most that were tried" if high["reading"] == "more than" else ""
+    return f"95% interval over {over}: {least} to {most}"
 
 
 def _spread(entry: Row) -> str:
+    seeds = f"{entry['n']} seeds"
     over_seeds = "one seed leaves the spread unknown"
     if entry["low"] is not None:
-        over_seeds = f"{_interval(entry['low'], entry['high'], entry)}, {entry['n']} seeds"
+        over_seeds = _interval(entry["low"], entry["high"], entry, seeds)
     elif entry["n"] > 1:
-        over_seeds = f"no interval: the differences of all {entry['n']} seeds are alike"
+        over_seeds = f"no interval, as the difference is the same in all {seeds}"
     if "group_low" not in entry:
         return over_seeds
-    return f"{over_seeds}; over test groups {_interval(entry['group_low'], entry['group_high'], entry)}"
+    return f"{over_seeds}; {_interval(entry['group_low'], entry['group_high'], entry, 'test groups')}"
 
 
 def sentence(entry: Row, titles: dict[str, str]) -> str:
-    """What a crossing says, for a person; ``titles`` names the arms."""
+    """What a crossing says, for a person, without a full stop; ``titles`` names the arms."""
     ours, others = titles[entry["arm"]], titles[entry["against"]]
     at = number(entry["at"], entry)
-    share = f" ({entry['at']['labels'] / entry['of']:.0%})" if entry["at"]["labels"] else ""
+    about = (
+        f"about {at} labels ({entry['at']['labels'] / entry['of']:.0%})" if entry["at"]["labels"] else f"{at} labels"
+    )
     every = "all " if entry.get("all", True) else ""
     return (
-        f"{ours} equals {others} with {every}{entry['of']} labels ({metric_name(entry['metric'])} {entry['score']:.1%}) at "
-        f"{at}{share}; {_spread(entry)}"
+        f"{ours[:1].upper()}{ours[1:]} needs {about} for the {metric_name(entry['metric'])} that {others} has with "
+        f"{every}{entry['of']:,} ({entry['score']:.1%}); {_spread(entry)}"
     )

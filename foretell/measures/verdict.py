@@ -1,11 +1,12 @@
 """Two plain sentences on what pretraining was worth, from paired intervals; they also say where it was not worth
-it, and a third where untrained features may do as well.
+it. Before them stands where an arm learnt nothing beyond guessing, after them where untrained features may do as well, or a
+plain alternative is ahead of both.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foretell.measures.intervals import EQUAL, alike
@@ -13,6 +14,8 @@ from foretell.measures.metrics import metric_name
 
 Row = dict[str, Any]
 
+ARMS = {"pretrained": "fine-tuning after pretraining", "scratch": "training from scratch"}
+PLAIN = {"tfidf": "TF-IDF", "baseline": "the plain baseline"}  # alternatives to both
 FEW = 100  # test samples below which their number is told with a verdict
 
 
@@ -27,8 +30,12 @@ def _points(value: float) -> str:
 
 def _listed(numbers: Sequence[int]) -> str:
     if len(numbers) == 1:
-        return f"{numbers[0]}"
-    return f"{', '.join(str(n) for n in numbers[:-1])} and {numbers[-1]}"
+        return f"{numbers[0]:,}"
+    return f"{', '.join(f'{n:,}' for n in numbers[:-1])} and {numbers[-1]:,}"
+
+
+def _begun(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _labels(numbers: Sequence[int]) -> str:
@@ -70,12 +77,21 @@ def _pair(paired: Sequence[Row], arm: str, against: str, metric: str) -> list[Ro
     return sorted(rows, key=lambda row: int(row["labels"]))
 
 
-def verdict(paired: Sequence[Row], summary: Sequence[Row], metric: str = "accuracy") -> str:
-    """Two sentences from ``summary.differences`` and ``summary.summarise``, or three.
+def verdict(
+    paired: Sequence[Row],
+    summary: Sequence[Row],
+    metric: str = "accuracy",
+    *,
+    guess: float | None = None,
+    titles: Mapping[str, str] | None = None,
+) -> str:
+    """Two sentences from ``summary.differences`` and ``summary.summarise``, or up to four.
 
     A difference counts where its 95% interval over seeds does not span zero, nor that over groups of the test part where it
-    is known. The first sentence says where pretraining paid, or that it did not; the second where the advantage ends, or what
-    else was seen; the third, of a pretraining that paid, where it was not shown to beat random frozen features.
+    is known. The first of the two sentences says where pretraining paid, or that it did not; the second where the advantage
+    ends, or what else was seen. ``guess``, what answering the commonest class always comes to, puts one before them where an arm
+    is no better; after them stands where a pretraining that paid was not shown to beat random frozen features, and where a plain
+    alternative is ahead of both. ``titles`` names the arms.
     """
     rows = _pair(paired, "pretrained", "scratch", metric)
     name = metric_name(metric)
@@ -84,36 +100,111 @@ def verdict(paired: Sequence[Row], summary: Sequence[Row], metric: str = "accura
             "Whether pretraining was worth it is not known. "
             "The comparison lacks the pretrained arm, the one from scratch, or both."
         )
-    if all(_missing(row["low"]) for row in rows):
-        best = max(rows, key=lambda row: float(row["difference"]))
-        return (
+    means = {(row["arm"], row["labels"]): row["mean"] for row in summary if row["metric"] == metric}
+    guessing = {arm: no_better(summary, arm, metric, guess) for arm in ARMS}
+    parts = [_guessing(guessing, name, guess)]
+    names = ["tfidf", "baseline"]
+    by = {word: [row for row in rows if row["verdict"] == word] for word in ("better", "worse", "undecided")}
+    if all(guessing[arm] == [row["labels"] for row in rows] for arm in ARMS):
+        parts.append("Whether pretraining was worth it is open: train longer, at another rate or on more labels.")
+    elif all(_missing(row["low"]) for row in rows):
+        largest = max(rows, key=lambda row: abs(float(row["difference"])))
+        parts.append(
             f"One seed leaves the spread unknown, so it is undecided whether pretraining was worth it "
-            f"(largest difference {_points(best['difference'])} points of {name}, at {_labels([best['labels']])}). "
+            f"(largest difference {_points(largest['difference'])} points of {name}, at {_labels([largest['labels']])}). "
             "Compare with three seeds or more."
         )
-    means = {(row["arm"], row["labels"]): row["mean"] for row in summary if row["metric"] == metric}
-    by = {word: [row for row in rows if row["verdict"] == word] for word in ("better", "worse", "undecided")}
-    seeds = rows[0]["n"]
-    if by["better"]:
-        paid = _paid(rows, by, means, name, seeds)
-        return f"{paid} {_beside_random(by['better'], paired, means, metric)}".strip()
-    return _did_not(rows, by, paired, metric, name, seeds)
+    elif by["better"]:
+        parts += [_paid(rows, by, means, name, rows[0]["n"]), _beside_random(by["better"], paired, means, metric)]
+        names.append("probe")
+    else:
+        parts.append(_did_not(rows, by, paired, metric, name, rows[0]["n"]))
+    parts.append(_plain(names, paired, means, metric, titles or {}))
+    return " ".join(filter(None, parts))
+
+
+def no_better(summary: Sequence[Row], arm: str, metric: str, guess: float | None) -> list[int]:
+    """The numbers of labels, ascending, at which the mean of ``arm`` is no higher than ``guess``."""
+    if guess is None:
+        return []
+    own = (row for row in summary if (row["arm"], row["metric"]) == (arm, metric) and not _missing(row["mean"]))
+    return sorted(int(row["labels"]) for row in own if row["mean"] <= guess + EQUAL)
+
+
+def _guessing(found: Mapping[str, list[int]], name: str, guess: float | None) -> str:
+    """That an arm, or both, learnt nothing beyond guessing; ``found``: arm -> at which numbers of labels."""
+    if guess is None or not any(found.values()):
+        return ""
+    beside = f"{name} is no higher than the {_percent(guess)} of always answering the commonest class"
+    ours, others = found["pretrained"], found["scratch"]
+    if ours == others:
+        return (
+            f"With {_labels(ours)}, neither {ARMS['pretrained']} nor {ARMS['scratch']} learnt anything beyond guessing: "
+            f"their {beside}."
+        )
+    told = [f"{ARMS[arm]} with {_labels(labels)}" for arm, labels in found.items() if labels]
+    whose = "their" if len(told) > 1 else "its"
+    return f"No more than guessing was learnt by {' and '.join(told)}: {whose} {beside}."
+
+
+def _plain(
+    names: Sequence[str], paired: Sequence[Row], means: Mapping[Any, float], metric: str, titles: Mapping[str, str]
+) -> str:
+    """That one of the plain alternatives ``names`` is ahead of both arms, and by how much of the nearer one; "" where none is."""
+    found = []
+    for name in names:
+        over = {arm: {row["labels"]: row for row in _over(paired, name, arm, metric) if _ahead(row)} for arm in ARMS}
+        both = sorted(over["pretrained"].keys() & over["scratch"].keys())
+        for labels in both:
+            arm = min(ARMS, key=lambda one: float(over[one][labels]["difference"]))
+            found.append((over[arm][labels]["difference"], labels, name, arm, over[arm][labels], both))
+    if not found:
+        return ""
+    _, labels, name, arm, row, both = max(found, key=lambda one: (one[0], -one[1]))
+    title = titles.get(name) or PLAIN.get(name) or "a linear probe of the frozen pretrained encoder"
+    return (
+        f"{_begun(title)} is ahead of both with {_labels(both)}: with {labels:,} its {metric_name(metric)} is "
+        f"{_percent(means[name, labels])}, more than that of {ARMS[arm]} by {_span(row)}."
+    )
+
+
+def _over(paired: Sequence[Row], name: str, arm: str, metric: str) -> list[Row]:
+    """The differences of ``name`` over ``arm``, whichever way they are kept."""
+    kept = [
+        {
+            **row,
+            "difference": -row["difference"],
+            **{low: None if row.get(high) is None else -row[high] for low, high in ENDS},
+            "verdict": {"better": "worse", "worse": "better"}.get(row["verdict"], row["verdict"]),
+        }
+        for row in _pair(paired, arm, name, metric)
+    ]
+    return kept or _pair(paired, name, arm, metric)
+
+
+ENDS = (("low", "high"), ("high", "low"), ("group_low", "group_high"), ("group_high", "group_low"))
+
+
+def _ahead(row: Row) -> bool:
+    """Whether a difference is above zero, decided or the same in all seeds."""
+    return row["verdict"] == "better" or (_still(row) and not _grouped(row) and row["difference"] >= EQUAL)
 
 
 def _paid(rows: list[Row], by: dict[str, list[Row]], means: dict[Any, float], name: str, seeds: int) -> str:
     top = max(by["better"], key=lambda row: float(row["difference"]))
     at = top["labels"]
     first = (
-        f"Pretraining was worth it with {_labels([row['labels'] for row in by['better']])}: with {at}, {name} is "
+        f"Pretraining was worth it with {_labels([row['labels'] for row in by['better']])}: with {at:,}, {name} is "
         f"{_percent(means['pretrained', at])} after pretraining and {_percent(means['scratch', at])} from scratch "
         f"({_span(top, f' over {seeds} seeds')})."
     )
     last = by["better"][-1]["labels"]
     beyond = [row for row in rows if row["labels"] > last]
     before = [row["labels"] for row in by["undecided"] if row["labels"] < last]
-    lost = [row["labels"] for row in by["worse"] if row["labels"] < last]
+    lost = [row for row in by["worse"] if row["labels"] < last]
     aside = f"; with {_labels(before)} it is undecided" if before else ""
-    aside += f"; with {_labels(lost)} it was worse than from scratch" if lost else ""
+    if lost:
+        aside += f"; with {_labels([row['labels'] for row in lost])} it was worse than from scratch ({_worst(lost)})"
     if not beyond:
         return f"{first} The advantage had not ended at {_labels([last])}, the most that was tried{aside}."
     end = beyond[0]
@@ -122,11 +213,11 @@ def _paid(rows: list[Row], by: dict[str, list[Row]], means: dict[Any, float], na
         row = worse[0]
         return (
             f"{first} It was not worth it with {_labels([row['labels']])}, where training from scratch is better "
-            f"({_span(row)}); the advantage ends between {last} and {end['labels']} labels{aside}."
+            f"({_span(row)}); the advantage ends between {last:,} and {end['labels']:,} labels{aside}."
         )
     open_ = "undecided" if any(map(_still, beyond)) else "within its spread"
     return (
-        f"{first} The advantage ends between {last} and {end['labels']} labels: with "
+        f"{first} The advantage ends between {last:,} and {end['labels']:,} labels: with "
         f"{_listed([row['labels'] for row in beyond])} the difference is {open_} ({_span(end)}), so there "
         f"pretraining was not shown to be worth it{aside}."
     )
@@ -145,7 +236,7 @@ def _beside_random(paid: list[Row], paired: Sequence[Row], means: dict[Any, floa
         return ""
     least = min(open_, key=lambda row: float(row["difference"]))
     at = least["labels"]
-    where = f": with {at} they have" if len(open_) > 1 else ", where they have"
+    where = f": with {at:,} they have" if len(open_) > 1 else ", where they have"
     return (
         f"It was not shown to beat random frozen features with {_labels([row['labels'] for row in open_])}{where} "
         f"{_percent(means['random', at])} ({_span(least)})."
@@ -162,28 +253,34 @@ def _did_not(
         row = max(probe, key=lambda item: float(item["difference"]))
         second = (
             f"Frozen, with a linear probe, the same encoder did beat it with "
-            f"{_labels([item['labels'] for item in probe])} ({_span(row)} with {row['labels']})"
+            f"{_labels([item['labels'] for item in probe])} ({_span(row)} with {row['labels']:,})"
         )
         random = {item["labels"]: item["verdict"] for item in _pair(paired, "probe", "random", metric)}
         if random and all(random.get(item["labels"]) != "better" for item in probe):
             second += ", without being shown to beat random features"
+        lost = by["worse"]
         second += (
-            f"; fine-tuned it was worse with {_labels([r['labels'] for r in by['worse']])}." if by["worse"] else "."
+            f"; fine-tuned it was worse with {_labels([r['labels'] for r in lost])} ({_worst(lost)})." if lost else "."
         )
     elif by["worse"]:
-        row = min(by["worse"], key=lambda item: float(item["difference"]))
         second = (
-            f"With {_labels([item['labels'] for item in by['worse']])} it was worse "
-            f"({_span(row)} with {row['labels']}), so train from scratch there."
+            f"With {_labels([item['labels'] for item in by['worse']])} it was worse ({_worst(by['worse'])}), so train from "
+            "scratch there."
         )
     elif any(map(_still, rows)):
         second = f"More seeds{more}, more test samples or longer pretraining would have to tell."
     else:
-        exceeded = "both of its intervals" if more else "its interval"
         second = (
-            f"No difference in {name} exceeds {exceeded}: more seeds{more} or longer pretraining would have to tell."
+            f"Every difference in {name} may be chance{', of the seeds or of the groups tested' if more else ''}: more "
+            f"seeds{more} or longer pretraining would have to tell."
         )
     return f"{first} {second}"
+
+
+def _worst(lost: list[Row]) -> str:
+    """The largest of the losses, in words."""
+    row = min(lost, key=lambda item: float(item["difference"]))
+    return f"{_span(row)} with {row['labels']:,}" if len(lost) > 1 else _span(row)
 
 
 def _never_ahead(rows: list[Row], seeds: int) -> str:
@@ -196,18 +293,21 @@ def _never_ahead(rows: list[Row], seeds: int) -> str:
     if _still(top) and top["difference"] >= EQUAL:
         return f"fine-tuning after it leads training from scratch most at {at}, where the difference is undecided ({_span(top)})"
     tested = " and of the groups tested" if any(map(_grouped, rows)) else ""
+    nearest = "best" if top["difference"] > -EQUAL else "nearest to it"
     beyond = "" if _still(top) else f" beyond the spread of {seeds} seeds{tested}"
-    return f"{with_} never beat training from scratch{beyond} (best at {at}: {_span(top)})"
+    return f"{with_} never beat training from scratch{beyond} ({nearest} at {at}: {_span(top)})"
 
 
 def with_tested(result: Row, noun: str) -> str:
     """The verdict of a comparison, then on how many test samples (each a ``noun``) it is, where they are fewer than ``FEW``
     and no interval over groups of them tells how far off that may be."""
-    told, samples = str(result["verdict"]), (result.get("test") or {}).get("samples")
+    told, test = str(result["verdict"]), result.get("test") or {}
+    samples = test.get("samples")
     rows = _pair(result.get("paired") or [], "pretrained", "scratch", result.get("metric", "accuracy"))
     if not rows or not isinstance(samples, int) or samples >= FEW or any(map(_grouped, rows)):
         return told
-    return f"{told} All of it is on {samples} test {noun}{'' if samples == 1 else 's'}: how far so few may be off is in no interval over seeds."
+    few = f"{samples} test {test.get('unit') or noun}{'' if samples == 1 else 's'}"
+    return f"{told} All of it is on {few}: others might say otherwise, which intervals over seeds do not show."
 
 
 def beside(result: Row, against: str) -> str:
@@ -228,4 +328,4 @@ def beside(result: Row, against: str) -> str:
             told.append(f"with {_labels([labels])} {_percent(means[against, labels])} ({'; '.join(parts)})")
     if not told:
         return ""
-    return f"{result['arms'][against]['title']}, beside pretraining: {'; '.join(told)}."
+    return f"{_begun(result['arms'][against]['title'])}, beside pretraining: {'; '.join(told)}."

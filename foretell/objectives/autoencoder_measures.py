@@ -79,14 +79,16 @@ class Figures:
 
     @property
     def verdict(self) -> str:
-        """Whether its own loss tells it from a model that hands the input on, and which of the two is nearer to the clean."""
+        """Whether it is nearer to the clean image than its input is, and whether its own loss says so."""
         if not self.given:
             return "No noise was added, so that what is copied of it cannot be told."
-        both = f"handing the input on has the loss {self.copier:.3f} against {self.loss:.3f} here"
-        errors = f"the error to the clean image {self.given:.3f} against {self.clean:.3f}"
-        if (self.copier < self.loss) == (self.given < self.clean):
-            return f"Its own loss ranks it rightly beside a copying machine: {both}, and {errors}."
-        return f"Its own loss picks the wrong model: {both}, but {errors}."
+        nearer, by_loss = self.clean < self.given, self.loss < self.copier
+        told = (
+            f"What it makes of a noisy image is {'nearer to' if nearer else 'no nearer to'} the clean one than the noisy image "
+            f"itself: error {self.clean:.3f} against {self.given:.3f}."
+        )
+        word = "says so too" if nearer == by_loss else "says the opposite, so that it picks the wrong model"
+        return f"{told} Its own loss {word}: {self.loss:.3f} against {self.copier:.3f} for handing the input on."
 
 
 def measure(objective: Autoencoder, store: ImageStore, rows: Index, seed: int = 0) -> Figures:
@@ -256,6 +258,7 @@ def exhibit(objective: Autoencoder, store: ImageStore, rows: Index, seed: int) -
         f"{figures.verdict} Measured on {told}.",
         [(caption, denormalise(picture, mean, std).cpu()) for caption, picture in panels],
         name="restored",
+        headline=figures.verdict,
         table=table({"foretold": figures}, probes(objective, store, np.asarray(rows, np.int64), seed)),
     )
 

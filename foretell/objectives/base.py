@@ -60,7 +60,8 @@ class Task:
 class Exhibit:
     """Pictures for a person. ``panels``: (caption, (B, C, H, W) float32 in [0, 1]); one grid column a panel.
 
-    ``name`` is the stem of its file in the run folder, and ``table`` the figures that go with it, the head first.
+    ``name`` is the stem of its file in the run folder, and ``table`` the figures that go with it, the head first. ``headline``:
+    how well the pretext task is done, beside the guess to beat, in a sentence that stands first on the page; "" of all else.
     """
 
     title: str
@@ -68,6 +69,7 @@ class Exhibit:
     panels: list[tuple[str, Tensor]] = field(default_factory=list)
     name: str = ""
     table: list[tuple[str, ...]] = field(default_factory=list)
+    headline: str = ""
 
 
 class Trainable(nn.Module):

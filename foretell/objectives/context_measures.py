@@ -232,4 +232,18 @@ def exhibit(objective: ContextEncoder, store: ImageStore, rows: NDArray[np.int64
         np.linspace(0, len(truth) - 1, SHOWN).round().astype(np.int64)
     )  # rows lie in the order of classes
     shown = [(name, pictures[chosen]) for name, pictures in panels]
-    return Exhibit("Holes filled", caption, shown, name="inpainting", table=table(measured))
+    told = headline(measured)
+    return Exhibit("Holes filled", caption, shown, name="inpainting", table=table(measured), headline=told)
+
+
+def headline(measured: Mapping[str, Any]) -> str:
+    """How far what it fills holes with is above, or below, the mean colour and a copied neighbour, by ``measure``."""
+    own = measured["arms"]["context_encoder"]["psnr"]
+    others = {"mean": "the mean colour", "neighbour": "the nearest image, copied"}
+    beside = [
+        f"{measured['arms'][arm]['psnr']:.1f} dB of {name}"
+        + ("" if measured["margin"][arm]["psnr"] > 0 else " (no better than that)")
+        for arm, name in others.items()
+        if arm in measured["arms"]
+    ]
+    return f"In the holes it fills, the PSNR is {own:.1f} dB, against {' and '.join(beside)}."

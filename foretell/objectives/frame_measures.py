@@ -99,6 +99,11 @@ class FrameErrors:
             return f"{told}, in {where}: no better than copying."
         return f"{told}, in {where}: too few sequences to call it better." if self.few else f"{told}, in {where}."
 
+    @property
+    def headline(self) -> str:
+        """``sentence`` where nothing stands before it."""
+        return f"It foretells the hidden frame. {self.sentence}"
+
     def table(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [
             (

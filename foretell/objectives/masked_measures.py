@@ -58,12 +58,13 @@ def exhibit(objective: MaskedAutoencoder, store: ImageStore, rows: Index, seed: 
     )
     panels = objective.panels(task, objective.evaluated(task))
     guess = "each flat, of its own mean" if objective.config.normalise else "all of the mean of the data"
+    told = sentence(own, flat, guess)
     return Exhibit(
         "Patches it has foretold",
-        f"{sentence(own, flat, guess)} Measured on {counted(len(rows), learnt_from(store, rows, objective.store))}."
-        + objective.given,
+        f"{told} Measured on {counted(len(rows), learnt_from(store, rows, objective.store))}." + objective.given,
         [(caption, pictures.cpu()) for caption, pictures in panels],
         name="foretold",
+        headline=told,
         table=[
             ("hidden patches", "mean squared error (95% interval over images)"),
             ("foretold", _told(t_interval(own.tolist()))),

@@ -255,7 +255,7 @@ class NextFrame(ImageObjective):
         exhibit.name = "foretold"
         learnt = set(self.store.names) & set(part.names)
         exhibit.caption += f" {result.sentence}" + (" They were learnt from." if learnt else " None was learnt from.")
-        exhibit.table = result.table()
+        exhibit.table, exhibit.headline = result.table(), result.headline
         return [exhibit]
 
     def skill(self, store: ImageStore, rows: NDArray[np.int64] | None = None) -> dict[str, Any]:

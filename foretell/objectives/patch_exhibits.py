@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,7 @@ def findings(objective: PatchLocalization, store: ImageStore, rows: Any, seed: i
     shown = hidden_places(objective, store.read(few), Rng(seed, 0, Rows.of_rank(len(few))), foretold=True)
     told = counted(len(chosen), learnt_from(store, chosen, objective.store))
     shown.caption += f" {answered.sentence} Measured on {told}."
+    shown.headline = f"Asked in which of eight directions a patch lies, i{answered.sentence[1:]}"
     shown.table = answered.table()
     confidence = confidence_map(objective, store, few, answered.by_direction, len(chosen))
     if len(np.unique(found["row"][~found["flat"]])) > 1:
@@ -101,7 +103,9 @@ class Answers:
 
     @property
     def sentence(self) -> str:
-        return f"It answers {_interval(self.right, '95% interval over images ')} of the pairs rightly; chance is {1 / 8:.1%}."
+        found = t_interval(self.right.tolist())
+        beside = "" if (found.mean if math.isnan(found.low) else found.low) > 1 / 8 else ": no better than chance"
+        return f"It answers {_interval(self.right, '95% interval over images ')} of the pairs rightly; chance is {1 / 8:.1%}{beside}."
 
     def table(self) -> list[tuple[str, ...]]:
         return [

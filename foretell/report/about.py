@@ -10,8 +10,9 @@ from functools import partial
 
 from foretell.measures.metrics import MOST_CONFUSION, metric_name
 from foretell.report import analysis, charts, leaks, searching, words
-from foretell.report.gather import Gathered, Json, judged_of
+from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Table, image, inscription, pixel_width
+from foretell.report.results import tested
 from foretell.transfer.labels import chose_step
 
 
@@ -129,7 +130,7 @@ def training(run: Gathered) -> list[Json]:
         ("Learning rate", alone("rate", "Learning rate", parts=["rate"])),
         (
             f"{UNITS[run.kind]} a second",
-            alone("speed", f"{UNITS[run.kind]} a second", parts=["samples_per_second"], format=words.count),
+            alone("speed", f"{UNITS[run.kind]} a second", parts=["samples_per_second"], format=words.rate),
         ),
         (
             "Share of the machine's peak",
@@ -184,6 +185,7 @@ def health(run: Gathered) -> Json | None:
     return {"verdict": analysis.health_told(run), "charts": [item for item in drawn if item["chart"]]}
 
 
+CLASSES = ("classification", "entailment", "similarity")  # tasks of texts that TF-IDF is told of
 MONITORS = {
     "knn": "kNN accuracy",
     "probe": "Linear-probe accuracy",
@@ -210,8 +212,9 @@ def monitored_on(run: Gathered) -> str:
     if run.kind != "image" or not run.monitors.keys() & {"knn", "probe"}:
         return ""
     told = (
-        "These scores are on labelled images of the training part, of which pretraining learns too: about 30% of them (whole "
-        "groups) by the labels of the others. The test images are not looked at."
+        "These scores are on labelled images of the training part, from which pretraining learns too: about 30% of them are "
+        "judged by the labels of the rest; images of one group (patient, case or study) are not parted. The test images are not "
+        "looked at."
     )
     return f"{told} {chosen}" if (chosen := chosen_by(run)) else told
 
@@ -300,7 +303,7 @@ def method(run: Gathered) -> list[str]:
             else ""
         )
         out.append(
-            f"Every score of the comparison is on the same {_tested(run, test)}{split}, never trained on{curves}{left}."
+            f"Every score of the comparison is on the same {tested(run, test)}{split}, never trained on{curves}{left}."
         )
     frozen = comparison.get("frozen_test") or test
     others = analysis.other_labels(comparison)
@@ -309,7 +312,7 @@ def method(run: Gathered) -> list[str]:
         by = f", by {others}" if others else ""
         out.append(
             "Nearest neighbours, the linear probe and retrieval were evaluated apart from that, on "
-            f"{_tested(run, frozen)}{how}{by}."
+            f"{tested(run, frozen)}{how}{by}."
         )
     if len(seeds) > 1:
         out.append(
@@ -329,10 +332,6 @@ def method(run: Gathered) -> list[str]:
             what = str(about["what"]).rstrip(".")
             out.append(f"{words.begun(analysis.arm_name(comparison, arm, short=False))}: {what}.")
     return out
-
-
-def _tested(run: Gathered, test: Json) -> str:
-    return words.counted(test.get("samples"), f"test {judged_of(test, run.noun)}")
 
 
 def versions(run: Gathered) -> list[tuple[str, str]]:
@@ -435,5 +434,7 @@ def _missing_of_words(run: Gathered, path: str) -> list[tuple[str, str]]:
 def _missing_of_text(run: Gathered, path: str) -> list[tuple[str, str]]:
     if run.comparison.get("summary"):
         return []
-    part = "What it is worth with few labels, beside training from scratch and TF-IDF"
-    return [(part, f"foretell finetune {path} --data posts.csv")]
+    kept = run.results.get("finetune", {})
+    plain = "TF-IDF" if kept.get("task") in (None, *CLASSES) else "a plain baseline"
+    part = f"What it is worth with few labels, beside training from scratch and {plain}"
+    return [(part, f"foretell finetune {path} --data {shlex.quote(str(kept.get('data') or 'posts.csv'))}")]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any, Literal
 
-from foretell.measures.verdict import with_tested
-from foretell.report import told, words
+from foretell.report import words
 from foretell.report.gather import Gathered, Json
 from foretell.transfer.fractions import Amount, in_words
 from foretell.transfer.labels import FROZEN, chose_step
@@ -101,6 +99,12 @@ def arms_of(comparison: Json) -> list[str]:
     return [arm for arm in ARMS if arm in present] + sorted(present - set(ARMS))
 
 
+def _amount(comparison: Json, row: Json) -> Amount:
+    """Of the labels of a row of a comparison; 0 where their number says it all, as there are no classes."""
+    amount: Amount = row.get("per_class")
+    return 0 if amount is not None and amount >= 1 and comparison.get("classes") == [] else amount
+
+
 def summary_of(comparison: Json, metric: str | None = None) -> dict[str, list[Cell]]:
     """arm -> its cells by ascending labels; cells without a mean are left out."""
     metric = metric or metric_of(comparison)
@@ -109,7 +113,7 @@ def summary_of(comparison: Json, metric: str | None = None) -> dict[str, list[Ce
         if row.get("metric") == metric and words.known(row.get("mean")):
             out[row["arm"]].append(
                 Cell(
-                    row["arm"], int(row["labels"]), row.get("per_class"), row["mean"],
+                    row["arm"], int(row["labels"]), _amount(comparison, row), row["mean"],
                     row.get("low"), row.get("high"), int(row.get("n") or 1), row.get("group_low"), row.get("group_high"),
                 )
             )  # fmt: skip
@@ -123,7 +127,7 @@ def differences(
     metric = metric or metric_of(comparison)
     found = [
         Difference(
-            arm, against, int(row["labels"]), row.get("per_class"), row["difference"],
+            arm, against, int(row["labels"]), _amount(comparison, row), row["difference"],
             row.get("low"), row.get("high"), row.get("verdict") or "undecided", row.get("group_low"), row.get("group_high"),
         )
         for row in comparison.get("paired", [])
@@ -300,9 +304,6 @@ class Cost:
     share: float | None = None
 
 
-SILENT = 300.0  # seconds without a heartbeat after which a running process is taken for dead
-
-
 def costs(run: Gathered) -> list[Cost]:
     """Pretraining, then each arm at few labels (mean over seeds, the search left out), then the whole comparison."""
     peak = peak_of(run)
@@ -383,36 +384,6 @@ def _median(values: Sequence[Any]) -> float | None:
     return float(numbers[len(numbers) // 2]) if numbers else None
 
 
-def verdict(run: Gathered) -> str:
-    """The comparison's two sentences, or what is known without them."""
-    if run.comparison.get("verdict"):
-        return with_tested(run.comparison, run.judged)
-    if run.kind != "image":
-        measured = told.words_sentence(run) if run.kind == "words" else told.sentence(run)
-        return f"{_state_sentence(run)} {measured}".strip()
-    second = _neighbours_sentence(run) or "What it is worth with few labels has not been measured yet."
-    return f"{_state_sentence(run)} {second}"
-
-
-def _neighbours_sentence(run: Gathered) -> str:
-    knn = run.comparison.get("knn") or {}
-    own, random, pixels = ((knn.get(arm) or {}).get("accuracy") for arm in ("pretrained", "random", "pixels"))
-    if not words.known(own):
-        return ""
-    beside = [
-        f"{words.percent(value)} with {name}"
-        for value, name in ((random, "random features"), (pixels, "raw pixels"))
-        if words.known(value)
-    ]
-    against = f", against {words.listed(beside)}" if beside else ""
-    others = other_labels(run.comparison)
-    lead = f"By {others} nearest" if others else "Nearest"
-    return (
-        f"{lead} neighbours name the right class of {words.percent(own)} of the test {run.judged}s{against}; "
-        "what it is worth with few labels has not been measured yet."
-    )
-
-
 def stopped_early(run: Gathered) -> bool:
     """Whether training ended before its last step, as nothing had improved for ``training.patience`` rounds."""
     step, steps = run.status.get("step"), run.status.get("steps")
@@ -448,41 +419,6 @@ def health_told(run: Gathered) -> str:
     """The last verdict on the embeddings of the run's weights, "" where there is none."""
     lines = of_weights(run, run.health)
     return next((str(line["verdict"]) for line in reversed(lines) if line.get("verdict")), "")
-
-
-def _state_sentence(run: Gathered) -> str:
-    step, steps = run.status.get("step"), run.status.get("steps") or run.part("measured").get("steps")
-    of = f" of {words.count(steps)}" if steps else ""
-    where = f"step {words.count(step)}{of}" if words.known(step) else "an unknown step"
-    if run.state == "finished":
-        spent = run.part("cost").get("seconds")
-        took = f" in {words.duration(spent)}" if spent else ""
-        done = words.counted(step or steps, "step") if (step or steps) else "all its steps"
-        did = f"stopped early at {where}" if stopped_early(run) else f"finished {done}"
-        kept = step_of_weights(run)
-        weights = f" Its weights are those of step {words.count(kept)}, the best round." if kept is not None else ""
-        return f"Pretraining {did}{took}{_health_clause(run)}.{weights}"
-    if run.state == "failed":
-        why = " ".join(str(run.status.get("message") or "").split())
-        return f"Pretraining failed at {where}" + (f": {why.rstrip('.')}." if why else ".")
-    if run.state == "stopped":
-        return f"Pretraining was stopped at {where} and can go on from its last checkpoint."
-    heartbeat = float(run.status.get("heartbeat") or "inf")
-    if run.state == "running" and time.time() - heartbeat > SILENT:
-        last = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat))
-        return (
-            f"Pretraining broke off at {where}: it was last heard of on {last}, and can go on from its last checkpoint."
-        )
-    if run.state == "running":
-        return f"Pretraining is at {where}{_health_clause(run)}; the numbers below are those so far."
-    return "This run has written no status."
-
-
-def _health_clause(run: Gathered) -> str:
-    last = health_told(run)
-    if last.startswith("the loss "):
-        return f", but {last}"
-    return f", and its embeddings are {last}" if last.startswith(("healthy", "collaps")) else ""
 
 
 def most_confused(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from foretell import __version__
-from foretell.report import about, analysis, words
+from foretell.report import about, analysis, headline, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Table
 from foretell.report.results import by_other_labels, efficiency, key_figures, probe
@@ -180,7 +180,7 @@ def model_card(run: Gathered) -> str:
         "",
         f"# Encoder of {_plain(run.data_name)}" + (f", pretrained by {_plain(run.objective)}" if run.objective else ""),
         "",
-        _plain(analysis.verdict(run)),
+        _plain(headline.verdict(run)),
         "",
         "## What it is",
         "",

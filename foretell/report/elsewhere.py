@@ -6,11 +6,12 @@ from foretell.measures import crossing as crossing_points
 from foretell.report import analysis, charts, words
 from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table
+from foretell.report.results import nothing_to_reach
 
 
 def crossing(run: Gathered) -> Json | None:
     """A sentence for each pair of arms: with how many labels one equals the other's all."""
-    found = run.comparison.get("crossing") or []
+    found = [] if nothing_to_reach(run) else run.comparison.get("crossing") or []
     titles = {arm: analysis.arm_name(run.comparison, arm) for arm in run.comparison.get("arms", {})}
     sentences = [
         crossing_points.sentence(entry, titles) for entry in found if {entry["arm"], entry["against"]} <= set(titles)

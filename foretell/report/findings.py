@@ -36,7 +36,13 @@ def write_findings(run: Run, exhibits: Sequence[Exhibit], *, without: Collection
     before = (run.read_json(FILE) or {}).get("findings", [])
     kept = [one for one in before if one.get("name") not in {*names, *without}]
     told = [
-        {"name": one.name, "title": one.title, "caption": one.caption, "table": [list(row) for row in one.table]}
+        {
+            "name": one.name,
+            "title": one.title,
+            "caption": one.caption,
+            "table": [list(row) for row in one.table],
+            **({"headline": one.headline} if one.headline else {}),
+        }
         for one in exhibits
     ]
     if before or told:

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 def judged_of(test: Json, noun: str) -> str:
     """What is counted in the ``test`` part of a comparison: cases of several images, or what a sample is called."""
-    return "case" if test.get("images") else noun
+    return str(test.get("unit") or ("case" if test.get("images") else noun))
 
 
 def _last_part(source: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 COMPARED = ("efficiency",)
 FROZEN = ("probe", "neighbours", "retrieval")
@@ -11,8 +12,8 @@ FROZEN = ("probe", "neighbours", "retrieval")
 WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Pretraining", (),
-        "Learning from data alone: the network foretells a hidden part of what it is given, and learns from no label. Where labels "
-        "choose which step is kept (training.patience), the page says how many.",
+        "Learning from data alone: the network foretells a hidden part of what it is given, and learns from no label. Labels may "
+        "choose after which step it ends; where they did, the page says how many.",
     ),
     (
         "Encoder, embedding", (),
@@ -105,6 +106,22 @@ WORDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "One addition or multiplication. GFLOP: a billion; TFLOP: a million millions; FLOP/s: as many in a second.",
     ),
 )  # fmt: skip
+
+
+BESIDE = ("style", "script", "pre")  # elements whose text is none of the report's words
+
+
+def spoken_of(glossary: Sequence[tuple[str, str]], page: str) -> list[tuple[str, str]]:
+    """Those entries of ``glossary`` of which a word stands on ``page``, the HTML without them."""
+    for element in BESIDE:
+        page = re.sub(rf"<{element}\b.*?</{element}>", " ", page, flags=re.DOTALL)
+    text = re.sub(r"<[^>]+>", " ", page).lower()
+    return [entry for entry in glossary if any(part in text for part in _parts(entry[0]))]
+
+
+def _parts(word: str) -> list[str]:
+    """ "Recall@k, mAP" -> "recall@", "map"; "calibration error (ECE)" -> "calibration error"."""
+    return [part.split(" (")[0].removesuffix("k" if part.endswith("@k") else "").lower() for part in word.split(", ")]
 
 
 def glossary(shown: Mapping[str, object], noun: str) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from foretell.measures.intervals import ALIKE
 from foretell.measures.metrics import metric_name
 from foretell.measures.multilabel import of_finding
 from foretell.measures.summary import LOWER
@@ -24,7 +25,10 @@ NAMES = {
     "specificity": ("specificity", ""),
     "brier": ("Brier score", "lower is better"),
     "ece": ("ECE", "lower is better"),
+    "f1": ("F1", "of the words of the answers"),
+    "exact": ("exact match", ""),
 }
+COUNTS = ("samples", "images", "words", "of", "groups", "unlabelled")  # beside the scores of a test part
 IMAGES = "image_"  # before the measures of the images of cases
 CLASSES_FOR_TOP3 = 4  # of as many as 3 every answer is among the first three
 
@@ -75,10 +79,25 @@ def _cell(cell: analysis.Cell | None, metric: str) -> Cell | str:
     return Cell(f"{cell.mean:.3f}", words.interval(cell.low, cell.high, share=False))
 
 
+def of_classifier(scores: Json, classes: int, *, findings: bool = False) -> list[list[Cell | str]]:
+    """A row a measure of one model, with its interval over test groups where there is one."""
+    intervals = scores.get("intervals") or {}
+    rows: list[list[Cell | str]] = []
+    for name, value in scores.items():
+        if name in COUNTS or not words.known(value) or not tells(name, classes):
+            continue
+        share = name.removeprefix(IMAGES) not in LOWER
+        bounds = words.interval(*intervals[name], share=share) if name in intervals else ""
+        groups = f"groups {bounds}" if bounds and bounds != ALIKE else ""
+        rows.append([named(name, findings=findings), Cell(words.percent(value) if share else f"{value:.3f}", groups)])
+    return rows
+
+
 def measures(
     comparison: Json, arms: Iterable[str], named: Callable[[str], Cell], *, arms_down: bool = False
 ) -> Json | None:
-    """{"table": a row a measure and a column an arm, "labels": with how many, "metric": the headline, in words}.
+    """{"table": a row a measure and a column an arm, "labels": with how many, "intervals": whether
+    there are some, "metric": the headline, in words}.
 
     ``named`` is the cell that names an arm; ``arms_down``: a row an arm and a column a measure, for many arms with long
     names. None where there is one measure alone, or none.
@@ -93,6 +112,7 @@ def measures(
     return {
         "table": _table(comparison, arms, named, of_metrics, "Measure", arms_down=arms_down),
         "labels": words.counted(most, "label"),
+        "intervals": any(row["labels"] == most and words.known(row.get("low")) for row in comparison["summary"]),
         "metric": metric_name(analysis.metric_of(comparison)),
     }
 

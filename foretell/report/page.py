@@ -15,11 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from foretell import __version__
 from foretell.errors import InputError
 from foretell.json_files import AGAIN
-from foretell.report import about, analysis, charts, elsewhere, reading, results, searching, words
+from foretell.report import about, analysis, charts, elsewhere, headline, reading, results, searching, words
 from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
-from foretell.report.glossary import glossary
+from foretell.report.glossary import glossary, spoken_of
+from foretell.report.kept import kept_model
 from foretell.report.leaks import shortcuts
 from foretell.report.measures import measures, of_each_finding
 from foretell.run import write_aside
@@ -96,7 +97,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "version": __version__,
         "state": _state(run),
         "when": time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat)) if words.known(heartbeat) else "",
-        "verdict": analysis.verdict(run),
+        "verdict": headline.verdict(run),
         "figures": results.key_figures(run),
         "efficiency": results.efficiency(run),
         "measures": measures(
@@ -108,6 +109,9 @@ def context(run: Gathered) -> dict[str, Any]:
         "saved": results.saved(run),
         "crossing": elsewhere.crossing(run),
         "shift": elsewhere.shift(run),
+        "nothing_to_reach": results.nothing_to_reach(run),
+        "kept_model": kept_model(run),
+        "frozen_on": results.frozen_on(run),
         "reaching": results.reaching(run),
         "data": about.data(run),
         "scores": reading.scores(run),
@@ -154,7 +158,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"count": words.count, "counted": words.counted, "percent": words.percent, "number": words.number}
+    found.filters |= {
+        "count": words.count,
+        "counted": words.counted,
+        "percent": words.percent,
+        "number": words.number,
+        "closed": words.closed,
+    }
     return found
 
 
@@ -170,7 +180,7 @@ def numbers(run: Gathered) -> dict[str, Any]:
         "data": run.data_name,
         "objective": run.objective or None,
         "state": run.state,
-        "verdict": analysis.verdict(run),
+        "verdict": headline.verdict(run),
         "advantage": analysis.advantage_sentence(analysis.differences(comparison)) or None,
         "key_labels": few[0] if few else None,
         "figures": [{"title": f.title, "value": f.value, "note": f.note} for f in results.key_figures(run)],
@@ -222,8 +232,15 @@ def _files(run: Gathered) -> dict[str, str]:
     return {
         "report.json": json.dumps(numbers(run), indent=1, ensure_ascii=False) + "\n",
         "MODEL_CARD.md": model_card(run),
-        "report.html": environment().get_template("report.html.j2").render(context(run)),
+        "report.html": _page(run),
     }
+
+
+def _page(run: Gathered) -> str:
+    """The page, whose glossary has the words that stand on it."""
+    template, shown = environment().get_template("report.html.j2"), context(run)
+    without = template.render({**shown, "glossary": []})
+    return template.render({**shown, "glossary": spoken_of(shown["glossary"], without)})
 
 
 def _edited(run: Gathered) -> str | None:

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from foretell import __version__
-from foretell.measures.intervals import ALIKE
 from foretell.measures.metrics import metric_name
 from foretell.measures.redrawn import settled
 from foretell.report import analysis, searching, words
 from foretell.report import pipeline_figures as figures
 from foretell.report.elsewhere import unseen
 from foretell.report.gather import judged_of
-from foretell.report.measures import IMAGES, measures, named, of_each_finding, tells
+from foretell.report.measures import IMAGES, measures, of_classifier, of_each_finding
 from foretell.report.page import HERE, environment
 from foretell.report.parts import Cell, Table
 from foretell.run import json_text, write_aside
@@ -130,26 +129,37 @@ def _costs(comparison: Json, steps: Mapping[str, Json]) -> list[Json]:
 
 
 def _lead(comparison: Json) -> list[str]:
-    """What came out for the last arm that is compared: over training from scratch, with fewest and with most labels."""
-    last = figures.tuned(comparison)[-1]
-    own = [row for row in comparison["paired"] if row["arm"] == last and not comparison["arms"][row["against"]]["step"]]
-    return [_said(comparison, row) for row in (own[:1] + own[1:][-1:])]
+    """Every decided difference, a sentence for each pair of arms, those to a baseline first; or that there is none."""
+    found: dict[tuple[str, str], list[Json]] = {}
+    for row in comparison["paired"]:
+        if settled(row) != "undecided":
+            found.setdefault((row["arm"], row["against"]), []).append(row)
+    if not found:
+        seeds = " of one seed alone" if len(comparison["seeds"]) == 1 else ""
+        return [f"Nothing is decided: every difference{seeds} between the arms may be chance."]
+    arms = comparison["arms"]
+    order = sorted(found.values(), key=lambda rows: arms[rows[0]["against"]]["step"] is not None)
+    return [*(_said(comparison, rows) for rows in order), "Every other difference is undecided."]
 
 
-def _said(comparison: Json, row: Json) -> str:
-    ours, others = (figures.title_of(comparison, row[name]) for name in ("arm", "against"))
-    bounds = words.interval(row["low"], row["high"], signed=True)
-    groups = words.interval(row.get("group_low"), row.get("group_high"), signed=True)
-    if not bounds:
-        spread = "one seed"
-    else:
-        seeds = f"all {row['n']} seeds alike" if bounds == ALIKE else f"95% interval over {row['n']} seeds {bounds}"
-        spread = f"{seeds}, over groups {groups}: {settled(row)}" if groups else f"{seeds}: {settled(row)}"
-    given = analysis.labels_phrase(row["labels"], row["per_class"])
-    labels = given if row["per_class"] else f"all {given}"
-    metric = metric_name(comparison["metric"])
-    side = "above" if row["difference"] >= 0 else "below"
-    return f"With {labels}, {ours} is {abs(100 * row['difference']):.1f} points of {metric} {side} {others} ({spread})."
+def _said(comparison: Json, rows: list[Json]) -> str:
+    """The decided differences of two arms: at which numbers of labels, and the largest with its intervals."""
+    ours, others = (figures.title_of(comparison, rows[0][name]) for name in ("arm", "against"))
+    told = []
+    for verdict, word in (("better", "ahead of"), ("worse", "behind")):
+        own = [row for row in rows if settled(row) == verdict]
+        if not own:
+            continue
+        top = max(own, key=lambda row: abs(float(row["difference"])))
+        bounds = words.interval(top["low"], top["high"], signed=True)
+        groups = words.group_interval(top.get("group_low"), top.get("group_high"), signed=True)
+        spread = f"95% interval over {top['n']} seeds {bounds}" + (f", over {groups}" if groups else "")
+        labels = words.listed([words.count(row["labels"]) for row in own], 99)
+        at = f" with {words.count(top['labels'])}" if len(own) > 1 else ""
+        points = f"{abs(100 * top['difference']):.1f} points of {metric_name(comparison['metric'])}"
+        noun = "label" if labels == "1" else "labels"
+        told.append(f"{word} {others} with {labels} {noun}, by {points}{at} ({spread})")
+    return f"{words.begun(ours)} is {' and '.join(told)}."
 
 
 # tables --------------------------------------------------------------------------------------------------------------
@@ -213,7 +223,7 @@ def _comparison(one: Json) -> Json:
     groups = f" of {words.counted(test['groups'], 'group')} (patients or cases)" if test.get("groups") else ""
     return {
         "name": one["name"],
-        "title": one["title"],
+        "title": words.begun(one["title"]),
         "metric": metric_name(str(one["metric"])),
         "labels": words.counted(figures.amounts_of(one)[-1][0], "label"),
         "test": f"{words.counted(test['samples'], f'test {noun}')}{images}{groups}, {test['split']}",
@@ -256,17 +266,12 @@ def _shift(one: Json) -> Json:
 def _classifier(one: Json) -> Json:
     """A classifier's scores, the headline's interval over test groups beside it."""
     scores = one["scores"]
-    intervals, findings = scores.get("intervals") or {}, bool(one.get("findings"))
-    rows: list[list[Cell | str]] = []
-    for name, value in scores.items():
-        if not words.known(value) or name == "samples" or not tells(name, one["classes"]):
-            continue
-        groups = "groups {:.3f} to {:.3f}".format(*intervals[name]) if name in intervals else ""
-        rows.append([named(name, findings=findings), Cell(f"{value:.3f}", groups)])
+    rows = of_classifier(scores, one["classes"], findings=bool(one.get("findings")))
     samples = words.counted(
         scores["samples"], "test case" if any(name.startswith(IMAGES) for name in scores) else "test image"
     )
-    return {"name": one["name"], "title": one["title"], "after": one["after"], "table": Table(["Score", samples], rows)}
+    title = words.begun(one["title"])
+    return {"name": one["name"], "title": title, "after": one["after"], "table": Table(["Score", samples], rows)}
 
 
 def _data(picture: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from foretell.report import charts, words
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table
-from foretell.report.told import BASELINES, causal, guesses_beside
+from foretell.report.told import BASELINES, causal, guesses_beside, perplexity
 
 
 def figures(run: Gathered) -> list[Figure]:
@@ -23,8 +23,8 @@ def figures(run: Gathered) -> list[Figure]:
         title = "Next tokens foretold" if causal(run) else "Hidden words foretold"
         note = f"{words.percent(guess.get('right'))} by the most frequent word alone"
         out.append(Figure(words.percent(found["right"]), title, note, "pretrained"))
-        note = f"{words.number(guess.get('perplexity'))} by word counts alone; lower is better"
-        out.append(Figure(words.number(found.get("perplexity")), "Perplexity", note, "pretrained"))
+        note = f"{perplexity(guess.get('perplexity'))} by word counts alone; lower is better"
+        out.append(Figure(perplexity(found.get("perplexity")), "Perplexity", note, "pretrained"))
     if words.known(pairs.get("right")):
         note = ", ".join(f"{words.percent(share)} by {name}" for name, share in guesses_beside(pairs))
         out.append(Figure(words.percent(pairs["right"]), "Pairs told apart", note, "pretrained"))
@@ -47,7 +47,7 @@ def scores(run: Gathered) -> list[Json]:
     if words.known(found.get("perplexity")):
         guess = found.get("guess") or {}
         bars = [("this model", found["perplexity"]), ("word counts alone", guess.get("perplexity"))]
-        out.append(_bars("perplexity", "Perplexity", "lower is better", bars, words.number))
+        out.append(_bars("perplexity", "Perplexity", "lower is better", bars, perplexity))
         bars = [("this model", found.get("right")), ("the most frequent word", guess.get("right"))]
         what = "Next tokens foretold rightly" if causal(run) else "Hidden words foretold rightly"
         out.append(_bars("right-words", what, "", bars, words.percent))
@@ -141,8 +141,9 @@ def words_figures(run: Gathered) -> list[Figure]:
         out.append(Figure(words.number(bounds.get("mean"), 2), "Rank correlation", note, "pretrained"))
     answered = (found.get("analogies") or {}).get("total") or {}
     if answered:
+        right = answered["accuracy"].get("mean")
         note = f"of {words.counted(answered.get('known'), 'question')}"
-        out.append(Figure(words.percent(answered["accuracy"].get("mean")), "Analogies", note, "pretrained"))
+        out.append(Figure("none" if right == 0 else words.percent(right), "Analogies", note, "pretrained"))
     if words.known(found.get("held_out_loss")):
         note = f"nats a prediction; {words.number(found.get('chance'))} untrained"
         out.append(Figure(words.number(found["held_out_loss"]), "Held-out loss", note, "pretrained"))
@@ -170,7 +171,8 @@ def near_words(run: Gathered) -> Table | None:
     return Table(["Word", "Nearest words and their cosine"], rows, words=2) if rows else None
 
 
-def analogies(run: Gathered) -> Table | None:
+def analogies(run: Gathered) -> Json | None:
+    """A row a section, and the caption of the table, which speaks of intervals where there are some."""
     found = run.results.get("words", {}).get("analogies") or {}
     if not found:
         return None
@@ -186,7 +188,9 @@ def analogies(run: Gathered) -> Table | None:
                 words.count(section.get("questions")),
             ]
         )
-    return Table(["Section", "Right", "Asked", "Questions"], rows)
+    bounded = any(isinstance(row[1], Cell) and row[1].sub for row in rows)
+    caption = "Share of right answers" + (", with its 95% interval" if bounded else "")
+    return {"table": Table(["Section", "Right", "Asked", "Questions"], rows), "caption": caption}
 
 
 def word_map(run: Gathered) -> Json | None:

@@ -5,9 +5,11 @@ Each is a function from the gathered run to what its piece of the template shows
 
 from __future__ import annotations
 
+from foretell.measures.intervals import EQUAL
 from foretell.measures.metrics import commonest, metric_name, of_commonest, only_answer
+from foretell.measures.verdict import no_better
 from foretell.report import analysis, charts, reading, searching, words
-from foretell.report.gather import Gathered, Json
+from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
 from foretell.transfer.fractions import in_words
 from foretell.transfer.labels import KEY, chose_step, of_frozen
@@ -38,6 +40,8 @@ def key_figures(run: Gathered) -> list[Figure]:
             for arm, name in (("random", "random features"), ("pixels", "pixels"))
             if words.known((knn.get(arm) or {}).get("accuracy"))
         ]
+        labels = (knn.get("pretrained") or {}).get("labels")
+        lead = f"{lead} with {words.counted(labels, 'label')}".strip() if words.known(labels) else lead
         beside = "; ".join(part for part in (lead, ", ".join(others)) if part)
         out.append(Figure(words.percent(own), "Nearest neighbours", beside, "pretrained"))
     own_figures = {"text": reading.figures, "words": reading.words_figures}.get(run.kind)
@@ -55,11 +59,11 @@ def key_figures(run: Gathered) -> list[Figure]:
     if tokens is not None:
         rate = tokens / cost["seconds"] if cost.get("seconds") else None
         unit = "Words" if run.kind == "words" else "Tokens"
-        out.append(Figure(words.count(rate), f"{unit} a second", f"{words.count(tokens)} in all, padding left out"))
+        out.append(Figure(words.rate(rate), f"{unit} a second", f"{words.count(tokens)} in all, padding left out"))
     elif words.known(cost.get("samples")):
         rate = cost["samples"] / cost["seconds"] if cost.get("seconds") else None
         how = "no label learnt from" if chose_step(run.facts) else "no label read"
-        out.append(Figure(words.count(cost["samples"]), "Images seen", f"{words.count(rate)} a second, {how}"))
+        out.append(Figure(words.count(cost["samples"]), "Images seen", f"{words.rate(rate)} a second, {how}"))
     return out[:5]
 
 
@@ -126,7 +130,7 @@ def efficiency(run: Gathered) -> Json | None:
         "sentence": analysis.advantage_sentence(pairs),
         "metric": metric_name(analysis.metric_of(comparison)),
         "commonest": commonest_told(run),
-        "one_class": _one_class(run),
+        "one_class": one_class(run),
         "chart": charts.efficiency(comparison),
         "table": Table(head, rows),
         "intervals": any(cell.low is not None for arm in cells.values() for cell in arm),
@@ -149,7 +153,7 @@ def commonest_told(run: Gathered) -> str:
     return f"the commonest class alone, {name}, has {metric_name(metric)} {words.percent(value)}"
 
 
-def _one_class(run: Gathered) -> str:
+def one_class(run: Gathered) -> str:
     """That the classifier kept answers one class only, "" where that is not so."""
     kept = searching.kept_classifier(run)
     classes, matrix = kept.get("classes") or [], (kept.get("test") or {}).get("confusion") or []
@@ -157,7 +161,30 @@ def _one_class(run: Gathered) -> str:
     return "" if only is None else f"The classifier kept answers one class only on the test part: {only}."
 
 
+def _guess(comparison: Json) -> float | None:
+    """What answering the commonest class always comes to, in the metric of the headline; None where that is not known."""
+    metric, found = analysis.metric_of(comparison), comparison.get("commonest")
+    name, guess = of_commonest(found, metric) if found else ("", None)
+    return guess if name == metric else None
+
+
+def nothing_to_reach(run: Gathered) -> str:
+    """That training from scratch came to nothing beyond guessing with any number of labels; "" where it did, or is not known."""
+    comparison = run.comparison
+    metric = analysis.metric_of(comparison)
+    tried = analysis.summary_of(comparison).get("scratch", [])
+    least = no_better(comparison.get("summary") or [], "scratch", metric, _guess(comparison))
+    if not least or least != [cell.labels for cell in tried]:
+        return ""
+    return (
+        "Training from scratch learnt nothing beyond guessing, so that there is no score to reach: how many labels pretraining "
+        "saves, how few are enough and how much sooner it is there cannot be told."
+    )
+
+
 def saved(run: Gathered) -> Json | None:
+    if nothing_to_reach(run):
+        return None
     savings = analysis.savings(run.comparison)
     if not savings:
         return None
@@ -266,8 +293,11 @@ def reaching(run: Gathered) -> Json | None:
     """Steps and time until each arm has the scratch arm's final score, at every number of labels."""
     comparison = run.comparison
     reached = comparison.get("to_reach_scratch") or {}
-    entries = reached.get("all") or []
-    if not entries:
+    guess = _guess(comparison)
+    every = reached.get("all") or []
+    entries = [one for one in every if guess is None or one["score"] > guess + EQUAL]
+    stuck = [words.count(one["labels"]) for one in every if one not in entries]
+    if not entries or nothing_to_reach(run):
         return None
     arm, against = reached.get("arm", "pretrained"), reached.get("against", "scratch")
     head: list[Cell | str] = [Cell("Labels"), Cell("score", "to reach"), Cell("looks", "every so many steps")]
@@ -285,7 +315,12 @@ def reaching(run: Gathered) -> Json | None:
     ]
     shown = charts.reached_at(comparison)
     return {
-        "sentence": _reached_sentence(entries, arm, comparison),
+        "sentence": _reached_sentence(entries, arm, comparison)
+        + (
+            f" With {words.listed(stuck, 99)} labels it ended no higher than guessing: there is nothing to reach."
+            if stuck
+            else ""
+        ),
         "chart": charts.reaching(comparison),
         "looks": _looks(run, reached),
         "shown": words.counted(shown["labels"], "label") if shown else "",
@@ -335,6 +370,24 @@ def neighbours(run: Gathered) -> Json | None:
         "framed": bool(same), "unlabelled": unlabelled, "note": found.get("note") or "",
         "intervals": any(isinstance(arm, dict) and arm.get("intervals") for arm in knn.values()),
     }  # fmt: skip
+
+
+def frozen_on(run: Gathered) -> str:
+    """With how many labels, and on what, the scores of frozen features are; "" where that was not kept."""
+    comparison = run.comparison
+    known = {**(comparison.get("linear_probe") or {}), **(comparison.get("knn") or {})}
+    labels = next((arm["labels"] for arm in known.values() if isinstance(arm, dict) and arm.get("labels")), None)
+    test = comparison.get("frozen_test") or comparison.get("test") or {}
+    parts = [f"with {words.counted(labels, 'label')}"] if words.known(labels) else []
+    parts += [f"on {tested(run, test)}"] if words.known(test.get("samples")) else []
+    return ", ".join(parts)
+
+
+def tested(run: Gathered, test: Json) -> str:
+    """On how much a score is: "1,000 test images drawn of 1,849", "12 test sentences (60 words)"."""
+    drawn = f" drawn of {words.count(test['of'])}" if test.get("of") else ""
+    units = f" ({words.counted(test['words'], 'word')})" if test.get("words") else ""
+    return f"{words.counted(test.get('samples'), f'test {judged_of(test, run.noun)}')}{units}{drawn}"
 
 
 def by_other_labels(run: Gathered) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from foretell.report import about, analysis, words
+from foretell.report import about, analysis, headline, words
 from foretell.report.gather import Json, gather
 from foretell.report.page import title_of
 from foretell.report.results import key_figures
@@ -21,7 +21,7 @@ def lines(run_path: str | Path) -> str:
     run or one of its files is damaged.
     """
     run = gather(run_path)
-    head = [_short(title_of(run)), *(textwrap.wrap(analysis.verdict(run), WIDTH) or [""])]
+    head = [_short(title_of(run)), *(textwrap.wrap(headline.verdict(run), WIDTH) or [""])]
     tail = [
         _short(f"{figure.title}: {figure.value}" + (f" ({figure.note})" if figure.note else ""))
         for figure in key_figures(run)

@@ -39,9 +39,9 @@ def sentence(run: Gathered) -> str:
         what = "of the next tokens" if causal(run) else "of the hidden words"
         told.append(
             f"In {words.counted(text.get('documents'), 'document')} that it has not learnt from it foretells "
-            f"{words.percent(found['right'])} {what}, where the most frequent one is right in {words.percent(guess.get('right'))}; "
-            f"it is as unsure as among {words.number(found.get('perplexity'))} equally likely ones, word counts alone as "
-            f"among {words.number(guess.get('perplexity'))}."
+            f"{words.percent(found['right'])} {what}, where the most frequent one is right in {words.percent(guess.get('right'))}"
+            f"{_no_better(found['right'], guess.get('right'))}; it is as unsure as among {perplexity(found.get('perplexity'))} "
+            f"equally likely ones, word counts alone as among {perplexity(guess.get('perplexity'))}."
         )
     pairs = text.get("sentences") or {}
     if words.known(pairs.get("right")):
@@ -51,9 +51,18 @@ def sentence(run: Gathered) -> str:
         ]
         told.append(
             f"Whether a text follows another it tells rightly in {words.percent(pairs['right'])} of the pairs; "
-            f"{words.listed(beside)}."
+            f"{words.listed(beside)}{_no_better(pairs['right'], best_guess(pairs)[1])}."
         )
     return " ".join(told)
+
+
+def _no_better(right: float, guessed: float | None) -> str:
+    return ": no better than that guess" if guessed is not None and words.known(guessed) and right <= guessed else ""
+
+
+def perplexity(value: float | None) -> str:
+    """A perplexity with as many decimals as every other one below a thousand."""
+    return f"{value:,.1f}" if value is not None and words.known(value) and value < 1000 else words.number(value)
 
 
 def words_sentence(run: Gathered) -> str:
@@ -73,8 +82,8 @@ def words_sentence(run: Gathered) -> str:
         )
     answered = (found.get("analogies") or {}).get("total") or {}
     if answered:
-        told.append(
-            f"Of {words.counted(answered.get('known'), 'analogy', 'analogies')} it answers "
-            f"{words.percent(answered['accuracy'].get('mean'))} rightly."
-        )
+        asked, right = words.counted(answered.get("known"), "analogy", "analogies"), answered["accuracy"].get("mean")
+        share = "none" if right == 0 else words.percent(right)
+        if answered.get("known"):
+            told.append(f"Of {asked} it answers {share} rightly.")
     return " ".join(told)

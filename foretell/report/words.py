@@ -43,6 +43,11 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}"
 
 
+def rate(value: float | None) -> str:
+    """So many a second, to three digits: 1,500,000, 1,480 or 4.21."""
+    return count(float(f"{value:.3g}")) if value is not None and known(value) and value >= 100 else number(value)
+
+
 def counted(value: float | None, one: str, many: str | None = None) -> str:
     """``counted(1, "label")`` is "1 label", ``counted(2, "label")`` is "2 labels"."""
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
@@ -68,6 +73,11 @@ def points(value: float | None, digits: int = 1) -> str:
 def begun(text: str) -> str:
     """``text`` as a sentence or a head begins, its other letters as they are: AUROC stays so."""
     return text[:1].upper() + text[1:]
+
+
+def closed(text: str) -> str:
+    """``text`` with the full stop that ends a sentence, which it may have already."""
+    return text if text.endswith(".") else f"{text}."
 
 
 def interval(low: float | None, high: float | None, *, signed: bool = False, share: bool = True) -> str:

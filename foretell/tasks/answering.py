@@ -110,6 +110,9 @@ class Answering(Task):
     name: ClassVar[str] = "answering"
     metrics: ClassVar[tuple[str, ...]] = ("f1", "exact")
 
+    def counted(self) -> dict[str, Any]:
+        return {"unit": "question"}
+
     @classmethod
     def of(
         cls,

@@ -111,6 +111,10 @@ class Task(ABC):
             digest.update(f"{text}\0".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
+    def counted(self) -> dict[str, Any]:
+        """What an example is called, "unit", and how many words there are, "words", where these are what is judged; {}: a text."""
+        return {}
+
     def gold(self) -> Iterable[str]:
         """What results on the examples depend on where tokens and targets do not hold all of it."""
         return ()

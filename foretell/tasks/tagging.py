@@ -63,6 +63,9 @@ class Tagging(Task):
     name: ClassVar[str] = "tagging"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
 
+    def counted(self) -> dict[str, Any]:
+        return {"unit": "sentence", "words": int(self.words[-1])}
+
     @classmethod
     def of(
         cls,

@@ -22,6 +22,13 @@ from foretell.train.monitor import undisturbed
 COLLAPSED_SPREAD = 0.01
 # An effective rank this small leaves less than one direction beside the mean.
 COLLAPSED_RANK = 1.05
+# An effective rank below this leaves less than one further direction; a uniformity of the views above this says that they lie in
+# nearly one point, those of one sample no nearer to each other than to all others. Untrained networks are above -0.02, those that
+# learn below -1 within their first tens of steps.
+ALIKE_RANK = 2.0
+ALIKE_UNIFORMITY = -0.1
+# Measurements from which on nothing that speaks against embeddings speaks for them: of fewer, none can be seen to fall.
+ENOUGH = 3
 # Share of the largest value seen so far below which spread or effective rank counts as falling.
 FALLING = 1 / 3
 # A mean loss that differs from its chance value by no more than this share of it says that nothing is foretold: embeddings
@@ -29,6 +36,9 @@ FALLING = 1 / 3
 AT_CHANCE = 0.005
 # Spread and effective rank that are both this many times those of the measurement before are growing: no collapse either.
 GROWING = 1.05
+HEALTHY = "healthy"
+EARLY = "too early to judge"
+FINE = (HEALTHY, EARLY)  # verdicts that find no fault
 # Samples the judgement is made on, and how many are embedded at a time.
 SAMPLES, AT_ONCE = 512, 128
 
@@ -79,7 +89,9 @@ class Verdict:
     * "collapsing since step N": spread or ``rankme`` is below FALLING of the largest seen, or the loss has been at its
       chance value for two measurements after the warm-up and not both of them are growing;
     * "the loss has been above its chance value (...) since step N: ...": for two measurements after the warm-up;
+    * "nearly alike since step N": ``rankme`` is below ALIKE_RANK, or the uniformity of the views above ALIKE_UNIFORMITY;
     * "not finite since step N": the embeddings have values that are no numbers;
+    * "too early to judge" otherwise, before the ENOUGH-th measurement;
     * "healthy" otherwise.
 
     N is the first measurement since which the embeddings have not been healthy, or the loss has been above chance.
@@ -91,19 +103,28 @@ class Verdict:
     at_chance: list[int] = field(default_factory=list)
     above_chance: list[int] = field(default_factory=list)
     before: tuple[float, float] = (math.inf, math.inf)  # rank and spread of the measurement before
-    last: str = "healthy"
+    last: str = EARLY
+    measured: int = 0
 
     def judge(
-        self, step: int, rank: float, spread: float, *, loss_at_chance: bool = False, exceeded: float | None = None
+        self,
+        step: int,
+        rank: float,
+        spread: float,
+        *,
+        uniform: float | None = None,
+        loss_at_chance: bool = False,
+        exceeded: float | None = None,
     ) -> str:
         """The verdict at ``step``.
 
-        ``loss_at_chance``: the loss is at its chance value; ``exceeded``: that value, where the loss is above it. Both are
+        ``uniform``: the ``uniformity`` of the views that the loss compares, where there are some; ``loss_at_chance``: the loss is at its chance value; ``exceeded``: that value, where the loss is above it. Both are
         said only after the warm-up.
         """
         self.above_chance = [] if exceeded is None else [*self.above_chance, step]
-        self.last = self._judge(step, rank, spread, loss_at_chance)
-        if self.last == "healthy" and exceeded is not None and len(self.above_chance) >= 2:
+        self.measured += 1
+        self.last = self._judge(step, rank, spread, uniform, loss_at_chance)
+        if self.last in FINE and exceeded is not None and len(self.above_chance) >= 2:
             self.last = (
                 f"the loss has been above its chance value ({exceeded:.3g}) since step {self.above_chance[0]}: lower the "
                 "rate or train longer"
@@ -111,7 +132,7 @@ class Verdict:
         self.before = (rank, spread)
         return self.last
 
-    def _judge(self, step: int, rank: float, spread: float, loss_at_chance: bool) -> str:
+    def _judge(self, step: int, rank: float, spread: float, uniform: float | None, loss_at_chance: bool) -> str:
         growing = rank > GROWING * self.before[0] and spread > GROWING * self.before[1]
         self.at_chance = [*self.at_chance, step] if loss_at_chance and not growing else []
         finite = math.isfinite(rank) and math.isfinite(spread)
@@ -126,9 +147,11 @@ class Verdict:
             state = "collapsed"
         elif falling or stuck:
             state = "collapsing"
+        elif rank < ALIKE_RANK or (uniform is not None and uniform > ALIKE_UNIFORMITY):
+            state = "nearly alike"
         else:
             self.since = None
-            return "healthy"
+            return HEALTHY if self.measured >= ENOUGH else EARLY
         if self.since is None:
             self.since = self.at_chance[0] if stuck else step
         return f"{state} since step {self.since}"
@@ -163,11 +186,11 @@ class Health:
             at_chance = abs(loss - chance) <= AT_CHANCE * chance
             above = chance if loss > chance and not at_chance else None
         spread_out = spread * math.sqrt(z.shape[1])
-        verdict = self.verdict.judge(step, rank, spread_out, loss_at_chance=at_chance, exceeded=above)
-        measured: dict[str, Any] = {"rankme": rank, "deviation": spread, "verdict": verdict}
-        if views is not None:
-            measured |= {"alignment": alignment(*views), "uniformity": uniformity(views[0])}
-        return measured
+        beside = {} if views is None else {"alignment": alignment(*views), "uniformity": uniformity(views[0])}
+        verdict = self.verdict.judge(
+            step, rank, spread_out, uniform=beside.get("uniformity"), loss_at_chance=at_chance, exceeded=above
+        )
+        return {"rankme": rank, "deviation": spread, "verdict": verdict, **beside}
 
     def _embed(self) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """(N, D) embeddings, and those of the two views the loss compares, where there are two."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from foretell.errors import ForetellError, InputError, first_line
 from foretell.run import Run
+from foretell.train.health import EARLY, FINE
 from foretell.train.progress import Progress, spoken
 from foretell.train.trackers import MLflow, TensorBoard, Tracker, masked
 
@@ -89,7 +90,8 @@ class Journal:
         """A "health" or "monitor" line."""
         if kind == "health":
             verdict = str(values["verdict"])
-            if verdict != (self.health or "healthy"):
+            before = self.health or EARLY
+            if verdict != before and not {verdict, before} <= set(FINE):
                 self.event(f"step {step}: {verdict}", step)
             self.health = verdict
         self._log(kind, step=step, **values)

@@ -22,7 +22,7 @@ from foretell.train.accumulate import check_batch, check_shared
 from foretell.train.budget import Pace, seconds_of, steps_per_round
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
-from foretell.train.health import Health, Verdict
+from foretell.train.health import FINE, Health, Verdict
 from foretell.train.journal import Journal
 from foretell.train.machine import checked_limits, describe, named_device
 from foretell.train.measure import Measured
@@ -393,7 +393,7 @@ class _Fit:
     def _prepare_health(self) -> None:
         self.chance = self.trainable.chance_loss(self.config.batch)
         self.health = self._new_health(self._verdict) if self.journal.wanted else None
-        if self.health is not None and self.health.verdict.last != "healthy":
+        if self.health is not None and self.health.verdict.last not in FINE:
             self.journal.health = self.health.verdict.last
 
     def _new_health(self, verdict: Verdict | None) -> Health | None:

@@ -130,6 +130,10 @@ class Engine(ABC, Generic[Data]):
     def with_all_labels(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Nearest neighbours and probes with all labels, by kind of features."""
 
+    @abstractmethod
+    def commonest(self) -> dict[str, Any] | None:
+        """``metrics.commonest`` of the test part; None where no one class is asked for."""
+
     # bookkeeping -----------------------------------------------------------------------------------------------------
 
     def advance(self, samples: int, what: str) -> None:
@@ -289,6 +293,9 @@ class Engine(ABC, Generic[Data]):
         summary = summarise(rows, self.metrics)
         paired = differences(rows, self.metrics)
         add_spreads([*summary, *paired], self.redrawn)
+        found = self.commonest()
+        guess = None if found is None else found["metrics"].get(metric)
+        titles = {arm: str(self.arms[arm]["title"]) for arm in arms}
         shown = "pretrained" if "pretrained" in arms else arms[0]
         largest = max(
             (at for at, row in enumerate(rows) if row["arm"] == shown and row["seed"] == self.seeds[0]),
@@ -310,7 +317,7 @@ class Engine(ABC, Generic[Data]):
             "confusion": {"arm": shown, "labels": rows[largest]["labels"], "matrix": matrices[largest]},
             "knn": neighbours,
             "linear_probe": probes,
-            "verdict": verdict(paired, summary, metric),
+            "verdict": verdict(paired, summary, metric, guess=guess, titles=titles),
         }
 
 

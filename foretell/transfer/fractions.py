@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Index = NDArray[np.int64]
 Amount = int | float | None
-"""How many labels: so many of each class, below 1 that share of each class's labels, None all."""
+"""How many labels: so many of each class (of all, where there are no classes), below 1 that share of them, None all."""
 
 
 def amounts(text: str, named: str) -> list[Amount]:
@@ -51,9 +51,11 @@ def _amount(word: str) -> Amount:
 
 
 def in_words(amount: Amount) -> str:
-    """ "5 a class", "10%", or "all"."""
+    """ "5 a class", "10%", or "all"; "" for 0."""
     if amount is None:
         return "all"
+    if not amount:
+        return ""
     return f"{amount:,} a class" if amount >= 1 else f"{100 * amount:g}%"
 
 
@@ -259,13 +261,19 @@ def fractions_of(
     one = np.arange(len(train)) if cases is None else np.unique(cases, return_index=True)[1]
     counts = np.bincount(train.codes[one], minlength=max(1, len(train.classes)))
     counts = counts[counts > 0]
+
+    def named(wanted: Amount) -> str:
+        whole = not train.classes and wanted is not None and wanted >= 1
+        return f"{wanted:,} labels" if whole else in_words(wanted)
+
     for wanted in sorted(set(per_class), key=lambda n: np.inf if n is None else n):
         fraction = Fraction(wanted, {seed: _chosen(train.codes, groups, wanted, seed, unit) for seed in seeds})
         if found and fraction.labels(seeds[0]) == found[-1].labels(seeds[0]):
-            notes.append(f"{in_words(wanted)}: no label more than before, left out")
+            notes.append(f"{named(wanted)}: no label more than before, left out")
             continue
         short = int((counts < wanted).sum()) if wanted is not None and (unit == "image" or cases is not None) else 0
         if short:
-            notes.append(f"{in_words(wanted)}: {short} of {len(counts)} {kinds} have fewer and give what they have")
+            who = f"{short} of {len(counts)} {kinds} have fewer and give what they have"
+            notes.append(f"{named(wanted)}: {who if train.classes else 'there are fewer, and all are taken'}")
         found.append(fraction)
     return found, notes

@@ -51,6 +51,7 @@ def frozen(
     random weights) and pixels. Raises InputError for unusable labels.
     """
     train, test, notes = held_out(store, parts.train, parts.test, config=config)
+    whole = cases.count(test)
     train, test = at_most(train, config.probe_samples), at_most(test, config.test_samples)
     result: dict[str, Any] = {
         "classes": train.classes,
@@ -67,6 +68,8 @@ def frozen(
 
     if test.cases is not None:
         result["test"]["images"] = len(test)
+    if cases.count(test) < whole:
+        result["test"]["of"] = whole
 
     def judge(arm: str, features: Callable[[Index], Features]) -> None:
         tell(f"{arm}: embedding")
@@ -103,7 +106,7 @@ def keep(run: Run, result: dict[str, Any]) -> bool:
     run.write_json("results/evaluation.json", result)
     comparison = run.read_json("results/comparison.json") or {}
     scores = {name: result[name] for name in FROZEN if result[name]}
-    test = {name: result["test"][name] for name in ("samples", "split", "images") if name in result["test"]}
+    test = {name: result["test"][name] for name in ("samples", "split", "images", "of") if name in result["test"]}
     scores = {**earlier_frozen(comparison, result), **scores, "frozen_test": test}
     own = {name: result[name] for name in ("classes", labels.KEY)}
     comparison = {name: value for name, value in comparison.items() if name not in (*FROZEN, labels.FROZEN)}

@@ -32,8 +32,8 @@ def test_it_is_interpolated_on_the_logarithm_of_the_labels() -> None:
     assert found["low"] is found["high"] is None  # seeds that agree leave no spread
     assert (found["score"], found["of"], found["n"]) == (0.5, 160, 2)
     assert sentence(found, TITLES) == (
-        "tuned equals from scratch with 160 labels (accuracy 50.0%) at 20 (12%); no interval: the differences of all 2 seeds "
-        "are alike"
+        "Tuned needs about 20 labels (12%) for the accuracy that from scratch has with 160 (50.0%); no interval, as the "
+        "difference is the same in all 2 seeds"
     )
 
 
@@ -42,13 +42,13 @@ def test_an_end_of_the_curve_is_read_as_such() -> None:
     below = crossing(made, "pretrained", "scratch", "accuracy")
     assert below is not None
     assert below["at"] == {"labels": None, "reading": "fewer than"}
-    assert "at fewer than 10; one seed leaves the spread unknown" in sentence(below, TITLES)
+    assert "needs fewer than 10 labels for" in sentence(below, TITLES)
     above = crossing(
         rows("pretrained", {10: [0.4], 40: [0.6]}) + rows("scratch", {40: [0.7]}), "pretrained", "scratch", "accuracy"
     )
     assert above is not None
     assert above["at"] == {"labels": None, "reading": "more than"}
-    assert "at more than 40;" in sentence(above, TITLES)
+    assert "needs more than 40 labels for" in sentence(above, TITLES)
 
 
 def test_the_interval_is_of_differences_paired_by_seed() -> None:
@@ -64,7 +64,7 @@ def test_the_interval_is_of_differences_paired_by_seed() -> None:
     assert wide["low"] == {"labels": None, "reading": "fewer than"}
     assert wide["high"] == {"labels": None, "reading": "more than"}
     assert sentence(wide, TITLES).endswith(
-        "95% interval fewer than 10 to more than 40 (10 may be more than enough, 40 may not be enough), 2 seeds"
+        "; 95% interval over 2 seeds: fewer than 10, the fewest that were tried, to more than 40, the most that were tried"
     )
 
 
@@ -134,7 +134,7 @@ def test_the_interval_over_test_groups_is_of_the_drawn_test_parts() -> None:
     assert wide["group_low"]["labels"] == pytest.approx(10 * 4 ** (0.5 - 0.95 * 0.4), abs=0.6)
     assert wide["group_high"]["labels"] == pytest.approx(10 * 4 ** (0.5 + 0.95 * 0.4), abs=0.6)
     assert sentence(wide, TITLES).endswith(
-        f"one seed leaves the spread unknown; over test groups 95% interval {wide['group_low']['labels']} to "
+        f"one seed leaves the spread unknown; 95% interval over test groups: {wide['group_low']['labels']} to "
         f"{wide['group_high']['labels']}"
     )
     assert "group_low" not in (crossing(made, "pretrained", "scratch", "accuracy", redrawn[:3]) or {})
@@ -156,7 +156,7 @@ def test_all_labels_may_stand_anywhere(order: int) -> None:
     found = crossing(made[::order], "pretrained", "scratch", "accuracy")
     assert found is not None
     assert found["of"] == 40
-    assert "with all 40 labels" in sentence(found, TITLES)
+    assert "has with all 40 (50.0%)" in sentence(found, TITLES)
 
 
 def test_an_interval_beyond_what_was_tried_is_told_once() -> None:
@@ -165,7 +165,7 @@ def test_an_interval_beyond_what_was_tried_is_told_once() -> None:
         "pretrained", "scratch", "accuracy",
     )  # fmt: skip
     assert low is not None
-    assert sentence(low, TITLES).endswith("at more than 40; the whole 95% interval is more than 40, 2 seeds")
+    assert sentence(low, TITLES).endswith("; the whole 95% interval over 2 seeds is more than 40")
 
 
 def test_a_tie_with_the_fewest_labels_may_lie_anywhere_below() -> None:
@@ -177,21 +177,21 @@ def test_a_tie_with_the_fewest_labels_may_lie_anywhere_below() -> None:
     assert found["low"] is found["high"] is None
     assert "group_low" not in found  # no drawn test part tells the arms apart
     assert sentence(found, TITLES) == (
-        "tuned equals from scratch with 40 labels (accuracy 100.0%) at 10 or fewer; no interval: the differences of all 2 "
-        "seeds are alike"
+        "Tuned needs 10 or fewer labels for the accuracy that from scratch has with 40 (100.0%); no interval, as the "
+        "difference is the same in all 2 seeds"
     )
     # Test parts that tell them apart give an interval, which is open where most are ties.
     alike[0] = drawn("pretrained", 1, [*[1.0] * 18, 0.9, 0.9])
     wide = crossing(made, "pretrained", "scratch", "accuracy", alike)
     assert wide is not None
     assert sentence(wide, TITLES).endswith(
-        "; over test groups 95% interval 10 or fewer to 40 (10 may be more than enough)"
+        "; 95% interval over test groups: 10 or fewer, the fewest that were tried, to 40"
     )
     alike[0] = drawn("pretrained", 1, [*[1.0] * 19, 1.1])
     below = crossing(made, "pretrained", "scratch", "accuracy", alike)
     assert below is not None
     assert below["group_low"]["reading"] == "fewer than"
-    assert sentence(below, TITLES).endswith("; over test groups the whole 95% interval is 10 or fewer")
+    assert sentence(below, TITLES).endswith("; the whole 95% interval over test groups is 10 or fewer")
 
 
 def test_a_tie_that_rounding_hides_is_a_tie() -> None:
@@ -214,4 +214,6 @@ def test_differences_without_spread_have_no_interval_at_either_end(scores: list[
     made = rows("pretrained", {10: scores, 40: scores}) + rows("scratch", {40: [0.4, 0.5]})
     found = crossing(made, "pretrained", "scratch", "accuracy")
     assert found is not None
-    assert sentence(found, TITLES).endswith(f"at {at}; no interval: the differences of all 2 seeds are alike")
+    text = sentence(found, TITLES)
+    assert f"needs {at} labels for" in text
+    assert text.endswith("; no interval, as the difference is the same in all 2 seeds")

@@ -170,7 +170,7 @@ def test_steps_to_reach_scratch_favour_no_number_of_labels() -> None:
         (
             {"pretrained": {1: LOSES}, "scratch": {1: [0.50, 0.53, 0.51]}, "probe": {1: WINS}},
             ["was not shown to be worth it", "Frozen, with a linear probe, the same encoder did beat it with 10 labels",
-             "fine-tuned it was worse with 10 labels"],
+             "fine-tuned it was worse with 10 labels (−10.3 points, 95% interval"],
         ),
         (
             {"pretrained": {1: LOSES}, "scratch": {1: LOSES}, "probe": {1: WINS}, "random": {1: TIES}},
@@ -178,7 +178,7 @@ def test_steps_to_reach_scratch_favour_no_number_of_labels() -> None:
         ),
         (
             {"pretrained": {1: TIES}, "scratch": {1: [0.61, 0.61, 0.61]}},
-            ["was not shown to be worth it", "more seeds or longer pretraining"],
+            ["was not shown to be worth it", "in accuracy may be chance: more seeds or longer pretraining"],
         ),
         ({"pretrained": {1: [0.6]}, "scratch": {1: [0.4]}}, ["One seed leaves the spread unknown", "+20.0 points"]),
         ({"probe": {1: WINS}}, ["is not known", "lacks the pretrained arm"]),
@@ -218,7 +218,7 @@ def test_the_verdict_calls_equal_differences_undecided() -> None:
 def test_the_verdict_does_not_claim_a_spread_that_is_unknown() -> None:
     behind = said({"pretrained": {1: [0.25] * 3}, "scratch": {1: [0.75] * 3}})
     assert (
-        "fine-tuning after it never beat training from scratch (best at 10 labels: −50.0 points, the same in each of 3 "
+        "fine-tuning after it never beat training from scratch (nearest to it at 10 labels: −50.0 points, the same in each of 3 "
         "seeds, which leaves its spread unknown). More seeds" in behind
     )
     scores = {"pretrained": {1: WINS, 5: [0.75] * 3}, "scratch": {1: LOSES, 5: [0.5] * 3}}
@@ -236,12 +236,48 @@ def test_the_verdict_on_arms_that_score_the_same_in_every_seed() -> None:
     assert "0.0 to" not in one
 
 
+def test_the_verdict_says_first_that_an_arm_learnt_nothing_beyond_guessing() -> None:
+    third = [1 / 3] * 3
+    summary, pairs = (make(rows_of({"pretrained": {1: third, 5: third}, "scratch": {1: third, 5: third}, "tfidf": {1: [1.0] * 3, 5: WINS}})) for make in (summarise, differences))  # fmt: skip
+    text = verdict(pairs, summary, guess=1 / 3, titles={"tfidf": "TF-IDF, linear model"})
+    assert text == (
+        "With 10 and 50 labels, neither fine-tuning after pretraining nor training from scratch learnt anything beyond "
+        "guessing: their accuracy is no higher than the 33.3% of always answering the commonest class. Whether pretraining was "
+        "worth it is open: train longer, at another rate or on more labels. TF-IDF, linear model is ahead of both with 10 and "
+        "50 labels: with 10 its accuracy is 100.0%, more than that of fine-tuning after pretraining by +66.7 points, the same "
+        "in each of 3 seeds, which leaves its spread unknown."
+    )
+    rows = rows_of({"pretrained": {1: WINS, 5: WINS}, "scratch": {1: third, 5: LOSES}})
+    text = verdict(differences(rows), summarise(rows), guess=1 / 3)
+    assert text.startswith(
+        "No more than guessing was learnt by training from scratch with 10 labels: its accuracy is no higher than the 33.3% of "
+        "always answering the commonest class. Pretraining was worth it with 10 and 50 labels"
+    )
+    assert "guessing" not in verdict(differences(rows), summarise(rows), guess=0.2)
+
+
+def test_a_plain_alternative_that_is_ahead_of_both_arms_is_named_with_its_lead() -> None:
+    scores = {"pretrained": {1: [0.4, 0.42, 0.41]}, "scratch": {1: [0.3, 0.33, 0.31]}}
+    ahead = said({**scores, "tfidf": {1: WINS}})
+    assert (
+        " TF-IDF is ahead of both with 10 labels: with 10 its accuracy is 61.0%, more than that of fine-tuning" in ahead
+    )
+    assert "by +20.0 points, " in ahead
+    assert " A linear probe of the frozen pretrained encoder is ahead of both " in said({**scores, "probe": {1: WINS}})
+    assert "ahead" not in said({**scores, "tfidf": {1: [0.40, 0.42, 0.43]}})
+
+
+def test_thousands_of_labels_are_told_alike_everywhere() -> None:
+    rows = [{**row, "labels": 2000} for row in rows_of({"pretrained": {1: WINS}, "scratch": {1: LOSES}})]
+    assert "2,000 labels: with 2,000, accuracy" in verdict(differences(rows), summarise(rows))
+
+
 def test_the_verdict_is_told_with_how_few_test_samples_it_is_on() -> None:
     rows = rows_of({"pretrained": {1: WINS}, "scratch": {1: LOSES}})
     pairs = differences(rows)
     result = {"verdict": "It paid.", "paired": pairs, "metric": "accuracy", "test": {"samples": 24}}
     assert with_tested(result, "image") == (
-        "It paid. All of it is on 24 test images: how far so few may be off is in no interval over seeds."
+        "It paid. All of it is on 24 test images: others might say otherwise, which intervals over seeds do not show."
     )
     grouped = [{**row, "group_low": 0.1, "group_high": 0.3} for row in pairs]
     for enough in ({"test": {"samples": 100}}, {"test": None}, {"paired": grouped}, {"paired": []}):
@@ -255,7 +291,8 @@ def test_what_the_groups_leave_open_is_told_with_their_interval() -> None:
     assert "beyond the spread of 3 seeds and of the groups tested (best at 10 labels: +20.0 points" in text
     assert ", −10.0 to +50.0 over groups)" in text
     assert (
-        "No difference in accuracy exceeds both of its intervals: more seeds, more groups or longer pretraining" in text
+        "Every difference in accuracy may be chance, of the seeds or of the groups tested: more seeds, more groups or longer"
+        in text
     )
 
 

@@ -179,9 +179,16 @@ def test_noise_that_depends_on_the_image_is_not_said_to_be_copied(store: ImageSt
 def test_the_verdict_compares_with_a_copying_machine() -> None:
     both = {"noisy": 0.2, "psnr": 20.0, "psnr_given": 15.0, "copied": 0.2, "detail": 0.9}
     plain = Figures(loss=0.2, copier=0.0, clean=0.1, given=0.25, **both)
-    assert plain.verdict.startswith("Its own loss picks the wrong model")
+    assert plain.verdict == (
+        "What it makes of a noisy image is nearer to the clean one than the noisy image itself: error 0.100 against 0.250. Its own "
+        "loss says the opposite, so that it picks the wrong model: 0.200 against 0.000 for handing the input on."
+    )
     denoiser = Figures(loss=0.1, copier=0.25, clean=0.1, given=0.25, **both)
-    assert denoiser.verdict.startswith("Its own loss ranks it rightly")
+    assert " Its own loss says so too: 0.100 against 0.250 for handing the input on." in denoiser.verdict
+    worse = Figures(loss=1.135, copier=0.251, clean=1.042, given=0.252, **both)
+    assert worse.verdict.startswith(
+        "What it makes of a noisy image is no nearer to the clean one than the noisy image itself: "
+    )
     unknown = Figures(loss=0.1, copier=0.0, clean=0.1, given=0.0, **{**both, "copied": math.nan})
     assert unknown.verdict.startswith("No noise")
     assert len({len(row) for row in table({"plain": plain, "denoiser": denoiser}, {"plain": 0.5})}) == 1
@@ -217,6 +224,7 @@ def test_a_short_training_cleans_real_pictures(store: ImageStore) -> None:
     assert [caption for caption, _ in exhibit.panels] == ["noisy", "foretold", "clean"]
     assert exhibit.table[-1][0] == "the noisy picture"
     assert exhibit.caption.endswith("Measured on 20 images, all of them learnt from.")
+    assert exhibit.headline.startswith("What it makes of a noisy image is ")
 
 
 def test_the_code_is_probed_where_labels_and_other_images_exist(store: ImageStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -129,6 +130,9 @@ def test_images_that_were_learnt_from_are_told(store: ImageStore, objective: Con
     fresh = exhibit(objective, store, np.arange(40, 60), 0)
     learnt = exhibit(objective, store, np.arange(30, 50), 0)
     assert "20 images, none of them learnt from" in fresh.caption
+    assert re.search(
+        r"the PSNR is [\d.]+ dB, against [\d.]+ dB of the mean colour.* of the nearest image, copied", fresh.headline
+    )
     assert "20 images, 10 of them learnt from" in learnt.caption
     shown = dict(learnt.panels)["image"]
     ends = pictures(store, np.array([30, 49]), objective.side)

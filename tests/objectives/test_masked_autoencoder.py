@@ -123,6 +123,7 @@ def test_what_is_foretold_after_training_stands_beside_flat_patches(emoji: Image
     assert [caption for caption, _ in exhibit.panels] == ["visible", "foretold", "image"]
     assert all(pictures.shape == (8, 3, 32, 32) for _, pictures in exhibit.panels)
     assert "Measured on 20 images, 4 of them learnt from." in exhibit.caption
+    assert exhibit.headline.startswith("The mean squared error in the hidden patches is ")
     assert ("flat, of its own mean" if normalise else "mean of the data") in exhibit.caption
     own, flat = losses(objective, emoji, np.arange(4, 24), 0)
     assert len(own) == len(flat) == 20

@@ -140,6 +140,7 @@ def test_a_pan_is_learnt_better_than_copying_on_sequences_not_seen() -> None:
     assert [caption for caption, _ in exhibit.panels] == ["frame -2", "frame -1", "foretold", "true", "nearest, copied"]
     assert [row[0] for row in exhibit.table[1:]] == ["Foretold", "Nearest frame, copied", "Going on in a straight line"]
     assert "of that of copying (95% interval " in exhibit.caption
+    assert exhibit.headline.startswith("It foretells the hidden frame. Its squared error is ")
     assert exhibit.table[0][3] == "Squared error lower by (95% interval)", "beside a root of it"
     assert "no better" not in exhibit.caption
 

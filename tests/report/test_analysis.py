@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_up_run import ANIMALS, comparison, make, write
 
-from foretell.report import about, analysis
+from foretell.report import about, analysis, headline
 from foretell.report.about import method, missing
 from foretell.report.gather import gather
 from foretell.report.results import saved
@@ -184,11 +184,11 @@ def test_where_training_from_scratch_is_better_no_label_is_saved_for_sure(tmp_pa
 def test_the_verdict_says_on_how_few_test_samples_it_is(tmp_path: Path) -> None:
     run = make(tmp_path / "run", exhibits=False)
     found = comparison(ANIMALS)
-    assert "All of it is on" not in analysis.verdict(gather(run))
+    assert "All of it is on" not in headline.verdict(gather(run))
     write(run / "results" / "comparison.json", {**found, "test": {"samples": 24}})
-    assert " All of it is on 24 test images: " in analysis.verdict(gather(run))
+    assert " All of it is on 24 test images: " in headline.verdict(gather(run))
     write(run / "results" / "comparison.json", {**found, "test": {"samples": 4, "images": 12}})
-    assert " All of it is on 4 test cases: " in analysis.verdict(gather(run))
+    assert " All of it is on 4 test cases: " in headline.verdict(gather(run))
 
 
 def test_costs_take_the_mean_over_seeds(tmp_path: Path) -> None:
@@ -247,17 +247,17 @@ def test_seeds_that_drew_other_numbers_of_images_are_in_the_mean(tmp_path: Path)
 
 def test_the_verdict_before_a_comparison_says_what_is_known(tmp_path: Path) -> None:
     run = make(tmp_path / "run", exhibits=False, compared=False)
-    assert analysis.verdict(gather(run)) == (
+    assert headline.verdict(gather(run)) == (
         "Pretraining finished 1,840 steps in 4 min 51 s, and its embeddings are healthy. "
         "What it is worth with few labels has not been measured yet."
     )
     above = "the loss has been above its chance value (4.84) since step 30: lower the rate or train longer"
     line = {"kind": "health", "step": 1840, "rankme": 9.0, "verdict": above}
     told_above = replace(gather(run), health=[line])
-    assert analysis.verdict(told_above).startswith(f"Pretraining finished 1,840 steps in 4 min 51 s, but {above}. What")
+    assert headline.verdict(told_above).startswith(f"Pretraining finished 1,840 steps in 4 min 51 s, but {above}. What")
     knn: dict[str, Any] = {"pretrained": {"accuracy": 0.9}, "random": {"accuracy": 0.7}, "pixels": {"accuracy": 0.8}}
     write(run / "results" / "comparison.json", {"classes": ANIMALS, "knn": knn})
-    assert analysis.verdict(gather(run)).endswith(
+    assert headline.verdict(gather(run)).endswith(
         "Nearest neighbours name the right class of 90.0% of the test images, against 70.0% with random features and "
         "80.0% with raw pixels; what it is worth with few labels has not been measured yet."
     )
@@ -271,12 +271,12 @@ def test_scores_of_cases_are_not_said_to_be_of_images(tmp_path: Path) -> None:
     assert "Every score of the comparison is on the same 4 test cases, never trained on." in method(gather(run))
     knn = {"pretrained": {"accuracy": 0.9}}
     write(run / "results" / "comparison.json", {"classes": ANIMALS, "knn": knn, "test": told["test"]})
-    assert "90.0% of the test cases;" in analysis.verdict(gather(run))
+    assert "90.0% of the test cases;" in headline.verdict(gather(run))
 
 
 def test_a_silent_run_is_said_to_have_broken_off(tmp_path: Path) -> None:
     run = make(tmp_path / "run", state="running", exhibits=False, heartbeat=1_750_000_000.0)
-    assert "broke off at step 610 of 1,840: it was last heard of on 15 June 2025" in analysis.verdict(gather(run))
+    assert "broke off at step 610 of 1,840: it was last heard of on 15 June 2025" in headline.verdict(gather(run))
 
 
 def test_mistakes_are_listed_by_how_often_they_happen() -> None:

@@ -13,6 +13,7 @@ from foretell.report import pipeline_figures as figures
 from foretell.report import words
 from foretell.report.dots import Dot, DotRow, dot_chart
 from foretell.report.measures import measures, named, of_each_finding
+from foretell.report.pipeline import _classifier, _lead
 from foretell.report.plots import Axis
 
 
@@ -85,8 +86,8 @@ def test_figures_show_tuned_arms_and_escape_what_data_says() -> None:
     assert "more than 100" in drawn["crossing"]
     assert str(drawn["crossing"]).count('class="outer"') == 2  # over groups, of the one that has it, wide and narrow
     assert figures.sentences(comparison())[0].endswith(
-        "95% interval 30 to more than 100 (100 may not be enough), 3 seeds; over test groups 95% interval 20 to more than 100 "
-        "(100 may not be enough)"
+        "95% interval over 3 seeds: 30 to more than 100, the most that were tried; 95% interval over test groups: 20 to more "
+        "than 100, the most that were tried"
     )
     assert "cases = domain" not in drawn["crossing"]  # an arm that is no baseline
 
@@ -246,3 +247,29 @@ def test_a_tooltip_of_another_domain_names_the_metric_alone() -> None:
     drawn = str(figures.shift(comparison() | {"metric": "accuracy"}))
     assert "(accuracy)" in drawn
     assert "shift" not in re.sub(r'comparison-shift[^"]*', "", drawn)
+
+
+def test_the_headline_tells_every_decided_difference() -> None:
+    one = comparison()
+    assert _lead(one) == ["Nothing is decided: every difference between the arms may be chance."]
+    spread = {"metric": "accuracy", "n": 3, "low": -0.6, "high": -0.1}
+    one["paired"] += [
+        {**spread, "arm": arm, "against": against, "labels": labels, "per_class": None, "difference": gap, "verdict": "worse"}
+        for arm, against, labels, gap in (("cases", "domain", 10, -0.3), ("domain", "scratch", 10, -0.2), ("domain", "scratch", 2000, -0.4))
+    ]  # fmt: skip
+    assert _lead(one) == [
+        "Domain is behind scratch with 10 and 2,000 labels, by 40.0 points of accuracy with 2,000 (95% interval over 3 seeds −60.0 "
+        "to −10.0).",
+        "SimCLR <then> MICLe is behind domain with 10 labels, by 30.0 points of accuracy (95% interval over 3 seeds −60.0 to −10.0).",
+        "Every other difference is undecided.",
+    ]
+
+
+def test_a_classifier_is_told_in_per_cent_as_all_else() -> None:
+    scores = {"samples": 6, "accuracy": 1.0, "brier": 0.0123, "intervals": {"accuracy": [0.541, 1.0]}}
+    shown = _classifier({"name": "classifier", "title": "classifier", "after": "cases", "classes": 2, "scores": scores})
+    assert shown["title"] == "Classifier"
+    assert [(row[1].main, row[1].sub) for row in shown["table"].rows] == [
+        ("100.0%", "groups 54.1 to 100.0"),
+        ("0.012", ""),
+    ]

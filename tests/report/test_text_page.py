@@ -128,7 +128,7 @@ def test_hidden_words_are_shown_with_what_was_foretold(tmp_path: Path) -> None:
     )
     assert "<span>77.0% by topics alone, 52.0% by the more frequent answer</span>" in head
     assert "Of those shown, half stand so in a document" in page
-    assert "1,152" in head, "tokens a second: rows of 64, nine tenths full"
+    assert "1,150" in head, "tokens a second: rows of 64, nine tenths full"
     body = page[page.index("<main") :]
     assert 'title="garden 62%, school 20%, &lt;b&gt;a &amp; b&lt;/b&gt; 10%">garden<small dir="ltr">62%</small>' in body
     assert '<span class="gap wrong" style="--p:0.4" title="learns 40%, sings 30%">learns' in body

@@ -69,14 +69,35 @@ def told(values, **more) -> list[str]:
     return [verdict.judge(step, rank, spread, **more) for step, rank, spread in values]
 
 
+EARLY = "too early to judge"
+
+
 def test_a_healthy_run():
-    assert told([(100, 4.0, 0.1), (200, 30.0, 0.5), (300, 25.0, 0.45)]) == ["healthy"] * 3
+    assert told([(100, 4.0, 0.1), (200, 30.0, 0.5), (300, 25.0, 0.45)]) == [EARLY, EARLY, "healthy"]
+
+
+def test_what_lies_nearly_in_one_point_is_not_healthy():
+    for more in ({"uniform": -0.004}, {"uniform": -0.09}):
+        assert told([(n, 9.0, 0.2) for n in (1, 2, 3)], **more) == ["nearly alike since step 1"] * 3
+    assert told([(n, 1.4, 0.2) for n in (1, 2, 3)]) == ["nearly alike since step 1"] * 3
+    assert told([(n, 9.0, 0.2) for n in (1, 2, 3)], uniform=-1.9)[-1] == "healthy"
+
+
+def test_views_that_are_all_alike_are_seen():
+    class Together(Pairs):
+        def embed(self, task):
+            return torch.ones_like(super().embed(task)) + 1e-3 * super().embed(task)
+
+    health = Health(Together(), 0, torch.device("cpu"), None)
+    found = [health(step, loss=1.0, chance=None, warm=True) for step in (10, 20, 30)]
+    assert found[0]["uniformity"] > -0.1
+    assert found[-1]["verdict"] == "nearly alike since step 10"
 
 
 def test_collapse_is_said_since_when():
     said = told([(100, 30.0, 0.5), (200, 8.0, 0.45), (300, 2.0, 0.1), (400, 1.0, 0.001), (500, 20.0, 0.4)])
     assert said == [
-        "healthy",
+        EARLY,
         "collapsing since step 200",
         "collapsing since step 200",
         "collapsed since step 200",
@@ -91,7 +112,7 @@ def test_spread_alone_shows_it():
 
 def test_a_loss_at_chance():
     verdict = Verdict()
-    assert verdict.judge(100, 9.0, 0.5, loss_at_chance=True) == "healthy"
+    assert verdict.judge(100, 9.0, 0.5, loss_at_chance=True) == EARLY
     assert verdict.judge(200, 9.0, 0.5, loss_at_chance=True) == "collapsing since step 100"
     assert verdict.judge(300, 9.0, 0.5, loss_at_chance=False) == "healthy"
     assert verdict.judge(400, 9.0, 0.5, loss_at_chance=True) == "healthy"
@@ -100,7 +121,7 @@ def test_a_loss_at_chance():
 def test_a_loss_at_chance_while_the_embeddings_spread_is_no_collapse():
     verdict = Verdict()
     grown = [verdict.judge(100 * n, 2.0 * n, 0.1 * n, loss_at_chance=True) for n in (1, 2, 3, 4)]
-    assert grown == ["healthy"] * 4
+    assert grown == [EARLY, EARLY, "healthy", "healthy"]
     told = [verdict.judge(100 * n, 8.0, 0.1 * n, loss_at_chance=True) for n in (5, 6, 7)]
     assert told == ["healthy", "collapsing since step 500", "collapsing since step 500"]
 
@@ -108,7 +129,7 @@ def test_a_loss_at_chance_while_the_embeddings_spread_is_no_collapse():
 def test_a_loss_above_chance_is_no_collapse():
     above = "the loss has been above its chance value (4.84) since step 100: lower the rate or train longer"
     verdict = Verdict()
-    assert verdict.judge(100, 9.0, 0.5, exceeded=4.844) == "healthy"
+    assert verdict.judge(100, 9.0, 0.5, exceeded=4.844) == EARLY
     assert verdict.judge(200, 9.0, 0.5, exceeded=4.844) == above
     verdict = Verdict(**verdict.state())
     assert verdict.judge(300, 9.0, 0.5, exceeded=4.844) == above
@@ -181,7 +202,9 @@ def test_a_run_that_collapses_says_so(tmp_path, monkeypatch):
     assert any("since step" in text for text in events)
     with new_run(tmp_path / "good") as run:
         fit(Pairs(), config, run)
-        assert {line["verdict"] for line in run.metrics("health")} == {"healthy"}
+        verdicts = [line["verdict"] for line in run.metrics("health")]
+        assert verdicts == [EARLY, EARLY] + ["healthy"] * (len(verdicts) - 2)
+        assert not [line["text"] for line in run.metrics("event") if "healthy" in line["text"] or EARLY in line["text"]]
 
 
 ABOVE = "the loss has been above its chance value (2.08) since step 30: lower the rate or train longer"
@@ -197,7 +220,7 @@ def test_a_loss_no_better_than_chance_is_not_healthy(loss, told):
     health = Health(Pairs(), 0, torch.device("cpu"), None)
     early = [health(step, loss=loss * chance, chance=chance, warm=False)["verdict"] for step in (10, 20)]
     late = [health(step, loss=loss * chance, chance=chance, warm=True)["verdict"] for step in (30, 40)]
-    assert early == ["healthy", "healthy"]
+    assert early == [EARLY, EARLY]
     assert late == ["healthy", told]
 
 
@@ -215,4 +238,4 @@ def test_a_loss_stuck_at_chance_is_seen_in_a_run(tmp_path, monkeypatch):
         fit(Blind(), config, run)
         verdicts = [line["verdict"] for line in run.metrics("health")]
         assert run.read_json("facts.json")["chance_loss"] == pytest.approx(math.log(127))
-    assert verdicts == ["healthy"] + ["collapsing since step 10"] * 5
+    assert verdicts == [EARLY] + ["collapsing since step 10"] * 5

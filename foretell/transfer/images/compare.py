@@ -173,8 +173,10 @@ def _cut_off(held: Labelled, store: ImageStore, config: TransferConfig) -> list[
     )
 
 
-def _about_test(held: Labelled, split: str) -> dict[str, Any]:
+def _about_test(held: Labelled, drawn_of: int, split: str) -> dict[str, Any]:
     about: dict[str, Any] = {"samples": count(held), "split": split}
+    if count(held) < drawn_of:
+        about["of"] = drawn_of
     if held.unlabelled:
         about["unlabelled"] = held.unlabelled
     if held.groups is not None:
@@ -265,7 +267,7 @@ def compare(
         return {"search": work.join(chosen, fractions)}
     work_ahead(work, chosen, fractions, protocol.jobs)
     result = work.run(chosen, fractions)
-    result["test"] = _about_test(held, split)
+    result["test"] = _about_test(held, count(parts.held), split)
     widen_spreads(result["summary"], _groups({"accuracy": held, PREFIX + "accuracy": shifted}))
     result["commonest"] = commonest_of(held)
     result[KEY] = labels_fingerprint(store, config, column)

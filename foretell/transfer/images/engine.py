@@ -288,6 +288,9 @@ class ImageEngine(Engine[Labelled]):
             **confusion_of(tally.matrix),
         }
 
+    def commonest(self) -> dict[str, Any] | None:
+        return cases.commonest_of(self.test)
+
     # all labels -------------------------------------------------------------------------------------------------
 
     def with_all_labels(self) -> tuple[dict[str, Any], dict[str, Any]]:

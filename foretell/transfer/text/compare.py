@@ -12,17 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from foretell.encoders.language import LanguageModel
 from foretell.errors import unknown
-from foretell.measures.metrics import commonest
 from foretell.measures.verdict import beside
 from foretell.run import Run
 from foretell.tasks.answering import Answering
 from foretell.tasks.base import Task
 from foretell.tasks.baselines import about_baseline
-from foretell.tasks.classification import Classification
 from foretell.tasks.tagging import Tagging
 from foretell.train.machine import named_device
 from foretell.transfer.ahead import work_ahead
@@ -146,27 +142,23 @@ def _work(
 ) -> TextEngine:
     model.to(named_device(config.device))
     train, test = train.led_by(config.metric), test.led_by(config.metric)
-    return _kind(train)(
+    work = _kind(train)(
         model=model.eval(), train=train, test=at_most(test, config.test_samples), protocol=protocol, config=config,
         cache=cache, progress=progress, data=data, folder=folder,
     )  # fmt: skip
-
-
-def commonest_of(test: Task) -> dict[str, Any] | None:
-    """``metrics.commonest`` of a test part whose texts have one class each; None of another task."""
-    if not isinstance(test, Classification):
-        return None
-    return commonest(np.bincount(test.codes, minlength=len(test.classes)), test.classes)
+    work.drawn_of = len(test)
+    return work
 
 
 def _about(work: TextEngine, split: str, data: str, labels: str) -> dict[str, Any]:
+    drawn = {"of": work.drawn_of} if len(work.test) < work.drawn_of else {}
     return {
         "task": work.train.name,
         "data": data,
         **({KEY: labels} if labels else {}),
         "metric": work.metrics[0],
-        "test": {"samples": len(work.test), "split": split},
-        "commonest": commonest_of(work.test),
+        "test": {"samples": len(work.test), "split": split, **drawn, **work.test.counted()},
+        "commonest": work.commonest(),
         "train": {"samples": len(work.train)},
         "device": str(device_of(work.model)),
     }

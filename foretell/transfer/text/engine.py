@@ -16,7 +16,7 @@ from torch import nn
 from foretell.encoders.language import LanguageModel
 from foretell.measures.intervals import bootstrap, widened
 from foretell.measures.knn import knn
-from foretell.measures.metrics import led_by, with_intervals
+from foretell.measures.metrics import commonest, led_by, with_intervals
 from foretell.tasks.base import Task
 from foretell.tasks.classification import Classification, ClassScore
 from foretell.tasks.inputs import Index
@@ -44,6 +44,7 @@ class TextEngine(Engine[Task]):
     arms = TEXT_ARMS
     tuned_arms: tuple[str, ...] = TEXT_TUNED
     always = "tfidf"
+    drawn_of = 0  # examples of the whole test part, of which ``test`` may be some
 
     def __init__(
         self,
@@ -258,6 +259,11 @@ class TextEngine(Engine[Task]):
         return lambda task: model.predictions(bank.of(task, kind), task), forward_flops(
             bank.model.shape, data.sequences.length
         )
+
+    def commonest(self) -> dict[str, Any] | None:
+        if not isinstance(self.test, Classification):
+            return None
+        return commonest(np.bincount(self.test.codes, minlength=len(self.test.classes)), self.test.classes)
 
     # all labels -------------------------------------------------------------------------------------------------------
 

@@ -136,7 +136,7 @@ def finetune_text(
         test = like(test, fitted.tuner.task)
         score = test.score()
         fitted.tuner.judged(test, score)
-        facts["test"] = {"samples": len(test), **score.result()}
+        facts["test"] = {"samples": len(test), **test.counted(), **score.result()}
         if isinstance(score, ClassScore):
             facts["test"]["confusion"] = np.asarray(score.tally.matrix).tolist()
     return fitted.tuner, facts

@@ -174,8 +174,8 @@ def test_figures_as_published_hold_and_their_opposite_does_not(
     findings = claim.work(lab)
     assert overall(findings) == "holds"
     assert any(
-        f"{WHOLE} equals {START} with all 110 labels (accuracy 58.1%) at fewer than 11; no interval: the differences "
-        "of all 3 seeds are alike" in note
+        f"{WHOLE[1:]} needs fewer than 11 labels for the accuracy that {START} has with all 110 (58.1%); no interval, as the "
+        "difference is the same in all 3 seeds" in note
         for note in claim.notes
     )
     monkeypatch.setattr(staged, "compared", figures(WRONG))
