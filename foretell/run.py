@@ -246,11 +246,25 @@ class Run:
 
     # writing ---------------------------------------------------------------------------------------------------------
 
+    def check_there(self) -> None:
+        """Raise ForetellError where the folder that this process holds is no longer in its place, or another is there."""
+        if self._lock is None:
+            return
+        try:
+            there = os.path.samestat(os.stat(self.path / ".lock"), os.fstat(self._lock.fileno()))
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        if not there:
+            raise ForetellError(
+                f"{self.path}: was removed or moved while this process wrote to it; begin anew with another --out"
+            )
+
     def write_json(self, name: str, value: Any) -> None:
         """Write ``value`` to ``name`` (relative, with its suffix) aside and rename."""
+        self.check_there()
         target = self.path / name
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(exist_ok=True)
         except OSError as error:
             raise _unwritten(target, error) from error
         write_aside(target, json_text(value))
@@ -259,6 +273,7 @@ class Run:
         """Append one line to metrics.jsonl: all of it or, raising ForetellError, nothing."""
         line = json.dumps(_plain({"kind": kind, "time": time.time(), **values})) + "\n"
         path = self.path / "metrics.jsonl"
+        self.check_there()
         try:
             if self._metrics is None:
                 self._metrics = open(path, "ab", buffering=0)  # noqa: SIM115 (what is kept in a buffer may be lost)
@@ -268,6 +283,7 @@ class Run:
 
     def cut_metrics(self, step: int) -> None:
         """Drop lines after ``step`` (what a killed process logged past its last checkpoint)."""
+        self.check_there()
         lines = [line for line in self.metrics() if not ("step" in line and line["step"] > step)]
         if self._metrics is not None:
             self._metrics.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from foretell.objectives.base import Trainable
 from foretell.run import Run
 from foretell.train import checkpoint, cost, measure, memory
 from foretell.train.accumulate import check_batch, check_shared
-from foretell.train.budget import Pace, seconds_of, steps_per_round
+from foretell.train.budget import Pace, seconds_of, steps_per_round, told_rounds
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
 from foretell.train.health import Health, Verdict, chance_of
@@ -240,14 +239,8 @@ class _Fit:
         if not self.monitors:
             self._tell("training.patience has no effect: nothing is monitored (no usable labels, or no text held out)")
         elif begins:
-            monitor, steps = self.monitors[0], self.measured.steps
-            every = self.measured.every(monitor)
-            count = math.ceil(steps / every)
-            rounds = "1 round" if count == 1 else f"{count:,} rounds"
-            spaced = "every step" if every == 1 else f"every {every:,} steps"
-            text = f"training.patience = {patience}: {rounds} of {monitor.name} in {steps:,} steps, {spaced}"
-            if count <= patience:
-                text += ", too few to end the run early; lower training.health_every, or give a longer budget"
+            monitor = self.monitors[0]
+            text = told_rounds(patience, monitor.name, self.measured.every(monitor), self.measured.steps)
             self.journal.event(f"step {self.step}: {text}", self.step)
 
     def _look(self, last: bool) -> None:
@@ -273,6 +266,7 @@ class _Fit:
         self.curve.append((self.step, self.seconds, value))
         self.best = Best.after(self.best, monitor, value, self.step)
         if self.best.step == self.step and self.run is not None:
+            self.run.check_there()
             checkpoint.save(self.run.path / "checkpoints" / "best.pt", self._payload())
         if self.config.patience is not None and self.best.rounds >= self.config.patience:
             self.early = True
@@ -303,6 +297,7 @@ class _Fit:
                 f"step {self.step}: parameters are not finite; the last checkpoint is kept. Try a lower training.rate, "
                 "a longer training.warmup, training.clip = 1, or training.precision = 'float32'"
             )
+        self.run.check_there()
         folder = self.run.path / "checkpoints"
         checkpoint.save(checkpoint.path_of(folder, self.step), self._payload())
         checkpoint.prune(folder, self.config.keep)

@@ -75,9 +75,10 @@ def test_a_half_tokenised_text_is_not_gone_on_with_once_it_was_another(
     def killed(self: Watch, made: Path | None = None) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Watch, "check", killed)
-        open_tokens(open_corpus(text), made, cache=tmp_path / "cache")
+        with pytest.raises(KeyboardInterrupt):
+            open_tokens(open_corpus(text), made, cache=tmp_path / "cache")
     (work,) = (tmp_path / "cache" / "tokens").glob("*.building")
     whole = (work / "ids.bin").read_bytes()
     state = '{"files": "others", "documents": 1, "read": 1, "sentences": 2, "tokens": 4}'
@@ -119,9 +120,10 @@ def test_a_zip_that_changes_while_it_is_unpacked_is_not_kept(tmp_path: Path, mon
         unpacked(*given)
         os.utime(packed, (1, 1))
 
-    with monkeypatch.context() as patch, pytest.raises(InputError, match=f"^{packed}: {CHANGED}"):
+    with monkeypatch.context() as patch:
         patch.setattr(archive, "_unpack", changing)
-        archive.unpack(packed, tmp_path / "cache")
+        with pytest.raises(InputError, match=f"^{packed}: {CHANGED}"):
+            archive.unpack(packed, tmp_path / "cache")
     assert list((tmp_path / "cache" / "unpacked").iterdir()) == []
     assert archive.unpack(packed, tmp_path / "cache").is_dir()
 
