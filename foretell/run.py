@@ -22,6 +22,7 @@ import fcntl
 import json
 import math
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -208,6 +209,15 @@ class Run:
         if not (path / "recipe.toml").is_file():
             raise InputError(f"{path}: not a run folder (it has no recipe.toml); give the --out of an earlier run")
         return cls(path, None)
+
+    @classmethod
+    def remove(cls, path: Path) -> None:
+        """Remove what is in ``path``, which may be a run that has not begun. Raises InUse where a process holds it."""
+        lock = cls._take(path)
+        try:
+            shutil.rmtree(path)
+        finally:
+            lock.close()
 
     @staticmethod
     def _take(path: Path, do: str = "wait for it") -> BinaryIO:

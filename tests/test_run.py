@@ -118,6 +118,16 @@ def test_a_run_whose_folder_was_removed_is_not_written_to(tmp_path: Path, anothe
     run.close()
 
 
+def test_a_run_is_not_removed_while_a_process_holds_it(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    with pytest.raises(InputError, match=rf"in use by process {os.getpid()} on .*; wait for it"):
+        Run.remove(tmp_path / "run")
+    assert (tmp_path / "run").exists()
+    run.close()
+    Run.remove(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_is_held_even_where_its_holder_cannot_be_noted(tmp_path: Path) -> None:
     new(tmp_path / "run").close()
     (tmp_path / "run" / ".lock").write_bytes(b"")
