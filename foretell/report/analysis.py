@@ -300,9 +300,6 @@ class Cost:
     share: float | None = None
 
 
-SILENT = 300.0  # seconds without a heartbeat after which a running process is taken for dead
-
-
 def costs(run: Gathered) -> list[Cost]:
     """Pretraining, then each arm at few labels (mean over seeds, the search left out), then the whole comparison."""
     peak = peak_of(run)
@@ -467,12 +464,11 @@ def _state_sentence(run: Gathered) -> str:
         return f"Pretraining failed at {where}" + (f": {why.rstrip('.')}." if why else ".")
     if run.state == "stopped":
         return f"Pretraining was stopped at {where} and can go on from its last checkpoint."
-    heartbeat = float(run.status.get("heartbeat") or "inf")
-    if run.state == "running" and time.time() - heartbeat > SILENT:
-        last = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat))
-        return (
-            f"Pretraining broke off at {where}: it was last heard of on {last}, and can go on from its last checkpoint."
-        )
+    if run.state == "broken":
+        heartbeat = run.status.get("heartbeat")
+        last = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat)) if words.known(heartbeat) else ""
+        heard = f"it was last heard of on {last}, and" if last else "it"
+        return f"Pretraining broke off at {where}: {heard} can go on from its last checkpoint."
     if run.state == "running":
         return f"Pretraining is at {where}{_health_clause(run)}; the numbers below are those so far."
     return "This run has written no status."
