@@ -232,6 +232,12 @@ class _Fit:
         if not self.journal.wanted:
             warnings.warn(f"step {self.step}: {told}", ForetellWarning, stacklevel=3)
 
+    def _tell_once(self, told: str) -> None:
+        """``_tell`` of a run that has ended, which may be resumed again."""
+        text = f"step {self.step}: {told}"
+        if self.run is None or all(line.get("text") != text for line in self.run.metrics("event")):
+            self._tell(told)
+
     def _tell_rounds(self, patience: int, *, begins: bool) -> None:
         """How often ``patience`` is asked for, and that it cannot end the run where there are too few rounds; once, where
         the run ``begins``.
@@ -423,13 +429,13 @@ class _Fit:
         path = self.run.path / "checkpoints" / "best.pt"
         saved = checkpoint.load(path)
         if saved["step"] != best.step:
-            self._tell(
+            self._tell_once(
                 f"the weights stay those of the last step: {path.name} is not of step {best.step}, which was best"
             )
             return self.step
         with checkpoint.restoring(path):
             self.trainable.load_state_dict(saved["module"])
-        self._tell(f"the weights are those of step {best.step}, whose {best.monitor} was best ({best.value:.4g})")
+        self._tell_once(f"the weights are those of step {best.step}, whose {best.monitor} was best ({best.value:.4g})")
         return best.step
 
     def _tell_untrained(self) -> None:
@@ -442,7 +448,7 @@ class _Fit:
             return
         higher = self.monitors[0].higher_is_better
         if before > self.best.value if higher else before < self.best.value:
-            self._tell(
+            self._tell_once(
                 f"{self.best.monitor} was best before training ({before:.4g}): no round came up to it, the best one with "
                 f"{self.best.value:.4g} at step {self.best.step}; give a longer budget, or try another objective"
             )
