@@ -316,7 +316,7 @@ def _interrupted(error: KeyboardInterrupt, folder: Path) -> KeyboardInterrupt:
     """What is told of it: the command of its step alone would leave the steps after it undone."""
     told = KeyboardInterrupt(*error.args)
     for note in getattr(error, "__notes__", []):
-        if "foretell pretrain" not in note:
+        if "foretell pretrain" not in note and "the same command" not in note:
             told.add_note(note)
     told.add_note(f"what is done is kept in {folder}; the same foretell pipeline command goes on")
     return told
