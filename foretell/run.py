@@ -146,7 +146,8 @@ def _before_recipe(child: Path) -> bool:
     """Whether ``child`` of a run folder may be there before recipe.toml is: nothing is lost with it."""
     if child.name in FOLDERS:
         return child.is_dir() and not any(child.iterdir())
-    return child.name == ".lock" or fnmatch(child.name, ".recipe.toml.*.tmp")
+    written = ("recipe.toml", "facts.json")
+    return child.name in (".lock", "facts.json") or any(fnmatch(child.name, f".{name}.*.tmp") for name in written)
 
 
 class InUse(InputError):
@@ -188,6 +189,7 @@ class Run:
             lock.close()
             raise not_empty
         try:
+            (path / "facts.json").unlink(missing_ok=True)
             for name in FOLDERS:
                 (path / name).mkdir(exist_ok=True)
         except OSError as error:
