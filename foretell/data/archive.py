@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import lzma
 import os
+import shutil
 import struct
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from foretell.data.stores import forgotten
 from foretell.data.watch import Watch
 from foretell.errors import ForetellError, InputError
 
@@ -88,6 +91,10 @@ def _check(path: Path, inside: list[zipfile.ZipInfo], size: int) -> None:
 
 def _write(archive: zipfile.ZipFile, inside: list[zipfile.ZipInfo], place: Path, watch: Watch) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
+    for left in place.parent.glob(".unpacking-*"):  # by a process that was killed
+        with contextlib.suppress(OSError):
+            if forgotten(left):
+                shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".unpacking-") as aside:
         root = Path(aside) / "files"
         for item in inside:

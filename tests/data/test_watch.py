@@ -110,7 +110,9 @@ def test_images_that_change_while_they_are_decoded_are_not_kept(tmp_path: Path, 
     assert len(open_images(source, cache=tmp_path / "cache", workers=1)) == 3
 
 
-def test_a_zip_that_changes_while_it_is_unpacked_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_that_changes_while_it_is_unpacked_is_not_kept_nor_what_was_left_of_one_long_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     an_image(tmp_path / "a.png")
     packed, unpacked = tmp_path / "a.zip", archive._unpack
     with zipfile.ZipFile(packed, "w") as file:
@@ -125,7 +127,11 @@ def test_a_zip_that_changes_while_it_is_unpacked_is_not_kept(tmp_path: Path, mon
         with pytest.raises(InputError, match=f"^{packed}: {CHANGED}"):
             archive.unpack(packed, tmp_path / "cache")
     assert list((tmp_path / "cache" / "unpacked").iterdir()) == []
+    left = tmp_path / "cache" / "unpacked" / ".unpacking-killed"
+    (left / "files").mkdir(parents=True)
+    os.utime(left, (1, 1))
     assert archive.unpack(packed, tmp_path / "cache").is_dir()
+    assert not left.exists()
 
 
 def test_headers_of_a_file_that_is_gone_when_they_are_read_are_not_kept(
