@@ -144,6 +144,8 @@ def build_files(
             waiting = [(k, part) for k, part in shards if k not in done]
             decode_all(crew, work, source.root, waiting, side, window, report)
         except _TooMany:
+            if watch is not None:
+                watch.check(made=work)
             limit.check(source, _first_bad(source, side, window, shards, bad), sum(bad.values()))
     with whole(work, "the half built store was"):
         facts = _facts(source, work, size, len(shards))

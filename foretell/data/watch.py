@@ -15,7 +15,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.paths: list[str] = []
-        self._states = array("q")
+        self._states: array[int] = array("q")
 
     def add(self, path: str | Path) -> os.stat_result:
         """The status of ``path``, from which on it is to stay as it is. Raises OSError where there is no such file."""
@@ -32,7 +32,7 @@ class Watch:
         """Raises InputError naming the first file that is another now, or gone, after removing ``made``, a folder made of it."""
         for number, path in enumerate(self.paths):
             try:
-                now = _state(os.stat(path))
+                now: tuple[int, ...] = _state(os.stat(path))
             except OSError:
                 now = ()
             if now != tuple(self._states[3 * number : 3 * number + 3]):

@@ -239,10 +239,8 @@ class _Builder:
             "columns": 4 * len(COLUMNS) * self.state.documents,
         }
         if any((self.work / f"{name}.bin").stat().st_size < size for name, size in sizes.items() if size):
-            self.state, sizes = (
-                _State(self.files),
-                dict.fromkeys(sizes, 0),
-            )  # not what the state was written of: all anew
+            # not what the state was written of: all anew
+            self.state, sizes = _State(self.files), dict.fromkeys(sizes, 0)
         for name, size in sizes.items():
             with open(self.work / f"{name}.bin", "ab") as file:
                 file.truncate(size)
