@@ -259,7 +259,7 @@ class Run:
     # writing ---------------------------------------------------------------------------------------------------------
 
     def check_there(self) -> None:
-        """Raise ForetellError where the folder that this process holds is no longer in its place, or another is there."""
+        """Raise ForetellError where the folder that this process holds is no longer in its place, or another one is."""
         if self._lock is None:
             return
         try:

@@ -177,8 +177,8 @@ def share_out(work: Work[Piece], processes: Sequence[Process]) -> None:
 def serve(work: Callable[[Message, Callable[[Message], None]], None]) -> bool:
     """Give each message that comes to ``work``, with a function that answers, until none comes any more.
 
-    A message that fails is told, and is the last. KeyboardInterrupt ends it, as SIGTERM does; it is raised in ``work``, too, where
-    the process that shares the work out is gone, which the answer says.
+    A message that fails is told, and is the last. KeyboardInterrupt ends it, as SIGTERM does; it is raised in ``work``, too,
+    where the process that shares the work out is gone, which the answer says.
     """
     answers, sys.stdout = sys.stdout, sys.stderr  # what else is printed must not come between the answers
     messages = _Messages()
@@ -208,8 +208,8 @@ def serve(work: Callable[[Message, Callable[[Message], None]], None]) -> bool:
 
 
 class _Messages:
-    """What comes by the standard input, read by a thread of its own, which notices its end in the middle of a piece, too: then
-    SIGTERM goes to this process.
+    """What comes by the standard input, read by a thread of its own, which notices its end in the middle of a piece, too:
+    then SIGTERM goes to this process.
     """
 
     def __init__(self) -> None:

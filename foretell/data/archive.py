@@ -30,8 +30,8 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error
 def unpack(path: Path, cache: Path) -> Path:
     """The folder ``cache/unpacked/...`` with the files of the zip ``path``, made at the first call.
 
-    Raises InputError when it is no zip, is encrypted, changes meanwhile, holds a path that leads out of it, or unpacks to more than
-    ``LARGEST`` bytes or ``PACKED`` times its size; ForetellError when the cache cannot be written.
+    Raises InputError when it is no zip, is encrypted, changes meanwhile, holds a path that leads out of it, or unpacks to
+    more than ``LARGEST`` bytes or ``PACKED`` times its size; ForetellError when the cache cannot be written.
     """
     watch = Watch()
     try:

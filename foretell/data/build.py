@@ -115,8 +115,8 @@ def build_files(
 ) -> None:
     """Build the store of ``source`` at ``folder`` by way of ``work``, which a later call for the same files resumes.
 
-    Raises InputError for too many unreadable files, mixed channels, values beyond ``scale`` and a file that ``watch`` finds
-    changed.
+    Raises InputError for too many unreadable files, mixed channels, values beyond ``scale`` and a file that ``watch``
+    finds changed.
     """
     plan = work / "join.json"
     if torn(work) or (plan.exists() and _joined(work)[2:] != (channels, scale)):
@@ -419,8 +419,8 @@ def build_array(
     progress: Callable[[int, int], None] | None,
     watch: Watch | None = None,
 ) -> None:
-    """Build the store of an array, a part at a time; an unfinished one is begun anew. Raises InputError, for a file that
-    ``watch`` finds changed too.
+    """Build the store of an array, a part at a time; an unfinished one is begun anew. Raises InputError, also for a file
+    that ``watch`` finds changed.
     """
     how = scale_of(images, scale)
     have = channels_of(images[0])

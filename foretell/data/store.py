@@ -335,7 +335,8 @@ def open_images(
         medical: how DICOM and NIfTI become images, and what of their headers becomes columns (``data.medical.describe``).
         progress: called with (files decoded, files).
 
-    Raises InputError for a source that is not as expected or changes meanwhile, ForetellError when the cache cannot be written.
+    Raises InputError for a source that is not as expected or changes meanwhile, ForetellError when the cache cannot be
+    written.
     """
     if side < 4:
         raise InputError(f"side={side}: expected at least 4 pixels")

@@ -22,8 +22,8 @@ DAMAGE = (
 
 @contextlib.contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Hold the file ``lock`` while a store is built, waiting for another process that builds the same one. Others that were
-    left half built beside it are removed after a week.
+    """Hold the file ``lock`` while a store is built, waiting for another process that builds the same one. Others that
+    were left half built beside it are removed after a week.
 
     Raises ForetellError for what the system refuses meanwhile: a cache that cannot be written, or is full.
     """
@@ -41,7 +41,7 @@ def alone(lock: Path) -> Iterator[None]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what processes that ended left half built in ``folder`` and nobody has gone on with: its files have changed."""
+    """Remove what processes that ended left half built in ``folder``, and nobody goes on with: its files have changed."""
     for work in folder.glob("*.building"):
         with contextlib.suppress(OSError):
             if forgotten(work):

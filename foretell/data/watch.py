@@ -1,4 +1,4 @@
-"""Whether files stayed as they were while they were read: what is kept of them goes by what they were at the beginning."""
+"""Whether files stayed as they were while they were read: what is kept of them goes by what they were at first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Watch:
         return self._states.tolist()
 
     def check(self, made: Path | None = None) -> None:
-        """Raises InputError naming the first file that is another now, or gone, after removing ``made``, a folder made of it."""
+        """Raises InputError naming the first file that is another now, or gone, after removing ``made``, a folder of it."""
         for number, path in enumerate(self.paths):
             try:
                 now: tuple[int, ...] = _state(os.stat(path))
@@ -42,5 +42,5 @@ class Watch:
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    # the second time is that of any change, of the name too: it tells of a file that was put back with its old first one
+    # the second time is of any change, of the name too: it tells of a file that was put back with its old first one
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns

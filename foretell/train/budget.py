@@ -83,7 +83,7 @@ def steps_per_round(steps: float, rounds: int) -> int:
 
 
 def told_rounds(patience: int, monitor: str, every: int, steps: int) -> str:
-    """How many rounds of ``monitor`` there are in ``steps``, one ``every`` so many, and whether ``patience`` can count so far."""
+    """How many rounds of ``monitor``, one ``every`` so many steps, there are, and whether ``patience`` can count so far."""
     count = math.ceil(steps / every)
     rounds = "1 round" if count == 1 else f"{count:,} rounds"
     spaced = "every step" if every == 1 else f"every {every:,} steps"

@@ -29,8 +29,8 @@ class Start(NamedTuple):
 
 
 def check_gone(place: Path) -> None:
-    """Raise InputError where the run in ``place`` has lost its last checkpoints, but not the best one: beginning again would
-    write over that.
+    """Raise InputError where the run in ``place`` has lost its last checkpoints, but not the best one: beginning again
+    would write over that.
     """
     folder = place / "checkpoints"
     best = folder / "best.pt"

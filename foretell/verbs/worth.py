@@ -103,8 +103,8 @@ def frozen(
 
 
 def keep(run: Run, result: dict[str, Any]) -> bool:
-    """Write results/evaluation.json, and put its scores into the comparison that the report reads; those of ``FROZEN`` that the
-    ``result`` lacks, and were measured before on its test part by its labels, stay in both.
+    """Write results/evaluation.json, and put its scores into the comparison that the report reads; those of ``FROZEN`` that
+    the ``result`` lacks, and were measured before on its test part by its labels, stay in both.
 
     "frozen_test" of the comparison says on which test images the scores of ``FROZEN`` are, and "frozen_labels" of which labels,
     where these are others than the comparison's, whose own "test", "classes" and "commonest" stay; the answer is whether they

@@ -89,7 +89,8 @@ class Corpus:
     """A source of text, understood but not read. ``files`` in a fixed order; ``notes`` say in words what was understood.
 
     ``labels`` and ``splits`` (one a file) come from the folders' names, where these are classes or splits. ``empty``:
-    rows without text that the last pass of ``documents`` has met and left out. ``watch``: the files as ``fingerprint`` read them.
+    rows without text that the last pass of ``documents`` has met and left out.
+    ``watch``: the files as ``fingerprint`` read them.
     """
 
     name: str
@@ -117,7 +118,9 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of every file's content in order, and of the rules; what is kept by it is made while ``watch`` finds no change."""
+        """A hash of every file's content in order, and of the rules; what is kept by it is made while ``watch`` finds no
+        change.
+        """
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((asdict(self.rules), sorted(self.columns.items()), self.encoding, self.lang)).encode())
         self.watch = Watch()
