@@ -22,6 +22,7 @@ import fcntl
 import json
 import math
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -145,7 +146,8 @@ def _before_recipe(child: Path) -> bool:
     """Whether ``child`` of a run folder may be there before recipe.toml is: nothing is lost with it."""
     if child.name in FOLDERS:
         return child.is_dir() and not any(child.iterdir())
-    return child.name == ".lock" or fnmatch(child.name, ".recipe.toml.*.tmp")
+    written = ("recipe.toml", "facts.json")
+    return child.name in (".lock", "facts.json") or any(fnmatch(child.name, f".{name}.*.tmp") for name in written)
 
 
 class InUse(InputError):
@@ -187,6 +189,7 @@ class Run:
             lock.close()
             raise not_empty
         try:
+            (path / "facts.json").unlink(missing_ok=True)
             for name in FOLDERS:
                 (path / name).mkdir(exist_ok=True)
         except OSError as error:
@@ -208,6 +211,15 @@ class Run:
         if not (path / "recipe.toml").is_file():
             raise InputError(f"{path}: not a run folder (it has no recipe.toml); give the --out of an earlier run")
         return cls(path, None)
+
+    @classmethod
+    def remove(cls, path: Path) -> None:
+        """Remove what is in ``path``, which may be a run that has not begun. Raises InUse where a process holds it."""
+        lock = cls._take(path)
+        try:
+            shutil.rmtree(path)
+        finally:
+            lock.close()
 
     @staticmethod
     def _take(path: Path, do: str = "wait for it") -> BinaryIO:
@@ -246,11 +258,25 @@ class Run:
 
     # writing ---------------------------------------------------------------------------------------------------------
 
+    def check_there(self) -> None:
+        """Raise ForetellError where the folder that this process holds is no longer in its place, or another one is."""
+        if self._lock is None:
+            return
+        try:
+            there = os.path.samestat(os.stat(self.path / ".lock"), os.fstat(self._lock.fileno()))
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        if not there:
+            raise ForetellError(
+                f"{self.path}: was removed or moved while this process wrote to it; begin anew with another --out"
+            )
+
     def write_json(self, name: str, value: Any) -> None:
         """Write ``value`` to ``name`` (relative, with its suffix) aside and rename."""
+        self.check_there()
         target = self.path / name
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(exist_ok=True)
         except OSError as error:
             raise _unwritten(target, error) from error
         write_aside(target, json_text(value))
@@ -259,6 +285,7 @@ class Run:
         """Append one line to metrics.jsonl: all of it or, raising ForetellError, nothing."""
         line = json.dumps(_plain({"kind": kind, "time": time.time(), **values})) + "\n"
         path = self.path / "metrics.jsonl"
+        self.check_there()
         try:
             if self._metrics is None:
                 self._metrics = open(path, "ab", buffering=0)  # noqa: SIM115 (what is kept in a buffer may be lost)
@@ -268,6 +295,7 @@ class Run:
 
     def cut_metrics(self, step: int) -> None:
         """Drop lines after ``step`` (what a killed process logged past its last checkpoint)."""
+        self.check_there()
         lines = [line for line in self.metrics() if not ("step" in line and line["step"] > step)]
         if self._metrics is not None:
             self._metrics.close()

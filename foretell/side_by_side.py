@@ -1,7 +1,7 @@
 """Pieces of work shared out over subprocesses, each with its part of the cores.
 
-Plain subprocesses: nothing is forked from a process that runs torch's threads, and one whose parent is gone ends with its
-piece. Pieces go to them, and answers come back, as lines of JSON.
+Plain subprocesses: nothing is forked from a process that runs torch's threads, and one whose parent is gone ends as by
+SIGTERM. Pieces go to them, and answers come back, as lines of JSON.
 """
 
 from __future__ import annotations
@@ -174,25 +174,67 @@ def share_out(work: Work[Piece], processes: Sequence[Process]) -> None:
 # a process that works -------------------------------------------------------------------------------------------------
 
 
-def serve(work: Callable[[Message, Callable[[Message], None]], None]) -> None:
+def serve(work: Callable[[Message, Callable[[Message], None]], None]) -> bool:
     """Give each message that comes to ``work``, with a function that answers, until none comes any more.
 
-    A message that fails is told, and is the last. KeyboardInterrupt ends it, as SIGTERM does.
+    A message that fails is told, and is the last. KeyboardInterrupt ends it, as SIGTERM does; it is raised in ``work``, too,
+    where the process that shares the work out is gone, which the answer says.
     """
     answers, sys.stdout = sys.stdout, sys.stderr  # what else is printed must not come between the answers
+    messages = _Messages()
 
     def answer(what: Message) -> None:
-        print(json.dumps(what), file=answers, flush=True)
+        try:
+            print(json.dumps(what), file=answers, flush=True)
+        except BrokenPipeError:  # nobody reads them any more; what is left of them is not to be tried again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), answers.fileno())
+            messages.gone = True
+            raise KeyboardInterrupt from None
 
-    try:
-        with sigterm_interrupts():
-            for line in sys.stdin:
-                try:
-                    work(json.loads(line), answer)
-                except InputError as error:
-                    return answer({"wrong": str(error)})
-                except ForetellError as error:
-                    return answer({"failed": str(error)})
-                answer({"end": True})
-    except KeyboardInterrupt:
-        return None
+    def work_on() -> None:
+        while (message := messages.take()) is not None:
+            try:
+                work(message, answer)
+            except InputError as error:
+                return answer({"wrong": str(error)})
+            except ForetellError as error:
+                return answer({"failed": str(error)})
+            answer({"end": True})
+
+    with suppress(KeyboardInterrupt), sigterm_interrupts():
+        messages.listen()
+        work_on()
+    return messages.gone
+
+
+class _Messages:
+    """What comes by the standard input, read by a thread of its own, which notices its end in the middle of a piece, too:
+    then SIGTERM goes to this process.
+    """
+
+    def __init__(self) -> None:
+        self.gone = False
+        self._come: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._read = self._taken = self._done = 0
+
+    def listen(self) -> None:
+        threading.Thread(target=self._listen, args=(sys.stdin.fileno(),), daemon=True).start()
+
+    def _listen(self, place: int) -> None:
+        rest = b""
+        while block := os.read(place, 1 << 16):  # not by sys.stdin: a process cannot end while a thread waits in that
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                self._read += 1
+                self._come.put(json.loads(line))
+        self.gone = True
+        if self._read > self._done:
+            os.kill(os.getpid(), signal.SIGTERM)
+        self._come.put(None)
+
+    def take(self) -> Message | None:
+        """The next message, None after the last; those that were taken are done."""
+        self._done = self._taken
+        message = self._come.get()
+        self._taken += 1
+        return message

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,39 @@ def test_whether_a_run_is_held_is_known_without_taking_it(tmp_path: Path) -> Non
     assert not Run.read(tmp_path / "run").held()
     (tmp_path / "run" / ".lock").unlink()
     assert not Run.read(tmp_path / "run").held()
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_a_run_whose_folder_was_removed_is_not_written_to(tmp_path: Path, another: bool) -> None:
+    run = new(tmp_path / "run")
+    run.log("step", step=1)
+    shutil.rmtree(tmp_path / "run")
+    other = new(tmp_path / "run") if another else None
+    writes: list[Callable[[], None]] = [
+        run.check_there,
+        lambda: run.status("running", step=2),
+        lambda: run.write_json("results/map.json", {}),
+        lambda: run.log("step", step=2),
+        lambda: run.cut_metrics(1),
+    ]
+    for write in writes:
+        with pytest.raises(ForetellError, match=rf"^{tmp_path / 'run'}: was removed or moved while this process wrote"):
+            write()
+    assert (tmp_path / "run").exists() == another
+    if other is not None:
+        assert not (tmp_path / "run" / "metrics.jsonl").exists()
+        other.status("running", step=0)
+    run.close()
+
+
+def test_a_run_is_not_removed_while_a_process_holds_it(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    with pytest.raises(InputError, match=rf"in use by process {os.getpid()} on .*; wait for it"):
+        Run.remove(tmp_path / "run")
+    assert (tmp_path / "run").exists()
+    run.close()
+    Run.remove(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_held_even_where_its_holder_cannot_be_noted(tmp_path: Path) -> None:

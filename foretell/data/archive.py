@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import lzma
 import os
+import shutil
 import struct
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from foretell.data.stores import forgotten
+from foretell.data.watch import Watch
 from foretell.errors import ForetellError, InputError
 
 LARGEST = 64 << 30  # bytes unpacked
@@ -26,11 +30,12 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error
 def unpack(path: Path, cache: Path) -> Path:
     """The folder ``cache/unpacked/...`` with the files of the zip ``path``, made at the first call.
 
-    Raises InputError when it is no zip, is encrypted, holds a path that leads out of it, or unpacks to more than
-    ``LARGEST`` bytes or ``PACKED`` times its size; ForetellError when the cache cannot be written.
+    Raises InputError when it is no zip, is encrypted, changes meanwhile, holds a path that leads out of it, or unpacks to
+    more than ``LARGEST`` bytes or ``PACKED`` times its size; ForetellError when the cache cannot be written.
     """
+    watch = Watch()
     try:
-        status = path.stat()
+        status = watch.add(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     key = hashlib.blake2b(
@@ -43,7 +48,7 @@ def unpack(path: Path, cache: Path) -> Path:
         with zipfile.ZipFile(path) as archive:
             inside = [item for item in archive.infolist() if not item.is_dir()]
             _check(path, inside, status.st_size)
-            _write(archive, inside, place)
+            _write(archive, inside, place, watch)
     except NotImplementedError:  # of the archive as a whole; of one file ``_unpack`` tells it
         raise InputError(
             f"{path}: a zip of a version that is not read, or a damaged one; pack it again, or give a folder"
@@ -84,14 +89,19 @@ def _check(path: Path, inside: list[zipfile.ZipInfo], size: int) -> None:
             raise InputError(f"{path}: is encrypted; unpack it yourself and give the folder")
 
 
-def _write(archive: zipfile.ZipFile, inside: list[zipfile.ZipInfo], place: Path) -> None:
+def _write(archive: zipfile.ZipFile, inside: list[zipfile.ZipInfo], place: Path, watch: Watch) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
+    for left in place.parent.glob(".unpacking-*"):  # by a process that was killed
+        with contextlib.suppress(OSError):
+            if forgotten(left):
+                shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".unpacking-") as aside:
         root = Path(aside) / "files"
         for item in inside:
             target = root / item.filename.replace("\\", "/")
             target.parent.mkdir(parents=True, exist_ok=True)
             _unpack(archive, item, target)
+        watch.check()
         if not place.is_dir():  # another process may have been first
             os.replace(root, place)
 

@@ -30,6 +30,7 @@ from foretell.data.settled import mark, torn
 from foretell.data.source import Source
 from foretell.data.stores import whole
 from foretell.data.table import many
+from foretell.data.watch import Watch
 from foretell.data.worker import shard_paths
 from foretell.errors import ForetellError, InputError
 
@@ -66,8 +67,11 @@ class Limit:
         )
 
 
-def key_of(source: Source, side: int, how: str = "") -> str:
-    """The name of a store in the cache: a hash of place, files with sizes and times of change, ``side``, ``how`` read."""
+def key_of(source: Source, side: int, how: str = "", watch: Watch | None = None) -> str:
+    """The name of a store in the cache: a hash of place, files with sizes and times of change, ``side``, ``how`` read.
+
+    ``watch`` is told of the files: what is kept by the name is made while it finds no change.
+    """
     digest = hashlib.blake2b(f"{VERSION}\0{source.root}\0{side}{how}".encode(), digest_size=12)
     root = str(source.root)
     for name in source.names or [""]:
@@ -75,7 +79,7 @@ def key_of(source: Source, side: int, how: str = "") -> str:
         if os.path.splitext(path)[1].lower() in VIDEO:
             digest.update(f"\0video {VIDEO_VERSION}".encode())
         try:
-            status = os.stat(path)
+            status = os.stat(path) if watch is None else watch.add(path)
             digest.update(f"\0{name}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogateescape"))
         except OSError:
             digest.update(f"\0{name}\0missing".encode("utf-8", "surrogateescape"))
@@ -107,10 +111,12 @@ def build_files(
     channels: int | None,
     scale: int | None,
     progress: Callable[[int, int], None] | None,
+    watch: Watch | None = None,
 ) -> None:
     """Build the store of ``source`` at ``folder`` by way of ``work``, which a later call for the same files resumes.
 
-    Raises InputError for too many unreadable files, mixed channels and values beyond ``scale``.
+    Raises InputError for too many unreadable files, mixed channels, values beyond ``scale`` and a file that ``watch``
+    finds changed.
     """
     plan = work / "join.json"
     if torn(work) or (plan.exists() and _joined(work)[2:] != (channels, scale)):
@@ -138,9 +144,13 @@ def build_files(
             waiting = [(k, part) for k, part in shards if k not in done]
             decode_all(crew, work, source.root, waiting, side, window, report)
         except _TooMany:
+            if watch is not None:
+                watch.check(made=work)
             limit.check(source, _first_bad(source, side, window, shards, bad), sum(bad.values()))
     with whole(work, "the half built store was"):
         facts = _facts(source, work, size, len(shards))
+    if watch is not None:
+        watch.check(made=work)
     limit.check(source, facts.bad)
     _join(source, folder, work, facts, side, channels, scale)
 
@@ -407,8 +417,11 @@ def build_array(
     channels: int | None,
     scale: int | None,
     progress: Callable[[int, int], None] | None,
+    watch: Watch | None = None,
 ) -> None:
-    """Build the store of an array, a part at a time; an unfinished one is begun anew. Raises InputError."""
+    """Build the store of an array, a part at a time; an unfinished one is begun anew. Raises InputError, also for a file
+    that ``watch`` finds changed.
+    """
     how = scale_of(images, scale)
     have = channels_of(images[0])
     target, notes = settle_channels(source, source.names[:1], np.array([have], np.int32), channels)
@@ -446,6 +459,8 @@ def build_array(
             f"{work}: the store cannot be written ({error.strerror or error}): make room, or set FORETELL_CACHE to "
             "another folder"
         ) from None
+    if watch is not None:
+        watch.check(made=work)
     publish(work, folder)
 
 

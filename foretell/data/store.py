@@ -27,6 +27,7 @@ from foretell.data.settled import settle, torn
 from foretell.data.source import Source, join, not_among, of_unused, scan
 from foretell.data.stores import alone, whole
 from foretell.data.table import Table
+from foretell.data.watch import Watch
 from foretell.errors import InputError
 from foretell.side_by_side import usable_cores
 
@@ -335,7 +336,8 @@ def open_images(
         medical: how DICOM and NIfTI become images, and what of their headers becomes columns (``data.medical.describe``).
         progress: called with (files decoded, files).
 
-    Raises InputError for a source that is not as expected, ForetellError when the cache cannot be written.
+    Raises InputError for a source that is not as expected or changes meanwhile, ForetellError when the cache cannot be
+    written.
     """
     if side < 4:
         raise InputError(f"side={side}: expected at least 4 pixels")
@@ -411,13 +413,14 @@ def _cached(
     from foretell.data import arrays
 
     images: list[arrays.Member] = []
+    watch = Watch()
     if found.kind == "array":
         images, found.table, notes = arrays.understand(found.root)
         found.names = [name for name in found.table.column("path") if name is not None]
         found.notes += notes
-        key = build.key_of(Source(found.name, found.kind, found.root, [], found.table), side)
+        key = build.key_of(Source(found.name, found.kind, found.root, [], found.table), side, watch=watch)
     else:
-        key = build.key_of(found, side, how)
+        key = build.key_of(found, side, how, watch)
     folder = _folder_of(cache / "images", key, channels, scale)
     if not _made(folder):  # a finished one is read from a cache that may not be written, too
         with alone(folder.parent / f"{key}.lock"):
@@ -425,9 +428,11 @@ def _cached(
             if _made(folder):  # by the process that was waited for
                 pass
             elif found.kind == "array":
-                build.build_array(found, images, folder, work, side, channels, scale, progress)
+                build.build_array(found, images, folder, work, side, channels, scale, progress, watch)
             else:
-                build.build_files(found, folder, work, side, window, crew, max_unreadable, channels, scale, progress)
+                build.build_files(
+                    found, folder, work, side, window, crew, max_unreadable, channels, scale, progress, watch
+                )
     settle(folder)
     store = _open(folder, found)
     limit = build.Limit(max_unreadable, len(found))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile
 
 from foretell.errors import ForetellError, InputError, in_brief
 
+FORGOTTEN = 7 * 24 * 3600.0  # seconds
 # what a part that is missing, cut or edited leads to
 DAMAGE = (
     *(FileNotFoundError, IsADirectoryError, NotADirectoryError, EOFError, BadZipFile),
@@ -20,7 +22,8 @@ DAMAGE = (
 
 @contextlib.contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Hold the file ``lock`` while a store is built, waiting for another process that builds the same one.
+    """Hold the file ``lock`` while a store is built, waiting for another process that builds the same one. Others that
+    were left half built beside it are removed after a week.
 
     Raises ForetellError for what the system refuses meanwhile: a cache that cannot be written, or is full.
     """
@@ -28,12 +31,28 @@ def alone(lock: Path) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with open(lock, "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            _clear(lock.parent)
             yield
     except OSError as error:
         raise ForetellError(
             f"{lock.parent}: the cache cannot be written ({error.strerror or error}); make room, or set FORETELL_CACHE to "
             "another folder"
         ) from None
+
+
+def _clear(folder: Path) -> None:
+    """Remove what processes that ended left half built in ``folder``, and nobody goes on with: its files have changed."""
+    for work in folder.glob("*.building"):
+        with contextlib.suppress(OSError):
+            if forgotten(work):
+                with open(work.with_suffix(".lock"), "w") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(work)
+
+
+def forgotten(work: Path) -> bool:
+    """Whether nothing was begun in the folder ``work`` for so long that nobody will go on with it. Raises OSError."""
+    return time.time() - work.stat().st_mtime > FORGOTTEN
 
 
 @contextlib.contextmanager

@@ -393,8 +393,10 @@ def missing(run: Gathered) -> list[tuple[str, str]]:
     """What the report leaves out, and the command that would add it."""
     path = shlex.quote(str(run.path))
     out = []
-    if run.state in ("failed", "stopped", "running") or not run.status:
+    if run.state in ("failed", "stopped", "running", "broken") or not run.status:
         out.append(("The rest of the pretraining and its encoder", f"foretell pretrain --resume {path}"))
+    elif not run.exported and not run.held:  # killed at its end
+        out.append(("Its encoder, which was not written yet", f"foretell pretrain --resume {path}"))
     if run.kind == "text":
         return [*out, *_missing_of_text(run, path)]
     if run.kind == "words":

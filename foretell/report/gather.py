@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +14,7 @@ from foretell.json_files import read_object
 from foretell.run import Run
 
 Json = dict[str, Any]
+SILENT = 300.0  # seconds without a heartbeat after which a process of another machine is taken for dead
 
 
 def judged_of(test: Json, noun: str) -> str:
@@ -26,7 +29,10 @@ def _last_part(source: str) -> str:
 
 @dataclass(frozen=True)
 class Gathered:
-    """The files of one run, parsed. Missing files are empty; pictures are PNG bytes by file stem."""
+    """The files of one run, parsed. Missing files are empty; pictures are PNG bytes by file stem.
+
+    ``held``: a process writes to it; ``exported``: it has what it learnt as an encoder, or as vectors of words.
+    """
 
     path: Path
     recipe_text: str
@@ -41,6 +47,8 @@ class Gathered:
     results: dict[str, Json] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
     encoder: Json = field(default_factory=dict)
+    held: bool = False
+    exported: bool = True
 
     def part(self, name: str) -> Json:
         """A part of facts.json ("data", "cost", ...), {} when it is missing."""
@@ -53,8 +61,15 @@ class Gathered:
 
     @property
     def state(self) -> str:
-        """running, finished, failed, stopped or unknown."""
-        return str(self.status.get("state", "unknown"))
+        """running, finished, failed, stopped, broken (what should be running is gone) or unknown."""
+        state = str(self.status.get("state", "unknown"))
+        return "broken" if state == "running" and self._gone else state
+
+    @cached_property
+    def _gone(self) -> bool:
+        """Whether nobody goes on with a run: of one that another machine may hold, its silence tells."""
+        here = self.status.get("host") == socket.gethostname()
+        return not self.held and (here or time.time() - float(self.status.get("heartbeat") or "inf") > SILENT)
 
     @property
     def kind(self) -> str:
@@ -120,6 +135,10 @@ def gather(path: str | Path) -> Gathered:
     monitors: dict[str, list[Json]] = {}
     for line in kinds["monitor"]:
         monitors.setdefault(str(line.get("name", "monitor")), []).append(line)
+    if files["status.json"].get("state") == "running":  # written every few seconds, the other with each step
+        logged = [line["step"] for line in kinds["step"] if isinstance(line.get("step"), int)]
+        told = files["status.json"].get("step")
+        files["status.json"]["step"] = max([*logged[-1:], told if isinstance(told, int) else 0])
     return Gathered(
         path=run.path,
         recipe_text=text,
@@ -134,4 +153,6 @@ def gather(path: str | Path) -> Gathered:
         results={file.stem: read_object(file) for file in sorted((run.path / "results").glob("*.json"))},
         pictures={file.stem: file.read_bytes() for file in sorted((run.path / "exhibits").glob("*.png"))},
         encoder=files["encoder/config.json"],
+        held=run.held(),
+        exported=any((run.path / "encoder" / name).is_file() for name in ("config.json", "vectors.bin")),
     )

@@ -12,7 +12,6 @@ from foretell.report.gather import Gathered
 from foretell.report.results import frozen_on
 from foretell.train.health import EARLY, HEALTHY
 
-SILENT = 300.0  # seconds without a heartbeat after which a running process is taken for dead
 LAST = 5  # lines of metrics.jsonl over which the accuracy of the pretext task at the end is a mean
 
 
@@ -81,12 +80,11 @@ def _state_sentence(run: Gathered) -> str:
         return f"Pretraining failed at {where}" + (f": {why.rstrip('.')}." if why else ".")
     if run.state == "stopped":
         return f"Pretraining was stopped at {where} and can go on from its last checkpoint."
-    heartbeat = float(run.status.get("heartbeat") or "inf")
-    if run.state == "running" and time.time() - heartbeat > SILENT:
-        last = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat))
-        return (
-            f"Pretraining broke off at {where}: it was last heard of on {last}, and can go on from its last checkpoint."
-        )
+    if run.state == "broken":
+        heartbeat = run.status.get("heartbeat")
+        last = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(heartbeat)) if words.known(heartbeat) else ""
+        heard = f"it was last heard of on {last}, and" if last else "it"
+        return f"Pretraining broke off at {where}: {heard} can go on from its last checkpoint."
     if run.state == "running":
         return f"Pretraining is at {where}{_health_clause(run)}; the numbers below are those so far."
     return "This run has written no status."

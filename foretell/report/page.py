@@ -53,6 +53,7 @@ FAULTS = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError)
 
 STATES = {
     "running": "still running",
+    "broken": "broken off, can be resumed",
     "failed": "failed",
     "stopped": "interrupted, can be resumed",
     "finished": "finished",

@@ -80,3 +80,14 @@ def steps_per_round(steps: float, rounds: int) -> int:
     9
     """
     return max(1, int(steps / rounds))
+
+
+def told_rounds(patience: int, monitor: str, every: int, steps: int) -> str:
+    """How many rounds of ``monitor``, one ``every`` so many steps, there are, and whether ``patience`` can count so far."""
+    count = math.ceil(steps / every)
+    rounds = "1 round" if count == 1 else f"{count:,} rounds"
+    spaced = "every step" if every == 1 else f"every {every:,} steps"
+    text = f"training.patience = {patience}: {rounds} of {monitor} in {steps:,} steps, {spaced}"
+    if count <= patience + 1:  # the first round improves on nothing, and the last one ends no run early
+        text += ", too few to end the run early; lower training.health_every, or give a longer budget"
+    return text

@@ -78,7 +78,7 @@ def save(path: Path, payload: dict[str, Any]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     sink: _Sink | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         with open(aside, "wb", buffering=0) as file:
             sink = _Sink(file)
             torch.save({"format": FORMAT, **payload}, sink)  # type: ignore[arg-type]

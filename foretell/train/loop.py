@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from foretell.objectives.base import Trainable
 from foretell.run import Run
 from foretell.train import checkpoint, cost, measure, memory
 from foretell.train.accumulate import check_batch, check_shared
-from foretell.train.budget import Pace, seconds_of, steps_per_round
+from foretell.train.budget import Pace, seconds_of, steps_per_round, told_rounds
 from foretell.train.config import TrainingConfig
 from foretell.train.feed import Feed
 from foretell.train.health import FINE, Health, Verdict
@@ -232,6 +231,12 @@ class _Fit:
         if not self.journal.wanted:
             warnings.warn(f"step {self.step}: {told}", ForetellWarning, stacklevel=3)
 
+    def _tell_once(self, told: str) -> None:
+        """``_tell`` of a run that has ended, which may be resumed again."""
+        text = f"step {self.step}: {told}"
+        if self.run is None or all(line.get("text") != text for line in self.run.metrics("event")):
+            self._tell(told)
+
     def _tell_rounds(self, patience: int, *, begins: bool) -> None:
         """How often ``patience`` is asked for, and that it cannot end the run where there are too few rounds; once, where
         the run ``begins``.
@@ -239,14 +244,8 @@ class _Fit:
         if not self.monitors:
             self._tell("training.patience has no effect: nothing is monitored (no usable labels, or no text held out)")
         elif begins:
-            monitor, steps = self.monitors[0], self.measured.steps
-            every = self.measured.every(monitor)
-            count = math.ceil(steps / every)
-            rounds = "1 round" if count == 1 else f"{count:,} rounds"
-            spaced = "every step" if every == 1 else f"every {every:,} steps"
-            text = f"training.patience = {patience}: {rounds} of {monitor.name} in {steps:,} steps, {spaced}"
-            if count <= patience + 1:  # the first round improves on nothing, and the last one ends no run early
-                text += ", too few to end the run early; lower training.health_every, or give a longer budget"
+            monitor = self.monitors[0]
+            text = told_rounds(patience, monitor.name, self.measured.every(monitor), self.measured.steps)
             self.journal.event(f"step {self.step}: {text}", self.step)
 
     def _look(self, last: bool) -> None:
@@ -272,6 +271,7 @@ class _Fit:
         self.curve.append((self.step, self.seconds, value))
         self.best = Best.after(self.best, monitor, value, self.step)
         if self.best.step == self.step and self.run is not None:
+            self.run.check_there()
             checkpoint.save(self.run.path / "checkpoints" / checkpoint.BEST, self._payload())
         patience, last = self.config.patience, self.step == self.measured.steps
         if patience is not None and self.best.rounds >= patience and not last:
@@ -303,6 +303,7 @@ class _Fit:
                 f"step {self.step}: parameters are not finite; the last checkpoint is kept. Try a lower training.rate, "
                 "a longer training.warmup, training.clip = 1, or training.precision = 'float32'"
             )
+        self.run.check_there()
         folder = self.run.path / "checkpoints"
         checkpoint.save(checkpoint.path_of(folder, self.step), self._payload())
         checkpoint.prune(folder, self.config.keep)
@@ -428,13 +429,13 @@ class _Fit:
         path = self.run.path / "checkpoints" / checkpoint.BEST
         saved = checkpoint.load(path)
         if saved["step"] != best.step:
-            self._tell(
+            self._tell_once(
                 f"the weights stay those of the last step: {path.name} is not of step {best.step}, which was best"
             )
             return self.step
         with checkpoint.restoring(path):
             self.trainable.load_state_dict(saved["module"])
-        self._tell(f"the weights are those of step {best.step}, whose {best.monitor} was best ({best.value:.4g})")
+        self._tell_once(f"the weights are those of step {best.step}, whose {best.monitor} was best ({best.value:.4g})")
         return best.step
 
     def _tell_untrained(self) -> None:
@@ -447,7 +448,7 @@ class _Fit:
             return
         higher = self.monitors[0].higher_is_better
         if before > self.best.value if higher else before < self.best.value:
-            self._tell(
+            self._tell_once(
                 f"{self.best.monitor} was best before training ({before:.4g}): no round came up to it, the best one with "
                 f"{self.best.value:.4g} at step {self.best.step}; give a longer budget, or try another objective"
             )

@@ -28,6 +28,20 @@ class Start(NamedTuple):
     measured: dict[str, Any] | None = None
 
 
+def check_gone(place: Path) -> None:
+    """Raise InputError where the run in ``place`` has lost its last checkpoints, but not the best one: beginning again
+    would write over that.
+    """
+    folder = place / "checkpoints"
+    best = folder / "best.pt"
+    if checkpoint.latest(folder) is None and best.exists():
+        step = checkpoint.load(best)["step"]
+        raise InputError(
+            f"{folder}: the last checkpoints are gone, and {best.name} is of step {step:,}; rename it to "
+            f"{checkpoint.path_of(folder, step).name} to go on from there, or delete it to begin again from step 0"
+        )
+
+
 def recipe_of(trainable: Trainable, config: TrainingConfig) -> dict[str, Any]:
     """What must be the same on resuming."""
     recipe: dict[str, Any] = {"training": config.model_dump(mode="json")}
@@ -60,6 +74,7 @@ def _found(run: Run | None, resume: bool | str | Path, trainable: Trainable, con
         raise InputError("resuming needs a run folder")
     path = checkpoint.latest(run.path / "checkpoints") if isinstance(resume, bool) else Path(resume)
     if path is None:
+        check_gone(run.path)
         facts = run.read_json("facts.json") or {}
         return Start(None, str(run.path / "facts.json"), measure.still_measured(facts, config))
     payload = checkpoint.load(path)

@@ -85,7 +85,8 @@ def work_ahead(engine: Engine[Any], arms: tuple[str, ...], fractions: list[Fract
         engine.total = engine.work_of(arms, fractions)
         work.told_of(f"{len(list(work.everything()))} trials and fits, {spoken(count)}")
         module = "foretell.transfer.ahead_worker"
-        share_out(work, [Process(module, str(path), threads=threads_for(count)) for _ in range(count)])
+        with engine.cache.kept():
+            share_out(work, [Process(module, str(path), threads=threads_for(count)) for _ in range(count)])
 
 
 def _finished(engine: Engine[Any], arms: tuple[str, ...], fractions: list[Fraction]) -> bool:

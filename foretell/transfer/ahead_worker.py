@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from foretell.side_by_side import Message, serve
@@ -16,7 +17,10 @@ def main(path: Path) -> None:
     def work(message: Message, answer: Callable[[Message], None]) -> None:
         answer({"entries": worked_out(engine, fractions, Piece(**message["piece"]), message["entries"])})
 
-    serve(work)
+    if serve(work):  # nobody else is left to remove what was handed over
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
 
 
 if __name__ == "__main__":

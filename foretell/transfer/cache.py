@@ -8,7 +8,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,17 +116,29 @@ class Cache:
         if self._sealed:
             raise Missing(name)
         began = time.perf_counter()
-        answer = finite(work())
+        with self.kept():
+            answer = finite(work())
         entry = {"key": name, "answer": answer, "seconds": time.perf_counter() - began}
         self._store(entry)
         self._new.append(entry)
         return dict(answer)
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """An interruption meanwhile says what goes on from the answers that outlive the process."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            note = f"what is finished is kept in {self._path}: the same command goes on from there"
+            if self._path is not None and note not in getattr(error, "__notes__", []):
+                error.add_note(note)
+            raise
+
     def _store(self, entry: Entry) -> None:
         self._answers[entry["key"]], self._took[entry["key"]] = entry["answer"], entry["seconds"]
         if self._path is not None:
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._path.parent.mkdir(exist_ok=True)
                 whole = not self._path.is_file() or self._path.read_bytes()[-1:] in (b"", b"\n")
                 with open(self._path, "a", encoding="utf-8") as file:
                     file.write(("" if whole else "\n") + json.dumps(entry) + "\n")

@@ -273,6 +273,7 @@ class Images(kinds.Kind[Setting]):
         assert views.mean is not None
         assert views.std is not None
         trained = recipe.objective.name
+        told = (run.read_json("facts.json") or {}).get("data", {})
         folder = save_encoder(
             encoder,
             run.path / "encoder",
@@ -282,7 +283,7 @@ class Images(kinds.Kind[Setting]):
             extra={
                 "objective": trained,
                 "steps": result.weights,
-                "source": setting.store.source,
+                "source": told.get("source", setting.store.source),  # as it was given, which the recipe does not say
                 **common.kept_reading(setting.store, recipe.data),
             },
             interpolation=views.interpolation,

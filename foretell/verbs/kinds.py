@@ -145,13 +145,15 @@ def lost(place: Path, name: str) -> InputError:
 
 
 def no_encoder(run: Run) -> InputError:
-    """What is told of a run whose training has not come to its end."""
+    """What is told of a run whose training has not come to its end, or that was killed before it wrote its encoder."""
     if run.held():
         return InputError(f"{run.path}: no encoder yet, since it is still being trained; wait for it")
     state = run.state() or "unfinished"
-    state = "cut off" if state == "running" else state  # nobody holds it: its process was killed
+    # nobody holds it: its process was killed
+    known = {"running": "the run is cut off", "finished": "training is finished, but the encoder was not written"}
+    why = known.get(state, f"the run is {state}")
     return InputError(
-        f"{run.path}: no encoder yet (the run is {state}); go on with: foretell pretrain --resume {shlex.quote(str(run.path))}"
+        f"{run.path}: no encoder yet ({why}); go on with: foretell pretrain --resume {shlex.quote(str(run.path))}"
     )
 
 

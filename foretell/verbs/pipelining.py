@@ -190,7 +190,7 @@ class Work:
             pretraining.go_on(place)
         else:
             if place.exists():  # stopped before training began: nothing of it is worth keeping
-                shutil.rmtree(place)
+                Run.remove(place)
             pretraining.start(options, recipe=step.recipe, budget=None, overrides=overrides, out=place)
         return Done(step, place, key, _seconds(place), reused, _facts(place), former)
 
@@ -242,8 +242,10 @@ class Work:
         if (place / "scores.json").is_file():
             found = _kept(place / "scores.json")
             return Done(step, place, key, found["seconds"], True, found | _classes(place), former)
-        if place.exists():  # stopped on the way: what it needs is in the run
+        if place.exists():  # stopped on the way: what it needs is in the run, which who makes a classifier of it holds
+            run = Run.resume(before.folder)
             shutil.rmtree(place)
+            run.close()
         began = time.monotonic()
         settings = {f"transfer.{name}": value for name, value in transfer.model_dump(mode="json").items()}
         made = finetune(before.folder, out=place, compare=False, trials=step.trials, set=settings)
@@ -314,7 +316,7 @@ def _interrupted(error: KeyboardInterrupt, folder: Path) -> KeyboardInterrupt:
     """What is told of it: the command of its step alone would leave the steps after it undone."""
     told = KeyboardInterrupt(*error.args)
     for note in getattr(error, "__notes__", []):
-        if "foretell pretrain" not in note:
+        if "foretell pretrain" not in note and "the same command" not in note:
             told.add_note(note)
     told.add_note(f"what is done is kept in {folder}; the same foretell pipeline command goes on")
     return told

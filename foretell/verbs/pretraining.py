@@ -22,6 +22,7 @@ from foretell.train.loop import FitResult, fit
 from foretell.train.machine import named_device
 from foretell.train.monitor import Monitor
 from foretell.train.progress import make_progress
+from foretell.train.resume import check_gone
 from foretell.verbs import common, kinds
 from foretell.verbs.kinds import Setting
 from foretell.verbs.outcomes import Pretraining
@@ -64,9 +65,9 @@ def start(
             say(f"  {note}")
         if run is None:
             return _elsewhere(_fitted(setting, path, None, ()))
+        # before the recipe, without which the folder is no run yet that could go on
+        common.write_facts(run, begun=kinds.settings_of(setting.recipe), **_rounds_of(asked))
         setting.recipe.save(run.path / "recipe.toml")
-        common.write_facts(run, begun=kinds.settings_of(setting.recipe))
-        _keep_rounds(run, asked)
         monitors = kind.monitors(setting, run)
         kind.begin(run, setting, monitors)
         return kind.finish(setting, run, _fitted(setting, path, run, monitors))
@@ -99,12 +100,21 @@ def go_on(place: Path, overrides: Overrides = ()) -> Pretraining:
             common.write_facts(run, data={"source": setting.store.source})
         monitors = kind.monitors(setting, run)
         if checkpoint.latest(run.path / "checkpoints") is None:  # it was stopped while it began
-            run.cut_metrics(-1)
+            _begin_again(run)
             kind.begin(run, setting, monitors)
         return kind.finish(setting, run, _fitted(setting, place, run, monitors, resume=True))
     finally:
         if run is not None:
             run.close()
+
+
+def _begin_again(run: Run) -> None:
+    """Forget what was logged, and say so where that was of a training. Raises InputError as ``check_gone``."""
+    check_gone(run.path)
+    done = max((line.get("step", 0) for line in run.metrics("step")), default=0)
+    if done:
+        say(f"no checkpoint is left of the {done:,} steps that it has logged: it begins again from step 0")
+    run.cut_metrics(-1)
 
 
 def _check_movable(overrides: Overrides) -> None:
@@ -211,15 +221,14 @@ def _rounds(asked: Recipe) -> int | None:
     return max(ROUNDS, training.patience + 1)
 
 
-def _keep_rounds(run: Run, asked: Recipe) -> None:
-    """Write ``_rounds`` to facts.json: a settled recipe does not tell which settings were given."""
+def _rounds_of(asked: Recipe) -> dict[str, dict[str, int]]:
+    """``_rounds`` for facts.json: a settled recipe does not tell which settings were given."""
     rounds = _rounds(asked)
-    if rounds is not None:
-        common.write_facts(run, patience={"rounds": rounds})
+    return {} if rounds is None else {"patience": {"rounds": rounds}}
 
 
 def _kept_rounds(run: Run) -> int | None:
-    """What ``_keep_rounds`` wrote, None where it was nothing. Raises InputError where it is damaged."""
+    """The rounds of ``_rounds_of``, None where it was nothing. Raises InputError where it is damaged."""
     kept = (run.read_json("facts.json") or {}).get("patience", {})
     rounds = kept.get("rounds") if isinstance(kept, dict) else kept
     if rounds is None or (type(rounds) is int and rounds > 0):

@@ -97,17 +97,21 @@ def frozen(
 
 
 def keep(run: Run, result: dict[str, Any]) -> bool:
-    """Write results/evaluation.json, and put its scores into the comparison that the report reads.
+    """Write results/evaluation.json, and put its scores into the comparison that the report reads; those of ``FROZEN`` that
+    the ``result`` lacks, and were measured before on its test part by its labels, stay in both.
 
     "frozen_test" of the comparison says on which test images the scores of ``FROZEN`` are, and "frozen_labels" of which labels,
     where these are others than the comparison's, whose own "test", "classes" and "commonest" stay; the answer is whether they
     are. What is no comparison yet is that of the ``result`` alone.
     """
-    run.write_json("results/evaluation.json", result)
     comparison = run.read_json("results/comparison.json") or {}
+    earlier = earlier_frozen(comparison, result)
+    run.write_json(
+        "results/evaluation.json", {**result, **{name: earlier[name] for name in earlier if not result[name]}}
+    )
     scores = {name: result[name] for name in FROZEN if result[name]}
     test = {name: result["test"][name] for name in ("samples", "split", "images", "of") if name in result["test"]}
-    scores = {**earlier_frozen(comparison, result), **scores, "frozen_test": test}
+    scores = {**earlier, **scores, "frozen_test": test}
     own = {name: result[name] for name in ("classes", labels.KEY)}
     comparison = {name: value for name, value in comparison.items() if name not in (*FROZEN, labels.FROZEN)}
     if not comparison.get("summary"):

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -154,33 +156,76 @@ def test_a_signal_ends_all_of_it_and_says_how_to_go_on(tmp_path: Path, number: s
 
 
 def test_a_worker_that_is_ended_puts_its_work_in_order(tmp_path: Path) -> None:
-    begun, kept = tmp_path / "begun", tmp_path / "kept"
+    with begun_worker(tmp_path) as one:
+        one.terminate()
+        ended(one, gone=False)
+    assert (tmp_path / "kept").exists()
+
+
+def test_a_worker_whose_parent_is_gone_ends_soon_and_puts_its_work_in_order(tmp_path: Path) -> None:
+    with begun_worker(tmp_path) as one:
+        assert one.stdin is not None
+        one.stdin.close()
+        ended(one, gone=True)
+    assert (tmp_path / "kept").exists()
+
+
+def test_a_worker_whose_answers_nobody_reads_ends_without_a_traceback(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from foretell.side_by_side import serve
+gone = serve(lambda message, answer: answer({"as": "before"}))
+os.write(2, str(gone).encode())
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as one:
+        assert one.stdin is not None
+        assert one.stdout is not None
+        assert one.stderr is not None
+        one.stdout.close()
+        one.stdin.write(b"{}\n")
+        one.stdin.flush()
+        assert one.wait(timeout=60) == 0
+        assert one.stderr.read() == b"True"
+
+
+def ended(one: subprocess.Popen[str], *, gone: bool) -> None:
+    assert one.wait(timeout=60) == 0
+    assert one.stdout is not None
+    assert one.stderr is not None
+    assert (one.stdout.read(), one.stderr.read()) == (f"{gone}\n", "")
+
+
+@contextmanager
+def begun_worker(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A worker with a piece of 100 s under way; it makes the file "kept" when that is stopped, and prints its answer."""
     script = f"""
 import time
 from pathlib import Path
 from foretell.side_by_side import serve
+import sys
+
+folder, out = Path({str(folder)!r}), sys.stdout
 
 def work(message, answer):
     try:
-        Path({str(begun)!r}).touch()
+        (folder / "begun").touch()
         time.sleep(100)
     finally:
-        Path({str(kept)!r}).touch()
+        (folder / "kept").touch()
 
-serve(work)
+print(serve(work), file=out)
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as one:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], text=True, **pipes) as one:
         assert one.stdin is not None
         one.stdin.write("{}\n")
         one.stdin.flush()
         until = time.monotonic() + 60
-        while not begun.exists() and time.monotonic() < until:
+        while not (folder / "begun").exists() and time.monotonic() < until:
             time.sleep(0.05)
-        one.terminate()
-        _, told = one.communicate(timeout=60)
-    assert (one.returncode, told, kept.exists()) == (0, "", True)
+        yield one
 
 
 def test_the_time_of_a_claim_that_is_ended_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,3 +130,22 @@ def test_the_labels_that_chose_the_step_are_told_wherever_the_encoder_is_judged(
         assert page.count(told) == 2 * (folder == run)  # beside the monitors, and how it was measured
         assert ("no label read" in page) == (folder != run)
         assert (told in (folder / "MODEL_CARD.md").read_text()) == (folder == run)
+
+
+def test_scores_that_a_new_result_lacks_stay_in_the_evaluation(held: Run) -> None:
+    scores = {"pretrained": {"accuracy": 0.9}}
+    known = {
+        "classes": ["a", "b"],
+        KEY: "one",
+        "commonest": {},
+        "test": {"samples": 4, "split": "a fifth"},
+        "knn": scores,
+    }
+    whole = {**known, "linear_probe": scores, "retrieval": scores}
+    worth.keep(held, whole)
+    for lacking in ({"linear_probe": {}, "retrieval": {}}, {"linear_probe": scores, "retrieval": {}}):
+        worth.keep(held, {**known, **lacking})
+        assert held.read_json("results/evaluation.json") == whole
+    other = {**known, "linear_probe": {}, "retrieval": {}, "test": {"samples": 5, "split": "a fifth"}}
+    worth.keep(held, other)
+    assert held.read_json("results/evaluation.json") == other

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 
 from foretell.data.store import open_images
 from foretell.errors import InputError
+from foretell.run import Run
 from foretell.verbs import pipeline_plan, pipelining, pretraining
 
 pytest.importorskip("pydicom")
@@ -142,6 +144,24 @@ def test_nothing_is_done_twice(done: Path, studies: Path, foretell: Call) -> Non
     (start,) = (done / "run").glob("start-*/start.json")
     changed = {path for path, time in files.items() if path.stat().st_mtime_ns != time} - {start}
     assert not changed
+
+
+@pytest.mark.parametrize(("step", "lacks"), [("cases", "split.json"), ("classifier", "scores.json")])
+def test_a_folder_that_another_process_is_filling_is_left_to_it(
+    done: Path, studies: Path, foretell: Call, tmp_path: Path, step: str, lacks: str
+) -> None:
+    shutil.copytree(done, tmp_path / "made")
+    (place,) = (tmp_path / "made" / "run").glob(f"{step}-*")
+    (run,) = (tmp_path / "made" / "run").glob("cases-*")
+    (place / lacks).unlink()
+    if step == "cases":
+        (run / "encoder" / "model.safetensors").unlink()
+    before = sorted(path for path in place.rglob("*") if path.name != ".lock")
+    held = Run.resume(run)
+    said = foretell(*again(tmp_path / "made", studies))
+    refused(said, f"{run}: in use by process {os.getpid()} on ")
+    held.close()
+    assert sorted(path for path in place.rglob("*") if path.name != ".lock") == before
 
 
 def test_a_changed_setting_does_its_step_and_those_after_it_again(done: Path, studies: Path, foretell: Call) -> None:

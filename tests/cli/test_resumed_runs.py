@@ -23,8 +23,11 @@ from foretell.verbs import image_pretraining
 Call = Callable[..., Any]
 
 
-def test_ctrl_c_says_how_to_go_on_and_resuming_finishes(foretell: Call, pictures: Path, tmp_path: Path) -> None:
+def test_ctrl_c_says_how_to_go_on_and_resuming_finishes(
+    foretell: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "run"
+    monkeypatch.chdir(pictures.parent)
 
     def interrupt() -> None:
         until = time.monotonic() + 120
@@ -38,7 +41,7 @@ def test_ctrl_c_says_how_to_go_on_and_resuming_finishes(foretell: Call, pictures
     thread = threading.Thread(target=interrupt)
     thread.start()
     words = [word if word != "3 steps" else "30 steps" for word in SMALL]
-    said = foretell("pretrain", pictures, "--out", folder, *words)
+    said = foretell("pretrain", pictures.name, "--out", folder, *words)
     thread.join()
     assert said.status == 130
     last = said.err.splitlines()[-1]
@@ -57,6 +60,8 @@ def test_ctrl_c_says_how_to_go_on_and_resuming_finishes(foretell: Call, pictures
     said = foretell("pretrain", "--resume", folder)
     assert said.status == 0, said.err
     assert len(losses(folder)) == 30
+    config = json.loads((folder / "encoder" / "config.json").read_text())
+    assert config["foretell"]["source"] == pictures.name  # as it was given, though the recipe says where that is
     assert (folder / "report.html").is_file()
 
 
@@ -90,6 +95,45 @@ def test_a_run_that_was_stopped_before_its_first_step_ends_as_a_whole_one(
         said = foretell("pretrain", "--resume", folder)
         assert said.status == 0, said.err
         assert ended(folder) == ended(tmp_path / "whole")
+
+
+def test_a_run_that_was_stopped_before_it_could_go_on_is_begun_by_the_same_command(
+    foretell: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    words = [*SMALL, "--budget", "4 steps", "--set", "training.patience=1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Recipe, "save", stop)
+        assert foretell("pretrain", pictures, "--out", tmp_path / "run", *words).status == 130
+    assert json.loads((tmp_path / "run" / "facts.json").read_text())["patience"] == {"rounds": 10}
+    with monkeypatch.context() as patch:
+        patch.setattr(image_pretraining, "keep_facts", stop)
+        assert foretell("pretrain", pictures, "--out", tmp_path / "run", *SMALL).status == 130
+    assert list(json.loads((tmp_path / "run" / "facts.json").read_text())) == ["begun"]
+
+
+def test_a_run_without_its_last_checkpoints_does_not_begin_again_unsaid(
+    foretell: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (last,) = (copy / "checkpoints").glob("0*.pt")
+    best = last.rename(last.with_name("best.pt"))
+    before = (copy / "metrics.jsonl").read_bytes()
+    said = foretell("pretrain", "--resume", copy)
+    refused(said, f"{best.parent}: the last checkpoints are gone, and best.pt is of step", f"rename it to {last.name}")
+    assert (copy / "metrics.jsonl").read_bytes() == before
+    best.unlink()
+
+    def stop(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(image_pretraining, "keep_facts", stop)
+    said = foretell("pretrain", "--resume", copy)
+    steps = int(last.stem)
+    assert f"no checkpoint is left of the {steps:,} steps that it has logged: it begins again from step 0" in said.out
 
 
 def test_a_run_whose_data_has_moved_goes_on_at_its_new_place(

@@ -197,7 +197,8 @@ def test_a_run_goes_on(text: Path, tmp_path: Path) -> None:
     shutil.rmtree(out / "encoder")
     for verb in (foretell.neighbours, foretell.fill):
         with pytest.raises(
-            InputError, match=r"no encoder yet \(the run is finished\); go on with: foretell pretrain --res"
+            InputError,
+            match=r"no encoder yet \(training is finished, but .* not written\); go on with: foretell pretrain --res",
         ):
             verb(out, "apple [MASK]")
     foretell.pretrain(out, resume=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from PIL import Image
 
 from foretell.data import build
 from foretell.data.store import open_images
-from foretell.data.stores import whole
+from foretell.data.stores import FORGOTTEN, whole
 from foretell.data.text.corpus import open_corpus
 from foretell.data.text.tokenise import open_tokens
 from foretell.data.text.tokenizer import MASKED, TokenizerConfig, trained
@@ -179,3 +182,19 @@ def test_what_cannot_be_read_just_now_is_left_in_the_cache(tmp_path: Path) -> No
     with pytest.raises(ForetellError, match=r"it was damaged .* and removed; run again"), whole(kept, "it was"):
         raise ValueError("cut short")
     assert not kept.exists()
+
+
+@pytest.mark.parametrize(("opened", "kind"), [(images, "images"), (tokens, "tokens"), (words, "")])
+def test_what_was_left_half_built_long_ago_is_removed_unless_it_is_held(
+    tmp_path: Path, opened: Callable[[Path], Any], kind: str
+) -> None:
+    folder = tmp_path / "cache" / kind
+    for name, age in (("old", FORGOTTEN + 60), ("held", FORGOTTEN + 60), ("new", FORGOTTEN - 60)):
+        work = folder / f"{name}.building"
+        work.mkdir(parents=True)
+        (work / "shard").touch()
+        os.utime(work, (time.time() - age, time.time() - age))
+    with open(folder / "held.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        opened(tmp_path)
+    assert {path.name for path in folder.glob("*.building")} == {"held.building", "new.building"}

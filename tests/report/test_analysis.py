@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from foretell.report import about, analysis, headline
 from foretell.report.about import method, missing
 from foretell.report.gather import gather
 from foretell.report.results import saved
+from foretell.run import Run
 
 
 def pairs(*verdicts: str) -> list[analysis.Difference]:
@@ -277,6 +280,31 @@ def test_scores_of_cases_are_not_said_to_be_of_images(tmp_path: Path) -> None:
 def test_a_silent_run_is_said_to_have_broken_off(tmp_path: Path) -> None:
     run = make(tmp_path / "run", state="running", exhibits=False, heartbeat=1_750_000_000.0)
     assert "broke off at step 610 of 1,840: it was last heard of on 15 June 2025" in headline.verdict(gather(run))
+
+
+def test_a_run_whose_process_is_gone_is_said_to_have_broken_off_at_its_last_step(tmp_path: Path) -> None:
+    path = make(tmp_path / "run", state="running", exhibits=False)
+    status = {"state": "running", "step": 600, "steps": 1840, "heartbeat": time.time(), "host": socket.gethostname()}
+    write(path / "status.json", status)
+    last = f"{gather(path).steps[-1]['step']:,}"
+    held = Run.resume(path)
+    assert gather(path).state == "running"
+    assert f"Pretraining is at step {last} of 1,840" in analysis.verdict(gather(path))
+    held.close()
+    assert gather(path).state == "broken"
+    assert f"Pretraining broke off at step {last} of 1,840: it was last heard of on" in analysis.verdict(gather(path))
+    write(path / "status.json", {**status, "host": "another"})
+    assert gather(path).state == "running"  # whether it is held there is not known here
+
+
+def test_a_run_that_was_killed_before_its_encoder_was_written_is_gone_on_with(tmp_path: Path) -> None:
+    path = make(tmp_path / "run", exhibits=False)
+    (path / "encoder" / "config.json").unlink()
+    name, command = missing(gather(path))[0]
+    assert (name, command) == ("Its encoder, which was not written yet", f"foretell pretrain --resume {path}")
+    held = Run.resume(path)
+    assert missing(gather(path))[0][0] != name  # it is being written
+    held.close()
 
 
 def test_mistakes_are_listed_by_how_often_they_happen() -> None:

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -195,6 +196,19 @@ def test_a_limit_on_file_size(tmp_path):
     assert "the checkpoint could not be written (File too large); earlier checkpoints are kept" in text
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["00000000.pt"]
     checkpoint.load(tmp_path / "run" / "checkpoints" / "00000000.pt")
+
+
+def test_a_run_that_is_removed_ends_and_is_not_made_anew(tmp_path):
+    class Removed(Rivals):
+        def draw(self, stream, seed, step, rows):
+            if step == 4:
+                shutil.rmtree(tmp_path / "run")
+            return super().draw(stream, seed, step, rows)
+
+    with new_run(tmp_path / "run") as run, pytest.raises(ForetellError, match="was removed or moved while") as raised:
+        fit(Removed(0), settings(steps=60), run)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unwritable_folder(tmp_path):

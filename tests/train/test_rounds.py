@@ -58,6 +58,10 @@ def test_a_run_that_may_stop_early_ends_with_its_best_weights(tmp_path):
     ten_steps.load_state_dict(best["module"])
     assert same(weights(trained), weights(ten_steps))
     assert told[-1] == "step 25: the weights are those of step 10, whose score was best (4)"
+    with old_run(tmp_path / "run") as run:
+        again = fit(Classes(), settings(steps=100, patience=3), run, monitors=[score], resume=True)
+        assert again.weights == 10
+        assert [line["text"] for line in run.metrics("event")] == told, "what was said at its end is not said again"
 
 
 def test_patience_that_runs_out_at_the_last_step_ends_nothing_early(tmp_path):

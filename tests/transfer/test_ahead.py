@@ -18,7 +18,7 @@ from foretell import side_by_side
 from foretell.data.store import ImageStore, open_images
 from foretell.errors import ForetellError, ForetellWarning, InputError
 from foretell.run import Run
-from foretell.transfer import ahead
+from foretell.transfer import ahead, ahead_worker
 from foretell.transfer.cache import Cache, Missing
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.images.compare import compare
@@ -75,6 +75,20 @@ def test_what_processes_found_is_kept_in_the_run(
     again = small(digits, views, trained, run=run, jobs=2)
     assert again["rows"] == first["rows"]
     assert again["cost"]["reused"] > first["cost"]["reused"]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_handed_over_is_removed_by_a_process_whose_parent_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    path = tmp_path / "foretell-abc" / "comparison.pkl"
+    path.parent.mkdir()
+    path.touch()
+    monkeypatch.setattr(ahead_worker, "taken_over", lambda path: (None, []))
+    monkeypatch.setattr(ahead_worker, "serve", lambda work: gone)
+    ahead_worker.main(path)
+    assert path.exists() != gone
+    assert path.parent.exists() != gone
 
 
 def test_jobs_that_cannot_be_are_refused(digits, views, trained, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from foretell.transfer.cache import Cache
 
 
@@ -39,3 +41,19 @@ def test_the_time_of_an_answer_that_was_kept_without_it_is_not_known(tmp_path: P
     assert cache.get("a", _slow) == {"n": 1}
     assert cache.reused == 1
     assert cache.seconds is None
+
+
+def test_an_interruption_says_that_the_same_command_goes_on(tmp_path: Path) -> None:
+    def stop() -> dict[str, int]:
+        raise KeyboardInterrupt
+
+    for cache, notes in ((Cache(tmp_path / "answers.jsonl"), 1), (Cache(None), 0)):
+        with pytest.raises(KeyboardInterrupt) as raised, cache.kept():
+            cache.get("a", stop)
+        told = getattr(raised.value, "__notes__", [])
+        assert (
+            told
+            == [f"what is finished is kept in {tmp_path / 'answers.jsonl'}: the same command goes on from there"][
+                :notes
+            ]
+        )

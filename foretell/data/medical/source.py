@@ -30,6 +30,7 @@ from foretell.data.pixels import Unreadable
 from foretell.data.pool import Crew
 from foretell.data.source import IMAGES, Source
 from foretell.data.table import Table, many
+from foretell.data.watch import Watch
 from foretell.errors import InputError
 
 VERSION = 5
@@ -88,11 +89,13 @@ def describe(
     """
     parse(config.window)
     how = config.model_dump_json() + (f" {frames}" if frames > 1 else "")
-    kept = cache / "headers" / f"{key_of(source, VERSION, how)}.json"
+    watch = Watch()
+    kept = cache / "headers" / f"{key_of(source, VERSION, how, watch)}.json"
     try:
         read = json.loads(kept.read_text())
     except (OSError, ValueError):
         read = _read(source, config, frames, crew, progress)
+        watch.check()
         if not read["whole"]:
             return _completed(source, read, columns or {}, frames > 0, config.identifiers)
         with contextlib.suppress(OSError):  # a cache that may only be read: read again next time

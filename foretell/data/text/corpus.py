@@ -15,6 +15,7 @@ from foretell.data.source import SPLITS, folder_columns, there, walk
 from foretell.data.table import many
 from foretell.data.text import textfile
 from foretell.data.text.sentences import split_sentences
+from foretell.data.watch import Watch
 from foretell.errors import InputError, unknown
 
 TEXT = (".txt", ".text", ".md", ".tok", ".raw", ".tokens")
@@ -89,6 +90,7 @@ class Corpus:
 
     ``labels`` and ``splits`` (one a file) come from the folders' names, where these are classes or splits. ``empty``:
     rows without text that the last pass of ``documents`` has met and left out.
+    ``watch``: the files as ``fingerprint`` read them.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Corpus:
     lang: str | None = None
     notes: list[str] = field(default_factory=list)
     empty: int = 0
+    watch: Watch = field(default_factory=Watch, init=False, repr=False, compare=False)
 
     @property
     def left_out(self) -> list[str]:
@@ -115,11 +118,15 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of every file's content in order, and of the rules."""
+        """A hash of every file's content in order, and of the rules; what is kept by it is made while ``watch`` finds no
+        change.
+        """
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((asdict(self.rules), sorted(self.columns.items()), self.encoding, self.lang)).encode())
+        self.watch = Watch()
         for number, path in enumerate(self.files):
-            of = (self.labels and self.labels[number], self.splits and self.splits[number], path.stat().st_size)
+            size = self.watch.add(path).st_size
+            of = (self.labels and self.labels[number], self.splits and self.splits[number], size)
             digest.update(repr(of).encode())
             with path.open("rb") as stream:
                 while block := stream.read(textfile.BLOCK):

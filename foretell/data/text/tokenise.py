@@ -39,8 +39,9 @@ Progress = Callable[[int, float], None]
 
 @dataclass
 class _State:
-    """How much is written for good."""
+    """How much is written for good, and of which state of the files."""
 
+    files: str = ""
     documents: int = 0
     read: int = 0  # documents of the source, those without a token among them
     sentences: int = 0
@@ -55,7 +56,7 @@ def open_tokens(
     """The store of ``corpus`` under ``tokenizer``: built at the first call, found in the cache from then on.
 
     ``progress`` is called with (tokens so far, tokens a second of this call). Raises InputError for text that cannot be
-    read and a corpus without a token, ForetellError when the cache cannot be written.
+    read or changes meanwhile, and a corpus without a token, ForetellError when the cache cannot be written.
     """
     text = tokenizer.to_str()
     key = f"{VERSION}\0{corpus.fingerprint}\0{text}" + ("\0words between spaces" if _unsplit(tokenizer) else "")
@@ -69,6 +70,7 @@ def open_tokens(
                 work = root / f"{digest}.building"
                 work.mkdir(exist_ok=True)
                 _Builder(corpus, tokenizer, work, progress).build(digest)
+                corpus.watch.check(made=work)
                 shutil.rmtree(folder, ignore_errors=True)
                 work.rename(folder)
     with whole(folder, "the stored tokens were"):
@@ -93,6 +95,7 @@ class _Builder:
             self.begins = np.array([not name.startswith(prefix) for name in names])
             self.encode = tokenizer.encode_batch_fast
         self.between_spaces = _unsplit(tokenizer)
+        self.files = hashlib.blake2b(repr(corpus.watch.states()).encode(), digest_size=16).hexdigest()
         self.state = _State()
         self.codes: dict[str, dict[str, int]] = {}
 
@@ -226,6 +229,8 @@ class _Builder:
             self.state = _State(**json.loads((self.work / "state.json").read_text()))
         except (OSError, ValueError, TypeError):
             self.state = _State()
+        if self.state.files != self.files:  # they may have been others in between
+            self.state = _State(self.files)
         sizes = {
             "ids": self.state.tokens * self.dtype.itemsize,
             "words": (self.state.tokens - len(self.state.rest)) // 8,
@@ -234,7 +239,8 @@ class _Builder:
             "columns": 4 * len(COLUMNS) * self.state.documents,
         }
         if any((self.work / f"{name}.bin").stat().st_size < size for name, size in sizes.items() if size):
-            self.state, sizes = _State(), dict.fromkeys(sizes, 0)  # not what the state was written of: all anew
+            # not what the state was written of: all anew
+            self.state, sizes = _State(self.files), dict.fromkeys(sizes, 0)
         for name, size in sizes.items():
             with open(self.work / f"{name}.bin", "ab") as file:
                 file.truncate(size)

@@ -178,7 +178,7 @@ def begun_by(tokenizer: Tokenizer, token: int) -> str:
 def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache: Path | None = None) -> Tokenizer:
     """``config.file``, or ``train_tokenizer`` once: what comes out is kept in the cache.
 
-    Raises InputError as these do, and for a file that lacks one of ``roles``.
+    Raises InputError as these do, for a file that lacks one of ``roles``, and for text that changes meanwhile.
     """
     if config.file is not None:
         made = load_tokenizer(config.file)
@@ -193,7 +193,9 @@ def trained(corpus: Corpus, config: TokenizerConfig, roles: Sequence[str], cache
     if not file.is_file():
         with alone(file.with_suffix(".lock")):
             if not file.is_file():
-                write_aside(file, train_tokenizer(corpus, config, roles).to_str())
+                text = train_tokenizer(corpus, config, roles).to_str()
+                corpus.watch.check()
+                write_aside(file, text)
     with whole(file, "the kept tokenizer was"):
         return load_tokenizer(file)
 

@@ -109,7 +109,8 @@ def open_words(
 
     Documents whose split is not "train" are held out; without a split column about one in 50, drawn by its number
     alone: of fewer than 83 none. Counts are exact up to ``DIFFERENT`` words; above, a note says how many were dropped.
-    ``progress(words, words a second)``. Raises InputError when fewer than two words are left.
+    ``progress(words, words a second)``. Raises InputError when fewer than two words are left, and for a
+    file that changes meanwhile.
     """
     config = config or WordsConfig()
     key = json.dumps([FORMAT, corpus.fingerprint, config.model_dump()], sort_keys=True)
@@ -124,6 +125,7 @@ def open_words(
                 work.mkdir()
                 try:
                     _build(corpus, config, work, progress)
+                    corpus.watch.check()
                     work.rename(folder)
                 finally:
                     shutil.rmtree(work, ignore_errors=True)
