@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from foretell import __version__
 from foretell.errors import InputError
 from foretell.json_files import AGAIN
-from foretell.report import about, analysis, charts, elsewhere, reading, results, searching, words
+from foretell.report import about, analysis, charts, curves, elsewhere, reading, results, searching, words
 from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
@@ -122,7 +122,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "hidden": about.hidden(run),
         "findings": findings(run),
         "shortcuts": shortcuts(run),
-        "training": about.training(run),
+        "training": curves.training(run),
         "health": about.health(run),
         "monitors": about.monitors(run),
         "monitored_on": about.monitored_on(run),
@@ -154,7 +154,10 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"count": words.count, "counted": words.counted, "percent": words.percent, "number": words.number}
+    found.filters |= {
+        "count": words.count, "counted": words.counted, "percent": words.percent, "number": words.number,
+        "unbroken": words.unbroken,
+    }  # fmt: skip
     return found
 
 

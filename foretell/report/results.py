@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from foretell.measures.metrics import commonest, metric_name, of_commonest, only_answer
 from foretell.report import analysis, charts, reading, searching, words
+from foretell.report.curves import pretext
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell, Figure, Table, image, pixel_width
+from foretell.report.plots import numbered
 from foretell.transfer.fractions import in_words
 from foretell.transfer.labels import KEY, chose_step, of_frozen
 
@@ -45,6 +47,8 @@ def key_figures(run: Gathered) -> list[Figure]:
         out += own_figures(run)[:3]
     if not out:
         out += _progress_figures(run)
+    elif run.kind == "image" and not few and (foretold := pretext(run)) is not None:
+        out.append(foretold)
     cost = run.part("cost")
     if words.known(cost.get("seconds")):
         machine = run.part("machine")
@@ -69,13 +73,15 @@ def _progress_figures(run: Gathered) -> list[Figure]:
     if words.known(step):
         early = ", stopped early" if analysis.stopped_early(run) else ""
         out.append(Figure(words.count(step), "Steps", f"of {words.count(steps)}{early}" if steps else ""))
-    losses = [line["total"] for line in run.steps if words.known(line.get("total"))]
-    if losses:
-        out.append(Figure(words.number(losses[-1]), "Loss", f"{words.number(losses[0])} at the start"))
+    if (foretold := pretext(run)) is not None:
+        out.append(foretold)
     ranks = [line["rankme"] for line in analysis.of_weights(run, run.health) if words.known(line.get("rankme"))]
     if ranks:
         dim = run.part("encoder").get("dim")
-        out.append(Figure(words.number(ranks[-1]), "RankMe", f"of {words.count(dim)} dimensions" if dim else ""))
+        of = f"of {words.count(dim)}; " if dim else ""
+        out.append(
+            Figure(words.number(ranks[-1]), "Dimensions in use", f"{of}RankMe of the embeddings, higher is better")
+        )
     return out
 
 
@@ -163,7 +169,7 @@ def saved(run: Gathered) -> Json | None:
         return None
     beyond = [saving for saving in savings if saving.bound == "above"]
     told = (_most_saved(savings), _not_reached(beyond), _none_saved(savings), _not_known(savings))
-    return {"sentence": " ".join(filter(None, told)), "chart": charts.saved(savings), "open": bool(beyond)}
+    return {"sentence": " ".join(filter(None, told)), "chart": charts.saved(savings), "key": charts.saved_key(savings)}
 
 
 def _decided_first(savings: list[analysis.Saving]) -> list[analysis.Saving]:
@@ -416,6 +422,14 @@ def embedding_map(run: Gathered) -> Json | None:
     }  # fmt: skip
 
 
+def _cells_mean(classes: int, noun: str) -> str:
+    """What the shades and the numbers of the confusion matrix are."""
+    shade = f"the share of the {noun}s of its row, which are of one true class"
+    if numbered(classes):
+        return f"The number in a cell: how many {noun}s. Its shade: {shade}."
+    return f"The shade of a cell: {shade}. Point at one for how many."
+
+
 def confusion(run: Gathered) -> Json | None:
     chart = charts.confusion(run)
     if chart is None:
@@ -432,6 +446,6 @@ def confusion(run: Gathered) -> Json | None:
         run.comparison
     )
     return {
-        "chart": chart, "arm": arm, "labels": labels,
+        "chart": chart, "arm": arm, "labels": labels, "key": _cells_mean(len(matrix), run.judged),
         "table": Table(["True class", "Taken for", "Times", "Share of the class"], rows, words=2) if rows else None,
     }  # fmt: skip

@@ -281,7 +281,7 @@ def test_the_loss_stands_beside_that_of_foretelling_nothing(tmp_path: Path) -> N
 def test_a_share_has_whole_ticks_that_are_possible(tmp_path: Path) -> None:
     for values, expected in (([0.979, 0.979], ["96%", "97%", "98%", "99%"]), ([1.0, 1.0], ["99%", "100%"])):
         lines = [{"step": step, "value": value} for step, value in enumerate(values)]
-        drawn = str(curve("probe", "probe", lines, ["value"], share=True, until=1))
+        drawn = str(curve("probe", "probe", lines, {"value": "probe"}, share=True, until=1))
         assert re.findall(r">(\d+%)<", drawn) == expected
         assert re.findall(r">(\d+)<", drawn) == ["0", "1"]
 
