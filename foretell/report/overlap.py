@@ -9,7 +9,7 @@ Place = tuple[float, float]
 
 NEAR = 1.5  # pixels between lines that hide each other
 TOUCHING = 6.0  # pixels between the middles of marks that hide each other
-ASIDE = 9.0  # pixels between marks that were moved apart
+ASIDE = 7.0  # pixels between marks that were moved apart
 DASH = 6  # pixels of a line that are its own where others share its way
 
 
