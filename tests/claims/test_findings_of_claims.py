@@ -140,8 +140,8 @@ def test_the_page_begins_with_the_claims_by_outcome() -> None:
     kept = json.loads(RECORDS.read_text())
     written = page(kept)
     assert RECORDS.with_name("RESULTS.md").read_text() == written
-    head = written[: written.index("\n## ")]
-    rows = re.findall(r"^\| \[([^]]+)\]\(#([^)]+)\) \| ([^|]+) \|", head, re.M)
+    top = written[: written.index("\n## ")]
+    rows = re.findall(r"^\| \[([^]]+)\]\(#([^)]+)\) \| ([^|]+) \|", top, re.M)
     assert sorted(name for name, _, _ in rows) == sorted(kept)
     assert [outcome for _, _, outcome in rows] == sorted(
         (outcome for _, _, outcome in rows), key=["holds", "undecided", "does not hold"].index

@@ -15,6 +15,7 @@ from made_up_run import ANIMALS, comparison, make, write
 from PIL import Image
 
 from foretell.report import analysis, build, charts, words
+from foretell.report import pipeline_head as head
 from foretell.report.bars import Bar, bar_chart
 from foretell.report.curves import pretext, training
 from foretell.report.dots import Dot, DotRow, dot_chart
@@ -203,3 +204,31 @@ def test_blocks_of_a_picture_come_apart_for_a_narrow_page(tmp_path: Path) -> Non
     assert build(run).read_text().count("data:image/png;base64,") == 2
     rows = np.flatnonzero((head[:, :48] > 0).all(axis=1))
     assert rows[0] > 2 * 11, "a caption that is wider than its column has lines, and is not cut"
+
+
+def test_a_pipeline_says_when_what_came_out_and_how_it_was_measured(tmp_path: Path) -> None:
+    cells = {"metric": "accuracy", "n": 3, "low": 0.6, "high": 0.9, "group_low": 0.5, "group_high": 1.0}
+    arms = {arm: {"title": arm, "step": step, "frozen": False, "start": False} for arm, step in
+            (("scratch", None), ("domain", "domain"), ("cases", "cases"))}  # fmt: skip
+    means = {"scratch": 0.7, "domain": 0.8, "cases": 0.75}
+    found: dict[str, Any] = {
+        "metric": "accuracy", "arms": arms, "seeds": [0, 1, 2], "trials": 1, "classes": ["a", "b"],
+        "test": {"samples": 9, "images": 18, "groups": 6, "split": "at random"},
+        "summary": [
+            {**cells, "arm": arm, "mean": mean, "labels": labels, "per_class": amount}
+            for arm, mean in means.items()
+            for labels, amount in ((4, 2), (18, None))
+        ],
+    }  # fmt: skip
+    shown = [(one.title, one.value) for one in head.key_figures(found, 60.0)]
+    assert shown == [
+        ("Domain", "80.0%"), ("Scratch", "70.0%"), ("Labels", "18"), ("Patients or cases", "6"), ("Time", "1 min 00 s"),
+    ]  # fmt: skip
+    told = " ".join(head.method(found))
+    assert "the same 9 test cases (at random), never trained on" in told
+    assert "the mean over 3 seeds (0, 1 and 2)" in told
+    assert "drawn again with replacement" in told
+    assert {"Fine-tuning", "95% interval"} <= {word for word, _ in head.explained([found])}
+    assert head.when([tmp_path]) == ""
+    (tmp_path / "scores.json").write_text("{}")
+    assert head.when([tmp_path]).endswith("UTC")
