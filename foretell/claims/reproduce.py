@@ -182,8 +182,36 @@ def _row(row: dict[str, Any]) -> str:
     return f"| {row['what']} | {row['published']} | {here} | {row['outcome']} |"
 
 
+OUTCOMES_TOLD = {"holds": "hold", "undecided": "are undecided", "does not hold": "do not hold"}  # of several claims
+
+
+def place_of(heading: str) -> str:
+    """The anchor that Markdown's readers give a heading: its letters, digits and hyphens in lower case, hyphens for spaces."""
+    return "".join(
+        "-" if letter == " " else letter for letter in heading.lower() if letter.isalnum() or letter in " -_"
+    )
+
+
+def _heading(name: str, one: dict[str, Any]) -> str:
+    return f"{name}: {one['outcome']}"
+
+
+def _summary(kept: dict[str, Any]) -> list[str]:
+    """A table of the claims by outcome, each with a link to its findings; nothing for one claim alone."""
+    if len(kept) < 2:
+        return []
+    of = {outcome: [name for name in kept if kept[name]["outcome"] == outcome] for outcome in OUTCOMES_TOLD}
+    told = ", ".join(f"{len(names)} {OUTCOMES_TOLD[outcome]}" for outcome, names in of.items() if names)
+    lines = ["", f"{len(kept)} claims: {told}.", "", "| claim | outcome | what is claimed |", "| --- | --- | --- |"]
+    return lines + [
+        f"| [{name}](#{place_of(_heading(name, kept[name]))}) | {outcome} | {kept[name]['statement']} |"
+        for outcome, names in of.items()
+        for name in names
+    ]
+
+
 def page(kept: dict[str, Any]) -> str:
-    """RESULTS.md: every claim with its findings."""
+    """RESULTS.md: the claims by outcome, then every claim with its findings."""
     lines = [
         "# Claims",
         "",
@@ -197,9 +225,10 @@ def page(kept: dict[str, Any]) -> str:
         "a rate by may be among the test cases of another. Minutes are those of the claim's own work: what it shares with one",
         "that was worked out before it, as trained runs, is counted there.",
     ]
-    for name in [known for known in claims.names() if known in kept]:
-        one = kept[name]
-        lines += ["", f"## {name}: {one['outcome']}", "", one["statement"], "", f"Source: {one['source']}.", ""]
+    worked = {name: kept[name] for name in claims.names() if name in kept}
+    lines += _summary(worked)
+    for name, one in worked.items():
+        lines += ["", f"## {_heading(name, one)}", "", one["statement"], "", f"Source: {one['source']}.", ""]
         lines += ["| finding | published | here | 95% interval | outcome |", "| --- | --- | ---: | --- | --- |"]
         lines += [_row(row) for row in one["findings"]]
         changed = claims.get(name).changed

@@ -1,4 +1,4 @@
-"""The report's sections on the run: data, what was hidden, training, health, cost, method, what is missing.
+"""The report's sections on the run: data, what was hidden, health, cost, method, what is missing.
 
 Each is a function from the gathered run to what its piece of the template shows, or None when it is missing.
 """
@@ -6,12 +6,12 @@ Each is a function from the gathered run to what its piece of the template shows
 from __future__ import annotations
 
 import shlex
-from functools import partial
 
 from foretell.measures.metrics import MOST_CONFUSION, metric_name
 from foretell.report import analysis, charts, leaks, searching, words
+from foretell.report.curves import last_step
 from foretell.report.gather import Gathered, Json
-from foretell.report.parts import Cell, Table, image, inscription, pixel_width
+from foretell.report.parts import Cell, Table, blocks, image, inscription
 from foretell.report.results import tested
 from foretell.transfer.labels import chose_step
 
@@ -65,8 +65,8 @@ def _text(facts: Json) -> Json:
 def hidden(run: Gathered) -> Json | None:
     """What the pretext task hides and foretells, with its picture."""
     about = objective_words(run)
-    picture = image(run, "views")
-    if not picture and not about:
+    pictures = blocks(run, "views")
+    if not pictures and not about:
         return None
     elsewhere = {
         "views",
@@ -76,9 +76,9 @@ def hidden(run: Gathered) -> Json | None:
     extra = [(stem, image(run, stem)) for stem in run.pictures if stem not in elsewhere and stem.isprintable()]
     return {
         "about": about,
-        "picture": picture,
-        "width": pixel_width(run, "views"),
+        "pictures": pictures,
         "panels": inscription(run, "views", "Panels"),
+        "note": inscription(run, "views", "Description"),
         "extra": extra,
         "examples": _examples(about) if run.kind == "words" else None,
     }
@@ -107,62 +107,6 @@ def objective_words(run: Gathered) -> Json:
     return {name: str(getattr(found, name, "")) for name in ("hides", "foretells", "paper")}
 
 
-def training(run: Gathered) -> list[Json]:
-    """Small charts of the loss and its parts, the rate and the speed."""
-    not_parts = {"kind", "time", "step", "total", "rate", "samples_per_second", "share_of_peak", "seconds", "epoch"}
-    parts = [name for name in (run.steps[-1] if run.steps else {}) if name not in not_parts]
-    parts = [p for p in parts if any(words.known(line.get(p)) for line in run.steps)]
-    same = {p for p in parts if all(line.get(p) == line.get("total") for line in run.steps)}
-    parts = [p for p in parts if p not in same]
-    beside = [p for p in parts if _comparable(run.steps, p)][:4]
-    apart = [p for p in parts if p not in beside][:4]
-    last = last_step(run)
-    alone = partial(charts.curve, lines=run.steps, zero=True, until=last)
-    drawn = [
-        ("Loss", charts.curve("loss", "Loss", run.steps, ["total", *beside], labels=bool(beside), until=last)),
-        *[
-            (
-                f"{name.replace('_', ' ').replace('.', ', ').capitalize()} (pretext task)",
-                alone(f"part-{place}", name, parts=[name], zero=False, share=_is_share(name)),
-            )
-            for place, name in enumerate(apart)
-        ],
-        ("Learning rate", alone("rate", "Learning rate", parts=["rate"])),
-        (
-            f"{UNITS[run.kind]} a second",
-            alone("speed", f"{UNITS[run.kind]} a second", parts=["samples_per_second"], format=words.rate),
-        ),
-        (
-            "Share of the machine's peak",
-            alone("peak", "Share of the machine's peak", parts=["share_of_peak"], share=True),
-        ),
-    ]
-    chance = run.facts.get("chance_loss")
-    notes = {"Loss": f"foretelling nothing costs {words.number(chance)}"} if words.known(chance) else {}
-    return [{"title": title, "note": notes.get(title, ""), "chart": chart} for title, chart in drawn if chart]
-
-
-def last_step(run: Gathered) -> float | None:
-    """The last step of which anything is known; None when nothing is."""
-    steps = [line["step"] for line in (*run.steps, *run.health) if words.known(line.get("step"))]
-    return max(steps, default=None)
-
-
-def _is_share(part: str) -> bool:
-    """Whether a part of the loss, of one player ("discriminator.accuracy") or of all, is a share and not a loss."""
-    return part.rpartition(".")[2] == "accuracy"
-
-
-def _comparable(steps: list[Json], part: str) -> bool:
-    """Whether a part of the loss can share the total's axis: its largest value is a tenth of the total's or more."""
-    largest = {
-        name: max((abs(line[name]) for line in steps if words.known(line.get(name))), default=0.0)
-        for name in ("total", part)
-    }
-    return not _is_share(part) and 0.1 * largest["total"] <= largest[part] <= 2 * largest["total"]
-
-
-UNITS = {"image": "Images", "text": "Rows of text", "words": "Words"}
 HEALTH = {
     "rankme": ("RankMe", "effective number of dimensions in use; higher is better"),
     "deviation": ("Deviation", "of a dimension over samples, unit-length embeddings; zero is collapse"),
@@ -178,7 +122,7 @@ def health(run: Gathered) -> Json | None:
         {
             "title": title,
             "note": note,
-            "chart": charts.curve(f"health-{name}", title, run.health, [name], until=last_step(run)),
+            "chart": charts.curve(f"health-{name}", title, run.health, {name: title}, until=last_step(run)),
         }
         for name, (title, note) in HEALTH.items()
     ]
@@ -199,7 +143,7 @@ def monitors(run: Gathered) -> list[Json]:
     for place, (name, lines) in enumerate(run.monitors.items()):
         values = [line["value"] for line in lines if words.known(line.get("value"))]
         share = bool(values) and all(0 <= value <= 1 for value in values)
-        chart = charts.curve(f"monitor-{place}", name, lines, ["value"], share=share, until=last_step(run))
+        chart = charts.curve(f"monitor-{place}", name, lines, {"value": name}, share=share, until=last_step(run))
         if chart:
             written = words.percent if share else words.number
             last = f"{_at_weights(run, lines, written)}{written(values[-1])} at the end"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
 from markupsafe import Markup
@@ -11,17 +11,16 @@ from markupsafe import Markup
 from foretell.measures.intervals import ALIKE, EQUAL
 from foretell.measures.metrics import chance, metric_name
 from foretell.report import analysis, words
+from foretell.report.bars import Bar, bar_chart
 from foretell.report.gather import Gathered, Json
 from foretell.report.parts import Cell
 from foretell.report.plots import (
     Axis,
-    Bar,
     Point,
     Region,
     Rule,
     Series,
     Spot,
-    bar_chart,
     heat_map,
     line_chart,
     scatter,
@@ -33,6 +32,7 @@ from foretell.transfer.fractions import Amount, in_words
 
 WIDE, NARROW = 820, 390
 ROOM = 0.1  # of an axis of shares whose values are all equal
+OPEN = 0.08  # of a chart's longest bar: a piece that stands for labels beyond those tried
 SHOWN_AT_MOST = 240  # points of a curve: more than pixels would only make the page heavy
 
 
@@ -137,22 +137,41 @@ def saved(savings: Sequence[analysis.Saving]) -> Markup | None:
     if not savings:
         return None
     bars = []
+    stub = OPEN * max(max(saving.labels, saving.most, saving.equals or 0) for saving in savings)
     for saving in savings:
         shown = _equals(saving)
         doubt = ", undecided" if saving.verdict == "undecided" else ""
         note = f"{words.counted(saving.labels, 'label')} with pretraining do as well as {shown} from scratch{doubt}"
         parts = [("pretrained", float(saving.labels))]
-        more = (saving.most if saving.bound == "above" else saving.equals or 0) - saving.labels
-        if more > 0:
-            parts.append(("unknown" if saving.bound == "above" else "saved", float(more)))
+        if (more := labels_more(saving)) > 0:
+            parts.append(("saved", more))
+        if saving.bound == "above":
+            parts.append(("unknown", stub))
         bars.append(
-            Bar(words.counted(saving.labels, "label"), parts, f"{shown} from scratch{doubt}", names=(note, note))
+            Bar(
+                words.counted(saving.labels, "label"), parts, f"{shown} from scratch{doubt}", names=(note,) * len(parts)
+            )
         )
     draw = lambda name, width: bar_chart(
         name, "Labels from scratch that equal those with pretraining", "; ".join(bar.names[0] for bar in bars), bars,
         width=width,
     )  # fmt: skip
     return on_both("saved", draw)
+
+
+def labels_more(saving: analysis.Saving) -> float:
+    """How many labels more than with pretraining training from scratch is known to need; 0 where it needs none."""
+    return max(0.0, (saving.most if saving.bound == "above" else saving.equals or 0.0) - saving.labels)
+
+
+def saved_key(savings: Sequence[analysis.Saving]) -> str:
+    """What the colours that are drawn in ``saved`` mean."""
+    told = ["Blue: the labels with pretraining."]
+    if any(labels_more(saving) for saving in savings):
+        told.append("Orange: how many more training from scratch needs for the same score.")
+    if any(saving.bound == "above" for saving in savings):
+        told.append("Pale: it needs more than were tried; how many is not known.")
+    return " ".join(told)
 
 
 def _equals(saving: analysis.Saving) -> str:
@@ -208,35 +227,40 @@ def curve(
     name: str,
     title: str,
     lines: Sequence[Json],
-    parts: Sequence[str],
+    parts: Mapping[str, str],
     *,
-    format: words.Format = words.number,
     labels: bool = False,
     zero: bool = False,
     share: bool = False,
     until: float | None = None,
 ) -> Markup | None:
-    """One small chart of ``parts`` of metrics.jsonl over steps, thinned by averaging; None when there are no values.
+    """One small chart of ``parts`` (key of metrics.jsonl -> name) over steps, thinned by averaging; None when there are no values.
 
     The steps go from zero to ``until``, so that all charts of a run share them. ``share``: the values are shares, written as
-    percentages.
+    percentages. Where there is one step alone its values are written, since a single mark shows no course.
     """
     series = []
-    for index, part in enumerate(parts):
+    for index, (part, called) in enumerate(parts.items()):
         points = _thinned(
-            [(line["step"], line[part]) for line in lines if words.known(line.get(part)) and "step" in line]
+            [(line["step"], line[part]) for line in lines if words.known(line.get(part)) and "step" in line],
+            words.percent if share else words.number,
         )
         if points:
             key = "ink" if index == 0 else f"part{(index - 1) % 4}"
             marked = len(points) <= 12
-            series.append(Series(key, part if labels else "", points, marks=marked))
+            series.append(Series(key, called if labels else "", points, marks=marked))
     if not series:
         return None
     first, last = series[0].points[0], series[0].points[-1]
-    told: words.Format = words.percent if share else format
+    told: words.Format = words.percent if share else words.number
+    if all(len(line.points) == 1 for line in series):
+        values = [f"{line.label} {told(line.points[0].y)}".strip() for line in series]
+        return Markup('<p class="alone" id="{}"><b>{}</b> at step {}</p>').format(
+            name, ", ".join(values), words.count(last.x)
+        )
     description = f"from {told(first.y)} at step {first.x:.0f} to {told(last.y)} at step {last.x:.0f}"
     x = Axis("step", format=_compact, low=0.0, high=until, unit=1)
-    y = _shares(series, zero) if share else Axis("", format=format, low=0.0 if zero else None)
+    y = _shares(series, zero) if share else Axis("", low=0.0 if zero else None)
     drawn = line_chart(name, title, description, series, x, y, width=NARROW, height=200)
     return Markup(drawn)
 
@@ -252,13 +276,13 @@ def _compact(value: float) -> str:
     return f"{value / 1000:g}k" if abs(value) >= 10_000 else words.count(value)
 
 
-def _thinned(values: Sequence[tuple[float, float]]) -> list[Point]:
+def _thinned(values: Sequence[tuple[float, float]], told: words.Format) -> list[Point]:
     stride = max(1, math.ceil(len(values) / SHOWN_AT_MOST))
     chunks = [values[start : start + stride] for start in range(0, len(values), stride)]
     out = []
     for chunk in chunks:
         value = mean(v for _, v in chunk)
-        out.append(Point(mean(s for s, _ in chunk), value, note=f"step {chunk[-1][0]}: {words.number(value)}"))
+        out.append(Point(mean(s for s, _ in chunk), value, note=f"step {chunk[-1][0]}: {told(value)}"))
     return out
 
 

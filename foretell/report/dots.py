@@ -7,10 +7,24 @@ from dataclasses import dataclass
 
 from foretell.report import words
 from foretell.report.plots import SHAPES, Axis
-from foretell.report.svg import TEXT, Scale, drawing, element, hover, log_ticks, mark, nice_ticks, path, text, wide
+from foretell.report.svg import (
+    TEXT,
+    Scale,
+    drawing,
+    element,
+    hover,
+    log_ticks,
+    mark,
+    nice_ticks,
+    path,
+    text,
+    wide,
+    wrapped,
+)
 
 ROOM = 500  # of width, below which a row's name stands above it
 SIZE = 4.5
+ASIDE = 11.0  # between the dots of a row, which may have the same value
 
 
 @dataclass(frozen=True)
@@ -58,9 +72,10 @@ def dot_chart(
     width: float = 820,
     rule: tuple[float, str] | None = None,
 ) -> str:
-    """Rows of dots over one axis; ``rule`` is a named vertical line."""
+    """Rows of dots over one axis, several of a row below each other; ``rule`` is a named vertical line."""
     above = width < ROOM
-    tall, top = (46.0 if above else 30.0), (TEXT * 1.8 if rule else 6.0)
+    more = ASIDE * (max((len(row.dots) for row in rows), default=1) - 1)
+    tall, top = (46.0 if above else 30.0) + more, (TEXT * 1.8 if rule else 6.0)
     left = SIZE + 4 if above else max(wide(row.label, bold=True) for row in rows) + 18
     right = width - max(wide(row.shown) for row in rows) - 18
     bottom = top + tall * len(rows)
@@ -73,35 +88,47 @@ def dot_chart(
     if not x.log and x.ticks is None:
         low, high = min(low, ticks[0]), max(high, ticks[-1])
     across = Scale(low, high, left + 6, right - 6, x.log)
-    inside = [_axis(x, ticks, across, top, bottom)]
+    below = wrapped(x.label, width)
+    inside = [_axis(x, ticks, across, top, bottom, below, width)]
     if rule:
         place, half = across(rule[0]), wide(rule[1]) / 2
         inside.append(element("line", x1=place, x2=place, y1=top - 4, y2=bottom, class_="rule"))
         inside.append(text(rule[1], min(max(place, left + half), right - half), 12, "middle", class_="tick"))
     for at, row in enumerate(rows):
         start = top + at * tall
-        middle = start + (tall - 14 if above else tall / 2)
+        middle = start + (tall - 14 - more / 2 if above else tall / 2)
         named = (0.0, start + TEXT + 2, "start") if above else (left - 12, middle + 4, "end")
         inside += [
             element("line", x1=left, x2=right, y1=middle, y2=middle, class_="grid"),
             text(row.label, *named, class_=f"name c-{row.key}"),
-            element("g", *(_dot(dot, row.key, across, middle) for dot in row.dots), class_=f"series c-{row.key}"),
+            element(
+                "g",
+                *(
+                    _dot(dot, row.key, across, middle + ASIDE * (at - (len(row.dots) - 1) / 2))
+                    for at, dot in enumerate(row.dots)
+                ),
+                class_=f"series c-{row.key}",
+            ),
             text(row.shown, right + 12, middle + 4, class_="value"),
         ]
-    return drawing(name, title, description, width, bottom + (42 if x.label else 22), *inside)
+    return drawing(name, title, description, width, bottom + (27 + 15 * len(below) if below else 22), *inside)
 
 
-def _axis(x: Axis, ticks: Sequence[float], across: Scale, top: float, bottom: float) -> str:
+def _axis(
+    x: Axis, ticks: Sequence[float], across: Scale, top: float, bottom: float, title: Sequence[str], width: float
+) -> str:
     drawn = []
     free = -1e9
-    for tick in ticks:
-        place, half = across(tick), wide(x.format(tick)) / 2
+    for tick, shown in zip(ticks, x.written(ticks), strict=True):
+        place, half = across(tick), wide(shown) / 2
         drawn.append(element("line", x1=place, x2=place, y1=top, y2=bottom, class_="grid"))
         if place - half > free:
-            drawn.append(text(x.format(tick), place, bottom + 16, "middle", class_="tick"))
+            drawn.append(text(shown, place, bottom + 16, "middle", class_="tick"))
             free = place + half + 6
-    if x.label:
-        drawn.append(text(x.label, (across.start + across.stop) / 2, bottom + 34, "middle", class_="axis-title"))
+    for at, line in enumerate(title):
+        half = wide(line) / 2
+        middle = max(half, min((across.start + across.stop) / 2, width - half))
+        drawn.append(text(line, middle, bottom + 34 + 15 * at, "middle", class_="axis-title"))
     return "".join(drawn)
 
 

@@ -6,7 +6,7 @@ from foretell.measures import crossing as crossing_points
 from foretell.report import analysis, charts, words
 from foretell.report.gather import Gathered, Json, judged_of
 from foretell.report.parts import Cell, Table
-from foretell.report.results import nothing_to_reach
+from foretell.report.saving import nothing_to_reach
 
 
 def crossing(run: Gathered) -> Json | None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from foretell.counters import seed_of
 from foretell.errors import ForetellError
 from foretell.report import words
+from foretell.report.parts import BETWEEN
 from foretell.run import Run
 
 Array = npt.NDArray[Any]
@@ -61,14 +62,14 @@ def _fitted(text: str, font: Any, width: int) -> str:
     return text
 
 
-def _wrapped(text: str, font: Any, width: int) -> list[str]:
-    """``text`` in lines of at most ``width`` pixels, but for single words that are longer."""
+def _lines(text: str, font: Any, width: int) -> list[str]:
+    """``text`` broken between words into lines of ``width`` pixels; a word that is wider alone is cut."""
     lines: list[str] = []
     for word in text.split():
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:
-            lines[-1] += f" {word}"
+            lines[-1] = f"{lines[-1]} {word}"
         else:
-            lines.append(word)
+            lines.append(_fitted(word, font, width))
     return lines
 
 
@@ -89,7 +90,7 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
 
     ``panels`` are (caption, (B, C, H, W) float in [0, 1]); a panel may have fewer samples or another size than its
     neighbours. ``scale`` enlarges the pixels. Many samples are wrapped into ``blocks`` of rows side by side (default:
-    as many as make the sheet about twice as wide as high). Returns what was done to the channels, "" for grey and RGB;
+    as many as make the sheet about twice as wide as high). A caption is broken into lines of its column. Returns what was done to the channels, "" for grey and RGB;
     a note is drawn under the pictures too, and captions and note are kept as text in the PNG. Raises ValueError when there is nothing to show.
     """
     shown = [(caption, *colours(pictures)) for caption, pictures in panels if len(pictures)]
@@ -105,27 +106,30 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
     blocks = math.ceil(samples / rows)
 
     points = max(11, min(20, cell_w // 6))
-    font = ImageFont.load_default(size=points)
-    head = int(points * 1.7) if any(caption for caption, _, _ in shown) else 0
+    font: Any = ImageFont.load_default(size=points)  # with metrics, as Pillow has FreeType
+    line, gap = sum(font.getmetrics()), int(points * 0.3)
+    head = max((line * len(_lines(caption, font, cell_w)) + gap for caption, _, _ in shown if caption), default=0)
     block_w = len(shown) * (cell_w + GAP) - GAP
-    width = blocks * (block_w + 6 * GAP) - 6 * GAP
+    width = blocks * (block_w + BETWEEN) - BETWEEN
     height = head + rows * (cell_h + GAP) - GAP
-    below, line = _wrapped("; ".join(notes), font, width), int(points * 1.7)
-    sheet = Image.new("RGBA", (width, height + line * len(below)), (0, 0, 0, 0))
+    told = _lines("; ".join(notes), font, block_w)
+    sheet = Image.new("RGBA", (width, height + line * len(told) + gap * bool(told)), (0, 0, 0, 0))
     draw = ImageDraw.Draw(sheet)
     for block in range(blocks):
         for column, (caption, pictures, _) in enumerate(shown):
-            left = block * (block_w + 6 * GAP) + column * (cell_w + GAP)
+            left = block * (block_w + BETWEEN) + column * (cell_w + GAP)
             if caption:
-                draw.text((left, 0), _fitted(caption, font, cell_w), fill=CAPTION, font=font)
+                lines = _lines(caption, font, cell_w)
+                draw.multiline_text(
+                    (left, head - gap - line * len(lines)), "\n".join(lines), fill=CAPTION, font=font, spacing=0
+                )
             for row in range(rows):
                 sample = block * rows + row
                 if sample < len(pictures):
                     sheet.paste(_tile(pictures[sample], scale), (left, head + row * (cell_h + GAP)))
-    for number, part in enumerate(below):
-        draw.text((0, height + 2 + number * line), part, fill=CAPTION, font=font)
+    draw.multiline_text((0, height + gap), "\n".join(told), fill=CAPTION, font=font, spacing=0)
     captions = words.listed([caption for caption, _, _ in shown if caption], len(shown))
-    _save(sheet, Path(path), Panels=captions, Description="; ".join(notes))
+    _save(sheet, Path(path), Panels=captions, Description="; ".join(notes), Blocks=str(blocks) if blocks > 1 else "")
     return "; ".join(notes)
 
 
@@ -159,7 +163,7 @@ def neighbours_grid(
     thick = max(2, cell_w // 24)
     pitch_w, pitch_h = cell_w + 2 * thick + GAP, cell_h + 2 * thick + GAP
     points = max(11, min(20, cell_w // 6))
-    font = ImageFont.load_default(size=points)
+    font: Any = ImageFont.load_default(size=points)  # with metrics, as Pillow has FreeType
     head, aside = int(points * 1.7), 4 * GAP
     sheet = Image.new("RGBA", ((k + 1) * pitch_w + aside - GAP, head + count * pitch_h - GAP), (0, 0, 0, 0))
     draw = ImageDraw.Draw(sheet)

@@ -66,6 +66,7 @@ def findings(run: Gathered) -> list[Json]:
                 "picture": picture,
                 "width": pixel_width(run, name),
                 "panels": inscription(run, name, "Panels"),
+                "note": inscription(run, name, "Description"),
                 "table": Table(rows[0], rows[1:]) if len(rows) > 1 else None,
             }
         )

@@ -15,7 +15,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from foretell import __version__
 from foretell.errors import InputError
 from foretell.json_files import AGAIN
-from foretell.report import about, analysis, charts, elsewhere, headline, reading, results, searching, words
+from foretell.report import (
+    about,
+    analysis,
+    charts,
+    curves,
+    elsewhere,
+    headline,
+    reading,
+    results,
+    saving,
+    searching,
+    words,
+)
 from foretell.report.card import model_card, snippet
 from foretell.report.findings import findings
 from foretell.report.gather import Gathered, gather
@@ -107,13 +119,13 @@ def context(run: Gathered) -> dict[str, Any]:
         "each_finding": of_each_finding(
             run.comparison, analysis.arms_of(run.comparison), lambda arm: charts.named(run.comparison, arm)
         ),
-        "saved": results.saved(run),
+        "saved": saving.saved(run),
         "crossing": elsewhere.crossing(run),
         "shift": elsewhere.shift(run),
-        "nothing_to_reach": results.nothing_to_reach(run),
+        "nothing_to_reach": saving.nothing_to_reach(run),
         "kept_model": kept_model(run),
         "frozen_on": results.frozen_on(run),
-        "reaching": results.reaching(run),
+        "reaching": saving.reaching(run),
         "data": about.data(run),
         "scores": reading.scores(run),
         "reading_note": reading.measured_on(run),
@@ -127,7 +139,7 @@ def context(run: Gathered) -> dict[str, Any]:
         "hidden": about.hidden(run),
         "findings": findings(run),
         "shortcuts": shortcuts(run),
-        "training": about.training(run),
+        "training": curves.training(run),
         "health": about.health(run),
         "monitors": about.monitors(run),
         "monitored_on": about.monitored_on(run),
@@ -160,12 +172,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {
-        "count": words.count,
-        "counted": words.counted,
-        "percent": words.percent,
-        "number": words.number,
-        "closed": words.closed,
-    }
+        "count": words.count, "counted": words.counted, "percent": words.percent, "number": words.number,
+        "closed": words.closed, "unbroken": words.unbroken,
+    }  # fmt: skip
     return found
 
 

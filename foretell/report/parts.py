@@ -11,6 +11,8 @@ from PIL import Image
 
 from foretell.report.gather import Gathered
 
+BETWEEN = 24  # pixels between two blocks of a picture
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -63,3 +65,23 @@ def pixel_width(run: Gathered, stem: str) -> int:
     """Its width in pixels, read from the PNG header."""
     png = run.pictures.get(stem, b"")
     return int.from_bytes(png[16:20], "big") if len(png) >= 24 else 0
+
+
+def blocks(run: Gathered, stem: str) -> list[tuple[str, int]]:
+    """(data URI, width in pixels) of each block of rows of a picture, which a narrow page puts below each other.
+
+    The whole picture where it says of no blocks; [] where there is none.
+    """
+    whole, told = image(run, stem), inscription(run, stem, "Blocks")
+    if whole is None or not told.isdecimal() or int(told) < 2:
+        return [] if whole is None else [(whole, pixel_width(run, stem))]
+    count, apart = int(told), BETWEEN
+    found = []
+    with Image.open(io.BytesIO(run.pictures[stem])) as sheet:
+        wide = (sheet.width + apart) // count - apart
+        for place in range(count):
+            left = place * (wide + apart)
+            kept = io.BytesIO()
+            sheet.crop((left, 0, left + wide, sheet.height)).save(kept, "PNG", optimize=True)
+            found.append(("data:image/png;base64," + base64.b64encode(kept.getvalue()).decode(), wide))
+    return found

@@ -13,6 +13,7 @@ from foretell.measures.metrics import metric_name
 from foretell.measures.redrawn import settled
 from foretell.report import analysis, searching, words
 from foretell.report import pipeline_figures as figures
+from foretell.report import pipeline_head as head
 from foretell.report.elsewhere import unseen
 from foretell.report.gather import judged_of
 from foretell.report.measures import IMAGES, measures, of_classifier, of_each_finding
@@ -51,7 +52,14 @@ def build(folder: Path, done: Sequence[StepDone]) -> tuple[Path, Json]:
             title=f"{folder.name}: what each step was worth",
             style=(HERE / "report.css").read_text(encoding="utf-8"),
             version=__version__,
+            when=head.when(one.folder for one in done),
             lead=[sentence for one in found["comparisons"] for sentence in _lead(one)],
+            figures=[
+                figure
+                for one in found["comparisons"][:1]
+                for figure in head.key_figures(one, sum(step["seconds"] for step in found["steps"]))
+            ],
+            glossary=head.explained(found["comparisons"]),
             steps={
                 "table": _steps(found),
                 "links": [{"name": s["name"], "href": s["report"]} for s in found["steps"] if s["report"]],
@@ -193,7 +201,7 @@ def _beside(comparison: Json) -> Table:
     cells = analysis.summary_of(comparison)
     amounts = figures.amounts_of(comparison)
     ends = list(dict.fromkeys((amounts[0], amounts[-1])))
-    head: list[Cell | str] = [
+    columns: list[Cell | str] = [
         "Arm", Cell("Pretraining", "its step and those before"), "Images seen", "TFLOP", Cell("One fit", "with most labels"),
         *(Cell(words.counted(labels, "label"), in_words(amount)) for labels, amount in ends),
     ]  # fmt: skip
@@ -211,7 +219,7 @@ def _beside(comparison: Json) -> Table:
                 *(words.percent(cell.mean) if cell else words.MISSING for cell in found),
             ]
         )
-    return Table(head, rows)
+    return Table(columns, rows)
 
 
 def _comparison(one: Json) -> Json:
@@ -245,6 +253,7 @@ def _comparison(one: Json) -> Json:
         "sentences": [] if "crossing" in missing else figures.sentences(one),
         "costs": _beside(one),
         "search": _search(one),
+        "method": head.method(one),
         "missing": dict.fromkeys(figures.MAY_BE_MISSING, "") | missing,
         "notes": one["notes"] or [],
     }
@@ -260,7 +269,7 @@ def _shift(one: Json) -> Json:
     shift = one["shift"]
     samples = words.counted(shift["samples"], judged_of(one["test"], "image"))
     told = f"The fitted models as they are, applied to {samples} of {shift['domain']} {unseen(shift, 'step')}."
-    return {"chart": figures.shift(one), "table": figures.losses(one), "told": told}
+    return {"chart": figures.shift(one), "key": figures.domains_key(one), "table": figures.losses(one), "told": told}
 
 
 def _classifier(one: Json) -> Json:

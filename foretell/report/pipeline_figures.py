@@ -62,6 +62,11 @@ def amounts_of(comparison: Json) -> list[tuple[int, Any]]:
 # tables ----------------------------------------------------------------------------------------------------------------
 
 
+def domains_key(comparison: Json) -> str:
+    """What the marks of ``shift`` are."""
+    return f"● at home; ○ below it, on {comparison['shift']['domain']}; the shape is the arm's."
+
+
 def _head(comparison: Json, first: str) -> list[Cell | str]:
     return [first, *(Cell(words.count(labels), in_words(amount)) for labels, amount in amounts_of(comparison))]
 
@@ -113,7 +118,7 @@ def losses(comparison: Json) -> Table:
     ]  # fmt: skip
     rows: list[list[Cell | str]] = []
     drops = {(row["arm"], row["labels"]): row for row in shift["drops"]}
-    for labels, _ in reversed(amounts_of(comparison)):
+    for labels, _ in amounts_of(comparison):
         for arm in tuned(comparison):
             row, gain = drops.get((arm, labels)), gains.get((arm, labels))
             if row is None:
@@ -158,7 +163,7 @@ def main(comparison: Json) -> Markup:
 
 
 def shift(comparison: Json) -> Markup:
-    """Every tuned arm with the most labels at home (full) and on the other domain (hollow)."""
+    """Every tuned arm with the most labels at home (full, above) and on the other domain (hollow, below)."""
     labels, _ = amounts_of(comparison)[-1]
     key, domain = keys_of(comparison), comparison["shift"]["domain"]
     metric = str(comparison["metric"])

@@ -1,4 +1,4 @@
-"""Charts as pure functions from numbers to SVG: lines with intervals, bars, a scatter and a heat map.
+"""Charts as pure functions from numbers to SVG: lines with intervals, a scatter and a heat map.
 
 Series are named where they end instead of in a legend; every mark says its values to a pointer; colours and shapes
 come by ``key``, which is the same for an arm on the whole page.
@@ -7,11 +7,12 @@ come by ``key``, which is the same for an arm on the whole page.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from foretell.report import words
+from foretell.report.overlap import coinciding, dash, dodged
 from foretell.report.svg import (
     MARKS,
     TEXT,
@@ -33,6 +34,9 @@ SHAPES = {
     "pretrained": "circle", "scratch": "square", "supervised": "diamond", "probe": "triangle", "random": "cross",
     "step1": "triangle", "step2": "diamond", "step3": "cross",
 }  # fmt: skip
+
+
+CLEAR = 8.0  # between the middle of a name and a line, so that the line runs beside it
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,22 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """``label`` with its unit; ``ticks`` (default: round values, multiples of ``unit``) are written by ``format``, a second
-    line by ``below``."""
+    """``label`` with its unit; ``ticks`` (default: round values, multiples of ``unit``) are written by ``format`` (default: with
+    as many digits as tell them apart), a second line by ``below``."""
 
     label: str
     log: bool = False
     ticks: Sequence[float] | None = None
-    format: words.Format = words.number
+    format: words.Format | None = None
     below: words.Format | None = None
     low: float | None = None
     high: float | None = None
     unit: float = 0.0
+
+    def written(self, ticks: Sequence[float]) -> list[str]:
+        """Each of ``ticks``, in words."""
+        told = self.format or words.apart(ticks)
+        return [told(tick) for tick in ticks]
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,8 @@ def line_chart(
 
     named = [line for line in series if line.label]
     right = max([wide(line.label, bold=True) for line in named], default=0) + (24 if named else 12)
-    left = max(wide(y.format(tick)) for tick in y_ticks) + 12
+    levels = y.written(y_ticks)
+    left = max(map(wide, levels)) + 12
     top = TEXT * (1.9 if y.label else 0.8) + (24 if regions else 0)
     bottom = height - TEXT * (2.0 + (1.4 if x.label else 0) + (1.2 if x.below else 0))
     across = Scale(x_low, x_high, left + (10 if x.log else 0), width - right - (10 if x.log else 0), x.log)
@@ -134,12 +144,15 @@ def line_chart(
     inside = [_regions(regions, across, left, width - right, top, bottom)]
     if y.label:
         inside.append(text(y.label, 0, TEXT, class_="axis-title"))
-    for tick in y_ticks:
+    for tick, shown in zip(y_ticks, levels, strict=True):
         level = up(tick)
         inside.append(element("line", x1=left, x2=width - right, y1=level, y2=level, class_="grid"))
-        inside.append(text(y.format(tick), left - 8, level + 4, "end", class_="tick"))
+        inside.append(text(shown, left - 8, level + 4, "end", class_="tick"))
     inside.append(_x_axis(x, across, left, width - right, bottom, height))
-    inside += [_line(line, across, up) for line in series]
+    places = [[(across(point.x), up(point.y)) for point in line.points] for line in series]
+    moves = dodged([own if line.marks or len(own) == 1 else [] for line, own in zip(series, places, strict=True)])
+    for line, dashes, aside in zip(series, map(dash, coinciding(places)), moves, strict=True):
+        inside.append(_line(line, across, up, dashes, aside))
     for rule in rules:
         level = up(rule.y)
         inside.append(element("line", x1=left, x2=width - right, y1=level, y2=level, class_="rule"))
@@ -174,21 +187,39 @@ def _regions(regions: Sequence[Region], across: Scale, left: float, right: float
 
 
 def _rule_name(rule: Rule, series: Sequence[Series], across: Scale, up: Scale, left: float, right: float) -> str:
-    """The rule's name above or below it, at the left or the right: where the lines leave most room."""
+    """The rule's name above or below it where no line runs; where one always does, above the plot, behind a piece of the rule."""
     level, size = up(rule.y), wide(rule.label) + 8
-    best, room = (right - 4, level - 5, "end"), -1.0
-    for start, anchor in ((right - size, "end"), (left, "start")):
+    best, room = None, CLEAR
+    for share in (1.0, 0.0, 0.75, 0.5, 0.25):
+        start = left + share * (right - left - size)
         for centre, base in ((level - 9, level - 5), (level + 10, level + 14)):
-            free = 1e9
-            for line in series:
-                places = [(across(point.x), up(point.y)) for point in line.points]
-                for (x1, y1), (x2, y2) in pairwise(places):
-                    if x2 >= start and x1 <= start + size:
-                        inside = min(y1, y2) - 4 <= centre <= max(y1, y2) + 4
-                        free = min(free, 0.0 if inside else min(abs(y1 - centre), abs(y2 - centre)))
-            if up.stop + 8 < centre < up.start - 8 and free > room + 1:
-                best, room = (right - 4 if anchor == "end" else left + 4, base, anchor), free
-    return text(rule.label, *best, class_="tick on-lines")
+            if start >= left and up.stop + 8 < centre < up.start - 8:
+                free = min((_distance(line, across, up, start, start + size, centre) for line in series), default=1e9)
+                if free > room + 1:
+                    best, room = (start + 4, base), free
+    if best is not None:
+        return text(rule.label, *best, class_="tick on-lines")
+    key = element("line", x1=right - size - 20, x2=right - size, y1=TEXT - 4, y2=TEXT - 4, class_="rule")
+    return key + text(rule.label, right, TEXT, "end", class_="tick")
+
+
+def _distance(line: Series, across: Scale, up: Scale, start: float, stop: float, centre: float) -> float:
+    """From the height ``centre`` to what is drawn of ``line`` between ``start`` and ``stop``."""
+    spans = [
+        (across(p.x), up(high), across(p.x), up(low))
+        for p in line.points
+        for low, high in [(p.y if p.low is None else p.low, p.y if p.high is None else p.high)]
+    ]
+    spans += [(across(p.x), up(p.y), across(q.x), up(q.y)) for p, q in pairwise(line.points)]
+    found = 1e9
+    for x1, y1, x2, y2 in spans:
+        if x2 < start or x1 > stop:
+            continue
+        slope = (y2 - y1) / (x2 - x1) if x2 > x1 else 0.0
+        ends = [y1 + slope * (x - x1) for x in (max(x1, start), min(x2, stop))] if x2 > x1 else [y1, y2]
+        inside = min(ends) <= centre <= max(ends)
+        found = min(found, 0.0 if inside else min(abs(end - centre) for end in ends))
+    return found
 
 
 def _x_axis(x: Axis, across: Scale, left: float, right: float, bottom: float, height: float) -> str:
@@ -200,7 +231,7 @@ def _x_axis(x: Axis, across: Scale, left: float, right: float, bottom: float, he
         about = max(2, min(6, int((right - left) / 80)))
         ticks = [t for t in nice_ticks(across.low, across.high, about, x.unit) if across.low <= t <= across.high]
     drawn = [element("line", x1=left, x2=right, y1=bottom, y2=bottom, class_="base")]
-    shown = [[x.format(tick), x.below(tick) if x.below else ""] for tick in ticks]
+    shown = [[told, x.below(tick) if x.below else ""] for tick, told in zip(ticks, x.written(ticks), strict=True)]
     places = [across(tick) for tick in ticks]
     for index in thinned(places, [max(map(wide, lines)) for lines in shown]):
         place = places[index]
@@ -209,11 +240,13 @@ def _x_axis(x: Axis, across: Scale, left: float, right: float, bottom: float, he
         if shown[index][1]:
             drawn.append(text(shown[index][1], place, bottom + 31, "middle", class_="tick faint"))
     if x.label:
-        drawn.append(text(x.label, (left + right) / 2, height - 4, "middle", class_="axis-title"))
+        middle = max((left + right) / 2, wide(x.label) / 2)
+        drawn.append(text(x.label, middle, height - 4, "middle", class_="axis-title"))
     return "".join(drawn)
 
 
-def _line(line: Series, across: Scale, up: Scale) -> str:
+def _line(line: Series, across: Scale, up: Scale, dashes: tuple[str, str] | None, aside: Mapping[int, float]) -> str:
+    """``dashes`` (array, offset) let a line under this one be seen; ``aside``: how far the marks of points are moved."""
     places = [(across(point.x), up(point.y)) for point in line.points]
     inside = []
     bounded = [p for p in line.points if p.low is not None and p.high is not None]
@@ -223,79 +256,20 @@ def _line(line: Series, across: Scale, up: Scale) -> str:
         edge += [(across(p.x), low) for p, (low, _) in reversed(list(zip(bounded, ends, strict=True)))]
         inside.append(element("path", d=path(edge) + "Z", class_="interval"))
     if len(places) > 1:
-        inside.append(element("path", d=path(places), class_="line faint" if line.faint else "line"))
+        kind = "line faint" if line.faint else "line"
+        array, offset = dashes or (None, None)
+        kind += " over" if dashes else ""
+        inside.append(element("path", d=path(places), class_=kind, stroke_dasharray=array, stroke_dashoffset=offset))
+    moved = {id(point): aside.get(at, 0.0) for at, point in enumerate(line.points)}
     for point, (low, high) in zip(bounded, ends, strict=True):
-        inside.append(element("line", x1=across(point.x), x2=across(point.x), y1=low, y2=high, class_="whisker"))
+        at = across(point.x) + moved[id(point)]
+        inside.append(element("line", x1=at, x2=at, y1=low, y2=high, class_="whisker"))
     if line.marks or len(places) == 1:
         shape = SHAPES.get(line.key, "circle")
-        for point, (px, py) in zip(line.points, places, strict=True):
+        for at, (point, (px, py)) in enumerate(zip(line.points, places, strict=True)):
             note = hover(point.note) if point.note else ""
-            inside.append(mark(shape, px, py, 4.0, note, class_="mark"))
+            inside.append(mark(shape, px + aside.get(at, 0.0), py, 4.0, note, class_="mark"))
     return element("g", *inside, class_=f"series c-{line.key}")
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One row: ``parts`` are (key, value) drawn one after the other; ``shown`` is written behind them."""
-
-    label: str
-    parts: Sequence[tuple[str, float]]
-    shown: str
-    low: float | None = None
-    high: float | None = None
-    note: str = ""
-    names: Sequence[str] = field(default_factory=tuple)
-
-
-def bar_chart(
-    name: str,
-    title: str,
-    description: str,
-    bars: Sequence[Bar],
-    *,
-    width: float = 420,
-    most: float | None = None,
-    rule: tuple[float, str] | None = None,
-) -> str:
-    """Horizontal bars from zero, each named at its left and its value written at its right."""
-    row = 34
-    labels = [words.shorten(bar.label, 26) for bar in bars]
-    left = max((wide(label) for label in labels), default=0) + 10
-    right = max((wide(bar.shown, bold=True) for bar in bars), default=0) + 14
-    head = 20.0 if rule else 2.0
-    height = head + row * len(bars) + 4
-    totals = [sum(value for _, value in bar.parts) for bar in bars]
-    reach = most or max([*totals, *[bar.high or 0 for bar in bars]], default=1.0) or 1.0
-    across = Scale(0.0, reach, left, max(left + 20, width - right))
-    inside = []
-    for index, (bar, total) in enumerate(zip(bars, totals, strict=True)):
-        top = head + index * row
-        inside.append(text(labels[index], left - 10, top + row / 2 + 4, "end", class_="bar-name"))
-        start = 0.0
-        for part, (key, value) in enumerate(bar.parts):
-            begin, end = across(start), across(start + value)
-            shown = bar.names[part] if part < len(bar.names) else bar.note
-            inside.append(
-                element(
-                    "rect", hover(shown) if shown else "", x=begin, y=top + row * 0.2, width=max(0.0, end - begin),
-                    height=row * 0.6, class_=f"bar c-{key}",
-                )
-            )  # fmt: skip
-            start += value
-        tip = across(total)
-        if bar.low is not None and bar.high is not None:
-            middle = top + row / 2
-            inside.append(
-                element("line", x1=across(bar.low), x2=across(bar.high), y1=middle, y2=middle, class_="error")
-            )
-            tip = max(tip, across(bar.high))
-        inside.append(text(bar.shown, tip + 8, top + row / 2 + 4, class_="value"))
-    base = element("line", x1=left, x2=left, y1=head, y2=head + row * len(bars), class_="base")
-    if rule:
-        place = across(rule[0])
-        inside.append(element("line", x1=place, x2=place, y1=head - 2, y2=height - 2, class_="rule"))
-        inside.append(text(rule[1], place, 12, "middle", class_="tick"))
-    return drawing(name, title, description, width, height, *inside, base)
 
 
 @dataclass(frozen=True)
@@ -367,10 +341,19 @@ def _middle(members: Sequence[Spot]) -> tuple[float, float]:
     return nearest.x, nearest.y
 
 
+def _cell_side(classes: int) -> float:
+    return max(13.0, min(52.0, 600.0 / max(classes, 1)))
+
+
+def numbered(classes: int) -> bool:
+    """Whether the cells of a confusion matrix have room for their numbers."""
+    return _cell_side(classes) >= 24
+
+
 def heat_map(name: str, title: str, description: str, matrix: Sequence[Sequence[float]], classes: Sequence[str]) -> str:
     """A confusion matrix: rows are the true class, columns the predicted one, shade is the share of the row."""
     size = len(classes)
-    cell = max(13.0, min(52.0, 600.0 / max(size, 1)))
+    cell = _cell_side(size)
     limit = 18 if size <= 20 else 14
     labels = [words.shorten(label, limit) for label in classes]
     written = TEXT if cell >= 18 else 9.0
@@ -418,7 +401,7 @@ def heat_map(name: str, title: str, description: str, matrix: Sequence[Sequence[
                     fill_opacity=f"{0.04 + 0.96 * share:.2f}" if value else "0.03",
                 )
             )  # fmt: skip
-            if cell >= 24 and value:
+            if numbered(size) and value:
                 strong = "cell-value strong" if share > 0.5 else "cell-value"
                 inside.append(text(words.count(value), x + cell / 2, y + cell / 2 + 4, "middle", class_=strong))
     return drawing(name, title, description, width, height, *inside)

@@ -69,6 +69,17 @@ def wide(words: str, size: float = TEXT, *, bold: bool = False) -> float:
     return size * (0.62 * (len(words) - narrow - broad - capital) + 0.35 * narrow + 0.93 * broad + 0.73 * capital)
 
 
+def wrapped(words: str, width: float) -> list[str]:
+    """``words`` in as many lines as ``width`` asks for; none for ""."""
+    lines: list[str] = []
+    for word in words.split():
+        if lines and wide(f"{lines[-1]} {word}") <= width:
+            lines[-1] = f"{lines[-1]} {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 @dataclass(frozen=True)
 class Scale:
     """Data from ``low`` to ``high`` onto the drawing from ``start`` to ``stop``; ``log`` needs ``low`` > 0."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from foretell.measures.intervals import ALIKE, alike
 
@@ -31,6 +33,28 @@ def number(value: float | None, digits: int = 3) -> str:
         return f"{value:,.0f}"
     text = f"{value:.{max(0, digits - 1 - magnitude)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def apart(values: Sequence[float]) -> Format:
+    """How evenly spaced ``values`` are written with as many digits as tell them apart: 14.30, 14.35, 14.40."""
+    ordered = sorted(set(values))
+    steps = [after - before for before, after in pairwise(ordered) if after > before]
+    if not steps:
+        return number
+    step = min(steps)
+    last = math.floor(math.log10(step) + 1e-9)  # the power of ten of the last digit
+    last -= abs(step / 10.0**last - round(step / 10.0**last)) > 1e-6  # as of a step of 0.25
+    return lambda value: _to_digit(value, last)
+
+
+def _to_digit(value: float, last: int) -> str:
+    if value == 0:
+        return "0"
+    if value < 0:
+        return f"−{_to_digit(-value, last)}"
+    if last < -5:
+        return f"{value:.{max(0, math.floor(math.log10(value) + 1e-9) - last)}e}"
+    return f"{value:,.{max(0, -last)}f}"
 
 
 def count(value: float | None) -> str:
@@ -99,6 +123,11 @@ def group_interval(low: float | None, high: float | None, *, signed: bool = Fals
     bounds = interval(low, high, signed=signed)
     bounds = "" if bounds == ALIKE else bounds
     return f"groups {bounds}" if bounds else ""
+
+
+def unbroken(bounds: str) -> str:
+    """``bounds`` as ``interval`` and ``group_interval`` write them, which a line may break behind "groups" alone."""
+    return re.sub(rf"{ALIKE}|\S+ to \S+", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), bounds)
 
 
 def duration(seconds: float | None) -> str:

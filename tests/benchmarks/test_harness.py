@@ -67,3 +67,18 @@ def test_how_something_was_met_is_printed_and_stands_over_its_row(
 
 def test_the_page_is_that_of_the_kept_rows() -> None:
     assert RESULTS.with_name("RESULTS.md").read_text() == page.table()
+
+
+def test_the_page_begins_with_what_readme_shows() -> None:
+    kept = {
+        "views at 96 px (cpu)": {"figures": {page.RATIO: "4.10"}, "wanted": "at least 3 times", "met": True},
+        "reading (cpu)": {"figures": {f"jpg: {page.RATIO}": "2.0", f"png: {page.RATIO}": "3.0"}, "wanted": "w", "met": False},
+        "Causal (cpu)": {"figures": {page.RATIO: "2.5", "ratio in tokens": "2.4"}, "wanted": "w", "met": True},
+    }  # fmt: skip
+    assert page.contents(kept)[2:] == [
+        "| [views at 96 px (cpu)](#views-at-96-px-cpu-met) | 4.10 | at least 3 times | met |",
+        "| [Causal (cpu)](#causal-cpu-met) | 2.4 | w | met |",
+        "| [reading (cpu)](#reading-cpu-not-met) | jpg 2.0, png 3.0 | w | not met |",
+    ]
+    measured = json.loads(RESULTS.read_text())
+    assert set(page.FIRST) <= set(measured), "README's rows are in the kept results"

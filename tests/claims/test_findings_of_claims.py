@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,17 @@ def test_a_limit_as_small_as_rounding_is_kept_to(measured: float, outcome: str, 
 def test_rounding_is_shown_as_zero() -> None:
     assert [signed(value, unit) for value, unit in ((3.6e-16, "nats"), (1e-9, "points"))] == ["+0.00", "+0.0"]
     assert bounds(-3.6e-16, 3.6e-16, "nats") == "no spread"
+
+
+def test_the_page_begins_with_the_claims_by_outcome() -> None:
+    kept = json.loads(RECORDS.read_text())
+    written = page(kept)
+    assert RECORDS.with_name("RESULTS.md").read_text() == written
+    top = written[: written.index("\n## ")]
+    rows = re.findall(r"^\| \[([^]]+)\]\(#([^)]+)\) \| ([^|]+) \|", top, re.M)
+    assert sorted(name for name, _, _ in rows) == sorted(kept)
+    assert [outcome for _, _, outcome in rows] == sorted(
+        (outcome for _, _, outcome in rows), key=["holds", "undecided", "does not hold"].index
+    )
+    assert "simclr-head-holds" in {place for _, place, _ in rows}
+    assert "| claim |" not in page({"simclr-head": kept["simclr-head"]}), "one claim alone needs no table"

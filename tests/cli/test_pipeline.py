@@ -82,7 +82,7 @@ def test_the_report_shows_the_four_figures_and_what_they_cost(done: Path) -> Non
         "what earlier tries finished counts too",
     ):  # fmt: skip
         assert text in page, text
-    for link in re.findall(r'href="([^"]+)"', page):
+    for link in re.findall(r'href="([^"#]+)"', page):
         assert (done / "run" / link).is_file()
     costs = {row["arm"]: row for row in numbers(done)["comparisons"][0]["costs"]}
     steps = {step["name"]: step for step in numbers(done)["steps"]}

@@ -14,7 +14,7 @@ from made_up_run import ANIMALS, comparison, make, write
 from foretell.report import about, analysis, headline
 from foretell.report.about import method, missing
 from foretell.report.gather import gather
-from foretell.report.results import saved
+from foretell.report.saving import saved
 from foretell.run import Run
 
 

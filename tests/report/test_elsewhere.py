@@ -55,7 +55,7 @@ def test_the_other_domain_has_a_row_for_each_arm(page: tuple[str, dict[str, Any]
     text, kept = page
     assert "The models as they are, applied to 80 samples of domain=B that no fine-tuning saw." in text
     table = text[text.index('<table id="shift-table"') :]
-    table = table[: table.index("</table>")]
+    table = table[: table.index("</table>")].replace("\N{NO-BREAK SPACE}", " ")
     for shown in ("80.0%", "70.0%", "+10.0", "+20.0", "+31.0", "39.0%", "+21.0", "+18.0 to +24.0"):
         assert shown in table
     assert kept["shift"]["domain"] == "domain=B"

@@ -10,7 +10,7 @@ from typing import Any
 from made_up_run import ANIMALS, comparison, make, write
 from test_text_page import text_run, words_run
 
-from foretell.report import about, analysis, build, elsewhere, headline, measures, results, told, words
+from foretell.report import about, analysis, build, elsewhere, headline, measures, results, saving, told, words
 from foretell.report.gather import Gathered, gather
 from foretell.report.glossary import spoken_of
 from foretell.report.kept import kept_model
@@ -115,11 +115,11 @@ def alike(value: float) -> dict[str, Any]:
 def test_where_scratch_learnt_nothing_there_is_no_score_to_reach(tmp_path: Path) -> None:
     run = make(tmp_path / "run", exhibits=False)
     write(run / "results" / "comparison.json", alike(0.2))
-    assert results.nothing_to_reach(gather(run)) == ""
-    assert results.saved(gather(run)) is not None
+    assert saving.nothing_to_reach(gather(run)) == ""
+    assert saving.saved(gather(run)) is not None
     write(run / "results" / "comparison.json", alike(0.1))
-    assert results.nothing_to_reach(gather(run)).startswith("Training from scratch learnt nothing beyond guessing")
-    assert results.saved(gather(run)) is results.reaching(gather(run)) is elsewhere.crossing(gather(run)) is None
+    assert saving.nothing_to_reach(gather(run)).startswith("Training from scratch learnt nothing beyond guessing")
+    assert saving.saved(gather(run)) is saving.reaching(gather(run)) is elsewhere.crossing(gather(run)) is None
     assert '<section id="nothing-to-reach"' in build(run).read_text()
 
 
@@ -129,7 +129,7 @@ def test_a_score_that_is_no_more_than_guessing_is_not_there_to_be_reached(tmp_pa
     entries = found["to_reach_scratch"]["all"]
     entries[0]["score"] = 0.1
     write(run / "results" / "comparison.json", found)
-    shown = results.reaching(gather(run))
+    shown = saving.reaching(gather(run))
     assert shown is not None
     assert len(shown["table"].rows) == len(entries) - 1
     labels = words.count(entries[0]["labels"])

@@ -269,9 +269,9 @@ def test_an_accuracy_of_a_player_is_no_loss(tmp_path: Path) -> None:
     step = {"kind": "step", "total": 2.0, "discriminator.total": 1.9, "discriminator.accuracy": 0.4}
     (run / "metrics.jsonl").write_text("".join(json.dumps({**step, "step": at}) + "\n" for at in (1, 2)))
     text = build(run).read_text()
-    assert "Discriminator, accuracy (pretext task)" in text
-    assert "discriminator.total</text>" in text
-    assert "discriminator.accuracy</text>" not in text
+    assert "<b>Foretold rightly (pretext task)</b>" in text
+    assert text.index("discriminator</text>") < text.index("discriminator right</text>")
+    assert "discriminator.total" not in text
 
 
 def test_the_loss_stands_beside_that_of_foretelling_nothing(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_the_loss_stands_beside_that_of_foretelling_nothing(tmp_path: Path) -> N
 def test_a_share_has_whole_ticks_that_are_possible(tmp_path: Path) -> None:
     for values, expected in (([0.979, 0.979], ["96%", "97%", "98%", "99%"]), ([1.0, 1.0], ["99%", "100%"])):
         lines = [{"step": step, "value": value} for step, value in enumerate(values)]
-        drawn = str(curve("probe", "probe", lines, ["value"], share=True, until=1))
+        drawn = str(curve("probe", "probe", lines, {"value": "probe"}, share=True, until=1))
         assert re.findall(r">(\d+%)<", drawn) == expected
         assert re.findall(r">(\d+)<", drawn) == ["0", "1"]
 

@@ -10,15 +10,14 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from foretell.report import words
+from foretell.report.bars import Bar, bar_chart
 from foretell.report.plots import (
     Axis,
-    Bar,
     Point,
     Region,
     Rule,
     Series,
     Spot,
-    bar_chart,
     heat_map,
     line_chart,
     scatter,
