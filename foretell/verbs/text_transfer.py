@@ -300,6 +300,12 @@ def finetune(
             write_answers(target / ANSWERS, answers_of(tuner, judged))
             say(f"  answers of the test part, for the official evaluation: {target / ANSWERS}")
         say(f"  on {len(test):,} test rows: {told}")
+        if isinstance(judged, Answering) and "impossible_f1" in scores:
+            none = np.mean([not any(question.gold) for question in judged.questions])
+            say(
+                f"  of questions with an answer f1 {scores['answerable_f1']:.1%}, of those without {scores['impossible_f1']:.1%}; "
+                f"answering none of them would be {none:.1%}"
+            )
         for line in common.classes_told(facts["test"], facts["classes"]):
             say(line)
         facts |= {"data": opened.found.source, KEY: opened.labels}
