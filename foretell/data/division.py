@@ -50,10 +50,13 @@ def by_column(table: Table, shares: Mapping[str, float], seed: int, what: str, *
     return Parts(train, test, how + _left_out(table, train, test, reasons, free & tested, what))
 
 
-def by_label(table: Table, shares: Mapping[str, float], seed: int, what: str, *, each: str = "class") -> Parts:
+def by_label(
+    table: Table, shares: Mapping[str, float], seed: int, what: str, *, each: str = "class", whole: str | None = None
+) -> Parts:
     """Labelled rows cut at ``shares``, of every class alike (of a table without labels all rows).
 
-    ``what`` is a row in words, ``each`` what the labels say. A part that is neither train nor test, and what the shares leave
+    ``what`` is a row in words, ``each`` what the labels say, ``whole`` what is not divided, where the name of the column does
+    not say it. A part that is neither train nor test, and what the shares leave
     over, are in neither. Raises InputError as ``splits.split``.
     """
     known = np.flatnonzero(~_unlabelled(table)) if "label" in table else np.arange(len(table), dtype=np.int64)
@@ -64,12 +67,12 @@ def by_label(table: Table, shares: Mapping[str, float], seed: int, what: str, *,
     free[known] = False
     train = np.sort(np.concatenate([parts["train"], np.flatnonzero(free & ~tested)]))
     alike = f" by {each}" if "label" in table else ""
-    whole = "" if table.identity is None else f", {IDENTITIES[table.identity]} kept whole"
+    kept = whole or (IDENTITIES[table.identity] if table.identity is not None else None)
     reasons = ["beyond the shares"] * len(table)
     for name, rows in parts.items():
         for row in rows.tolist():
             reasons[row] = name
-    how = f"{many(len(test), f'labelled {what}')} held out at random{alike}{whole} (seed {seed})"
+    how = f"{many(len(test), f'labelled {what}')} held out at random{alike}{f', {kept} kept whole' if kept else ''} (seed {seed})"
     return Parts(train, test, how + _left_out(table, train, test, reasons, free & tested, what))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.data.table import SUFFIXES as TABLES
-from foretell.data.table import TEXT_NAMES, check_header, how_to_name, separator_of, some, text_of
+from foretell.data.table import TEXT_NAMES, check_header, how_to_name, separator_of, some, text_of, told_separator
 from foretell.data.text import textfile
 from foretell.errors import InputError, first_line, unknown
 from foretell.json_files import parsed_line
@@ -93,12 +93,15 @@ def _csv(path: Path, choose: Choose, encoding: str, delimiter: str | None) -> It
     first = next(source, "")
     if not first.strip():
         raise InputError(f"{path}: is empty; expected a header row such as 'text,label'")
+    above = 1  # the number of the header's line
+    if delimiter is None and (delimiter := told_separator(first)) is not None:
+        first, above = next(source, ""), 2
     if delimiter is None:
         delimiter = separator_of(first)
     own = header_of(path, first, delimiter)
     check_header(own, path)
     mapping = {known: own.index(name) for known, name in choose(own).items()}
-    read = _by_tabs(source, len(own)) if delimiter == TAB else _by_quotes(path, source, delimiter)
+    read = _by_tabs(source, len(own)) if delimiter == TAB else _by_quotes(path, source, delimiter, above)
     number = 0
     for line, values in read:
         if not values:
@@ -112,15 +115,15 @@ def _csv(path: Path, choose: Choose, encoding: str, delimiter: str | None) -> It
         yield f"{path}, row {number}", {name: values[at].strip() or None for name, at in mapping.items()}
 
 
-def _by_quotes(path: Path, source: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, values) of each record of CSV. Raises InputError for a quote that is not closed, or goes on behind its end."""
+def _by_quotes(path: Path, source: Iterator[str], delimiter: str, above: int = 1) -> Iterator[tuple[int, list[str]]]:
+    """(line, values) of each record of CSV ``above`` lines down. Raises InputError for a quote that is not closed, or goes on behind its end."""
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     try:
         for values in reader:
-            yield reader.line_num + 1, values
+            yield reader.line_num + above, values
     except csv.Error as error:
         raise InputError(
-            f"{path}, line {reader.line_num + 1}: not valid CSV ({error}); double the quotes inside a quoted value"
+            f"{path}, line {reader.line_num + above}: not valid CSV ({error}); double the quotes inside a quoted value"
         ) from None
 
 

@@ -235,6 +235,12 @@ def check_header(names: Sequence[str], path: Path) -> None:
 _QUOTED = re.compile(r'(^|[,;\t|])"(?:[^"]|"")*(?:"|$)')
 
 
+def told_separator(line: str) -> str | None:
+    """The separator that a spreadsheet tells in a first line of its own, as ``sep=;``; None where the line is another."""
+    found = re.fullmatch(r'"?sep=(.)"?', line.rstrip("\r\n"))
+    return found[1] if found else None
+
+
 def separator_of(header: str) -> str:
     """What stands most often between the names of a header: one of , ; tab and |, but for those within quotes."""
     return max(",;\t|", key=_QUOTED.sub(r"\1", header).count)
@@ -250,10 +256,15 @@ def _check_text(path: Path) -> None:
 def _read_csv(path: Path, delimiter: str | None) -> Table:
     _check_text(path)
     with path.open(newline="", encoding="utf-8-sig") as stream:
+        skipped = 0  # lines above the header
         if delimiter is None:
             first = stream.readline()
-            stream.seek(0)
-            delimiter = separator_of(first)
+            delimiter = told_separator(first)
+            if delimiter is None:
+                stream.seek(0)
+                delimiter = separator_of(first)
+            else:
+                skipped = 1
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         try:
             header = [name.strip() for name in next(reader, [])]
@@ -266,7 +277,7 @@ def _read_csv(path: Path, delimiter: str | None) -> Table:
                     continue
                 if len(row) != len(header):
                     raise InputError(
-                        f"{path}, line {reader.line_num}: {len(row)} values, expected {len(header)} "
+                        f"{path}, line {reader.line_num + skipped}: {len(row)} values, expected {len(header)} "
                         f"({some(header)}); quote a value that holds the separator"
                     )
                 for column, value in zip(values, row, strict=True):

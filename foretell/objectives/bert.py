@@ -220,6 +220,7 @@ def _check_pairs(store: TokenStore) -> None:
     first, end = store.sentence_spans()
     if (end - first).max() < 2:
         raise InputError(
-            f"{store.source}: each of its {len(store):,} documents is one sentence, so that no text follows another; put a "
-            "blank line between documents and set data.documents=blank, or set objective.tasks=words"
+            f"{store.source}: each of its {len(store):,} documents is one sentence, so that no text follows another; give "
+            "documents of several (plain text: a blank line between documents and data.documents=blank; a table: several "
+            "sentences in a row), or set objective.tasks=words"
         )

@@ -32,10 +32,13 @@ def figures(run: Gathered) -> list[Figure]:
 
 
 def tokens_seen(run: Gathered) -> float | None:
-    """Tokens of text, padding left out, that were learnt from; words for word vectors."""
+    """Tokens of text, padding left out, that were learnt from; for word vectors words, ends of sentences left out."""
+    filled = run.part("data").get("filled")
     numbers: list[Any] = [run.part("cost").get("samples")]
     if run.kind == "text":
-        numbers += [(run.recipe.get("objective") or {}).get("length"), run.part("data").get("filled")]
+        numbers += [(run.recipe.get("objective") or {}).get("length"), filled]
+    elif filled is not None:
+        numbers.append(filled)
     return math.prod(numbers) if all(map(words.known, numbers)) else None
 
 

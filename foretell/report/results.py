@@ -61,8 +61,8 @@ def key_figures(run: Gathered) -> list[Figure]:
     tokens = reading.tokens_seen(run) if run.kind != "image" else None
     if tokens is not None:
         rate = tokens / cost["seconds"] if cost.get("seconds") else None
-        unit = "Words" if run.kind == "words" else "Tokens"
-        out.append(Figure(words.rate(rate), f"{unit} a second", f"{words.count(tokens)} in all, padding left out"))
+        unit, left = ("Words", "ends of sentences") if run.kind == "words" else ("Tokens", "padding")
+        out.append(Figure(words.rate(rate), f"{unit} a second", f"{words.count(tokens)} in all, {left} left out"))
     elif words.known(cost.get("samples")):
         rate = cost["samples"] / cost["seconds"] if cost.get("seconds") else None
         how = "no label learnt from" if chose_step(run.facts) else "no label read"

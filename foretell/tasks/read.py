@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from foretell.json_files import parsed
 from foretell.tasks.base import Task
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification, Entailment, Similarity
+from foretell.tasks.equal_texts import disagreeing, joined, standing_in
 from foretell.tasks.inputs import Index
 from foretell.tasks.layout import Layout
 
@@ -59,6 +60,11 @@ class LabelledText:
     @property
     def classified(self) -> bool:
         return self.kind in CLASSES
+
+    @property
+    def whole(self) -> bool:
+        """Whether ``texts`` are all that is read of a row."""
+        return self.kind in TASKS
 
 
 # reading --------------------------------------------------------------------------------------------------------------
@@ -101,6 +107,7 @@ def read_labelled(
             "folders), or map "
             "one with -s data.columns.label=NAME"
         )
+    found.notes += noted(found)
     return found
 
 
@@ -235,8 +242,13 @@ class Division:
 
 
 def divide_labelled(found: LabelledText, shares: Mapping[str, float], seed: int) -> Division:
-    """The split column, or labelled rows by ``shares``, of every class alike; groups stay whole. Raises InputError."""
-    columns = {"split": found.splits, "group": found.groups}
+    """The split column, or labelled rows by ``shares``, of every class alike; groups stay whole. Raises InputError.
+
+    Where no split column divides them, rows of the same text stay together too (sentences with tags and questions do not).
+    """
+    by_hand = any(part is not None for part in found.splits)
+    equal = joined(found.groups, found.texts) if found.whole and not by_hand else None
+    columns = {"split": found.splits, "group": found.groups if equal is None else equal}
     if found.classified:
         columns["label"] = found.labels
     table = Table({name: values for name, values in columns.items() if any(value is not None for value in values)})
@@ -247,7 +259,12 @@ def divide_labelled(found: LabelledText, shares: Mapping[str, float], seed: int)
         if "split" in table:
             parts = by_column(rows, shares, seed, "labelled row", pretrain=False)
         else:
-            parts = by_label(rows, shares, seed, "row")
+            grouped = any(group is not None for group in found.groups)
+            whole = None if equal is None else "groups and copies of a text" if grouped else "copies of a text"
+            try:
+                parts = by_label(rows, shares, seed, "row", whole=whole)
+            except InputError as error:
+                raise InputError(f"{error}{'; copies of a text count as one' if equal is not None else ''}") from None
     if not len(parts.test):
         raise InputError(
             f"{found.source}: no test part; give a split column with test rows, or -s data.split=train=0.8,test=0.2"
@@ -286,6 +303,54 @@ def group_numbers(names: list[str | None]) -> Index | None:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
+def scale(labels: Sequence[str | None]) -> str:
+    """A remark on labels that look like numbers on a scale: many values that are not whole; "" for others."""
+    known = [label for label in labels if label is not None]
+    values = set(known)
+    try:
+        fractions = any(not float(label).is_integer() for label in values)
+    except (ValueError, OverflowError):
+        return ""
+    if not fractions or 2 * len(values) < len(known):
+        return ""
+    return f" ({many(len(values), 'value')} in {many(len(known), 'row')}: numbers on a scale are not foretold; give classes)"
+
+
+def spelt(labels: Sequence[str | None]) -> list[list[str]]:
+    """Labels that differ in capitals, in spaces around them or as numbers alone, those that may be one together."""
+
+    def plain(label: str) -> str:
+        try:
+            return repr(float(label))
+        except ValueError:
+            return label.strip().casefold()
+
+    found: dict[str, list[str]] = {}
+    for label in sorted({label for label in labels if label is not None}):
+        found.setdefault(plain(label), []).append(label)
+    return [names for names in found.values() if len(names) > 1]
+
+
+def noted(found: LabelledText) -> list[str]:
+    """What a person may not know of the labels: texts that have several, and names that may be of one class."""
+    notes = []
+    if found.classified:
+        several = disagreeing(found.labels, found.texts)
+        if several:
+            first, other = (
+                several[0][0],
+                next(row for row in several[0] if found.labels[row] != found.labels[several[0][0]]),
+            )
+            notes.append(
+                f"{many(len(several), 'text')} with more than one label: {found.places[first]} says '{found.labels[first]}', "
+                f"{found.places[other]} '{found.labels[other]}'"
+            )
+        notes += [
+            f"classes that may be one, spelt {', '.join(repr(name) for name in names)}" for names in spelt(found.labels)
+        ]
+    return notes
+
+
 def held_out(whole: Task, found: LabelledText, division: Division) -> tuple[Task, Task, list[str]]:
     """Training and test examples of ``whole``, and notes. Test rows of a class that no training row has are left out.
 
@@ -303,15 +368,24 @@ def held_out(whole: Task, found: LabelledText, division: Division) -> tuple[Task
                 "keep every "
                 "group in one split"
             )
+    copies = (
+        0
+        if not found.whole
+        else standing_in((found.texts[row] for row in test.index), (found.texts[row] for row in train.index))
+    )
+    if copies:
+        notes.append(
+            f"{copies:,} of {many(len(test), 'test row')} stand in the training part too, with the same text: scores are "
+            "higher than on new texts"
+        )
     known = np.isin(test.codes, train.codes)
     if not known.all():
         names = sorted({test.classes[code] for code in test.codes[~known]})
         listed = f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}"
         if not known.any():
             raise InputError(
-                f"{found.source}: no training label names {listed}, the labels of all test rows; expected the "
-                "same labels "
-                "in both parts"
+                f"{found.source}: no training label names {listed}, the labels of all test rows; expected the same labels in "
+                f"both parts{scale(found.labels)}"
             )
         notes.append(f"{many(int((~known).sum()), 'test row')} left out: no training label names {listed}")
         test = test.take(np.flatnonzero(known))

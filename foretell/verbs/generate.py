@@ -79,7 +79,7 @@ def generate(
             told = sure
     else:
         ended = len(ids) < most
-    text = told + text[len(told) :]
+    text = told + text[len(told) :].rstrip("\ufffd").rstrip()  # a last letter of several bytes that was cut off
     _tell(text[len(told) :] + "\n")
     if ended:
         positions = read.model.shape.positions

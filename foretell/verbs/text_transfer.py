@@ -301,6 +301,12 @@ def _tell_classifier(opened: Opened, facts: dict[str, Any]) -> dict[str, Any]:
     names = led_by(opened.train.metric, opened.train.metrics)
     told = ", ".join(f"{metric_name(name)} {scores[name]:.1%}" for name in names)
     say(f"  on {len(opened.test):,} test rows: {told}")
+    if isinstance(opened.test, Answering) and "impossible_f1" in scores:
+        none = np.mean([not any(question.gold) for question in opened.test.questions])
+        say(
+            f"  of questions with an answer f1 {scores['answerable_f1']:.1%}, of those without {scores['impossible_f1']:.1%}; "
+            f"answering none of them would be {none:.1%}"
+        )
     for line in common.classes_told(facts["test"], facts["classes"]):
         say(line)
     return scores

@@ -139,6 +139,7 @@ def keep_facts(run: Run, setting: Setting) -> None:
             "sentence_rule": facts["sentence_rule"],
             "tokens": store.raw,
             "vocabulary": len(store.words),
+            "filled": filled(store),
             "notes": facts["notes"],
             "train": facts["documents"],
             "test": facts["held_documents"],
@@ -167,11 +168,16 @@ def export(setting: Setting, run: Run) -> Path:
     return folder
 
 
+def filled(store: WordStore) -> float:
+    """The share of a store's numbers that are words; the others are ends of sentences."""
+    return float(store.counts.sum() / max(len(store.ids), 1))
+
+
 def measure(setting: Setting, run: Run, result: FitResult) -> dict[str, float]:
     """The loss on documents held out; and what lies near frequent words; kept as results/words.json."""
     objective, store = setting.objective, setting.store
     loss = objective.held_out_loss()
-    rate = result.samples / max(result.seconds, 1e-9)
+    rate = filled(store) * result.samples / max(result.seconds, 1e-9)
     run.write_json(
         "results/words.json",
         {

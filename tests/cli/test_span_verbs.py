@@ -65,7 +65,13 @@ def test_answering_by_the_verbs(made: Path, tmp_path: Path, capsys: pytest.Captu
     run = run_of(made, tmp_path)
     found = foretell.finetune(run, data=made / "questions.json", compare=False, trials=2, set=QUICK)
     assert {"f1", "exact", "answerable_f1", "impossible_f1"} <= set(found.scores)
-    assert "60 questions on" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "60 questions on" in told
+    there, none = found.scores["answerable_f1"], found.scores["impossible_f1"]
+    assert (
+        f"of questions with an answer f1 {there:.1%}, of those without {none:.1%}; answering none of them would be"
+        in told
+    )
     answers = json.loads((found.model / "test_answers.json").read_text())
     asked = {question.id: question for question in read_squad(made / "questions.json")}
     assert len(answers) == 12

@@ -157,7 +157,9 @@ def test_a_choice_is_cut_in_no_more_than_its_answers(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = copy_of(made, "bert", tmp_path)
-    rows = [{"context": "Anna cooks " * 9, "choices": ["a", "b", "c"], "label": str(row % 3)} for row in range(20)]
+    rows = [
+        {"context": f"Anna cooks {row} " * 9, "choices": ["a", "b", "c"], "label": str(row % 3)} for row in range(20)
+    ]
     (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
     opened = open_labelled(run, tmp_path / "long.jsonl", None, "cpu", ["transfer.text.length=8"])
     opened.close()

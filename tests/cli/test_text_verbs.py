@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -229,6 +230,30 @@ def test_text_is_written_on(gpt: Path, capsys: pytest.CaptureFixture[str]) -> No
         gpt, "Anna walks", most=20, seed=1
     )
     assert "the" not in foretell.generate(gpt, "Anna walks", most=20, temperature=0.0, stop="the")[10:]
+
+
+def test_half_a_letter_at_the_end_is_not_told(
+    gpt: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A letter of several bytes may be cut off by the last token."""
+
+    class Halved:
+        def __init__(self, tokenizer: Any) -> None:
+            self.tokenizer = tokenizer
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.tokenizer, name)
+
+        def decode(self, ids: list[int]) -> str:
+            return str(self.tokenizer.decode(ids)) + " \ufffd"
+
+    read = read_text(gpt)
+    halved = dataclasses.replace(read, tokenizer=Halved(read.tokenizer))
+    monkeypatch.setattr("foretell.verbs.text_run.read_text", lambda place: halved)
+    text = foretell.generate(gpt, "Anna walks", most=4)
+    assert text.startswith("Anna walks")
+    assert not text.endswith(("\ufffd", " "))
+    assert capsys.readouterr().out == text + "\n"
 
 
 def test_an_id_without_a_token_is_never_foretold(text: Path, tmp_path: Path) -> None:

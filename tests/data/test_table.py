@@ -139,3 +139,11 @@ def test_an_unknown_column_names_the_nearest(tmp_path: Path) -> None:
         read_table(write(tmp_path, "csv"), {"label": "diagnose"})
     with pytest.raises(InputError, match="did you mean 'label'"):
         read_table(write(tmp_path, "csv"), {"labels": "diagnosis"})
+
+
+def test_a_separator_told_above_the_header_is_heeded(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('sep=;\r\npath;label\r\n"a,b.png";x\r\n')
+    assert read_table(tmp_path / "a.csv").columns == {"path": ["a,b.png"], "label": ["x"]}
+    (tmp_path / "b.csv").write_text("sep=;\npath;label\na;b;c\n")
+    with pytest.raises(InputError, match=r"b\.csv, line 3: 3 values, expected 2"):
+        read_table(tmp_path / "b.csv")

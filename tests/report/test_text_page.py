@@ -81,6 +81,7 @@ def words_run(path: Path, *, measured: bool = True) -> Path:
         "count": 200,
         "tokens": 9000,
         "vocabulary": 500,
+        "filled": 0.8,
         "split": "4 held out",
     }
     cost = {"seconds": 50.0, "samples": 45000}
@@ -186,6 +187,7 @@ def test_what_was_not_held_out_is_said(tmp_path: Path) -> None:
 
 def test_words_are_shown_with_their_neighbours_on_a_map(tmp_path: Path) -> None:
     page = build(words_run(tmp_path / "run")).read_text()
+    assert re.search(r"36,000 in all,\s+ends of sentences left out", page)
     assert sections(page)[:3] == ["near-words", "word-map", "analogies"]
     assert "a rank correlation of 0.51 over 117 pairs of wordsim353.tsv" in page
     assert "sea 0.8, &lt;b&gt;a &amp; b&lt;/b&gt; 0.7" in page

@@ -11,7 +11,8 @@ from task_models import encoder_and_layout
 
 from foretell.errors import InputError
 from foretell.tasks.choice import Choice
-from foretell.tasks.read import divide_labelled, held_out, read_labelled, task_of
+from foretell.tasks.equal_texts import joined
+from foretell.tasks.read import LabelledText, divide_labelled, held_out, read_labelled, task_of
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -150,3 +151,68 @@ def test_a_task_that_the_columns_do_not_allow_is_refused(tmp_path: Path) -> None
     _, layout = encoder_and_layout()
     with pytest.raises(InputError, match=r"one class only \('x', 2 rows\)"):
         task_of(read_labelled(file), layout)
+
+
+def table_of(path: Path, rows: list[tuple[str, ...]], header: str = "text,label") -> LabelledText:
+    path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+    return read_labelled(path)
+
+
+def parts(found: LabelledText, share: float = 0.25) -> tuple[set[str], set[str], str]:
+    """The texts to learn from and to test on, and the rule."""
+    division = divide_labelled(found, {"train": 1 - share, "test": share}, 0)
+    train, test = ({" ".join(found.texts[row][0].split()) for row in rows} for rows in (division.train, division.test))
+    return train, test, division.how
+
+
+def test_copies_of_a_text_are_not_divided(tmp_path: Path) -> None:
+    rows = [(f"post {number // 3}{' ' * (number % 3)}", "ab"[number // 3 % 2]) for number in range(120)]
+    train, test, how = parts(table_of(tmp_path / "posts.csv", rows))
+    assert test
+    assert not train & test
+    assert "copies of a text kept whole" in how
+    _, _, how = parts(table_of(tmp_path / "own.csv", [(f"post {number}", "ab"[number % 2]) for number in range(40)]))
+    assert "copies" not in how
+
+
+def test_a_copy_joins_two_groups(tmp_path: Path) -> None:
+    rows = [(f"post {number}", "ab"[number % 2], f"by {number // 4}") for number in range(60)]
+    rows += [("post 0", "a", "by 14"), ("alone", "b", "")]
+    found = table_of(tmp_path / "posts.csv", rows, "text,label,group")
+    whole = joined(found.groups, found.texts)
+    assert whole is not None
+    assert whole[0] == whole[1] == whole[59]
+    assert whole[61] is None
+    assert len(set(whole)) == 15
+    division = divide_labelled(found, {"train": 0.75, "test": 0.25}, 0)
+    assert not {whole[row] for row in division.train} & {whole[row] for row in division.test}
+    assert "groups and copies of a text kept whole" in division.how
+
+
+def test_copies_in_both_parts_of_a_split_column_are_counted(tmp_path: Path) -> None:
+    rows = [(f"post {number}", "ab"[number % 2], "train") for number in range(20)]
+    rows += [(f"post {number}", "ab"[number % 2], "test") for number in range(17, 24)]
+    found = table_of(tmp_path / "posts.csv", rows, "text,label,split")
+    division = divide_labelled(found, {"train": 0.8, "test": 0.2}, 0)
+    layout = encoder_and_layout()[1]
+    _, test, notes = held_out(task_of(found, layout), found, division)
+    assert len(test) == 7
+    assert notes == [
+        "3 of 7 test rows stand in the training part too, with the same text: scores are higher than on new texts"
+    ]
+
+
+def test_what_may_be_wrong_with_labels_is_noted(tmp_path: Path) -> None:
+    rows = [("one", "Toxic"), ("two", "toxic"), ("three", "ok"), ("one", "ok"), ("four", "1"), ("five", "1.0")]
+    assert table_of(tmp_path / "posts.csv", rows).notes[-3:] == [
+        f"1 text with more than one label: {tmp_path}/posts.csv, row 1 says 'Toxic', {tmp_path}/posts.csv, row 4 'ok'",
+        "classes that may be one, spelt '1', '1.0'",
+        "classes that may be one, spelt 'Toxic', 'toxic'",
+    ]
+
+
+def test_numbers_on_a_scale_are_told(tmp_path: Path) -> None:
+    found = table_of(tmp_path / "posts.csv", [(f"post {number}", f"{number / 7:.3f}") for number in range(40)])
+    division = divide_labelled(found, {"train": 0.75, "test": 0.25}, 0)
+    with pytest.raises(InputError, match="40 values in 40 rows: numbers on a scale are not foretold; give classes"):
+        held_out(task_of(found, encoder_and_layout()[1]), found, division)
