@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from foretell.tasks.answer_score import AnswerTally, judged
 from foretell.tasks.answer_spans import best_spans
-from foretell.tasks.base import Score, Targets, Task, first_of
+from foretell.tasks.base import Score, Targets, TextTask, first_of
 from foretell.tasks.heads import TokenHead
 from foretell.tasks.inputs import Index, Inputs, Sequences
 from foretell.tasks.layout import Layout
@@ -49,7 +49,7 @@ class Found:
 class AnswerScore(AnswerTally):
     """``AnswerTally`` of a task's predictions."""
 
-    def add(self, predictions: Sequence[Found], task: Task, positions: Index) -> None:  # type: ignore[override]
+    def add(self, predictions: Sequence[Found], task: TextTask, positions: Index) -> None:  # type: ignore[override]
         assert isinstance(task, Answering)
         for found, position in zip(predictions, positions.tolist(), strict=True):
             super().add(found.given(task.threshold), task.questions[position].gold)
@@ -87,7 +87,7 @@ def withheld(questions: Sequence[Question]) -> float:
 
 
 @dataclass
-class Answering(Task):
+class Answering(TextTask):
     """``questions``: the examples, each a sequence for every window of its context.
 
     ``contexts``: the pieces of the different contexts; ``context`` (N,): which is each example's. Of sequence s the tokens

@@ -11,7 +11,7 @@ import numpy as np
 from foretell.data.table import many
 from foretell.errors import unknown
 from foretell.tasks.answering import LONGEST, Answering, withheld
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.layout import Layout
 from foretell.tasks.read import TASKS, Division, LabelledText, header, held_out, read_labelled, task_of
 from foretell.tasks.read_spans import SPANS, LabelledSpans, known_tags, read_spans, span_task_of, spans_of
@@ -43,7 +43,7 @@ def read_any(
 
 def parts_of(
     found: LabelledText, layout: Layout, division: Division, *, stride: int | None = None, longest: int = LONGEST
-) -> tuple[Task, Task, list[str]]:
+) -> tuple[TextTask, TextTask, list[str]]:
     """Training and test examples, laid out, and notes. ``stride`` and ``longest`` as ``span_task_of``.
 
     Raises InputError as ``held_out`` and where training has one tag.

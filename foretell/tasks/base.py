@@ -17,14 +17,14 @@ from foretell.errors import InputError
 from foretell.tasks.inputs import Index, Inputs, Sequences, lay
 from foretell.tasks.layout import Layout, numbered
 
-Own = TypeVar("Own", bound="Task")
+Own = TypeVar("Own", bound="TextTask")
 Targets = dict[str, Tensor]
 
 
 class Score(Protocol):
     """Sums over batches of a test set; memory does not grow with it beyond a fixed bound."""
 
-    def add(self, predictions: Any, task: Task, positions: Index) -> None:
+    def add(self, predictions: Any, task: TextTask, positions: Index) -> None:
         """``predictions`` of the examples ``positions`` of ``task``."""
 
     def result(self) -> dict[str, float]:
@@ -32,7 +32,7 @@ class Score(Protocol):
 
 
 @dataclass
-class Task(ABC):
+class TextTask(ABC):
     """N labelled examples of one kind and what belongs to the kind.
 
     ``sequences``: all of them; those of example n are ``first[n]`` to ``first[n + 1]`` (``first`` (N + 1,)), one or
@@ -172,11 +172,11 @@ class Task(ABC):
 
 
 def first_of(counts: Index) -> Index:
-    """[2, 1] -> [0, 2, 3]: ``Task.first`` for numbers of sequences."""
+    """[2, 1] -> [0, 2, 3]: ``TextTask.first`` for numbers of sequences."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def by_length(task: Task, tokens: int = 4096) -> list[Index]:
+def by_length(task: TextTask, tokens: int = 4096) -> list[Index]:
     """All positions of ``task``, examples of like length together, batches of about ``tokens`` tokens."""
     lengths = task.lengths()
     order = np.argsort(lengths, kind="stable")

@@ -7,11 +7,11 @@ from typing import Any
 
 from foretell.tasks.answer_baseline import SlidingWindow
 from foretell.tasks.answering import Answering, Found
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.tagging import Tagging
 from foretell.tasks.tags_baseline import MajorityTag
 
-BASELINES: dict[type[Task], dict[str, str]] = {
+BASELINES: dict[type[TextTask], dict[str, str]] = {
     Tagging: {
         "title": "commonest tag of the word",
         "what": "the tag that a word has most often in the labels, and for a new word that of its ending",
@@ -23,12 +23,12 @@ BASELINES: dict[type[Task], dict[str, str]] = {
 }
 
 
-def about_baseline(train: Task) -> dict[str, str]:
+def about_baseline(train: TextTask) -> dict[str, str]:
     """Title and description of the baseline of a task of the kind of ``train``."""
     return next(told for kind, told in BASELINES.items() if isinstance(train, kind))
 
 
-def baseline_of(train: Task) -> Callable[[Task], list[Any]]:
+def baseline_of(train: TextTask) -> Callable[[TextTask], list[Any]]:
     """What gives a prediction for each example of a task of the kind of ``train``, whose labels it is fitted on."""
     if isinstance(train, Tagging):
         return _tagger(train)
@@ -36,20 +36,20 @@ def baseline_of(train: Task) -> Callable[[Task], list[Any]]:
     return _answerer(train)
 
 
-def _tagger(train: Tagging) -> Callable[[Task], list[list[str]]]:
+def _tagger(train: Tagging) -> Callable[[TextTask], list[list[str]]]:
     tag = MajorityTag((sentence.words, sentence.tags) for sentence in train.sentences)
 
-    def tags(task: Task) -> list[list[str]]:
+    def tags(task: TextTask) -> list[list[str]]:
         assert isinstance(task, Tagging)
         return [tag(sentence.words) for sentence in task.sentences]
 
     return tags
 
 
-def _answerer(train: Answering) -> Callable[[Task], list[Found]]:
+def _answerer(train: Answering) -> Callable[[TextTask], list[Found]]:
     answer = SlidingWindow(question.context for question in train.questions)
 
-    def answers(task: Task) -> list[Found]:
+    def answers(task: TextTask) -> list[Found]:
         assert isinstance(task, Answering)
         found = [answer(question.text, question.context) for question in task.questions]
         return [Found(text, score, -score) for text, score in found]

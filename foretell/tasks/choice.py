@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foretell.tasks.base import Score, Targets, Task, first_of
+from foretell.tasks.base import Score, Targets, TextTask, first_of
 from foretell.tasks.heads import SummaryHead
 from foretell.tasks.inputs import Index, Inputs
 from foretell.tasks.layout import Layout
@@ -26,7 +26,7 @@ class ChoiceScore:
         self.right = self.count = 0
         self.chance = 0.0
 
-    def add(self, predictions: list[NDArray[np.float32]], task: Task, positions: Index) -> None:
+    def add(self, predictions: list[NDArray[np.float32]], task: TextTask, positions: Index) -> None:
         assert isinstance(task, Choice)
         for found, answer in zip(predictions, task.answer[positions], strict=True):
             self.right += int(found.argmax() == answer)
@@ -39,7 +39,7 @@ class ChoiceScore:
 
 
 @dataclass
-class Choice(Task):
+class Choice(TextTask):
     """Any number of answers, each read after its context and brought to one number by the same linear layer; softmax
     over them (Radford et al. 2018, section 3.3).
 

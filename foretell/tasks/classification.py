@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foretell.measures.metrics import METRICS, Tally
-from foretell.tasks.base import Score, Targets, Task, first_of
+from foretell.tasks.base import Score, Targets, TextTask, first_of
 from foretell.tasks.heads import SummaryHead
 from foretell.tasks.inputs import Index, Inputs, Sequences
 from foretell.tasks.layout import Layout
@@ -27,7 +27,7 @@ class ClassScore:
     def __init__(self, classes: int) -> None:
         self.tally = Tally(classes)
 
-    def add(self, predictions: Probabilities, task: Task, positions: Index) -> None:
+    def add(self, predictions: Probabilities, task: TextTask, positions: Index) -> None:
         self.tally.add(predictions, task.codes[positions])
 
     def result(self) -> dict[str, float]:
@@ -35,7 +35,7 @@ class ClassScore:
 
 
 @dataclass
-class Classification(Task):
+class Classification(TextTask):
     """One of several classes for a text. ``texts``: the texts of each example.
 
     The summary token's state goes through one linear layer (Devlin et al. 2018, section 4.1; Radford et al. 2018,

@@ -17,7 +17,7 @@ from foretell.data.text import textfile
 from foretell.data.text.corpus import open_corpus
 from foretell.errors import InputError, of, unknown
 from foretell.json_files import parsed
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification, Entailment, Similarity
 from foretell.tasks.equal_texts import disagreeing, joined, standing_in
@@ -275,7 +275,7 @@ def divide_labelled(found: LabelledText, shares: Mapping[str, float], seed: int)
 # tasks ----------------------------------------------------------------------------------------------------------------
 
 
-def task_of(found: LabelledText, layout: Layout, rows: Index | None = None) -> Task:
+def task_of(found: LabelledText, layout: Layout, rows: Index | None = None) -> TextTask:
     """The task of the labelled ones among ``rows`` (default: all), tokenised. Raises InputError for a single class."""
     chosen = np.arange(len(found)) if rows is None else rows
     kept = np.array([row for row in chosen.tolist() if found.labels[row] is not None], np.int64)
@@ -351,7 +351,7 @@ def noted(found: LabelledText) -> list[str]:
     return notes
 
 
-def held_out(whole: Task, found: LabelledText, division: Division) -> tuple[Task, Task, list[str]]:
+def held_out(whole: TextTask, found: LabelledText, division: Division) -> tuple[TextTask, TextTask, list[str]]:
     """Training and test examples of ``whole``, and notes. Test rows of a class that no training row has are left out.
 
     Raises InputError when a group or nothing is left to learn from or to test on.

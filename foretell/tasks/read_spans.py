@@ -14,7 +14,7 @@ from foretell.data.table import many
 from foretell.data.text import textfile
 from foretell.errors import InputError
 from foretell.tasks.answering import LONGEST, Answering
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.entities import are_bio
 from foretell.tasks.inputs import Index
 from foretell.tasks.layout import Layout
@@ -105,7 +105,7 @@ def _part(file: Path) -> str | None:
 
 def span_task_of(
     found: LabelledSpans, layout: Layout, rows: Index, *, stride: int | None = None, longest: int = LONGEST
-) -> Task:
+) -> TextTask:
     """The task of ``rows``, tokenised. Taggers know every tag of them until ``knowing`` leaves out those of the test part.
 
     ``stride``: tokens from one window to the next; ``longest``: tokens of an answer.

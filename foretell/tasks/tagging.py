@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from foretell.data.text.textrows import spread
 from foretell.errors import InputError
-from foretell.tasks.base import Score, Targets, Task, first_of
+from foretell.tasks.base import Score, Targets, TextTask, first_of
 from foretell.tasks.heads import TokenHead
 from foretell.tasks.inputs import Index, Inputs
 from foretell.tasks.layout import Layout
@@ -34,14 +34,14 @@ UNSEEN = -1  # code of a tag that training has no label of
 class TagScore(TagTally):
     """``TagTally`` of a task's predictions."""
 
-    def add(self, predictions: Sequence[Sequence[str]], task: Task, positions: Index) -> None:  # type: ignore[override]
+    def add(self, predictions: Sequence[Sequence[str]], task: TextTask, positions: Index) -> None:  # type: ignore[override]
         assert isinstance(task, Tagging)
         for found, position in zip(predictions, positions.tolist(), strict=True):
             super().add(task.sentences[position].tags, found)
 
 
 @dataclass
-class Tagging(Task):
+class Tagging(TextTask):
     """``sentences``: words and tags of each example; ``tags``: those that can be foretold, which training has.
 
     The words of example n are ``words[n]`` to ``words[n + 1]`` (``words`` (N + 1,)) of these, each (W,) int64: ``window``,

@@ -25,7 +25,7 @@ from foretell.recipe import Recipe
 from foretell.run import Run
 from foretell.tasks.answering import Answering
 from foretell.tasks.any_task import parts_of, read_any
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.classification import Classification
 from foretell.tasks.layout import Layout, extended
 from foretell.tasks.read import Division, LabelledText, divide_labelled
@@ -83,8 +83,8 @@ class Opened(Results):
     model: LanguageModel
     config: TransferConfig
     found: LabelledText
-    train: Task
-    test: Task
+    train: TextTask
+    test: TextTask
     how: str
     labels: str
 
@@ -286,7 +286,7 @@ def finetune(
         opened.close()
 
 
-def _keep_answers(tuner: TextTuner, test: Task, target: Path) -> None:
+def _keep_answers(tuner: TextTuner, test: TextTask, target: Path) -> None:
     """Write what is answered to the questions of the test part beside the model; what an earlier one answered goes."""
     judged = like(test, tuner.task)
     (target / ANSWERS).unlink(missing_ok=True)

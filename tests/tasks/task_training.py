@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from foretell.encoders.language import LanguageModel
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.inputs import Index
 
 
-def random_head(task: Task, width: int) -> torch.nn.Module:
+def random_head(task: TextTask, width: int) -> torch.nn.Module:
     head = task.head(width, 0.0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -21,12 +21,12 @@ def random_head(task: Task, width: int) -> torch.nn.Module:
     return head.eval()
 
 
-def loss_of(task: Task, model: LanguageModel, head: torch.nn.Module, positions: Index) -> torch.Tensor:
+def loss_of(task: TextTask, model: LanguageModel, head: torch.nn.Module, positions: Index) -> torch.Tensor:
     inputs = task.inputs(positions)
     return task.loss(task.scores(head, inputs.states(model), inputs), task.targets(positions), inputs)
 
 
-def learnt(task: Task, model: LanguageModel, steps: int = 120) -> tuple[torch.nn.Module, list[float]]:
+def learnt(task: TextTask, model: LanguageModel, steps: int = 120) -> tuple[torch.nn.Module, list[float]]:
     """A head after ``steps`` on all of ``task`` at once, and the losses."""
     head = task.head(model.dim, 0.0)
     optimizer = torch.optim.Adam([*model.net.parameters(), *head.parameters()], lr=3e-3)
@@ -40,7 +40,7 @@ def learnt(task: Task, model: LanguageModel, steps: int = 120) -> tuple[torch.nn
     return head.eval(), losses
 
 
-def foretold(task: Task, model: LanguageModel, head: torch.nn.Module, positions: Index | None = None) -> Any:
+def foretold(task: TextTask, model: LanguageModel, head: torch.nn.Module, positions: Index | None = None) -> Any:
     positions = np.arange(len(task)) if positions is None else positions
     inputs = task.inputs(positions)
     with torch.no_grad():

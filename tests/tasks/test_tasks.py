@@ -5,7 +5,7 @@ import pytest
 import torch
 from task_models import BOTH, encoder_and_layout
 
-from foretell.tasks.base import Task, by_length
+from foretell.tasks.base import TextTask, by_length
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification, Entailment, Similarity
 
@@ -15,7 +15,7 @@ CHOICES = [("the cat", "sits here", "runs", "now"), ("a dog", "eats", "sleeps th
 CODES = np.array([0, 1, 2, 1, 0])
 
 
-def task_of(kind: str, layout) -> Task:  # type: ignore[no-untyped-def]
+def task_of(kind: str, layout) -> TextTask:  # type: ignore[no-untyped-def]
     if kind == "choice":
         return Choice.of(layout, CHOICES, np.array([2, 0, 3]))
     found = {"classification": Classification, "entailment": Entailment, "similarity": Similarity}[kind]
@@ -35,7 +35,7 @@ def test_a_head_that_starts_at_zero_uses_up_no_draw(kind: str) -> None:
     assert all(torch.equal(parameter, torch.zeros_like(parameter)) for parameter in head.parameters())
 
 
-def random_head(task: Task, width: int, dropout: float = 0.0) -> torch.nn.Module:
+def random_head(task: TextTask, width: int, dropout: float = 0.0) -> torch.nn.Module:
     head = task.head(width, dropout)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -44,7 +44,7 @@ def random_head(task: Task, width: int, dropout: float = 0.0) -> torch.nn.Module
     return head.eval()
 
 
-def foretold(task: Task, model, head, positions=None):  # type: ignore[no-untyped-def]
+def foretold(task: TextTask, model, head, positions=None):  # type: ignore[no-untyped-def]
     positions = np.arange(len(task)) if positions is None else positions
     inputs = task.inputs(positions)
     with torch.no_grad():

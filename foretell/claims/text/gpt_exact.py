@@ -12,7 +12,7 @@ from foretell.counters import seed_of
 from foretell.encoders.language import LanguageModel
 from foretell.objectives.text import TextObjective
 from foretell.recipe import Recipe
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Similarity
 from foretell.tasks.layout import Layout
@@ -64,7 +64,7 @@ class GptExact(Claim):
         ]
 
 
-def predicted(model: LanguageModel, task: Task, seed: int) -> list[np.ndarray]:
+def predicted(model: LanguageModel, task: TextTask, seed: int) -> list[np.ndarray]:
     """The probabilities of each example under a head with random weights."""
     tuner = TextTuner(TextTuning(dropout=0.0, inner_dropout=0.0), bare(model), task, None).eval()
     generator = torch.Generator().manual_seed(seed_of(seed, "head") % (1 << 31))

@@ -18,7 +18,7 @@ from foretell.counters import seed_of
 from foretell.encoders.language import LanguageModel
 from foretell.objectives.text import TextObjective
 from foretell.recipe import Recipe
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.classification import Classification, Entailment
 from foretell.tasks.layout import Layout, extended
 from foretell.transfer.config import TransferConfig
@@ -94,7 +94,7 @@ def ready(objective: TextObjective) -> tuple[LanguageModel, Layout]:
     return model.eval(), Layout.of(model, tokenizer, LENGTH)
 
 
-def labelled(task: Task, per_class: int, seed: int) -> Task:
+def labelled(task: TextTask, per_class: int, seed: int) -> TextTask:
     """``task`` with so many labels a class."""
     return task.take(subset(task.codes, per_class=per_class, seed=seed))
 
@@ -123,19 +123,21 @@ def judging(config: TransferConfig) -> dict[str, Any]:
     return {"tested": TESTED, "config": config.model_dump(mode="json", exclude={"device"})}
 
 
-def judged(fitted: TextFitted, test: Task) -> float:
+def judged(fitted: TextFitted, test: TextTask) -> float:
     """Percent of ``test`` that is right."""
     score = test.score()
     fitted.tuner.judged(test, score)
     return 100 * score.result()[test.metric]
 
 
-def fine_tuned(start: TextStart, data: Task, test: Task, config: TransferConfig, trial: Trial, seed: int) -> float:
+def fine_tuned(
+    start: TextStart, data: TextTask, test: TextTask, config: TransferConfig, trial: Trial, seed: int
+) -> float:
     """Percent of ``test`` that is right after fine-tuning on ``data``."""
     return judged(tune(start, data, config=config, trial=trial, seed=seed), test)
 
 
-def linear(model: LanguageModel | None, data: Task, test: Task, config: TransferConfig, seed: int) -> float:
+def linear(model: LanguageModel | None, data: TextTask, test: TextTask, config: TransferConfig, seed: int) -> float:
     """Percent of ``test`` that is right by a linear model on frozen features of ``model``, or on TF-IDF without one."""
     pairs, _ = splits_of(data, config, seed)
     kinds: Any = {name: TfIdf(name) for name in KINDS} if model is None else frozen_kinds(Bank(model))
@@ -185,7 +187,7 @@ class FewLabels:
         """Percent of the examples of ``part`` that are right after fine-tuning with ``rate``."""
         trial = trial_at(rate)
 
-        def judge(model: LanguageModel, data: Task, judged: Task, config: TransferConfig) -> float:
+        def judge(model: LanguageModel, data: TextTask, judged: TextTask, config: TransferConfig) -> float:
             start = TextStart(model, scratch=arm == "scratch")
             return fine_tuned(start, data, judged, config, trial, self.made.training.seed)
 
@@ -193,7 +195,7 @@ class FewLabels:
         return self._kept("text-arm" if part == "test" else "text-trial", part, own, judge)
 
     def _linear(self, arm: Literal["probe", "tfidf"]) -> float:
-        def judge(model: LanguageModel, data: Task, test: Task, config: TransferConfig) -> float:
+        def judge(model: LanguageModel, data: TextTask, test: TextTask, config: TransferConfig) -> float:
             return linear(model if arm == "probe" else None, data, test, config, self.made.training.seed)
 
         return self._kept("text-arm", "test", {"arm": arm, "trials": TRIALS, "features": "by document"}, judge)
@@ -203,7 +205,7 @@ class FewLabels:
         name: str,
         part: str,
         own: dict[str, Any],
-        judge: Callable[[LanguageModel, Task, Task, TransferConfig], float],
+        judge: Callable[[LanguageModel, TextTask, TextTask, TransferConfig], float],
     ) -> float:
         """What ``judge`` makes of network, labelled and judged examples; ``own``: the arm's part of the key it is kept by."""
         config = tuning(self.lab, **self.settings)

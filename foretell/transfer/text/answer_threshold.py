@@ -10,10 +10,10 @@ import numpy as np
 
 from foretell.tasks.answer_score import best_threshold
 from foretell.tasks.answering import Answering
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.inputs import Index
 
-Fitted = Callable[[Task], Callable[[Task], list[Any]]]
+Fitted = Callable[[TextTask], Callable[[TextTask], list[Any]]]
 """Learns from one part and gives what foretells another."""
 
 
@@ -31,18 +31,18 @@ def chosen_threshold(data: Answering, splits: Sequence[tuple[Index, Index]], fit
     return best_threshold(rows)
 
 
-def settled(data: Task, splits: Sequence[tuple[Index, Index]], fitted: Fitted) -> Task:
+def settled(data: TextTask, splits: Sequence[tuple[Index, Index]], fitted: Fitted) -> TextTask:
     """``data`` with the threshold that is chosen on it; a task of another kind as it is."""
     return replace(data, threshold=chosen_threshold(data, splits, fitted)) if isinstance(data, Answering) else data
 
 
-def like(test: Task, data: Task) -> Task:
+def like(test: TextTask, data: TextTask) -> TextTask:
     """``test`` with what was ``settled`` on ``data``."""
     if isinstance(test, Answering) and isinstance(data, Answering):
         return replace(test, threshold=data.threshold)
     return test
 
 
-def told(task: Task) -> dict[str, float]:
+def told(task: TextTask) -> dict[str, float]:
     """The threshold of ``task`` for a record, {} where it has none."""
     return {"threshold": task.threshold} if isinstance(task, Answering) and np.isfinite(task.threshold) else {}

@@ -17,7 +17,7 @@ from foretell.errors import unknown
 from foretell.measures.verdict import beside
 from foretell.run import Run
 from foretell.tasks.answering import Answering
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.baselines import about_baseline
 from foretell.tasks.tagging import Tagging
 from foretell.train.machine import named_device
@@ -34,7 +34,7 @@ from foretell.transfer.text.engine import TextEngine, at_most
 from foretell.transfer.text.span_engine import SpanEngine
 
 
-def check_arms(arms: Sequence[str] | None, train: Task) -> None:
+def check_arms(arms: Sequence[str] | None, train: TextTask) -> None:
     """Raise InputError for an arm that the task has not."""
     known = _kind(train).arms
     for arm in arms or ():
@@ -45,8 +45,8 @@ def check_arms(arms: Sequence[str] | None, train: Task) -> None:
 def compare_text(
     model: LanguageModel,
     *,
-    train: Task,
-    test: Task,
+    train: TextTask,
+    test: TextTask,
     protocol: Protocol | None = None,
     training: TransferConfig | None = None,
     run: Run | None = None,
@@ -95,8 +95,8 @@ def compare_text(
 def frozen_text(
     model: LanguageModel,
     *,
-    train: Task,
-    test: Task,
+    train: TextTask,
+    test: TextTask,
     trials: int = 8,
     seed: int = 0,
     training: TransferConfig | None = None,
@@ -120,19 +120,19 @@ def frozen_text(
     return {"classes": train.classes, "knn": neighbours, "linear_probe": probes, **_about(work, split, data, labels)}
 
 
-def always_there(train: Task) -> str:
+def always_there(train: TextTask) -> str:
     """The title of the arm that every comparison of the task has."""
     return about_baseline(train)["title"] if _kind(train) is SpanEngine else TEXT_ARMS[TextEngine.always]["title"]
 
 
-def _kind(train: Task) -> type[TextEngine]:
+def _kind(train: TextTask) -> type[TextEngine]:
     return SpanEngine if isinstance(train, Tagging | Answering) else TextEngine
 
 
 def _work(
     model: LanguageModel,
-    train: Task,
-    test: Task,
+    train: TextTask,
+    test: TextTask,
     protocol: Protocol,
     config: TransferConfig,
     cache: Cache,

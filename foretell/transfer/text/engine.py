@@ -17,7 +17,7 @@ from foretell.encoders.language import LanguageModel
 from foretell.measures.intervals import bootstrap, widened
 from foretell.measures.knn import knn
 from foretell.measures.metrics import commonest, led_by, with_intervals
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.classification import Classification, ClassScore
 from foretell.tasks.inputs import Index
 from foretell.train.cost import PeakMemory
@@ -38,7 +38,7 @@ from foretell.transfer.trials import Keep, Trial
 from foretell.transfer.watch import Watch
 
 
-class TextEngine(Engine[Task]):
+class TextEngine(Engine[TextTask]):
     """Text: one model, one labelled task, one split, one protocol."""
 
     arms = TEXT_ARMS
@@ -50,8 +50,8 @@ class TextEngine(Engine[Task]):
         self,
         *,
         model: LanguageModel,
-        train: Task,
-        test: Task,
+        train: TextTask,
+        test: TextTask,
         protocol: Protocol,
         config: TransferConfig,
         cache: Cache,
@@ -102,13 +102,13 @@ class TextEngine(Engine[Task]):
 
     # what the engine asks ---------------------------------------------------------------------------------------------
 
-    def taken(self, positions: Index) -> Task:
+    def taken(self, positions: Index) -> TextTask:
         return self.train.take(positions)
 
     def samples_for(self, labels: int) -> int:
         return self.config.steps_for(labels) * batch_for(self.config, labels)
 
-    def splits(self, data: Task) -> tuple[list[tuple[Index, Index]], str]:
+    def splits(self, data: TextTask) -> tuple[list[tuple[Index, Index]], str]:
         pairs, how = super().splits(data)
         return pairs, how if pairs else "nothing can be held out (one label a class)"
 
@@ -132,7 +132,7 @@ class TextEngine(Engine[Task]):
         return {"weights": self._weights[arm], "precision": self.precision}
 
     def search(
-        self, arm: str, start: TextStart, data: Task, keep: Keep, advance: Callable[[int], None]
+        self, arm: str, start: TextStart, data: TextTask, keep: Keep, advance: Callable[[int], None]
     ) -> tuple[Trial, dict[str, Any]]:
         return search_tuning(
             start,
@@ -146,7 +146,7 @@ class TextEngine(Engine[Task]):
             advance=advance,
         )
 
-    def _fit(self, start: TextStart, data: Task, trial: Trial, seed: int, every: int) -> dict[str, Any]:
+    def _fit(self, start: TextStart, data: TextTask, trial: Trial, seed: int, every: int) -> dict[str, Any]:
         def look() -> Watch:
             def score(trainable: Any) -> float:
                 found = self.looked_at.score()
@@ -182,7 +182,7 @@ class TextEngine(Engine[Task]):
             **_matrix(score),
         }
 
-    def judged_on(self, start: TextStart, data: Task, trial: Trial, seed: int) -> tuple[Task, dict[str, Any]]:
+    def judged_on(self, start: TextStart, data: TextTask, trial: Trial, seed: int) -> tuple[TextTask, dict[str, Any]]:
         """The test part for a fit, and what was settled for it on labels out of ``data``."""
         return self.test, {}
 
@@ -222,7 +222,7 @@ class TextEngine(Engine[Task]):
         key = self.key(kind="probe search", **self.frozen_depends(arm, first), labels=labels, seed=first)
         return self.cache.get({**key, "tried": trials} if more else key, work)
 
-    def _probe(self, arm: str, data: Task, seed: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    def _probe(self, arm: str, data: TextTask, seed: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
         tokens = int(data.sequences.length.sum())
         with PeakMemory(device_of(self.model)) as memory:
             began = time.perf_counter()
@@ -245,8 +245,8 @@ class TextEngine(Engine[Task]):
         }
 
     def _linear(
-        self, arm: str, data: Task, seed: int, chosen: Mapping[str, Any]
-    ) -> tuple[Callable[[Task], Any], float]:
+        self, arm: str, data: TextTask, seed: int, chosen: Mapping[str, Any]
+    ) -> tuple[Callable[[TextTask], Any], float]:
         """What a linear model fitted on ``data`` foretells of a task, and the operations of reading ``data``."""
         kind, strength = chosen["features"], chosen["strength"]
         if arm == "tfidf":
@@ -306,7 +306,7 @@ class TextEngine(Engine[Task]):
         """What is measured of the frozen network outside a comparison."""
         return self.with_all_labels()
 
-    def _with_intervals(self, predictions: Any, test: Task | None = None) -> dict[str, Any]:
+    def _with_intervals(self, predictions: Any, test: TextTask | None = None) -> dict[str, Any]:
         """Scores of ``test``, by default the test part, with intervals."""
         test = self.test if test is None else test
         if isinstance(test, Classification):
@@ -325,7 +325,7 @@ class TextEngine(Engine[Task]):
         return {**score.result(), "intervals": {self.metrics[0]: [interval.low, interval.high]}}
 
 
-def at_most(task: Task, most: int | None, seed: int = 0) -> Task:
+def at_most(task: TextTask, most: int | None, seed: int = 0) -> TextTask:
     """``task``, or about ``most`` of it with the same shares of the classes."""
     if most is None or len(task) <= most:
         return task

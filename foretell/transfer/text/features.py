@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foretell.encoders.bag import is_bag
 from foretell.encoders.language import LanguageModel
-from foretell.tasks.base import Task, by_length
+from foretell.tasks.base import TextTask, by_length
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification
 from foretell.tasks.inputs import Index
@@ -25,12 +25,12 @@ def readings_of(model: LanguageModel) -> tuple[Reading, ...]:
     return ("mean",) if is_bag(model) else ("summary", "mean")
 
 
-def units_of(task: Task) -> Index:
+def units_of(task: TextTask) -> Index:
     """(N,) how many units, each with features of its own, an example has: its answers for a choice, else one."""
     return np.diff(task.first) if isinstance(task, Choice) else np.ones(len(task), np.int64)
 
 
-def embed_units(model: LanguageModel, task: Task, tokens: int = 8192) -> dict[Reading, Array]:
+def embed_units(model: LanguageModel, task: TextTask, tokens: int = 8192) -> dict[Reading, Array]:
     """(U, width) float32 of every unit of ``task``, by reading, in their order. ``tokens`` of a forward pass."""
     assert isinstance(task, Classification | Choice)
     where = device_of(model)
@@ -58,7 +58,7 @@ def places(counts: Index, positions: Index) -> Index:
     return found
 
 
-def keys_of(task: Task) -> list[int]:
+def keys_of(task: TextTask) -> list[int]:
     """A number for each example: of its row, and of what is laid out for it, as tasks of two tables may share rows."""
     laid = task.sequences
     found = []
@@ -79,7 +79,7 @@ class Bank:
         self._counts = np.empty(0, np.int64)
         self._held: dict[Reading, Array] = {name: np.empty((0, model.dim), np.float32) for name in readings_of(model)}
 
-    def of(self, task: Task, reading: Reading) -> Array:
+    def of(self, task: TextTask, reading: Reading) -> Array:
         """(U, width) of the units of ``task``, in their order."""
         keys = keys_of(task)
         missing = np.array([at for at, key in enumerate(keys) if key not in self._place], np.int64)
@@ -101,7 +101,7 @@ class Frozen:
     bank: Bank
     reading: Reading
 
-    def fitted(self, task: Task) -> Callable[[Task], Array]:
+    def fitted(self, task: TextTask) -> Callable[[TextTask], Array]:
         return lambda other: self.bank.of(other, self.reading)
 
 

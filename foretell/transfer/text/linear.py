@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from foretell.measures.metrics import or_even
 from foretell.measures.probe import Probe, cross_entropy, fit_probe, quiet_fit, strengths
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification
 from foretell.tasks.inputs import Index
@@ -25,7 +25,7 @@ Array = NDArray[np.float32]
 class Linear(Protocol):
     """A fitted linear model."""
 
-    def predictions(self, x: Any, task: Task) -> Any:
+    def predictions(self, x: Any, task: TextTask) -> Any:
         """What ``task.predictions`` would be, of all its examples, from the features ``x`` of its units."""
 
 
@@ -33,7 +33,7 @@ class Features(Protocol):
     """A kind of features. ``fitted(task)`` may read the texts of the training examples and gives what makes
     features."""
 
-    def fitted(self, task: Task) -> Callable[[Task], Any]: ...
+    def fitted(self, task: TextTask) -> Callable[[TextTask], Any]: ...
 
 
 # classes ---------------------------------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ class ClassProbe:
 
     probe: Probe
 
-    def predictions(self, x: Any, task: Task) -> Array:
+    def predictions(self, x: Any, task: TextTask) -> Array:
         return self.probe.probabilities(x)
 
 
@@ -59,7 +59,7 @@ class SparseClasses:
     model: Any
     classes: int
 
-    def predictions(self, x: Any, task: Task) -> Array:
+    def predictions(self, x: Any, task: TextTask) -> Array:
         decisions = self.model.decision_function(x)
         if decisions.ndim == 1:
             decisions = np.stack([-decisions, decisions], axis=1)
@@ -78,7 +78,7 @@ class ChoiceModel:
     weight: Array
     mean: Array | None = None
 
-    def predictions(self, x: Any, task: Task) -> list[Array]:
+    def predictions(self, x: Any, task: TextTask) -> list[Array]:
         assert isinstance(task, Choice)
         values = np.asarray((x if self.mean is None else x - self.mean) @ self.weight, np.float32)
         padded, there = _padded(torch.from_numpy(values), task)
@@ -86,7 +86,7 @@ class ChoiceModel:
         return task.ordered(scores, np.arange(len(task)))
 
 
-def _padded(values: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+def _padded(values: Tensor, task: TextTask) -> tuple[Tensor, Tensor]:
     """(N, most answers) from one value a sequence, and which of them there are."""
     counts = torch.from_numpy(np.diff(task.first))
     there = torch.arange(int(counts.max()))[None, :] < counts[:, None]
@@ -117,7 +117,7 @@ def fit_choice(x: Array, task: Choice, strength: float, iterations: int = 200) -
     return ChoiceModel(weight.astype(np.float32), mean.astype(np.float32))
 
 
-def fit_dense(x: Array, task: Task, strength: float) -> Linear:
+def fit_dense(x: Array, task: TextTask, strength: float) -> Linear:
     """The linear model of ``task`` on dense features of its units."""
     if isinstance(task, Choice):
         return fit_choice(x, task, strength)
@@ -125,7 +125,7 @@ def fit_dense(x: Array, task: Task, strength: float) -> Linear:
     return ClassProbe(fit_probe(x, task.codes, len(task.classes), strength))
 
 
-def fit_sparse(x: Any, task: Task, strength: float) -> Linear:
+def fit_sparse(x: Any, task: TextTask, strength: float) -> Linear:
     """The linear model of ``task`` on sparse features of its units; ``strength`` is the penalty, 1 / C."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
@@ -146,10 +146,10 @@ def fit_sparse(x: Any, task: Task, strength: float) -> Linear:
 # the search ------------------------------------------------------------------------------------------------------------
 
 
-Fit = Callable[[Any, Task, float], Linear]
+Fit = Callable[[Any, TextTask, float], Linear]
 
 
-def loss_of(predictions: Any, task: Task) -> float:
+def loss_of(predictions: Any, task: TextTask) -> float:
     """Mean -log of the probability of what is right."""
     if isinstance(task, Choice):
         own = [float(found[answer]) for found, answer in zip(predictions, task.answer, strict=True)]
@@ -160,7 +160,7 @@ def loss_of(predictions: Any, task: Task) -> float:
 def search_linear(
     kinds: Mapping[str, Features],
     fit: Fit,
-    task: Task,
+    task: TextTask,
     splits: Sequence[tuple[Index, Index]],
     trials: int,
     span: tuple[float, float],
@@ -190,7 +190,7 @@ def search_linear(
     return {"features": names[-1], "strength": strengths(*span, 1)[0]}, records
 
 
-def _validated(fit: Fit, parts: Sequence[tuple[Any, Task, Any, Task]], strength: float) -> dict[str, float]:
+def _validated(fit: Fit, parts: Sequence[tuple[Any, TextTask, Any, TextTask]], strength: float) -> dict[str, float]:
     score, loss, seen = parts[0][1].score(), 0.0, 0
     for x, train, held_x, held in parts:
         found = fit(x, train, strength).predictions(held_x, held)

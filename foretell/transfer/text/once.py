@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from foretell.encoders.language import LanguageModel
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.classification import ClassScore
 from foretell.tasks.inputs import Index
 from foretell.train.machine import named_device
@@ -39,7 +39,7 @@ class Searched:
 
 def search_text(
     model: LanguageModel,
-    data: Task,
+    data: TextTask,
     *,
     config: TransferConfig,
     trials: int = 8,
@@ -90,10 +90,10 @@ def search_text(
 
 def finetune_text(
     model: LanguageModel,
-    data: Task,
+    data: TextTask,
     *,
     config: TransferConfig,
-    test: Task | None = None,
+    test: TextTask | None = None,
     trials: int = 8,
     seed: int = 0,
     cache: Cache | None = None,
@@ -113,7 +113,7 @@ def finetune_text(
     start, trial, precision = found.start, found.trial, found.precision
     fitted = tune(start, data, config=config, trial=trial, seed=seed, precision=precision)
 
-    def learnt(part: Task) -> Callable[[Task], list[Any]]:
+    def learnt(part: TextTask) -> Callable[[TextTask], list[Any]]:
         return tune(start, part, config=config, trial=trial, seed=seed, precision=precision).tuner.predictions
 
     fitted.tuner.task = settled(data, found.splits, learnt)

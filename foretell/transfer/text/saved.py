@@ -23,7 +23,7 @@ from foretell.encoders.public import load_public, read_config, read_weights, sav
 from foretell.encoders.weights import usable
 from foretell.errors import InputError
 from foretell.tasks.answering import Answering
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification
 from foretell.tasks.heads import SummaryHead, TokenHead
@@ -201,7 +201,7 @@ class TextClassifier:
         found = self.tuner.predictions(Answering.of(task.layout, asked, longest=task.longest))
         return [one.given(task.threshold) for one in found]
 
-    def _task(self, rows: list[tuple[str, ...]]) -> Task:
+    def _task(self, rows: list[tuple[str, ...]]) -> TextTask:
         none, layout = np.zeros(len(rows), np.int64), self.tuner.task.layout
         kind = CLASSES.get(self.task)
         return Choice.of(layout, rows, none) if kind is None else kind.of(layout, rows, none, self.classes)
@@ -256,7 +256,7 @@ def load_text(folder: str | Path) -> TextClassifier:
     return TextClassifier(tuner.eval(), own)
 
 
-def _empty(name: str, layout: Layout, classes: list[str], own: Mapping[str, Any], path: Path) -> Task:
+def _empty(name: str, layout: Layout, classes: list[str], own: Mapping[str, Any], path: Path) -> TextTask:
     none = np.zeros(0, np.int64)
     for kind in (Tagging, Entities):
         if name == kind.name:
@@ -271,7 +271,7 @@ def _empty(name: str, layout: Layout, classes: list[str], own: Mapping[str, Any]
     return CLASSES[name].of(layout, [], none, classes)
 
 
-def _readme(place: Place, task: Task, folder: str) -> str:
+def _readme(place: Place, task: TextTask, folder: str) -> str:
     name = json.dumps(folder, ensure_ascii=False)
     names, kind = (task.tags, "tags") if isinstance(task, Tagging) else (task.classes, "classes")
     what = f"{task.name} of {len(names)} {kind}" if names else task.name
@@ -298,7 +298,7 @@ tokenizer = AutoTokenizer.from_pretrained({name})
 """
 
 
-def _example(task: Task) -> str:
+def _example(task: TextTask) -> str:
     if isinstance(task, Tagging):
         return 'tags([["The", "words", "of", "a", "sentence"]])'
     if isinstance(task, Answering):

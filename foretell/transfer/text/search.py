@@ -9,7 +9,7 @@ import numpy as np
 
 from foretell.errors import InputError
 from foretell.measures.metrics import or_even
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.inputs import Index
 from foretell.transfer.config import TransferConfig
 from foretell.transfer.search import searched
@@ -29,7 +29,7 @@ def check_method(config: SearchConfig) -> None:
 
 def search_tuning(
     start: TextStart,
-    data: Task,
+    data: TextTask,
     splits: tuple[list[tuple[Index, Index]], str],
     *,
     config: TransferConfig,
@@ -58,7 +58,7 @@ def search_tuning(
         for part, (train, valid) in enumerate(parts):
             held = data.take(valid)
 
-            def score(tuner: TextTuner, held: Task = held) -> float:
+            def score(tuner: TextTuner, held: TextTask = held) -> float:
                 so_far = data.score()
                 tuner.judged(held, so_far)
                 return or_even(so_far.result()[data.metric])

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.baselines import about_baseline, baseline_of
 from foretell.train.cost import PeakMemory
 from foretell.transfer.fractions import Fraction
@@ -57,16 +57,16 @@ class SpanEngine(TextEngine):
     def start(self, arm: str, fraction: Fraction) -> TextStart:
         return TextStart(self.model, scratch=arm in ("scratch", "random"), frozen=arm in ("probe", "random"))
 
-    def judged_on(self, start: TextStart, data: Task, trial: Trial, seed: int) -> tuple[Task, dict[str, Any]]:
+    def judged_on(self, start: TextStart, data: TextTask, trial: Trial, seed: int) -> tuple[TextTask, dict[str, Any]]:
         """Questions get the threshold that the same training gives on labels held out of ``data``."""
 
-        def fitted(part: Task) -> Callable[[Task], list[Any]]:
+        def fitted(part: TextTask) -> Callable[[TextTask], list[Any]]:
             made = tune(start, part, config=self.config, trial=trial, seed=seed, precision=self.precision)
             return made.tuner.predictions
 
         return self._settled(data, fitted)
 
-    def _settled(self, data: Task, fitted: Fitted) -> tuple[Task, dict[str, Any]]:
+    def _settled(self, data: TextTask, fitted: Fitted) -> tuple[TextTask, dict[str, Any]]:
         test = like(self.test, settled(data, self.splits(data)[0], fitted))
         return test, told(test)
 
@@ -78,7 +78,7 @@ class SpanEngine(TextEngine):
     def frozen_depends(self, arm: str, seed: int) -> dict[str, Any]:
         return {"weights": "baseline"}
 
-    def _probe(self, arm: str, data: Task, seed: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    def _probe(self, arm: str, data: TextTask, seed: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
         with PeakMemory(device_of(self.model)) as memory:
             began = time.perf_counter()
             foretell = baseline_of(data)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from foretell.data.text.letters import MARKS
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.choice import Choice
 from foretell.tasks.classification import Classification, Similarity
 
@@ -52,7 +52,7 @@ class TfIdf:
 
     grams: Grams
 
-    def fitted(self, task: Task) -> Callable[[Task], Any]:
+    def fitted(self, task: TextTask) -> Callable[[TextTask], Any]:
         """Features (U, terms) of the units of other parts of the task, sparse. ``task``: what the weights are counted
         on."""
         vectorisers = _vectorisers(self.grams)
@@ -73,12 +73,12 @@ def _counted(vectoriser: Any, texts: list[str]) -> None:
         vectoriser.fit([*texts, "a"])
 
 
-def _texts(task: Task) -> list[tuple[str, ...]]:
+def _texts(task: TextTask) -> list[tuple[str, ...]]:
     assert isinstance(task, Classification | Choice)
     return task.texts
 
 
-def _features(task: Task, vectors: Callable[[list[str]], Any]) -> Any:
+def _features(task: TextTask, vectors: Callable[[list[str]], Any]) -> Any:
     texts = _texts(task)
     if isinstance(task, Choice):
         owner = np.repeat(np.arange(len(task)), np.diff(task.first))

@@ -19,9 +19,8 @@ from foretell.counters import Rng, Rows, seed_of
 from foretell.encoders.attention import Attention
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
-from foretell.objectives.base import Player, Trainable
-from foretell.objectives.base import Task as Hidden
-from foretell.tasks.base import Score, Targets, Task, by_length
+from foretell.objectives.base import Player, Task, Trainable
+from foretell.tasks.base import Score, Targets, TextTask, by_length
 from foretell.tasks.inputs import Index, Inputs
 from foretell.train.config import NEVER, TrainingConfig
 from foretell.train.cost import PeakMemory
@@ -83,8 +82,8 @@ class TextTuner(Trainable):
         self,
         config: TextTuning,
         model: LanguageModel,
-        task: Task,
-        data: Task | None,
+        task: TextTask,
+        data: TextTask | None,
         *,
         scratch: bool = False,
         frozen: bool = False,
@@ -105,7 +104,7 @@ class TextTuner(Trainable):
 
     # what the loop asks -----------------------------------------------------------------------------------------------
 
-    def _data(self) -> Task:
+    def _data(self) -> TextTask:
         if self.data is None or not len(self.data):
             raise InputError("this model was loaded without labelled texts; give some to train it")
         return self.data
@@ -121,9 +120,9 @@ class TextTuner(Trainable):
         at = turns(len(data), seed, step, rows)
         return LabelledTexts(data.inputs(at), data.targets(at), len(at))
 
-    def hide(self, batch: LabelledTexts, rng: Rng) -> Hidden:
+    def hide(self, batch: LabelledTexts, rng: Rng) -> Task:
         count = torch.arange(len(batch), device=batch.inputs.ids.device)
-        return Hidden({"example": count, **batch.inputs.named()}, dict(batch.targets))
+        return Task({"example": count, **batch.inputs.named()}, dict(batch.targets))
 
     def players(self) -> dict[str, Player]:
         """One player, with the rate of each layer ``layer_decay`` times that of the layer after it; embeddings come
@@ -147,7 +146,7 @@ class TextTuner(Trainable):
             self.model.eval()
         return self
 
-    def loss(self, task: Hidden, player: str) -> dict[str, Tensor]:
+    def loss(self, task: Task, player: str) -> dict[str, Tensor]:
         """``task``: the labelled task's own loss; ``words``: mean -log probability of the next token, where lambda >
         0."""
         inputs = Inputs(**{name: value for name, value in task.visible.items() if name != "example"})
@@ -160,7 +159,7 @@ class TextTuner(Trainable):
 
     # applying ---------------------------------------------------------------------------------------------------------
 
-    def judged(self, task: Task, score: Score) -> float:
+    def judged(self, task: TextTask, score: Score) -> float:
         """Add the predictions of all of ``task`` to ``score``; returns the mean loss."""
         total = 0.0
         for positions, scores, inputs in self._scores(task):
@@ -169,7 +168,7 @@ class TextTuner(Trainable):
             score.add(task.predictions(scores, inputs, positions), task, positions)
         return total / max(len(task), 1)
 
-    def predictions(self, task: Task) -> list[Any]:
+    def predictions(self, task: TextTask) -> list[Any]:
         """One prediction an example, in their order."""
         found: list[Any] = [None] * len(task)
         for positions, scores, inputs in self._scores(task):
@@ -177,7 +176,7 @@ class TextTuner(Trainable):
                 found[position] = one
         return found
 
-    def _scores(self, task: Task) -> Any:
+    def _scores(self, task: TextTask) -> Any:
         where = device_of(self)
         for positions in by_length(task, _AT_ONCE) if len(task) else ():
             with evaluating(self):
@@ -275,7 +274,7 @@ def training_of(config: TransferConfig, labels: int, trial: Trial, seed: int, pr
 
 def tune(
     start: TextStart,
-    data: Task,
+    data: TextTask,
     *,
     config: TransferConfig,
     trial: Trial,
@@ -314,7 +313,7 @@ def tune(
     )
 
 
-def _seen(data: Task, training: TrainingConfig) -> Index:
+def _seen(data: TextTask, training: TrainingConfig) -> Index:
     """The length of every sequence that the steps read."""
     steps, batch = training.steps or 0, training.batch
     drawn = np.concatenate([turns(len(data), training.seed, step, Rows.of_rank(batch)) for step in range(steps)])
@@ -323,7 +322,7 @@ def _seen(data: Task, training: TrainingConfig) -> Index:
     return found
 
 
-def settled_precision(model: LanguageModel, data: Task, config: TransferConfig) -> str:
+def settled_precision(model: LanguageModel, data: TextTask, config: TransferConfig) -> str:
     """float32 or bfloat16: as set, or the faster one of them here, measured on a few examples of ``data``."""
     from foretell.train import measure
 

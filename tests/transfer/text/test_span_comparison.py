@@ -13,7 +13,7 @@ from text_topics import QUICK, knowing_encoder, small_decoder, topics
 
 from foretell.errors import InputError
 from foretell.run import Run
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.transfer.protocol import Protocol
 from foretell.transfer.text.answer_threshold import chosen_threshold
 from foretell.transfer.text.compare import compare_text
@@ -107,10 +107,10 @@ def test_the_threshold_is_chosen_on_what_was_not_learnt_from() -> None:
     data = questions(layout, 30, 1)
     seen: list[tuple[set[int], set[int]]] = []
 
-    def fitted(part: Task):  # type: ignore[no-untyped-def]
+    def fitted(part: TextTask):  # type: ignore[no-untyped-def]
         from foretell.tasks.baselines import baseline_of
 
-        def answers(held: Task) -> list[object]:
+        def answers(held: TextTask) -> list[object]:
             seen.append((set(part.index.tolist()), set(held.index.tolist())))
             return baseline_of(part)(held)
 

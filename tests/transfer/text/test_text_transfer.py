@@ -12,7 +12,7 @@ from text_topics import QUICK, goes_on, knowing_encoder, same_topic, small_decod
 from foretell.encoders.language import LanguageModel
 from foretell.errors import InputError
 from foretell.run import Run
-from foretell.tasks.base import Task
+from foretell.tasks.base import TextTask
 from foretell.tasks.inputs import Sequences, lay
 from foretell.transfer.cache import Cache
 from foretell.transfer.protocol import Protocol
@@ -37,7 +37,7 @@ def encoder():  # type: ignore[no-untyped-def]
     return knowing_encoder()
 
 
-def accuracy(tuner: TextTuner, task: Task) -> float:
+def accuracy(tuner: TextTuner, task: TextTask) -> float:
     score = task.score()
     tuner.judged(task, score)
     return score.result()["accuracy"]
