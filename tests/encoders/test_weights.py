@@ -44,7 +44,7 @@ def test_auto_is_what_the_weights_are_of(run_folder: Path) -> None:
 
 def test_another_architecture_is_said(run_folder: Path) -> None:
     with pytest.raises(InputError, match=r"holds a resnet_tiny, not a resnet50; set encoder\.name=resnet_tiny"):
-        build_encoder(EncoderConfig(name="resnet50", weights=str(run_folder)), 28)
+        build_encoder(EncoderConfig(name="resnet50", weights=str(run_folder)), 1, 28)
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
