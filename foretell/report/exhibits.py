@@ -120,14 +120,14 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
             left = block * (block_w + BETWEEN) + column * (cell_w + GAP)
             if caption:
                 lines = _lines(caption, font, cell_w)
-                draw.multiline_text(
-                    (left, head - gap - line * len(lines)), "\n".join(lines), fill=CAPTION, font=font, spacing=0
-                )
+                for number, part in enumerate(lines):
+                    draw.text((left, head - gap - line * (len(lines) - number)), part, fill=CAPTION, font=font)
             for row in range(rows):
                 sample = block * rows + row
                 if sample < len(pictures):
                     sheet.paste(_tile(pictures[sample], scale), (left, head + row * (cell_h + GAP)))
-    draw.multiline_text((0, height + gap), "\n".join(told), fill=CAPTION, font=font, spacing=0)
+    for number, part in enumerate(told):
+        draw.text((0, height + gap + number * line), part, fill=CAPTION, font=font)
     captions = words.listed([caption for caption, _, _ in shown if caption], len(shown))
     _save(sheet, Path(path), Panels=captions, Description="; ".join(notes), Blocks=str(blocks) if blocks > 1 else "")
     return "; ".join(notes)

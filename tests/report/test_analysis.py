@@ -289,10 +289,10 @@ def test_a_run_whose_process_is_gone_is_said_to_have_broken_off_at_its_last_step
     last = f"{gather(path).steps[-1]['step']:,}"
     held = Run.resume(path)
     assert gather(path).state == "running"
-    assert f"Pretraining is at step {last} of 1,840" in analysis.verdict(gather(path))
+    assert f"Pretraining is at step {last} of 1,840" in headline.verdict(gather(path))
     held.close()
     assert gather(path).state == "broken"
-    assert f"Pretraining broke off at step {last} of 1,840: it was last heard of on" in analysis.verdict(gather(path))
+    assert f"Pretraining broke off at step {last} of 1,840: it was last heard of on" in headline.verdict(gather(path))
     write(path / "status.json", {**status, "host": "another"})
     assert gather(path).state == "running"  # whether it is held there is not known here
 

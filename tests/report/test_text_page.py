@@ -41,6 +41,7 @@ def text_run(path: Path, *, causal: bool = False, held: bool = True) -> Path:
         },
     )
     write(path / "status.json", {"state": "finished", "step": 100, "steps": 100})
+    write(path / "encoder" / "config.json", {})
     logged = [
         {"kind": "step", "step": step, "total": 5.0 - step / 50, "samples_per_second": 20.0} for step in range(1, 101)
     ]
@@ -87,6 +88,7 @@ def words_run(path: Path, *, measured: bool = True) -> Path:
     cost = {"seconds": 50.0, "samples": 45000}
     write(path / "facts.json", {"data": data, "objective": objective, "encoder": {"dim": 100}, "cost": cost})
     write(path / "status.json", {"state": "finished", "step": 100, "steps": 100})
+    write(path / "encoder" / "vectors.bin", {})
     (path / "metrics.jsonl").write_text("")
     found: dict[str, Any] = {"held_out_loss": 2.4, "chance": 4.16, "words_per_second": 900.0}
     found["neighbours"] = [{"word": "river", "neighbours": [["sea", 0.8], [ODD, 0.7]]}]
