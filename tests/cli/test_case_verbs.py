@@ -78,7 +78,7 @@ def test_an_encoder_is_judged_by_case_and_at_another_hospital(run: Path, table: 
     assert len(by_class) == 3
     assert all(line.endswith(" images, a query's own group left out)") for line in by_class)
     assert "images)" in next(line for line in said.out.splitlines() if "retrieval by group" in line)
-    assert "equals from scratch with all" in said.out
+    assert "that from scratch has with all" in said.out
     assert "pretraining saw images of domain=B too, without labels" in said.out  # they are among other ones here
     assert "cases of domain=B, with no training on their labels:" in said.out
     assert "drop" in said.out
