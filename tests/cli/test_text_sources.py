@@ -67,6 +67,7 @@ def test_bad_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for tasks in ("both", "sentences"):
         assert main(["pretrain", str(tmp_path / "lines.txt"), "-s", f"objective.tasks={tasks}", "--out", "never"]) == 2
         told = capsys.readouterr().err
-        assert re.search(r"lines.txt: each of its 38 documents is one sentence, .* set data.documents=blank", told), (
-            told
-        )
+        assert re.search(
+            r"lines.txt: each of its 38 documents is one sentence, .* a blank line between documents and data.documents=blank",
+            told,
+        ), told

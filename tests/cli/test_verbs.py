@@ -153,13 +153,13 @@ def test_a_tracker_that_is_missing_makes_no_run(
 def test_patience_counts_rounds_in_a_short_run(
     foretell: Call, pictures: Path, tmp_path: Path, given: tuple[str, ...], every: int, count: int
 ) -> None:
-    words = [*SMALL, "--budget", "12 steps", "--set", "training.patience=11"]
+    words = [*SMALL, "--budget", "12 steps", "--set", "training.patience=10"]
     said = foretell("pretrain", pictures, "--out", tmp_path / "run", *words, *given)
     assert said.status == 0, said.err
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     steps = [line["step"] for line in lines if line["kind"] == "monitor" and line["name"] == "knn" and line["step"]]
     assert steps == sorted({*range(every, 13, every), 12})
-    assert f"training.patience = 11: {count} rounds of knn in 12 steps" in said.err
+    assert f"training.patience = 10: {count} rounds of knn in 12 steps" in said.err
     assert ("too few to end the run early" in said.err) == bool(given)
     assert Recipe.load(tmp_path / "run").training.health_every == (5 if given else 100)
 
