@@ -5,10 +5,10 @@ python -m benchmarks.dicom_reading --json benchmarks/results.json
 1,000 slices of 512 x 512 (one head's, each pixel four, shifted in value so that no two are equal) are written as uncompressed
 DICOM with a window. The peer is a plain loop in one process: read the file, its pixels, pydicom's modality and VOI functions.
 Ours is ``open_images`` into a fresh cache: headers, decoding, windowing to 16 bits, hashes and writing, in as many processes
-as there are cores. The store is then whole and in use; the system writes it to the disk behind that (``data.settled``), which is told apart. That is
-waited for, and the store of the round before removed, before anything is timed. What the cores of this machine can do together
-is told by the peer's loop in as many processes, started before, each with its part of the files: where two share a unit, that
-is less than twice one. Wanted: at least 0.8 of the peer's rate times the cores.
+as there are cores. The store is then whole and in use; the system writes it to the disk behind that (``data.settled``),
+which is told apart. That is waited for, and the store of the round before removed, before anything is timed. What the
+cores of this machine can do together is told by the peer's loop in as many processes, started before, each with its
+part of the files: where two share a unit, that is less than twice one. Wanted: at least 0.8 of the peer's rate times the cores.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 A BERT of 4 layers of 256, rows of 128 tokens of real text, the same batch. Ours is `fit` as a run calls it: drawing,
 masking, the head at masked places only, the precision that is measured to be fastest, a fused optimiser. The peer is set
-up as its run_mlm.py example does: float32 on a processor, bfloat16 on a GPU. Neither side has padding here, so that every token carries content. Dropout is the same
-on both sides (0.1 is the peer's own default, 0 ours).
+up as its run_mlm.py example does: float32 on a processor, bfloat16 on a GPU. Neither side has padding here, so that
+every token carries content. Dropout is the same on both sides (0.1 is the peer's own default, 0 ours).
 """
 
 from __future__ import annotations

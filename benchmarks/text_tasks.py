@@ -8,7 +8,8 @@ A BERT (masked words and next sentences) is pretrained once on unlabelled text w
 learning rates or penalties tried within them, as many steps: 600, since a network from scratch learns nothing of some tasks
 in 120. Labels are drawn anew for each seed; the test part is looked at once a fit. A task's row is kept as soon as it is done.
 
-``--run`` keeps the run and every finished fit in it, so that what was stopped goes on. Tasks as processes of their own share it:
+``--run`` keeps the run and every finished fit in it, so that what was stopped goes on. Tasks as processes of their own
+share it:
 
     python -m benchmarks.text_tasks --run runs/words --only ''  # pretrains alone
     for task in posts genres pairs choice similarity tagging answering answering_or_none; do
@@ -16,8 +17,8 @@ in 120. Labels are drawn anew for each seed; the test part is looked at once a f
             --json benchmarks/results.json &
     done; wait
 
-``--head-rates 1,5,20,50`` tries ``transfer.text.head_rate`` in place of the tasks: on tagging, judged on training documents that
-neither pretraining nor fine-tuning saw.
+``--head-rates 1,5,20,50`` tries ``transfer.text.head_rate`` in place of the tasks: on tagging, judged on training
+documents that neither pretraining nor fine-tuning saw.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """English prose of fifteen genres, every word with its part of speech: the Brown corpus.
 
-INSIDE: 500 documents, 57,340 sentences, 1.16 million words as word/TAG, `cats.txt` with the genre of each document. Tags are given
-without what marks titles, headlines, quoted and foreign words (-tl, -hl, -nc, fw-). Every fifth document of a genre is test.
+INSIDE: 500 documents, 57,340 sentences, 1.16 million words as word/TAG, `cats.txt` with the genre of each document.
+Tags are given without what marks titles, headlines, quoted and foreign words (-tl, -hl, -nc, fw-). Every fifth document
+of a genre is test.
 """
 
 from __future__ import annotations

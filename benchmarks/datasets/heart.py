@@ -1,7 +1,7 @@
 """A beating heart: one ultrasound film.
 
-INSIDE: pydicom's further test files, 64 of them; one is `color3d_jpeg_baseline.dcm`, 120 frames of 480 x 640 in colour (YBR, JPEG),
-an apical view of a heart over some four beats. Only the fan is taken: what is written around it is left out.
+INSIDE: pydicom's further test files, 64 of them; one is `color3d_jpeg_baseline.dcm`, 120 frames of 480 x 640 in colour
+(YBR, JPEG), an apical view of a heart over some four beats. Only the fan is taken: what is written around it is left out.
 """
 
 from __future__ import annotations

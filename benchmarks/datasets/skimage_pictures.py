@@ -1,7 +1,7 @@
 """Natural and scientific pictures, one of each kind.
 
-INSIDE: 29 files: astronaut, camera, cat (chelsea), coffee, coins, retina, tissue (ihc), moon, textures (brick, grass, gravel), a pair
-of stereo pictures, pages of text, and small files for readers (a TIFF of several pages, an animated GIF).
+INSIDE: 29 files: astronaut, camera, cat (chelsea), coffee, coins, retina, tissue (ihc), moon, textures (brick, grass,
+gravel), a pair of stereo pictures, pages of text, and small files for readers (a TIFF of several pages, an animated GIF).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Frames of the units of a strategy game: many images of one thing; read by ``claims.medical.units``, as claims do.
 
-INSIDE: 5,782 PNG with alpha, mostly 72 x 72: 20 folders of races, one of ships and carts, two pictures beside them. 210 units have four frames or more
-(median 17).
+INSIDE: 5,782 PNG with alpha, mostly 72 x 72: 20 folders of races, one of ships and carts, two pictures beside them. 210
+units have four frames or more (median 17).
 """
 
 from __future__ import annotations

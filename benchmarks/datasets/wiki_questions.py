@@ -2,8 +2,8 @@
 
 INSIDE: 10,033 English lead sections {title: {extract, description, topic}}. A span of a sentence (the title, a name, a number)
 is blanked and the sentence is the question. The sentence is taken out of the text, so that the answer is what the rest of the
-lead says there, the same span elsewhere (the recurring spans of Ram et al. 2021, arXiv 2101.00438); where the span does not come
-again the question has no answer. The same fifth of the titles as in ``wiki_topics`` is test.
+lead says there, the same span elsewhere (the recurring spans of Ram et al. 2021, arXiv 2101.00438); where the span does
+not come again the question has no answer. The same fifth of the titles as in ``wiki_topics`` is test.
 """
 
 from __future__ import annotations

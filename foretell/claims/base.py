@@ -73,8 +73,8 @@ class Finding:
 class Claim:
     """Subclasses: one file each, named in ``foretell.claims``. ``minutes`` is about what it takes on two cores.
 
-    ``resplit``: test to train cases of a split, where each seed splits one pool of cases anew. ``changed``: what of the claim was
-    changed, or how often it was repeated, when a first outcome was known; kept beside what came out.
+    ``resplit``: test to train cases of a split, where each seed splits one pool of cases anew. ``changed``: what of the
+    claim was changed, or how often it was repeated, when a first outcome was known; kept beside what came out.
     """
 
     name: ClassVar[str]

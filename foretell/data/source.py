@@ -83,8 +83,8 @@ def scan(
     """Understand a source without decoding it.
 
     ``source`` is a folder (flat, or one folder a class, or train/test folders of those), a table (CSV, TSV, JSONL,
-    Parquet) with a ``path`` column, an ``.npy`` or ``.npz`` file, one DICOM or NIfTI file, one frame of a file (``clip.gif[3]``), or
-    ``@animals`` or ``@emoji``. ``columns`` names the
+    Parquet) with a ``path`` column, an ``.npy`` or ``.npz`` file, one DICOM or NIfTI file, one frame of a file
+    (``clip.gif[3]``), or ``@animals`` or ``@emoji``. ``columns`` names the
     columns that stand for the known ones (``{"label": "diagnosis"}``). ``labels`` is a table that is joined to a folder
     by ``path``. ``moving``: video counts as images too, and one such file (or an animation) is a source. ``called``: what a
     person gave, where ``source`` is what it was unpacked to. Raises InputError in words.

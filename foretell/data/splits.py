@@ -35,7 +35,8 @@ def split(table: Table, shares: Mapping[str, float], seed: int, *, stratify: boo
     they have none of one ``case`` or else ``study`` (``Table.identities``); with ``stratify`` each part gets its share of every
     label (rows without one count as a label of their own).
 
-    Raises InputError when a group, case or study is in two parts of the column, a part would be empty, or the shares make no sense.
+    Raises InputError when a group, case or study is in two parts of the column, a part would be empty, or the shares
+    make no sense.
     """
     _check(shares)
     groups = _groups(table)
@@ -115,8 +116,8 @@ def _honoured(
 
 
 def check_groups(table: Table, given: list[str | None]) -> None:
-    """Raises InputError naming the groups (or cases and studies of no group) that have rows in two of the parts ``given``, the first with
-    two of its files, or rows where the table has no paths.
+    """Raises InputError naming the groups (or cases and studies of no group) that have rows in two of the parts
+    ``given``, the first with two of its files, or rows where the table has no paths.
     """
     identities = table.identities()
     if identities is None:

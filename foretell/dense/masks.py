@@ -34,9 +34,10 @@ class Masks:
 
     ``classes`` name the numbers from 0, or as a mapping those that there are, as {0: "ground", 3: "liver"}; by default they are
     0 (the background) and those that occur. ``values`` are the numbers as given, one a class; ``masks`` has their places in
-    it, which are the same where no number is passed over. ``absent``: the classes that no mask has. ``notes`` say which masks have
-    pixels without a class; where the numbers look like shades of grey (0, 128, 255) this is a warning, too. A mask may have another
-    resolution than its image, not another shape: the image may have been shrunk on its way into the store.
+    it, which are the same where no number is passed over. ``absent``: the classes that no mask has. ``notes`` say which
+    masks have pixels without a class; where the numbers look like shades of grey (0, 128, 255) this is a warning, too.
+    A mask may have another resolution than its image, not another shape: the image may have been shrunk on its way into
+    the store.
     """
 
     def __init__(
@@ -147,8 +148,8 @@ class Masks:
         return self.views(index, drawn.box, sizes, drawn.flip, drawn.vertical_flip, side)
 
     def answers(self, index: Index, cut: Squares, sizes: Tensor, side: int) -> Tensor:
-        """(N, side, side) int64: the masks of ``squares.squares`` of the images ``index`` (B,) of ``sizes`` (B, 2); ``IGNORED`` where
-        another square answers.
+        """(N, side, side) int64: the masks of ``squares.squares`` of the images ``index`` (B,) of ``sizes`` (B, 2);
+        ``IGNORED`` where another square answers.
         """
         still = torch.zeros(len(cut.of), dtype=torch.bool)
         found = self.views(index[cut.of], cut.boxes, sizes[cut.of], still, still, side)

@@ -15,8 +15,8 @@ class Overlap:
     """Counts of pixels: ``confusion`` (K, K) int64, reference by row and prediction by column.
 
     Dice of a class is 2 TP / (2 TP + FP + FN), its IoU TP / (TP + FP + FN), over all pixels together; NaN where the class
-    is in neither. ``IGNORED`` pixels of the reference count nowhere. Classes that are ``absent``, in no mask of the data, are in
-    no mean: a pixel foretold as one of them is a miss of its own class alone.
+    is in neither. ``IGNORED`` pixels of the reference count nowhere. Classes that are ``absent``, in no mask of the
+    data, are in no mean: a pixel foretold as one of them is a miss of its own class alone.
     """
 
     def __init__(self, classes: Sequence[str], absent: Container[str] = ()) -> None:

@@ -185,8 +185,8 @@ def check_output_layer(folder: Path) -> None:
 
 
 def check_roles(tokenizer: Tokenizer, roles: Sequence[str], folder: Path) -> None:
-    """Raises InputError where the ``tokenizer`` of the checkpoint in ``folder`` has no token for one of ``roles`` by a name that
-    Foretell knows; the token that has the role there is named.
+    """Raises InputError where the ``tokenizer`` of the checkpoint in ``folder`` has no token for one of ``roles`` by a
+    name that Foretell knows; the token that has the role there is named.
     """
     role = missing_role(specials_of(tokenizer), roles)
     if role is None:

@@ -28,11 +28,11 @@ def cells(probabilities: NDArray[np.float32], count: int = _CELLS) -> NDArray[np
 class Calibration:
     """Sums over batches; memory does not grow with the test set.
 
-    ``result``: "top3_accuracy" (of the classes there are, where they are fewer; of tied ones the share that has a place), "brier"
-    in [0, 2], the mean over samples of the squared distance of the probabilities from the truth (Brier, 1950), and "ece", the
-    mean distance of confidence and accuracy over up to ``BINS`` bins of as many samples each (Nixon et al., arXiv 1904.01685), in
-    [0, 1]: bins of equal width are nearly empty where a model is sure. Samples within one of 8192 cells of confidence stay in
-    one bin. It is NaN below two bins of ``FILLED`` samples.
+    ``result``: "top3_accuracy" (of the classes there are, where they are fewer; of tied ones the share that has a
+    place), "brier" in [0, 2], the mean over samples of the squared distance of the probabilities from the truth (Brier,
+    1950), and "ece", the mean distance of confidence and accuracy over up to ``BINS`` bins of as many samples each
+    (Nixon et al., arXiv 1904.01685), in [0, 1]: bins of equal width are nearly empty where a model is sure. Samples
+    within one of 8192 cells of confidence stay in one bin. It is NaN below two bins of ``FILLED`` samples.
     """
 
     def __init__(self) -> None:

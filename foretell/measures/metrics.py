@@ -90,8 +90,8 @@ def area(scores: NDArray[Any], positive: NDArray[np.bool_]) -> float:
 
 
 def sides(scores: NDArray[np.float32]) -> NDArray[Any]:
-    """What each class is told from the others by, of (N, classes) probabilities: its own, and of two classes the log-odds (N, 1) of
-    the second one.
+    """What each class is told from the others by, of (N, classes) probabilities: its own, and of two classes the
+    log-odds (N, 1) of the second one.
 
     The two columns then order the samples alike, though a probability near 1 is rounded off and the other, near 0, is not.
     """

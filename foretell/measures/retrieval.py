@@ -38,8 +38,8 @@ def _identity(identity: Codes, apart: Codes | None) -> tuple[Tensor, Tensor]:
 
 
 def _cosines(x: Tensor, queries: Tensor, apart: Codes | None, block_bytes: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(rows of queries, their cosines with all rows of ``x``) block by block, -inf for what is not searched: the query itself, and
-    what shares its number of ``apart``.
+    """(rows of queries, their cosines with all rows of ``x``) block by block, -inf for what is not searched: the query
+    itself, and what shares its number of ``apart``.
     """
     own = None if apart is None else torch.as_tensor(apart).to(x.device)
     # Similarity, its order, ranks and hits: about 24 bytes an entry.

@@ -89,9 +89,9 @@ def verdict(
 
     A difference counts where its 95% interval over seeds does not span zero, nor that over groups of the test part where it
     is known. The first of the two sentences says where pretraining paid, or that it did not; the second where the advantage
-    ends, or what else was seen. ``guess``, what answering the commonest class always comes to, puts one before them where an arm
-    is no better; after them stands where a pretraining that paid was not shown to beat random frozen features, and where a plain
-    alternative is ahead of both. ``titles`` names the arms.
+    ends, or what else was seen. ``guess``, what answering the commonest class always comes to, puts one before them
+    where an arm is no better; after them stands where a pretraining that paid was not shown to beat random frozen
+    features, and where a plain alternative is ahead of both. ``titles`` names the arms.
     """
     rows = _pair(paired, "pretrained", "scratch", metric)
     name = metric_name(metric)

@@ -234,7 +234,8 @@ def curve(
     share: bool = False,
     until: float | None = None,
 ) -> Markup | None:
-    """One small chart of ``parts`` (key of metrics.jsonl -> name) over steps, thinned by averaging; None when there are no values.
+    """One small chart of ``parts`` (key of metrics.jsonl -> name) over steps, thinned by averaging; None when there are
+    no values.
 
     The steps go from zero to ``until``, so that all charts of a run share them. ``share``: the values are shares, written as
     percentages. Where there is one step alone its values are written, since a single mark shows no course.

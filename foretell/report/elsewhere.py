@@ -54,8 +54,8 @@ def shift(run: Gathered) -> Json | None:
 
 
 def unseen(shift: Json, training: str) -> str:
-    """Who has not seen the images of the other domain: no ``training``, unless pretraining learnt from some of them; where a result
-    of an earlier version does not say, no fine-tuning.
+    """Who has not seen the images of the other domain: no ``training``, unless pretraining learnt from some of them;
+    where a result of an earlier version does not say, no fine-tuning.
     """
     seen = shift.get("seen")
     if seen == 0:

@@ -90,8 +90,9 @@ def picture_grid(panels: Sequence[tuple[str, Tensor]], path: Path, scale: int = 
 
     ``panels`` are (caption, (B, C, H, W) float in [0, 1]); a panel may have fewer samples or another size than its
     neighbours. ``scale`` enlarges the pixels. Many samples are wrapped into ``blocks`` of rows side by side (default:
-    as many as make the sheet about twice as wide as high). A caption is broken into lines of its column. Returns what was done to the channels, "" for grey and RGB;
-    a note is drawn under the pictures too, and captions and note are kept as text in the PNG. Raises ValueError when there is nothing to show.
+    as many as make the sheet about twice as wide as high). A caption is broken into lines of its column. Returns what
+    was done to the channels, "" for grey and RGB; a note is drawn under the pictures too, and captions and note are
+    kept as text in the PNG. Raises ValueError when there is nothing to show.
     """
     shown = [(caption, *colours(pictures)) for caption, pictures in panels if len(pictures)]
     if not shown:

@@ -35,8 +35,8 @@ def _near(one: Place, other: Place) -> bool:
 
 
 def dash(place: tuple[int, int]) -> tuple[str, str] | None:
-    """(stroke-dasharray, stroke-dashoffset) of the line that is ``place`` of ``coinciding``: the lowest is drawn whole, None, and
-    shows between the dashes of the others, of which none lies on another's."""
+    """(stroke-dasharray, stroke-dashoffset) of the line that is ``place`` of ``coinciding``: the lowest is drawn whole,
+    None, and shows between the dashes of the others, of which none lies on another's."""
     which, many = place
     return None if which == 0 else (f"{DASH} {DASH * (many - 1)}", str(-DASH * which))
 

@@ -63,8 +63,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """``label`` with its unit; ``ticks`` (default: round values, multiples of ``unit``) are written by ``format`` (default: with
-    as many digits as tell them apart), a second line by ``below``."""
+    """``label`` with its unit; ``ticks`` (default: round values, multiples of ``unit``) are written by ``format``
+    (default: with as many digits as tell them apart), a second line by ``below``."""
 
     label: str
     log: bool = False

@@ -105,8 +105,8 @@ def closed(text: str) -> str:
 
 
 def interval(low: float | None, high: float | None, *, signed: bool = False, share: bool = True) -> str:
-    """The bounds of a share, "76.1 to 82.4", or of a value that is none (not ``share``), "0.332 to 0.335"; "no spread" where all
-    seeds are alike, empty when there is no interval (one seed)."""
+    """The bounds of a share, "76.1 to 82.4", or of a value that is none (not ``share``), "0.332 to 0.335"; "no spread"
+    where all seeds are alike, empty when there is no interval (one seed)."""
     if low is None or high is None or not known(low) or not known(high):
         return ""
     if alike(low, high):

@@ -43,7 +43,7 @@ def of_weights(run: Run) -> Path | None:
     """
     folder = run.path / "checkpoints"
     ended = (run.read_json("facts.json") or {}).get("ended", {})
-    if run.state() == "finished" and ended.get("weights") != ended.get("steps"):
+    if run.state() == "finished" and ended.get("weights") not in (None, ended.get("steps")):
         return folder / BEST
     return latest(folder)
 

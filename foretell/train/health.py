@@ -118,8 +118,9 @@ class Verdict:
     ) -> str:
         """The verdict at ``step``.
 
-        ``uniform``: the ``uniformity`` of the views that the loss compares, where there are some; ``loss_at_chance``: the loss is at its chance value; ``exceeded``: that value, where the loss is above it. Both are
-        said only after the warm-up.
+        ``uniform``: the ``uniformity`` of the views that the loss compares, where there are some; ``loss_at_chance``:
+        the loss is at its chance value; ``exceeded``: that value, where the loss is above it. Both are said only after
+        the warm-up.
         """
         self.above_chance = [] if exceeded is None else [*self.above_chance, step]
         self.measured += 1
@@ -175,7 +176,8 @@ class Health:
     def __call__(self, step: int, *, loss: float, chance: float | None, warm: bool) -> dict[str, Any]:
         """The "health" line of metrics.jsonl after ``step`` steps.
 
-        ``loss``: mean since the last measurement; ``chance``: the trainable's ``chance_loss``; ``warm``: whether the warm-up is over.
+        ``loss``: mean since the last measurement; ``chance``: the trainable's ``chance_loss``; ``warm``: whether the
+        warm-up is over.
         """
         with undisturbed(self.trainable), torch.no_grad():
             self.trainable.eval()

@@ -37,7 +37,8 @@ MEMORY = 1.5e9
 
 @dataclass(frozen=True)
 class Piece:
-    """Trial ``number`` of the search of ``arm`` at a fraction, its fit with seed ``number``, or what is measured with all labels.
+    """Trial ``number`` of the search of ``arm`` at a fraction, its fit with seed ``number``, or what is measured with
+    all labels.
 
     ``samples``: how much work that is.
     """

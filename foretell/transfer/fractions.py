@@ -252,7 +252,8 @@ def fractions_of(
     """The nested fractions, smallest first, and notes.
 
     A class with fewer samples than a fraction asks gives what it has; a fraction that would add no label to the one
-    before is left out. ``cases`` (N,): a label is one of all samples of a case. ``kinds``: what the codes of ``train`` are, in words.
+    before is left out. ``cases`` (N,): a label is one of all samples of a case. ``kinds``: what the codes of ``train``
+    are, in words.
     """
     found: list[Fraction] = []
     notes = []

@@ -25,8 +25,8 @@ def labels_fingerprint(store: ImageStore, config: TransferConfig, column: str = 
 
 
 def same_labels(one: Result, other: Result) -> bool:
-    """Whether two results are of the same labels: by their fingerprints, and by their classes where an earlier version kept one of
-    them without."""
+    """Whether two results are of the same labels: by their fingerprints, and by their classes where an earlier version
+    kept one of them without."""
     if one.get(KEY) and other.get(KEY):
         return bool(one[KEY] == other[KEY])
     classes = [list(result["classes"]) for result in (one, other) if result.get("classes")]

@@ -11,8 +11,8 @@ from foretell.transfer.fractions import Amount
 
 @dataclass(frozen=True)
 class Protocol:
-    """``per_class``: amounts of labels; ``seeds``: each draws labels and trains anew; ``arms``: what is compared (None: the usual
-    ones); ``trials``: settings searched for each arm and amount; ``jobs``: processes that train side by side
+    """``per_class``: amounts of labels; ``seeds``: each draws labels and trains anew; ``arms``: what is compared (None:
+    the usual ones); ``trials``: settings searched for each arm and amount; ``jobs``: processes that train side by side
     (``ahead.work_ahead``; None: as many as pay).
 
     Raises InputError where there is no seed or no amount of labels.

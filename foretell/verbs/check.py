@@ -39,12 +39,13 @@ def check(
     Of images: unreadable, equal and alike images, label balance (or what is said of each of transfer.findings), and leakage
     between splits or groups. Of text:
     sizes, languages, encodings, odd characters, equal and alike documents, and text that two splits share. Nothing is
-    trained and no data is changed. --shortcuts trains small networks to foretell the place of a patch, says through which cue it shows
-    (lens aberration, vignetting, sharpness, a frame) and which switch closes it; for a run, it probes what its pretext task
-    shows the encoder, and adds that to the report. What is found fails no command unless --strict says so.
+    trained and no data is changed. --shortcuts trains small networks to foretell the place of a patch, says through
+    which cue it shows (lens aberration, vignetting, sharpness, a frame) and which switch closes it; for a run, it
+    probes what its pretext task shows the encoder, and adds that to the report. What is found fails no command unless
+    --strict says so.
 
-    Returns the findings as an ``Audit`` or ``TextAudit``, or for a run as a dict. Raises InputError when there is nothing that can be read,
-    and with ``strict`` ForetellError where the findings are not ``clean``.
+    Returns the findings as an ``Audit`` or ``TextAudit``, or for a run as a dict. Raises InputError when there is
+    nothing that can be read, and with ``strict`` ForetellError where the findings are not ``clean``.
     """
     from foretell.data.audit import audit, render
     from foretell.data.text.source import holds_text

@@ -391,8 +391,9 @@ def protocol_of(per_class: str, seeds: int, trials: int, arms: str = "", jobs: i
 
 
 def told_arms(arms: Sequence[str] | None, always: str = "") -> str:
-    """What a comparison of ``arms`` (None: all) does, after "comparing": "with training from scratch and with TF-IDF", or without
-    that arm "the arms probe and random beside TF-IDF", where ``always`` is the title of the one that is always there.
+    """What a comparison of ``arms`` (None: all) does, after "comparing": "with training from scratch and with TF-IDF",
+    or without that arm "the arms probe and random beside TF-IDF", where ``always`` is the title of the one that is
+    always there.
     """
     if arms is None or "scratch" in arms:
         return "with training from scratch" + (f" and with {always}" if always else "")
@@ -403,8 +404,9 @@ def told_arms(arms: Sequence[str] | None, always: str = "") -> str:
 def score_lines(
     result: Mapping[str, Any], metric: str, second: str | None = None, *, linear: str, lead: str = ""
 ) -> list[str]:
-    """The ``metric`` of frozen features as lines for a person, in percent with its interval, which ``lead`` calls by its name, and
-    a ``second`` one; ``linear``: what the linear model is called. At the end what answering the commonest class always comes to.
+    """The ``metric`` of frozen features as lines for a person, in percent with its interval, which ``lead`` calls by
+    its name, and a ``second`` one; ``linear``: what the linear model is called. At the end what answering the commonest
+    class always comes to.
     """
     lines = []
     for method, title in (("knn", "nearest neighbours"), ("linear_probe", linear)):

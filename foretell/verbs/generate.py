@@ -27,8 +27,8 @@ def generate(
     It ends at the end of a document as the model foretells it, at --stop, after --most tokens, or where the model has no
     further position, which is said.
 
-    Returns the whole text. Raises InputError for a model that cannot write on or has lost its output layer, an empty prompt or one that is too long,
-    and settings out of range.
+    Returns the whole text. Raises InputError for a model that cannot write on or has lost its output layer, an empty
+    prompt or one that is too long, and settings out of range.
     """
     from foretell.data.text.tokenizer import unused_ids
     from foretell.encoders.generation import Sampling, check_prompt

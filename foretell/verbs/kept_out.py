@@ -13,8 +13,8 @@ MARK = Path("results") / "begun.json"
 
 
 def check(target: Path, run: Path, labels: str) -> None:
-    """Raise InputError unless ``target`` is free, or holds nothing but what a classifier of ``run`` and of the ``labels`` (their
-    fingerprint) left there.
+    """Raise InputError unless ``target`` is free, or holds nothing but what a classifier of ``run`` and of the
+    ``labels`` (their fingerprint) left there.
     """
     if target.is_dir() and _of(target) == _mark(run, labels):
         say(f"{target}: begun by this run with these labels; going on there")

@@ -27,8 +27,8 @@ Hashes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class KeptSplit:
-    """``parts`` of the data whose store has ``fingerprint``; ``asked``: the settings of the division (``settings_of``), empty in a
-    run of an earlier version.
+    """``parts`` of the data whose store has ``fingerprint``; ``asked``: the settings of the division (``settings_of``),
+    empty in a run of an earlier version.
     """
 
     place: Path
@@ -76,8 +76,8 @@ def learnt_of(place: Path, hashes: Hashes) -> int:
 
 
 def learnt_before(places: Iterable[Path], hashes: Hashes) -> int:
-    """How many images of content ``hashes`` (N, 16) any of the runs in ``places`` learnt from, or a run that one of them started
-    from; a place may be a run, its encoder, or weights of which nothing is known.
+    """How many images of content ``hashes`` (N, 16) any of the runs in ``places`` learnt from, or a run that one of
+    them started from; a place may be a run, its encoder, or weights of which nothing is known.
 
     Raises InputError when what a run kept is damaged.
     """

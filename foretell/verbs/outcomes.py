@@ -28,8 +28,8 @@ class Pretraining:
 class Finetuned:
     """What ``finetune`` made: the classifier's folder, its scores on the test part, and the comparison's result.
 
-    ``report`` is None for a model without a run, for other images than the run's own, and for text where the results are kept beside the
-    model. Where another process holds the run and this one took part in its
+    ``report`` is None for a model without a run, for other images than the run's own, and for text where the results
+    are kept beside the model. Where another process holds the run and this one took part in its
     searches, ``model`` is what that one will write, ``scores`` is empty and ``comparison`` holds the searches.
     """
 

@@ -116,8 +116,8 @@ def compare_step(
     counted: Container[str] = (),
 ) -> dict[str, Any]:
     """Compare the ``candidates``, of which one or more is a run, and return ``pipeline_arms.merged`` with what that "took": the
-    seconds of each fit by its name in ``fits``; and the "seconds" of all: those of this call, and of kept fits of earlier tries,
-    without those that are ``counted`` elsewhere.
+    seconds of each fit by its name in ``fits``; and the "seconds" of all: those of this call, and of kept fits of
+    earlier tries, without those that are ``counted`` elsewhere.
 
     ``settings`` of fine-tuning for each run. Finished fits are kept in the file ``fits``, which all candidates share, so that
     training from scratch and random features are measured once for each encoder. A run's own comparison is kept in it

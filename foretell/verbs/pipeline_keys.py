@@ -84,8 +84,8 @@ def transfer_parts(config: TransferConfig) -> Parts:
 
 
 def judging_parts(configs: Mapping[str, TransferConfig]) -> Parts:
-    """The settings that change what a comparison of several runs comes to: of ``configs`` by the names of the runs' steps, those
-    that differ from the first's under the name of their step, too.
+    """The settings that change what a comparison of several runs comes to: of ``configs`` by the names of the runs'
+    steps, those that differ from the first's under the name of their step, too.
     """
     found: Parts = {}
     for name, config in configs.items():

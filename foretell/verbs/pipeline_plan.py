@@ -112,7 +112,8 @@ class Plan(Settings):
         return [by_name[name] for name in step.of]
 
     def like(self, one: Step, comparison: Step) -> str:
-        """The pretraining on the pipeline's data whose run ``one`` is compared in: itself, the first one after it, or the first.
+        """The pretraining on the pipeline's data whose run ``one`` is compared in: itself, the first one after it, or
+        the first.
 
         ``one`` is of ``comparison``.
         """

@@ -1,8 +1,8 @@
 """The work behind ``foretell pipeline``: which steps there are, which of them are done, and doing the others.
 
-A step's folder is named by the hash of all it depends on (``pipeline_keys``): its settings, the data with its table, the folders
-it starts from and the version. A finished folder is used again, an unfinished one gone on with, and another hash makes another
-folder.
+A step's folder is named by the hash of all it depends on (``pipeline_keys``): its settings, the data with its table,
+the folders it starts from and the version. A finished folder is used again, an unfinished one gone on with, and another
+hash makes another folder.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ FITS = "fits.jsonl"  # finished fits of all comparisons of a pipeline
 
 @dataclass
 class Done:
-    """A finished step: its folder and key, what it cost, and whether it was used again; ``former``: the key that earlier versions
-    gave it.
+    """A finished step: its folder and key, what it cost, and whether it was used again; ``former``: the key that
+    earlier versions gave it.
     """
 
     step: Step
@@ -111,8 +111,8 @@ class Work:
                 say(f"  done before and unchanged: {found.folder}")
 
     def _recipe(self, step: Step, weights: str | None = None) -> tuple[dict[str, Any], Overrides, Recipe]:
-        """(options, overrides, the recipe that they make) of a step: those of the pipeline and of the command line, which hold the
-        domains that are judged out whatever else is held out.
+        """(options, overrides, the recipe that they make) of a step: those of the pipeline and of the command line,
+        which hold the domains that are judged out whatever else is held out.
         """
         given = {"data.held_out": self.plan.domains, **self.plan.shared, **self.options}
         if step.elsewhere:  # neither labels nor domains of the pipeline's data are in it

@@ -12,8 +12,8 @@ from foretell.verbs.progress import say
 
 @dataclass(kw_only=True)
 class Results:
-    """``run``: what results go into, None where there is none. ``joins``: another process holds it, and this one takes part in its
-    searches. ``beside``: the folder of a model of other data, which then holds the results.
+    """``run``: what results go into, None where there is none. ``joins``: another process holds it, and this one takes
+    part in its searches. ``beside``: the folder of a model of other data, which then holds the results.
     """
 
     run: Run | None

@@ -73,8 +73,8 @@ def is_text(place: Path) -> bool:
 
 @dataclass(kw_only=True)
 class Opened(Results):
-    """A text model with labelled data for it; a folder without a run has no ``run``. With ``beside`` the run has its searches and
-    finished fits alone.
+    """A text model with labelled data for it; a folder without a run has no ``run``. With ``beside`` the run has its
+    searches and finished fits alone.
 
     ``labels``: a short name for the labelled texts and their division.
     """

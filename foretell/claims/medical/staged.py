@@ -51,8 +51,8 @@ def compared(
 ) -> list[dict[str, Any]]:
     """The rows of a comparison on the data of ``target`` of the encoder of ``stages``, with ``draws`` draws of labels.
 
-    Arms that are fine-tuned have the ``rate`` (default: as ``micle.searched`` says). Views and steps are those of ``target``, and batch norm is measured on its training part, whatever the stages
-    saw: alike for all that is compared on it.
+    Arms that are fine-tuned have the ``rate`` (default: as ``micle.searched`` says). Views and steps are those of
+    ``target``, and batch norm is measured on its training part, whatever the stages saw: alike for all that is compared on it.
     """
     seed = target.training.seed
     seeds = tuple(range(1000 * seed, 1000 * seed + draws))

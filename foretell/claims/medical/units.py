@@ -116,8 +116,9 @@ def open_units(seed: int, *, single: bool = False) -> ImageStore:
 
 
 def warm(image: Pixels, strength: float = STRENGTH) -> Pixels:
-    """(H, W, 3) as a camera with a warm cast, little contrast and soft focus shows it, from 0 (as it is) to a ``strength`` of 1:
-    a mean of 3 x 3 pixels, a gamma of 1.5, contrast 0.6 around 0.5 and gains of 1, 0.85 and 0.65 for red, green and blue.
+    """(H, W, 3) as a camera with a warm cast, little contrast and soft focus shows it, from 0 (as it is) to a
+    ``strength`` of 1: a mean of 3 x 3 pixels, a gamma of 1.5, contrast 0.6 around 0.5 and gains of 1, 0.85 and 0.65 for
+    red, green and blue.
     """
     seen = image.astype(np.float64) / 255
     padded = np.pad(seen, ((1, 1), (1, 1), (0, 0)), mode="edge")

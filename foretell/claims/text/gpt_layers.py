@@ -1,7 +1,7 @@
 """The more layers of a pretrained decoder are taken over, the better the task is learnt.
 
-A network with few of them is nearly one from scratch, which wants another rate than the whole: each number of layers has its own,
-chosen on validation documents for the network of one seed.
+A network with few of them is nearly one from scratch, which wants another rate than the whole: each number of layers
+has its own, chosen on validation documents for the network of one seed.
 """
 
 from __future__ import annotations

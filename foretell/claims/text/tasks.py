@@ -155,8 +155,8 @@ class FewLabels:
     """A task with so many labels a class, drawn by the seed of the run of ``made``, and what each arm makes of it.
 
     "pretrained": every layer of the run fine-tuned; "scratch": the same network from random weights; "probe": a linear model on
-    its frozen features; "tfidf": one on TF-IDF. ``settings`` are changes to those of fine-tuning. Each result is worked out once
-    in a lab.
+    its frozen features; "tfidf": one on TF-IDF. ``settings`` are changes to those of fine-tuning. Each result is worked
+    out once in a lab.
     """
 
     lab: Lab

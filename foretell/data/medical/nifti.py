@@ -1,8 +1,8 @@
 """Slices of NIfTI volumes through nibabel, an extra: ``pip install 'foretell[medical]'``.
 
 A volume is turned to the axes of the body first, so that a plane means the same in every file, and a slice is shown as
-DICOM shows it: the patient's right on the left of axial and coronal slices, the front on the left of sagittal ones, the head up.
-``brain.nii.gz[axial 57]`` names a slice, ``film.nii.gz[3 axial 57]`` one of the fourth volume of a series in time.
+DICOM shows it: the patient's right on the left of axial and coronal slices, the front on the left of sagittal ones, the
+head up. ``brain.nii.gz[axial 57]`` names a slice, ``film.nii.gz[3 axial 57]`` one of the fourth volume of a series in time.
 """
 
 from __future__ import annotations

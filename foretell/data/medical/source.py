@@ -1,9 +1,9 @@
 """DICOM and NIfTI files as rows of a source: a row a frame or slice, with patient, study, series, order and how it was taken.
 
 Columns that a manifest gives are kept, identifiers hashed; the headers complete them: ``group`` (patient; the volume for
-NIfTI), ``study``, ``series``, ``order``, and beyond the known ones ``modality``, ``vendor``, ``view``, ``plane``, ``spacing`` (millimetres down,
-across and between slices), ``burned`` (what the header says of text burnt into the pixels). Identifiers are hashed, see
-``dicom_header``. What was read is kept in the cache beside the stores.
+NIfTI), ``study``, ``series``, ``order``, and beyond the known ones ``modality``, ``vendor``, ``view``, ``plane``,
+``spacing`` (millimetres down, across and between slices), ``burned`` (what the header says of text burnt into the
+pixels). Identifiers are hashed, see ``dicom_header``. What was read is kept in the cache beside the stores.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def has_medical(source: Source) -> bool:
 
 
 def hides(config: MedicalConfig, columns: Mapping[str, str] | None) -> bool:
-    """Whether identifiers of data that is no DICOM and no NIfTI are hashed, too: where one of ``columns`` stands for a known one
-    that is called as patients' identifiers are, or a salt is given.
+    """Whether identifiers of data that is no DICOM and no NIfTI are hashed, too: where one of ``columns`` stands for a
+    known one that is called as patients' identifiers are, or a salt is given.
     """
     return config.identifiers == "hashed" and (bool(config.salt) or of_patients(columns or {}))
 

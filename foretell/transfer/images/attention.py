@@ -1,5 +1,6 @@
-"""Attention over the images of a case: a learnt weight for each image, here on frozen features (after Ilse, Tomczak and Welling,
-arXiv 1802.04712, with one linear score and over the images' probabilities, so that a case is a weighted mean of its images).
+"""Attention over the images of a case: a learnt weight for each image, here on frozen features (after Ilse, Tomczak and
+Welling, arXiv 1802.04712, with one linear score and over the images' probabilities, so that a case is a weighted mean
+of its images).
 
 Where cases have findings each has a score of its own: what shows one of them need not show another.
 """

@@ -131,8 +131,8 @@ class Pool:
 
     ``cases`` (N,) numbers the case of every image; "mean" averages, "max" takes the largest of each class, and scales the
     sum to 1 where a case has one class (``exclusive``). With "attention" the logarithms of each image's weights follow, one or
-    one for each class (``attention.AttentionProbe``, ``findings.AttentionFindings``); without them, as of neighbours, images weigh
-    alike. Memory is that of the cases, not of the images.
+    one for each class (``attention.AttentionProbe``, ``findings.AttentionFindings``); without them, as of neighbours,
+    images weigh alike. Memory is that of the cases, not of the images.
     """
 
     def __init__(self, cases: Index, classes: int, pooling: str, *, exclusive: bool = True) -> None:

@@ -81,7 +81,8 @@ def _read(
 def unseen(
     store: ImageStore, fit: Labelled, rows: Index | Sequence[int], column: str, config: TransferConfig, part: str = ""
 ) -> tuple[Labelled, list[str]]:
-    """Labelled samples among ``rows``, the ``part`` in words, to test what is trained on ``fit``, and notes on what was left out.
+    """Labelled samples among ``rows``, the ``part`` in words, to test what is trained on ``fit``, and notes on what was
+    left out.
 
     Raises InputError when they share a group or a case with ``fit``, have no usable labels, or none that ``fit`` has.
     """
@@ -111,8 +112,8 @@ def held_out(
 ) -> tuple[Labelled, Labelled, list[str]]:
     """Labelled training and test samples, and notes on what was left out.
 
-    ``config`` says whether a label is one of a case, and which columns hold findings. Raises InputError when the two share a sample, a group or a case, or
-    when either has no usable labels.
+    ``config`` says whether a label is one of a case, and which columns hold findings. Raises InputError when the two
+    share a sample, a group or a case, or when either has no usable labels.
     """
     both = np.intersect1d(np.asarray(train), np.asarray(test))
     if len(both):

@@ -103,8 +103,9 @@ def extract(
 ) -> Array:
     """Frozen pooled features, float32 (N, D), of the rows ``index`` (None: all) of ``store``, in that order.
 
-    ``views`` has the side, mean, deviation and interpolation that the encoder was trained with (``ViewConfig.entering``). Images
-    stream through in batches (256 up to 64 px, fewer beyond). ``device`` moves the encoder there first.
+    ``views`` has the side, mean, deviation and interpolation that the encoder was trained with
+    (``ViewConfig.entering``). Images stream through in batches (256 up to 64 px, fewer beyond). ``device`` moves the
+    encoder there first.
     """
     from foretell.views import plain_view
 

@@ -141,7 +141,8 @@ class AttentionFindings(Findings):
 def fit_findings(
     x: Array, targets: Array, strength: float, weights: Array | None = None, attended: Index | None = None
 ) -> Findings:
-    """``fit_probe`` for each finding, on the samples where it is known; ``fit_attention`` where ``attended`` (N,) numbers cases.
+    """``fit_probe`` for each finding, on the samples where it is known; ``fit_attention`` where ``attended`` (N,)
+    numbers cases.
 
     A finding of which only one value is known has no weight, and the log-odds of that value with half a sample of the other.
     """

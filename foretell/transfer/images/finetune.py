@@ -276,8 +276,8 @@ class Classifier(Trainable):
 def attended(logits: Tensor, scores: Tensor, bags: Tensor, *, findings: bool = False) -> tuple[Tensor, Tensor]:
     """((bags, classes) logits of bags, (bags,) the first row of each).
 
-    Those of classes are their log probabilities, those of ``findings`` their log-odds, both by ``attention.weighed``. ``logits``
-    (B, classes), ``scores`` (B, 1), of findings (B, classes), ``bags`` (B,) with equal numbers side by side.
+    Those of classes are their log probabilities, those of ``findings`` their log-odds, both by ``attention.weighed``.
+    ``logits`` (B, classes), ``scores`` (B, 1), of findings (B, classes), ``bags`` (B,) with equal numbers side by side.
     """
     _, of, sizes = torch.unique_consecutive(bags, return_inverse=True, return_counts=True)
     first = sizes.cumsum(0) - sizes

@@ -60,12 +60,12 @@ def compare_text(
     """Compare the arms of ``protocol``, by default all that the task has, and return what ``results/comparison.json`` holds
     (written there when ``run`` is given).
 
-    ``train`` and ``test`` are of one task and laid out for ``model``; amounts are of labels a class, or of labels where the task
-    has no classes; ``data`` names what was read. Finished fits are kept in the run, so that an interrupted comparison goes on.
-    ``join``: another process makes this comparison and holds ``run``; take part in its searches alone, write nothing, and
-    return {"search": their records}. Without ``keep`` the run gets finished fits and searches alone, its own comparison stays.
-    ``labels``: a short name for all labels and their division, by which results of others are told apart. Raises InputError for
-    unknown arms.
+    ``train`` and ``test`` are of one task and laid out for ``model``; amounts are of labels a class, or of labels where
+    the task has no classes; ``data`` names what was read. Finished fits are kept in the run, so that an interrupted
+    comparison goes on. ``join``: another process makes this comparison and holds ``run``; take part in its searches
+    alone, write nothing, and return {"search": their records}. Without ``keep`` the run gets finished fits and searches
+    alone, its own comparison stays. ``labels``: a short name for all labels and their division, by which results of
+    others are told apart. Raises InputError for unknown arms.
     """
     began = time.perf_counter()
     protocol, config = protocol or Protocol(), training or TransferConfig()
