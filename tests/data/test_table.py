@@ -144,6 +144,11 @@ def test_an_unknown_column_names_the_nearest(tmp_path: Path) -> None:
 def test_a_separator_told_above_the_header_is_heeded(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('sep=;\r\npath;label\r\n"a,b.png";x\r\n')
     assert read_table(tmp_path / "a.csv").columns == {"path": ["a,b.png"], "label": ["x"]}
+    (tmp_path / "t.csv").write_text('sep=;\ntext;label\n"a, b";x\n')
+    assert column_names(tmp_path / "t.csv") == ["text", "label"]
+    assert [own for _, own in cells(tmp_path / "t.csv", lambda have: {name: name for name in have})] == [
+        {"text": "a, b", "label": "x"}
+    ]
     (tmp_path / "b.csv").write_text("sep=;\npath;label\na;b;c\n")
     with pytest.raises(InputError, match=r"b\.csv, line 3: 3 values, expected 2"):
         read_table(tmp_path / "b.csv")

@@ -145,9 +145,8 @@ def voxels(path: Path) -> Pixels:
         return _values(_opened(path))
     with _damage_told(), gzip.open(path) as unpacked:
         values = _values(_opened(path, unpacked))
-        while unpacked.read(
-            1 << 20
-        ):  # the checksum stands behind all that is there, and nibabel reads the voxels alone
+        # the checksum stands behind all that is there, and nibabel reads the voxels alone
+        while unpacked.read(1 << 20):
             pass
         return values
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from foretell.data.medical.files import kind_of
 from foretell.data.rows import JSON_LINES, SAMPLED, TABLES, header_of
 from foretell.data.source import IMAGES, files_in
-from foretell.data.table import separator_of
+from foretell.data.table import separator_of, told_separator
 from foretell.data.text import textfile
 from foretell.data.text.corpus import TEXT
 from foretell.errors import InputError, first_line
@@ -51,8 +51,12 @@ def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
     if suffix in JSON_LINES:
         return _of_objects(islice(filled, SAMPLED))
     first = next(filled, "")
-    separator = "\t" if suffix == ".tsv" else separator_of(first)
-    return header_of(path, first, separator)
+    if suffix == ".tsv":
+        return header_of(path, first, "\t")
+    told = told_separator(first)
+    if told is not None:
+        return header_of(path, next(filled, ""), told)
+    return header_of(path, first, separator_of(first))
 
 
 def _of_objects(lines: Iterable[str]) -> list[str]:
